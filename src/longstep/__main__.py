@@ -1,0 +1,5 @@
+"""``python -m longstep``."""
+
+from longstep.cli import main
+
+main()

@@ -1,0 +1,50 @@
+"""The order in which training rows are seen, decided once and written down before training starts.
+
+Trainers read rows in exactly this order, so a resumed run needs only a position, and a test can compare the order.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+WINDOW = 32
+
+
+def training_order(lengths: Sequence[int], batch: int, steps: int, seed: int) -> list[int]:
+    """Indices of ``steps * batch`` rows: shuffled epochs, cut into batches of rows of similar length.
+
+    Inside windows of 32 batches rows are sorted by length, which removes most padding; the order of the batches is
+    shuffled again, so that length does not follow time. Rows left over at the end of an epoch open the next one.
+
+    Args:
+        lengths: tokens per row.
+        batch: rows per optimiser step.
+        steps: optimiser steps.
+        seed: of the shuffles.
+    """
+    if not lengths:
+        raise ValueError("no rows to order")
+    generator = random.Random(f"order:{seed}")
+    order: list[int] = []
+    left: list[int] = []
+    while len(order) < batch * steps:
+        epoch = list(range(len(lengths)))
+        generator.shuffle(epoch)
+        rows = left + epoch
+        whole = len(rows) - len(rows) % batch
+        rows, left = rows[:whole], rows[whole:]
+        for batch_rows in _batches(rows, lengths, batch, generator):
+            order.extend(batch_rows)
+    return order[: batch * steps]
+
+
+def _batches(
+    rows: list[int], lengths: Sequence[int], batch: int, generator: random.Random
+) -> list[list[int]]:
+    batches: list[list[int]] = []
+    for start in range(0, len(rows), batch * WINDOW):
+        window = sorted(rows[start : start + batch * WINDOW], key=lambda row: (lengths[row], row))
+        batches.extend(window[at : at + batch] for at in range(0, len(window), batch))
+    generator.shuffle(batches)
+    return batches

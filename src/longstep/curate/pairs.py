@@ -1,0 +1,124 @@
+"""Preference pairs: a correct completion against a wrong one of the same problem.
+
+Light-R1 (arXiv 2503.10460, section 3.2) takes the chosen from a stronger teacher and the rejected
+from the model itself; here the two are simply two collections of verified completions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from longstep.config import Field, Strict
+from longstep.types import Completion, Pair, Problem
+
+
+class PairConfig(Strict):
+    """How pairs are drawn.
+
+    Attributes:
+        per_problem: most pairs of one problem; no completion is used twice.
+        length_ratio: longest allowed ratio between the lengths of the two sides, so that length
+            does not tell them apart: the nearest wrong one is taken, and a right one without any
+            inside the ratio gives no pair. ``None`` draws the rejected at random.
+        rejected: ``finished`` wrong answers, or ``any``: truncated ones too. A model taught to
+            dislike truncated traces learns to be brief as well as to be right.
+        rejected_tokens: ``kept``; or ``special-tokens-skipped``, Light-R1's accident: its merge
+            has a model whose rejected responses had lost their think tags when decoded.
+    """
+
+    per_problem: int = Field(1, ge=1)
+    length_ratio: float | None = Field(None, ge=1.0)
+    rejected: Literal["finished", "any"] = "finished"
+    rejected_tokens: Literal["kept", "special-tokens-skipped"] = "kept"
+
+
+def build_pairs(
+    problems: Sequence[Problem],
+    chosen: Iterable[Completion],
+    rejected: Iterable[Completion],
+    config: PairConfig,
+    seed: int,
+    tag_ids: frozenset[int] = frozenset(),
+) -> Iterator[Pair]:
+    """Pair correct with wrong completions, problem by problem in the order given.
+
+    A problem's pairs depend on the seed and its own rows only, not on the other problems. The
+    prompt's ids are those of the rejected completion: the model in training rendered them.
+
+    Args:
+        problems: the problems to pair; completions of others are ignored.
+        chosen: verified completions; the correct ones are used.
+        rejected: verified completions; the wrong ones are used.
+        config: how to draw.
+        seed: of the draw.
+        tag_ids: ids of the think tags, needed by ``special-tokens-skipped``.
+
+    Raises:
+        ValueError: ``special-tokens-skipped`` without ``tag_ids``.
+    """
+    if config.rejected_tokens == "special-tokens-skipped" and not tag_ids:
+        raise ValueError("rejected_tokens: special-tokens-skipped needs the ids of the think tags")
+    wrong_statuses = {"incorrect", "unparseable"}
+    if config.rejected == "any":
+        wrong_statuses.add("truncated")
+    right = _by_problem(chosen, {"correct"})
+    wrong = _by_problem(rejected, wrong_statuses)
+    for problem in problems:
+        rng = random.Random(f"{seed}:{problem.id}")
+        goods = right.get(problem.id, [])
+        bads = wrong.get(problem.id, [])
+        rng.shuffle(goods)
+        rng.shuffle(bads)
+        made = 0
+        for good in goods:
+            index = _partner(good, bads, config.length_ratio)
+            if made < config.per_problem and index is not None:
+                yield _pair(problem, good, bads.pop(index), tag_ids, config)
+                made += 1
+
+
+def _by_problem(
+    completions: Iterable[Completion], statuses: set[str]
+) -> dict[str, list[Completion]]:
+    found: dict[str, list[Completion]] = {}
+    for each in completions:
+        if each.verdict is not None and each.verdict.status in statuses:
+            found.setdefault(each.problem_id, []).append(each)
+    return found
+
+
+def _partner(good: Completion, bads: list[Completion], ratio: float | None) -> int | None:
+    if not bads or ratio is None:
+        return 0 if bads else None  # already shuffled
+    length = _length(good)
+    index = min(range(len(bads)), key=lambda each: abs(_length(bads[each]) - length))
+    low, high = sorted((length, _length(bads[index])))
+    return index if high <= ratio * low else None
+
+
+def _length(completion: Completion) -> int:
+    return len(completion.token_ids) or len(completion.text)
+
+
+def _pair(
+    problem: Problem,
+    good: Completion,
+    bad: Completion,
+    tag_ids: frozenset[int],
+    config: PairConfig,
+) -> Pair:
+    ids, text = bad.token_ids, bad.text
+    if config.rejected_tokens == "special-tokens-skipped":
+        ids = tuple(each for each in ids if each not in tag_ids)
+        text = text.replace("<think>", "").replace("</think>", "")
+    return Pair(
+        problem_id=problem.id,
+        prompt=problem.prompt,
+        chosen=good.text,
+        rejected=text,
+        prompt_ids=bad.prompt_ids or good.prompt_ids,
+        chosen_ids=good.token_ids,
+        rejected_ids=ids,
+    )

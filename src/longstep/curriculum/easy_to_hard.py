@@ -1,0 +1,52 @@
+"""From the easiest problem to the hardest, then again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from longstep.config import Strict
+from longstep.curriculum.base import difficulties
+from longstep.types import Problem
+
+
+class EasyToHard(Strict):
+    """Sorted by difficulty; equally hard problems are in seeded random order."""
+
+    kind: Literal["easy_to_hard"] = "easy_to_hard"
+    by: Literal["difficulty", "pass_rate"] = "difficulty"
+
+    def build(self, problems: Sequence[Problem], seed: int) -> SortedOrder:
+        """Give the order over these problems."""
+        values = difficulties(problems, self.by)
+        order = list(range(len(values)))
+        random.Random(seed).shuffle(order)
+        return SortedOrder(sorted(order, key=values.__getitem__))
+
+
+class SortedOrder:
+    """A fixed order, walked through again and again."""
+
+    def __init__(self, order: list[int]) -> None:
+        """Start at the front."""
+        if not order:
+            raise ValueError("a curriculum needs at least one problem")
+        self.order, self.position = order, 0
+
+    def pick(self, n: int) -> list[int]:
+        """Give the next ``n`` indices."""
+        start = self.position
+        self.position += n
+        return [self.order[each % len(self.order)] for each in range(start, start + n)]
+
+    def observe(self, index: int, correctness_G: list[float]) -> None:
+        """Learn nothing: the order is fixed."""
+
+    def state(self) -> dict[str, Any]:
+        """Give the position."""
+        return {"position": self.position}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go to a saved position."""
+        self.position = state["position"]

@@ -1,0 +1,41 @@
+"""Evaluation: benchmarks, reducers over stored samples, their uncertainty, comparisons."""
+
+from longstep.evaluate.benchmarks import BENCHMARKS, Asked, Benchmark, benchmark, resolve
+from longstep.evaluate.diff import Flip, diff, summary
+from longstep.evaluate.published import PUBLISHED, PublishedScore, published, tolerance
+from longstep.evaluate.reducers import REDUCERS, Sample, Samples, avg_at, collect, maj_at, pass_at
+from longstep.evaluate.score import Protocol, score
+from longstep.evaluate.statistics import Comparison, compare, sample_size_sentence, samples_needed
+from longstep.evaluate.store import completions_path, problems_path, rescore, store
+
+__all__ = [
+    "BENCHMARKS",
+    "PUBLISHED",
+    "REDUCERS",
+    "Asked",
+    "Benchmark",
+    "Comparison",
+    "Flip",
+    "Protocol",
+    "PublishedScore",
+    "Sample",
+    "Samples",
+    "avg_at",
+    "benchmark",
+    "collect",
+    "compare",
+    "completions_path",
+    "diff",
+    "maj_at",
+    "pass_at",
+    "problems_path",
+    "published",
+    "rescore",
+    "resolve",
+    "sample_size_sentence",
+    "samples_needed",
+    "score",
+    "store",
+    "summary",
+    "tolerance",
+]

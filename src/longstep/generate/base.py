@@ -1,0 +1,77 @@
+"""What every generator shares: how to sample, what to continue, and the protocol itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from longstep.config import Field, Strict, UserError
+from longstep.types import Completion
+
+
+class Sampling(Strict):
+    """How completions are drawn. The defaults are those that R1-like reasoners are published with.
+
+    Attributes:
+        temperature: divides the logits; 0 takes the most likely token.
+        top_p: keep the smallest set of tokens whose probability reaches this.
+        top_k: keep at most this many tokens.
+        max_tokens: longest completion, the stop token included.
+        samples: completions per problem (the ``k`` of avg@k).
+        seed: with the problem id and the sample index it fixes the noise of one completion.
+        batch_size: completions decoded together; changing it may change the last bits of a float.
+        logprobs: record the log-probability of each token at temperature 1, before top-p and top-k.
+    """
+
+    temperature: float = Field(default=0.6, ge=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    max_tokens: int = Field(default=4096, ge=1)
+    samples: int = Field(default=1, ge=1)
+    seed: int = 0
+    batch_size: int = Field(default=256, ge=1)
+    logprobs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a generator continues.
+
+    Attributes:
+        problem_id: the problem it asks.
+        prompt_ids: the rendered prompt, a forced prefix included; empty when only text is sent.
+        prefix: forced opening of the assistant turn, such as ``<think>``; put back before the text.
+        text: the question as the user would type it, for a generator that renders chats itself.
+    """
+
+    problem_id: str
+    prompt_ids: tuple[int, ...] = ()
+    prefix: str = ""
+    text: str = ""
+
+
+class Generator(Protocol):
+    """Draws completions; equal prompts and sampling give equal completions in one order."""
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+        """Give ``sampling.samples`` completions of each prompt, in the order of ``canonical``."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Say which engine and versions draw the completions, for the manifest."""
+        ...
+
+
+def canonical(prompts: Iterable[Prompt]) -> list[Prompt]:
+    """Order prompts by length then id, so that input order does not matter; ids must be unique."""
+    ordered = sorted(prompts, key=lambda prompt: (len(prompt.prompt_ids), prompt.problem_id))
+    seen: set[str] = set()
+    for prompt in ordered:
+        if prompt.problem_id in seen:
+            raise UserError(
+                f"problem {prompt.problem_id!r} is asked twice; drop the duplicate"
+                " or raise 'samples', since equal ids would draw equal completions"
+            )
+        seen.add(prompt.problem_id)
+    return ordered

@@ -1,0 +1,207 @@
+"""The in-process generator: batched decoding of a loaded causal model with its key-value cache.
+
+Torch only: ``longstep.models`` loads the model, this file calls it. What differs from
+``model.generate``: the noise of a completion depends on nothing but its own seed, a prompt shared
+by several samples is encoded once, and finished rows leave the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longstep.config import UserError
+from longstep.generate.base import Prompt, Sampling
+from longstep.generate.batches import Batch, Row, plan_batches
+from longstep.generate.choose import choose
+from longstep.generate.noise import row_key, uniforms
+from longstep.types import Completion
+
+STRIDE = 8  # steps between looks at which rows are finished: each look waits for the device
+SHRINK = 0.9  # drop finished rows when at most this share still runs: dropping copies the cache
+
+
+class Decoder(Protocol):
+    """The one method of a tokenizer that is needed."""
+
+    def decode(self, token_ids: Any, skip_special_tokens: bool = False) -> Any:
+        """Turn ids into text."""
+        ...
+
+
+class TransformersEngine:
+    """Draws completions from a loaded ``transformers`` causal model; see ``Generator``."""
+
+    def __init__(self, model: Any, tokenizer: Decoder, stop_ids: Collection[int]) -> None:
+        """Take a model in evaluation mode, its tokenizer, and the ids that end a turn."""
+        if not stop_ids:
+            raise ValueError("a completion needs at least one stop id")
+        self.model = model
+        self.tokenizer = tokenizer
+        self.stop_ids = frozenset(stop_ids)
+
+    def describe(self) -> dict[str, Any]:
+        """Name the engine, its versions and what else can move the last bits of a float."""
+        return {
+            "engine": "transformers",
+            "torch": torch.__version__,
+            "transformers": version("transformers"),
+            "dtype": str(self.model.dtype),
+            "device": str(self.model.device),
+            "threads": torch.get_num_threads(),
+        }
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+        """Decode batch after batch, in canonical order."""
+        self.check(prompts, sampling)
+        for batch in plan_batches(prompts, sampling):
+            yield from self.run_batch(batch, sampling)
+
+    def check(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
+        """Refuse, before decoding, a prompt that is empty or leaves too little context."""
+        context = self.model.config.max_position_embeddings
+        for prompt in prompts:
+            length = len(prompt.prompt_ids)
+            if length == 0:
+                raise UserError(f"problem {prompt.problem_id!r} has no prompt ids to continue")
+            if length + sampling.max_tokens > context:
+                raise UserError(
+                    f"problem {prompt.problem_id!r}: its prompt of {length} tokens and max_tokens"
+                    f" {sampling.max_tokens} exceed the model's context of {context};"
+                    f" lower max_tokens to {context - length} or drop the problem"
+                )
+
+    def run_batch(self, batch: Batch, sampling: Sampling) -> list[Completion]:
+        """Decode one batch of the plan; the result depends on nothing outside the batch."""
+        with torch.inference_mode():
+            tokens_BT, logps_BT = self._decode(batch.rows, sampling)
+        logps = [None] * len(batch.rows) if logps_BT is None else logps_BT.tolist()
+        ids = tokens_BT.tolist()
+        return [self._completion(*each) for each in zip(batch.rows, ids, logps, strict=True)]
+
+    def _decode(self, rows: Sequence[Row], sampling: Sampling) -> tuple[Tensor, Tensor | None]:
+        """Give ids [B, T] and log-probabilities; what follows a row's stop id means nothing."""
+        device = self.model.device
+        stops = torch.tensor(sorted(self.stop_ids), device=device)
+        keys_B = np.array(
+            [row_key(sampling.seed, row.prompt.problem_id, row.sample_index) for row in rows],
+            dtype=np.uint64,
+        )
+        state = _Prefilled(self.model, rows)
+        alive_B = torch.arange(len(rows), device=device)
+        done_B = torch.zeros(len(rows), dtype=torch.bool, device=device)
+        bad_B = done_B.clone()
+        shape = (len(rows), sampling.max_tokens)
+        tokens_BT = torch.zeros(shape, dtype=torch.int32, device=device)
+        logps_BT = torch.zeros(shape, device=device) if sampling.logprobs else None
+
+        for start in range(0, sampling.max_tokens, STRIDE):
+            count = min(STRIDE, sampling.max_tokens - start)
+            noise_BS = torch.from_numpy(uniforms(keys_B[alive_B.cpu().numpy()], start, count))
+            noise_BS = noise_BS.to(device)
+            for step in range(count):
+                logits_BV = state.logits_BV
+                bad_B |= ~logits_BV.amax(-1).isfinite() & ~done_B  # not a number, +inf, or all -inf
+                token_B = choose(logits_BV, noise_BS[:, step], sampling)
+                tokens_BT[alive_B, start + step] = token_B.int()
+                if logps_BT is not None:
+                    logps_BT[alive_B, start + step] = _logp(logits_BV, token_B)
+                done_B |= torch.isin(token_B, stops)
+                if start + step + 1 < sampling.max_tokens:
+                    state.advance(token_B)
+            self._refuse_bad(rows, alive_B, bad_B)
+            left = int((~done_B).sum())
+            if left == 0:
+                break
+            if left <= SHRINK * len(alive_B):
+                keep = (~done_B).nonzero().squeeze(-1)
+                state.select(keep)
+                alive_B, done_B, bad_B = alive_B[keep], done_B[keep], bad_B[keep]
+        return tokens_BT, logps_BT
+
+    def _refuse_bad(self, rows: Sequence[Row], alive_B: Tensor, bad_B: Tensor) -> None:
+        if bad_B.any():
+            row = rows[int(alive_B[bad_B][0])]
+            raise UserError(
+                f"the model gave logits that are not finite on problem {row.prompt.problem_id!r},"
+                f" sample {row.sample_index}; check that its weights are sound and try float32"
+            )
+
+    def _completion(self, row: Row, ids: list[int], logps: list[float] | None) -> Completion:
+        end = next((i for i, token in enumerate(ids) if token in self.stop_ids), None)
+        length = len(ids) if end is None else end + 1
+        text = self.tokenizer.decode(ids[:end], skip_special_tokens=False)
+        return Completion(
+            problem_id=row.prompt.problem_id,
+            sample_index=row.sample_index,
+            prompt_ids=row.prompt.prompt_ids,
+            token_ids=tuple(ids[:length]),
+            text=row.prompt.prefix + text,
+            finish_reason="length" if end is None else "stop",
+            logprobs=None if logps is None else tuple(logps[:length]),
+        )
+
+
+class _Prefilled:
+    """The model's cache and next-token logits, one row per completion still in the batch."""
+
+    def __init__(self, model: Any, rows: Sequence[Row]) -> None:
+        """Encode each prompt once, padded on the left, and copy its cache to its samples."""
+        self.model = model
+        prompts = list({row.prompt.problem_id: row.prompt.prompt_ids for row in rows}.items())
+        place = {problem_id: i for i, (problem_id, _) in enumerate(prompts)}
+        width = max(len(ids) for _, ids in prompts)
+        ids_PT = torch.zeros((len(prompts), width), dtype=torch.int64)
+        self.mask_BT = torch.zeros_like(ids_PT)
+        for i, (_, ids) in enumerate(prompts):
+            ids_PT[i, width - len(ids) :] = torch.tensor(ids)
+            self.mask_BT[i, width - len(ids) :] = 1
+        self.mask_BT = self.mask_BT.to(model.device)
+        self.position_B = self.mask_BT.sum(-1)
+        # Without padding no mask is needed, and attention without a mask is faster.
+        self.padded = not bool(self.mask_BT.all())
+        self.cache: Any = None
+        positions_PT = (self.mask_BT.cumsum(-1) - 1).clamp(min=0)
+        self._forward(ids_PT.to(model.device), positions_PT)
+        if len(rows) > len(prompts):
+            of_row = [place[row.prompt.problem_id] for row in rows]
+            self.select(torch.tensor(of_row, device=model.device))
+
+    def advance(self, token_B: Tensor) -> None:
+        """Feed one token per row."""
+        if self.padded:
+            ones_B1 = self.mask_BT.new_ones(len(token_B), 1)
+            self.mask_BT = torch.cat([self.mask_BT, ones_B1], dim=-1)
+        self._forward(token_B[:, None], self.position_B[:, None])
+        self.position_B = self.position_B + 1
+
+    def select(self, index_B: Tensor) -> None:
+        """Keep, or repeat, the rows at these places."""
+        self.cache.batch_select_indices(index_B)
+        self.mask_BT = self.mask_BT[index_B]
+        self.position_B = self.position_B[index_B]
+        self.logits_BV = self.logits_BV[index_B]
+
+    def _forward(self, ids_BT: Tensor, positions_BT: Tensor) -> None:
+        out = self.model(
+            input_ids=ids_BT,
+            attention_mask=self.mask_BT if self.padded else None,
+            position_ids=positions_BT,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.cache = out.past_key_values
+        self.logits_BV = out.logits[:, -1]
+
+
+def _logp(logits_BV: Tensor, token_B: Tensor) -> Tensor:
+    """Log-probability of the chosen tokens at temperature 1, in float32."""
+    wide_BV = logits_BV.float()
+    chosen_B = wide_BV.gather(-1, token_B[:, None]).squeeze(-1)
+    return chosen_B - wide_BV.logsumexp(-1)

@@ -1,0 +1,79 @@
+"""Generators without a model: scripted answers, and the problems' own worked solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from longstep.config import UserError
+from longstep.generate.base import Prompt, Sampling
+from longstep.generate.batches import plan_batches
+from longstep.types import Completion, Problem
+
+Answers = Mapping[str, Sequence[str]] | Callable[[Prompt, int], str]
+
+
+class FakeGenerator:
+    """Answers from a script: texts by problem id, taken in turn, or a function."""
+
+    def __init__(self, answers: Answers) -> None:
+        """Take the texts, or a function of the prompt and the sample index."""
+        self.answers = answers
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+        """Give the scripted texts with the prefix before them; there are no token ids."""
+        for batch in plan_batches(prompts, sampling):
+            for row in batch.rows:
+                text = row.prompt.prefix + self._answer(row.prompt, row.sample_index)
+                yield Completion(
+                    row.prompt.problem_id, row.sample_index, row.prompt.prompt_ids, (), text, "stop"
+                )
+
+    def describe(self) -> dict[str, Any]:
+        """Name the engine."""
+        return {"engine": "fake"}
+
+    def _answer(self, prompt: Prompt, sample_index: int) -> str:
+        if isinstance(self.answers, Mapping):
+            texts = self.answers[prompt.problem_id]
+            assert not isinstance(texts, str), "give a list of texts, not one text"
+            return texts[sample_index % len(texts)]
+        return self.answers(prompt, sample_index)
+
+
+class ReferenceGenerator:
+    r"""Answers with the worked solution: ``<think>SOLUTION</think>\boxed{ANSWER}``."""
+
+    def __init__(
+        self, problems: Mapping[str, Problem], encode: Callable[[str], Sequence[int]], stop_id: int
+    ) -> None:
+        """Take the problems by id, the function from text to ids, and the id that ends a turn."""
+        self.problems = problems
+        self.encode = encode
+        self.stop_id = stop_id
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+        """Give the worked solution once per sample, its ids without the prompt's forced prefix."""
+        for batch in plan_batches(prompts, sampling):
+            for row in batch.rows:
+                yield self._complete(row.prompt, row.sample_index, sampling.max_tokens)
+
+    def describe(self) -> dict[str, Any]:
+        """Name the engine."""
+        return {"engine": "reference"}
+
+    def _complete(self, prompt: Prompt, sample_index: int, max_tokens: int) -> Completion:
+        problem = self.problems[prompt.problem_id]
+        if problem.solution is None:
+            raise UserError(
+                f"problem {problem.id!r} of source {problem.source!r} has no worked solution;"
+                " the reference generator needs a source that gives one"
+            )
+        text = f"<think>{problem.solution}</think>\\boxed{{{problem.answer}}}"
+        token_ids = (*self.encode(text.removeprefix(prompt.prefix)), self.stop_id)
+        if len(token_ids) > max_tokens:
+            raise UserError(
+                f"the worked solution of problem {problem.id!r} has {len(token_ids)} tokens,"
+                f" and max_tokens is {max_tokens}; raise max_tokens"
+            )
+        return Completion(problem.id, sample_index, prompt.prompt_ids, token_ids, text, "stop")

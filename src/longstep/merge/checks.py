@@ -1,0 +1,99 @@
+"""What must hold before any weight is read: a sensible request, one tokenizer, one architecture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from longstep.config import UserError
+from longstep.merge.methods import Dare, Linear, Slerp, Ties
+
+
+def check_request(
+    config: Dare | Linear | Slerp | Ties, parents: Sequence[Path], base: Path | None
+) -> None:
+    if len(parents) < 2 or (isinstance(config, Slerp) and len(parents) != 2):
+        need = "exactly two" if isinstance(config, Slerp) else "two or more"
+        raise UserError(f"merge.kind {config.kind} needs {need} parents, got {len(parents)}")
+    if isinstance(config, Dare | Ties) and base is None:
+        raise UserError(
+            f"merge.kind {config.kind} needs a base: the model that all parents were trained from"
+        )
+    if isinstance(config, Linear | Slerp) and base is not None:
+        raise UserError(
+            f"merge.kind {config.kind} has no use for a base; remove it or choose ties or dare"
+        )
+    if not isinstance(config, Slerp):
+        config.weights_for(len(parents))
+
+
+_MUST_AGREE = (
+    "model_type",
+    "architectures",
+    "tie_word_embeddings",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "rms_norm_eps",
+    "hidden_act",
+)
+
+
+def check_configs(a: Path, b: Path) -> None:
+    """Weights of equal shape still compute differently with another rotary base or number of heads."""
+    mine, theirs = _json(a / "config.json"), _json(b / "config.json")
+    for key in _MUST_AGREE:
+        if mine.get(key) != theirs.get(key):
+            raise UserError(
+                f"{b / 'config.json'}: {key} is {theirs.get(key)!r} and {mine.get(key)!r} in {a}; "
+                "merge models of one architecture"
+            )
+
+
+def check_tokenizers(a: Path, b: Path) -> None:
+    """Refuse two model folders whose tokenizers give any token another id.
+
+    The same ``vocab_size`` is not enough, and another number of padded embedding rows does not
+    matter here.
+
+    Raises:
+        UserError: naming the first token that differs and both of its ids.
+    """
+    mine, theirs = _token_ids(a), _token_ids(b)
+    different = [
+        token for token in mine.keys() | theirs.keys() if mine.get(token) != theirs.get(token)
+    ]
+    if different:
+        token = min(
+            different,
+            key=lambda t: (min(i for i in (mine.get(t), theirs.get(t)) if i is not None), t),
+        )
+        raise UserError(
+            f"the tokenizers of {a} and {b} differ: {token!r} has id {mine.get(token, 'none')} in the "
+            f"first and {theirs.get(token, 'none')} in the second; use models with one tokenizer"
+        )
+
+
+def _token_ids(folder: Path) -> dict[str, int]:
+    data = _json(folder / "tokenizer.json")
+    vocabulary = data.get("model", {}).get("vocab", {})
+    if isinstance(vocabulary, list):  # unigram models store [token, score] rows in id order
+        vocabulary = {row[0]: index for index, row in enumerate(vocabulary)}
+    return {
+        **vocabulary,
+        **{token["content"]: token["id"] for token in data.get("added_tokens", [])},
+    }
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected a Hugging Face model folder") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid JSON ({error})") from None

@@ -1,0 +1,121 @@
+"""Chat rendering: one function makes prompts for sampling and for training, so that they cannot differ.
+
+A generation prompt ends with a forced ``<think>`` (Light-R1, README: a math model "does not always think" by itself).
+The assistant turn of a training row is *not* rendered through the template, because several published templates
+strip the thinking from it: it is the prompt's ids, then the turn's text after the forced prefix, then the stop token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from longstep.config import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """A prompt as ids, and the text of the assistant turn that the prompt already contains."""
+
+    ids: tuple[int, ...]
+    prefix: str
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool = True) -> RenderedPrompt:
+    """Render one user question up to where the model continues.
+
+    Args:
+        tokenizer: carries the chat template.
+        prompt: the question, without markup; control tokens inside it are encoded as plain text.
+        thinking: ``False`` asks the template for an empty think block (the reasoning toggle).
+    """
+    text = _template(tokenizer, prompt, thinking)
+    prefix = _forced_prefix(text) if thinking else ""
+    if thinking and not prefix:
+        text, prefix = text + THINK_OPEN, THINK_OPEN
+    head, tail = text.split(prompt, 1) if prompt in text else (text, "")
+    ids = _encode(tokenizer, head)
+    if prompt in text:
+        ids += encode_text(tokenizer, prompt) + _encode(tokenizer, tail)
+    return RenderedPrompt(tuple(ids), prefix)
+
+
+def _template(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool) -> str:
+    if tokenizer.chat_template is None:
+        raise UserError("the tokenizer has no chat template; longstep trains and samples only through one")
+    rendered = tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True, enable_thinking=thinking
+    )
+    assert isinstance(rendered, str)
+    return rendered
+
+
+def _forced_prefix(rendered: str) -> str:
+    """The part of the assistant's turn that a rendered generation prompt already contains."""
+    stripped = rendered.rstrip("\n")
+    return rendered[len(stripped) - len(THINK_OPEN) :] if stripped.endswith(THINK_OPEN) else ""
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"] if text else []  # pyright: ignore
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Encode untrusted text: what looks like a control token stays text (think tags are ordinary tokens)."""
+    if not text:
+        return []
+    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    unknown = tokenizer.unk_token_id
+    if unknown is not None and unknown in ids:
+        raise UserError(f"the tokenizer cannot encode {text[:60]!r}: it contains a character outside its alphabet")
+    return ids  # pyright: ignore
+
+
+def encode_turn(tokenizer: PreTrainedTokenizerBase, prompt: RenderedPrompt, text: str) -> list[int]:
+    """Ids of an assistant turn after its prompt: the text without the forced prefix, then the stop token.
+
+    Raises:
+        UserError: the text does not begin with the forced prefix.
+    """
+    if not text.startswith(prompt.prefix.rstrip("\n")):
+        raise UserError(f"a completion must begin with the forced {prompt.prefix!r}; this one begins {text[:20]!r}")
+    rest = text[len(prompt.prefix.rstrip("\n")) :]
+    if prompt.prefix.endswith("\n"):
+        rest = rest.removeprefix("\n")
+    return [*encode_text(tokenizer, rest), tokenizer.eos_token_id]  # pyright: ignore
+
+
+def template_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Hash of the chat template; an evaluation records it, and a differing one explains a differing score."""
+    return hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:16]
+
+
+def lint(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Check that a tokenizer can train a reasoner; one sentence per problem, empty when all is well.
+
+    Checks: a stop token exists and differs from padding, think tags are ordinary single tokens, and thinking inside
+    a training row survives encoding.
+    """
+    problems: list[str] = []
+    if tokenizer.eos_token_id is None:
+        return ["the tokenizer has no end-of-turn token, so a trained model would never stop"]
+    if tokenizer.pad_token_id == tokenizer.eos_token_id:
+        problems.append("padding and end-of-turn are the same token; longstep masks by position, other tools may not")
+    for tag in (THINK_OPEN, THINK_CLOSE):
+        ids = encode_text(tokenizer, tag)
+        if len(ids) != 1:
+            problems.append(f"{tag} is {len(ids)} tokens; add it as one ordinary token (checkpoint: think_tokens: add)")
+        elif ids[0] in tokenizer.all_special_ids:
+            problems.append(f"{tag} is a special token, so decoding may drop it; add it as an ordinary token")
+    rendered = render_prompt(tokenizer, "1")
+    turn = encode_turn(tokenizer, rendered, f"{rendered.prefix}12{THINK_CLOSE}3")
+    if "12" not in tokenizer.decode(turn, skip_special_tokens=False):
+        problems.append("thinking is lost between text and tokens; the template or tokenizer normalises it away")
+    return problems

@@ -1,0 +1,151 @@
+"""Open and save Hugging Face model folders: the only place that chooses device and dtype.
+
+Weights are safetensors only: pickled weights are refused before anything reads them, and remote code is never
+executed (``trust_remote_code`` is not reachable from a recipe).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from longstep.config import UserError, nearest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+SHIPPED = ("longstep-tiny", "longstep-tiny-rater")
+
+
+def shipped_folder(name: str) -> Path:
+    """The folder of a model shipped inside the package."""
+    return Path(str(resources.files("longstep") / "data" / name))
+
+
+def locate(reference: str, revision: str | None = None) -> Path:
+    """Turn a shipped name, a local folder or a hub id into a local folder.
+
+    Raises:
+        UserError: nothing of that name exists here and the hub cannot provide it.
+    """
+    if reference in SHIPPED:
+        return shipped_folder(reference)
+    if Path(reference).is_dir():
+        return Path(reference)
+    if reference.count("/") != 1 or reference.startswith((".", "/", "~")):
+        close = nearest(reference, SHIPPED)
+        hint = f"; did you mean {close!r}?" if close else ""
+        raise UserError(f"model {reference!r}: no such folder, and not a hub id like 'Qwen/Qwen2.5-1.5B'{hint}")
+    return _from_hub(reference, revision)
+
+
+def _from_hub(reference: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
+    try:
+        return Path(snapshot_download(reference, revision=revision, allow_patterns=patterns))
+    except (OSError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(
+            f"model {reference!r}: not in the local cache and the hub did not provide it ({first}); "
+            "download it where there is a network, or give a local folder"
+        ) from None
+
+
+def refuse_unsafe(folder: Path) -> None:
+    """Refuse a folder with no safetensors weights or with code of its own.
+
+    Raises:
+        UserError: only pickled weights are there, or a config asks for remote code.
+    """
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if not any(name.endswith(".safetensors") for name in names):
+        pickled = [name for name in names if name.endswith(_PICKLES)]
+        if pickled:
+            raise UserError(
+                f"{folder / pickled[0]}: pickled weights can execute code and are refused; "
+                "convert the model to safetensors first"
+            )
+        raise UserError(f"{folder}: no *.safetensors weights here; expected a Hugging Face model folder")
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).is_file() and "auto_map" in json.loads((folder / name).read_bytes()):
+            raise UserError(f"{folder / name}: asks for code of its own (auto_map); remote code is never executed")
+
+
+def load_model(folder: Path, dtype: Dtype = "auto") -> PreTrainedModel:
+    """Load a causal language model from a local folder onto the best device; float32 on a CPU.
+
+    Raises:
+        UserError: the weights are pickled, missing or damaged.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    refuse_unsafe(folder)
+    device = best_device()
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+        )
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"{folder}: the model cannot be loaded ({first}); the folder is damaged or incomplete") from None
+    return model.to(device)
+
+
+def best_device() -> str:
+    """``cuda:<local rank>`` when there is one, else ``cpu``."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    return "cpu"
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model folder."""
+    from transformers import AutoTokenizer
+
+    if not (folder / "tokenizer_config.json").is_file():
+        raise UserError(f"{folder}: no tokenizer_config.json; every model folder must carry its tokenizer")
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
+    """Write weights (safetensors), configs and tokenizer: a folder that ``from_pretrained`` loads."""
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Every id that ends a turn: the tokenizer's EOS and those of the generation config."""
+    found: set[int] = set()
+    candidates: list[Any] = [tokenizer.eos_token_id]
+    if model.generation_config is not None:
+        candidates.append(model.generation_config.eos_token_id)
+    for value in candidates:
+        found.update(value if isinstance(value, list) else [value] if isinstance(value, int) else [])
+    if not found:
+        raise UserError("the model has no end-of-turn token: neither its tokenizer nor generation_config.json names one")
+    return frozenset(found)
+
+
+def context_length(model: PreTrainedModel) -> int:
+    """The longest sequence the model was built for."""
+    return int(model.config.max_position_embeddings)
+
+
+def parameters(model: PreTrainedModel) -> int:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,2 @@
+def make_plan(recipe):
+    raise NotImplementedError

@@ -1,0 +1,79 @@
+"""Variable chains: ``a3b+4c-2?`` means a = 3, b = a + 4, c = b - 2, and asks for the last variable."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Iterator
+from typing import Literal
+
+from longstep.config import Field, field_validator
+from longstep.problems.source import Detours, Generated, content_id, distinct, split_of
+from longstep.types import Problem
+
+
+Operators = Literal["+", "-", "*", "+-", "+*", "-*", "+-*"]
+
+
+class Chain(Generated):
+    """Serial variable chains modulo a number; the difficulty is the number of steps.
+
+    The solution names each variable and computes it: ``a3b+4=7c-2=5``. In style ``detour`` some steps first get a
+    wrong value, are doubted (``~``) and done again: ``a3b+4=6~b+4=7c-2=5``.
+
+    Attributes:
+        modulus: all values are taken modulo this number.
+        operators: what a step may do.
+        order: ``serial`` lists definitions in order, ``shuffled`` in random order.
+    """
+
+    kind: Literal["chain"] = "chain"
+    modulus: int = Field(default=10, ge=2, le=1000)
+    operators: Operators = "+-"
+    order: Literal["serial", "shuffled"] = "serial"
+
+    @field_validator("difficulty")
+    @classmethod
+    def _named(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if value[1] >= len(string.ascii_lowercase):
+            raise ValueError("a chain has at most 25 steps: variables are single letters")
+        return value
+
+    def load(self, seed: int) -> Iterator[Problem]:
+        """Distinct problems of the configured split, the same for the same seed."""
+        return distinct(self.count, "chain", seed, self._draw)
+
+    def _draw(self, rng: random.Random) -> Problem | None:
+        steps = self.draw_difficulty(rng)
+        value = rng.randrange(self.modulus)
+        pieces, values = [f"a{value}"], [value]
+        for name in string.ascii_lowercase[1 : steps + 1]:
+            operator, number = rng.choice(self.operators), rng.randrange(self.modulus)
+            pieces.append(f"{name}{operator}{number}")
+            values.append(apply(operator, values[-1], number, self.modulus))
+        if split_of("chain", f"{self.modulus}:{''.join(pieces)}") != self.split:
+            return None
+        shown = rng.sample(pieces, len(pieces)) if self.order == "shuffled" else pieces
+        prompt = "".join(shown) + ("?" if self.modulus == 10 else f"%{self.modulus}?")
+        return Problem(
+            id=content_id("chain", prompt),
+            prompt=prompt,
+            answer=str(values[-1]),
+            solution=self._solve(pieces, values, self.detours(prompt)),
+            source="chain",
+            difficulty=float(steps),
+        )
+
+    def _solve(self, pieces: list[str], values: list[int], detours: Detours) -> str:
+        trace = pieces[0]
+        for piece, value in zip(pieces[1:], values[1:], strict=True):
+            if detours.taken():
+                trace += f"{piece}={(value + detours.rng.randrange(1, self.modulus)) % self.modulus}~"
+            trace += f"{piece}={value}"
+        return trace
+
+
+def apply(operator: str, left: int, right: int, modulus: int) -> int:
+    """``left operator right`` modulo ``modulus``, for ``+ - *``."""
+    results = {"+": left + right, "-": left - right, "*": left * right}
+    return results[operator] % modulus

@@ -1,0 +1,122 @@
+"""What every problem source shares: content-hash ids, the train/held-out split and the config's common fields."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from longstep.config import Field, Strict, UserError, field_validator
+from longstep.types import Problem
+
+Split = Literal["train", "heldout"]
+Style = Literal["plain", "detour"]
+
+#: One problem in this many belongs to the held-out split.
+HELDOUT_ONE_IN = 8
+#: Draws without a new problem after which a family counts as exhausted.
+PATIENCE = 2000
+
+
+def content_id(family: str, prompt: str) -> str:
+    """Stable id of a problem: a hash of its family and its prompt, nothing else."""
+    return hashlib.sha256(f"{family}\n{prompt}".encode()).hexdigest()[:16]
+
+
+def split_of(family: str, canonical: str) -> Split:
+    """The one split a problem belongs to, decided by a hash of its canonical form."""
+    digest = hashlib.sha256(f"split\n{family}\n{canonical}".encode()).digest()
+    return "heldout" if int.from_bytes(digest[:8]) % HELDOUT_ONE_IN == 0 else "train"
+
+
+class Detours:
+    """Which steps of one worked solution go wrong first, and how: ``rng`` depends on the prompt alone.
+
+    It is not the stream that draws the problems, so both styles give the same problems for the same seed.
+    """
+
+    def __init__(self, prompt: str, rate: float) -> None:
+        """Take a detour at each step with probability ``rate``."""
+        self.rng = random.Random(f"detour/{prompt}")
+        self.rate = rate
+
+    def taken(self) -> bool:
+        """Whether the next step takes one."""
+        return self.rng.random() < self.rate
+
+
+class Generated(Strict):
+    """Fields common to the generated families.
+
+    Attributes:
+        count: problems to produce.
+        difficulty: lowest and highest value of the family's knob.
+        weights: relative share of each difficulty from lowest to highest; empty means equal shares.
+        split: ``train`` and ``heldout`` never share a problem: a hash of the problem decides where it belongs.
+        style: worked solutions with plain steps, or with ``detour``: wrong steps that are noticed and redone.
+        detour_rate: share of steps that take a detour; read in style ``detour`` only.
+    """
+
+    count: int = Field(ge=1)
+    difficulty: tuple[int, int] = (1, 4)
+    weights: tuple[float, ...] = ()
+    split: Split = "train"
+    style: Style = "plain"
+    detour_rate: float = Field(default=0.25, ge=0, le=1)
+
+    @field_validator("difficulty")
+    @classmethod
+    def _ordered(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not 1 <= value[0] <= value[1]:
+            raise ValueError(f"difficulty is [lowest, highest] with 1 <= lowest <= highest, not {list(value)}")
+        return value
+
+    def draw_difficulty(self, rng: random.Random) -> int:
+        """One difficulty by the configured weights."""
+        levels = range(self.difficulty[0], self.difficulty[1] + 1)
+        return rng.choices(levels, self.weights or None)[0]
+
+    def step(self, left: str, value: str, wrong: str, rng: random.Random) -> str:
+        """``left=value``; with a detour ``left=wrong~left=value``."""
+        if self.style == "detour" and rng.random() < self.detour_rate:
+            return f"{left}={wrong}~{left}={value}"
+        return f"{left}={value}"
+
+    def detours(self, prompt: str) -> Detours:
+        """Decides where the solution of this prompt takes a detour."""
+        return Detours(prompt, self.detour_rate if self.style == "detour" else 0.0)
+
+    def model_post_init(self, context: object) -> None:
+        """Refuse weights that do not match the difficulties, and a detour rate without detours."""
+        number = self.difficulty[1] - self.difficulty[0] + 1
+        if self.weights and len(self.weights) != number:
+            raise ValueError(f"weights has {len(self.weights)} entries for {number} difficulties")
+        if self.style == "plain" and "detour_rate" in self.model_fields_set:
+            raise ValueError("detour_rate has no effect with style: plain; set style: detour")
+
+
+def distinct(
+    count: int, family: str, seed: int, draw: Callable[[random.Random], Problem | None]
+) -> Iterator[Problem]:
+    """Draw until ``count`` different problems were found; ``None`` from ``draw`` means "not of this split".
+
+    Raises:
+        UserError: the family has fewer problems like that.
+    """
+    rng = random.Random(f"{family}/{seed}")
+    seen: set[str] = set()
+    misses = 0
+    while len(seen) < count:
+        problem = draw(rng)
+        if problem is None or problem.id in seen:
+            misses += 1
+            if misses > PATIENCE:
+                raise UserError(
+                    f"{family}: found only {len(seen)} different problems, but count is {count}; "
+                    "ask for fewer or widen difficulty"
+                )
+            continue
+        misses = 0
+        seen.add(problem.id)
+        yield problem

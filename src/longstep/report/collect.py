@@ -1,0 +1,327 @@
+"""A run folder as frozen facts: what the page shows, whatever state the run is in.
+
+Nothing here trusts the folder: a stage may be missing, unfinished or damaged, and any text may be
+hostile. Names found inside files never become paths; files are found by listing folders.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longstep.config import UserError
+from longstep.report.completions import Lengths, Trace, read_completions, shorten
+from longstep.report.curves import Curve, read_curves
+from longstep.report.read import Reader, mapping, number, sequence, words
+from longstep.report.scores import Scores, read_scores
+
+#: A stage name is a folder name; anything else in a file is no stage.
+_STAGE_NAME = re.compile(r"\w[\w.-]{0,99}")
+_MASK_ROWS = 3
+_MASK_TOKENS = 700
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a finished stage cost; ``None`` where the manifest does not say."""
+
+    seconds: float | None
+    tokens_trained: float | None
+    tokens_generated: float | None
+    peak_memory_mb: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelStep:
+    """One filter of a curation: how many rows it kept, how many it dropped and why."""
+
+    step: str
+    kept: int
+    dropped: int
+    reasons: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthNote:
+    """A health rule that fired, folded over the steps at which it did."""
+
+    stage: str
+    level: str
+    rule: str
+    cause: str
+    remedy: str
+    count: int
+    first_step: str
+    last_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSample:
+    """One training row as runs of text, each trained on or not."""
+
+    pieces: tuple[tuple[str, bool], ...]
+    trained: int
+    total: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a run.
+
+    Attributes:
+        name: its name in the recipe.
+        kind: its kind, empty when unknown.
+        state: ``finished``, ``unfinished`` (started, no manifest) or ``not run``.
+        makes: the artifact it made: ``model``, ``rows``, ``report`` or empty.
+        fingerprint: first characters of the fingerprint of config, inputs and code.
+        cost: what it cost.
+        curves: learning curves.
+        more_metrics: names of recorded metrics that are not drawn.
+        not_finite: how many values of drawn metrics were not finite numbers.
+        funnel: the data funnel of a curation.
+        pass_rates: how many problems fell in each tenth of [0, 1], a pass rate of 1 in the last.
+        masks: sample training rows with the loss mask.
+        lengths: answer lengths for each model and benchmark.
+        traces: sample answers.
+    """
+
+    name: str
+    kind: str
+    state: str
+    makes: str
+    fingerprint: str
+    cost: Cost
+    curves: tuple[Curve, ...]
+    more_metrics: tuple[str, ...]
+    not_finite: int
+    funnel: tuple[FunnelStep, ...]
+    pass_rates: tuple[int, ...]
+    masks: tuple[MaskSample, ...]
+    lengths: tuple[Lengths, ...]
+    traces: tuple[Trace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything the page says about one run; ``notes`` say what could not be read."""
+
+    name: str
+    facts: tuple[tuple[str, str], ...]
+    differs: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    scores: tuple[Scores, ...]
+    health: tuple[HealthNote, ...]
+    notes: tuple[str, ...]
+
+
+def collect(folder: Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    reader = Reader(folder)
+    if not reader.exists(folder / "run.json"):
+        raise UserError(f"{folder}: no run.json, so this is not a run folder; expected runs/<name>")
+    run = reader.object(folder / "run.json")
+    order = _stage_order(reader, run)
+    scores = []
+    for name in order:
+        results = reader.object(folder / name / "out" / "results.json")
+        if "models" in results:
+            scores.append(read_scores(words(name), results, order))
+    return Run(
+        name=words(run.get("name")) or words(folder.name),
+        facts=tuple(_facts(run)),
+        differs=tuple(words(entry) for entry in sequence(run.get("differs"))),
+        stages=tuple(_stage(reader, name, run) for name in order),
+        scores=tuple(scores),
+        health=tuple(note for name in order for note in _health(reader, name)),
+        notes=tuple(dict.fromkeys(reader.notes)),
+    )
+
+
+def _facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in ("recipe", "files", "overrides", "seed", "version", "code"):
+        value = run.get(key)
+        if isinstance(value, list):
+            value = ", ".join(map(words, value))
+        if value not in (None, "") and not isinstance(value, dict):
+            yield key, words(value)
+
+
+def _stage_order(reader: Reader, run: Mapping[str, Any]) -> tuple[str, ...]:
+    """Stages with every ``@reference`` before its user; among equals, first started, then by name.
+
+    JSON objects in a run are written with sorted keys, so the recipe's order has to be found again.
+    """
+    declared = mapping(mapping(run.get("recipe")).get("stages"))
+    folders = {path.name for path in reader.root.iterdir() if reader.exists(path / "config.json")}
+    configs = {
+        name: mapping(declared.get(name))
+        for name in declared.keys() | folders
+        if _STAGE_NAME.fullmatch(name)
+    }
+    for name in folders & configs.keys():
+        configs[name] = configs[name] | reader.object(reader.root / name / "config.json")
+    started: dict[str, int] = {}
+    for place, row in enumerate(reader.rows(reader.root / "events.jsonl")):
+        started.setdefault(words(row.get("stage")), place)
+    late = len(started) + 1_000_000_000
+    waiting = {
+        name: set(_references(config)) & configs.keys() - {name} for name, config in configs.items()
+    }
+    order: list[str] = []
+    while waiting:
+        ready = [name for name, needs in waiting.items() if needs <= set(order)] or list(waiting)
+        order.append(min(ready, key=lambda name: (started.get(name, late), name)))
+        del waiting[order[-1]]
+    return tuple(order)
+
+
+def _references(value: object) -> Iterator[str]:
+    if isinstance(value, str) and value.startswith("@"):
+        yield value[1:].split(".")[0].split("/")[0]
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _references(part)
+
+
+def _stage(reader: Reader, name: str, run: Mapping[str, Any]) -> Stage:
+    folder = reader.root / name
+    declared = mapping(mapping(mapping(run.get("recipe")).get("stages")).get(name))
+    config, manifest = (
+        reader.object(folder / "config.json"),
+        reader.object(folder / "manifest.json"),
+    )
+    curves, more, not_finite = read_curves(reader.rows(folder / "metrics.jsonl"))
+    lengths, traces = _answers(reader, name)
+    kind = words(manifest.get("kind") or config.get("kind") or declared.get("kind"))
+    return Stage(
+        name=words(name),
+        kind=kind,
+        state="finished" if manifest else "unfinished" if config else "not run",
+        makes=_makes(words(manifest.get("artifact")), kind),
+        fingerprint=words(manifest.get("fingerprint"))[:12],
+        cost=_cost(mapping(manifest.get("cost"))),
+        curves=curves,
+        more_metrics=tuple(map(words, more)),
+        not_finite=not_finite,
+        funnel=tuple(map(_funnel_step, reader.array(folder / "out" / "funnel.json"))),
+        pass_rates=_pass_rates(reader, folder / "out" / "problems.jsonl"),
+        masks=_masks(reader, folder / "masks.jsonl"),
+        lengths=lengths,
+        traces=traces,
+    )
+
+
+def _makes(artifact: str, kind: str) -> str:
+    """The artifact a stage makes; a stage that did not run yet is judged by its kind."""
+    if artifact:
+        return artifact
+    if kind in ("base", "checkpoint", "sft", "prefer", "rl", "merge"):
+        return "model"
+    return {"evaluate": "report", "": ""}.get(kind, "rows")
+
+
+def _cost(entry: Mapping[str, Any]) -> Cost:
+    return Cost(
+        seconds=number(entry.get("seconds")),
+        tokens_trained=number(entry.get("tokens_trained")),
+        tokens_generated=number(entry.get("tokens_generated")),
+        peak_memory_mb=number(entry.get("peak_memory_mb")),
+    )
+
+
+def _funnel_step(value: object) -> FunnelStep:
+    entry = mapping(value)
+    reasons = Counter(
+        {words(key): _count(count) for key, count in mapping(entry.get("reasons")).items()}
+    )
+    return FunnelStep(
+        step=words(entry.get("step")),
+        kept=_count(entry.get("kept")),
+        dropped=_count(entry.get("dropped")),
+        reasons=tuple(reasons.most_common()),
+    )
+
+
+def _count(value: object) -> int:
+    return int(number(value) or 0)
+
+
+def _answers(reader: Reader, name: str) -> tuple[tuple[Lengths, ...], tuple[Trace, ...]]:
+    out = reader.root / name / "out"
+    found = [
+        read_completions(
+            reader, path, out / "problems" / path.name, words(path.parent.name), words(path.stem)
+        )
+        for path in sorted((out / "completions").glob("*/*.jsonl"))
+    ]
+    if reader.exists(out / "completions.jsonl"):
+        found.append(
+            read_completions(
+                reader, out / "completions.jsonl", out / "problems.jsonl", words(name), ""
+            )
+        )
+    return tuple(lengths for lengths, _ in found), tuple(
+        trace for _, traces in found for trace in traces
+    )
+
+
+def _pass_rates(reader: Reader, path: Path) -> tuple[int, ...]:
+    tenths = [0] * 10
+    for row in reader.rows(path):
+        rate = number(row.get("pass_rate"))
+        if rate is not None and 0 <= rate <= 1:
+            tenths[min(int(rate * 10), 9)] += 1
+    return tuple(tenths) if any(tenths) else ()
+
+
+def _masks(reader: Reader, path: Path) -> tuple[MaskSample, ...]:
+    samples = []
+    for row in reader.rows(path):
+        tokens, mask = sequence(row.get("tokens")), sequence(row.get("mask"))
+        if len(samples) < _MASK_ROWS and tokens and len(tokens) == len(mask):
+            samples.append(
+                _mask_sample([words(token) for token in tokens], [bool(bit) for bit in mask])
+            )
+    return tuple(samples)
+
+
+def _mask_sample(tokens: list[str], mask: list[bool]) -> MaskSample:
+    pieces: list[tuple[str, bool]] = []
+    for token, trained in zip(tokens[:_MASK_TOKENS], mask, strict=False):
+        if pieces and pieces[-1][1] == trained:
+            pieces[-1] = (pieces[-1][0] + token, trained)
+        else:
+            pieces.append((token, trained))
+    return MaskSample(tuple(pieces), sum(mask), len(tokens), max(0, len(tokens) - _MASK_TOKENS))
+
+
+def _health(reader: Reader, name: str) -> Iterator[HealthNote]:
+    """One note for each rule of a stage, however often it fired."""
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    last: dict[tuple[str, str], str] = {}
+    fired: Counter[tuple[str, str]] = Counter()
+    for row in reader.rows(reader.root / name / "health.jsonl"):
+        key = words(row.get("level")), words(row.get("rule"))
+        first.setdefault(key, row)
+        last[key] = words(row.get("step"))
+        fired[key] += 1
+    for key, row in first.items():
+        yield HealthNote(
+            stage=words(name),
+            level=key[0],
+            rule=key[1],
+            cause=shorten(words(row.get("cause")), 800),
+            remedy=shorten(words(row.get("remedy")), 800),
+            count=fired[key],
+            first_step=words(row.get("step")),
+            last_step=last[key],
+        )

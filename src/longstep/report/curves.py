@@ -1,0 +1,149 @@
+"""Learning curves from ``metrics.jsonl``, in bounded memory however long the run was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from longstep.report.read import number
+
+_POINTS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One small plot: a title and, for each line in it, the metric names that may carry it."""
+
+    title: str
+    lines: Mapping[str, tuple[str, ...]]
+
+
+#: Drawn in this order; a panel without data is not drawn. Names cover longstep's own and TRL's.
+PANELS = (
+    Panel("loss", {"training": ("loss", "train_loss"), "held-out": ("eval_loss",)}),
+    Panel("reward", {"reward": ("reward",)}),
+    Panel(
+        "share correct", {"correct": ("correctness", "pass_rate", "correct", "mean_correctness")}
+    ),
+    Panel(
+        "completion length (tokens)",
+        {"mean": ("completion_length", "completions/mean_length", "length_mean")},
+    ),
+    Panel("share cut at the length limit", {"cut": ("truncated", "completions/clipped_ratio")}),
+    Panel("groups without signal", {"share": ("no_signal", "frac_reward_zero_std")}),
+    Panel("curriculum target difficulty", {"target": ("curriculum/target", "target_difficulty")}),
+    Panel(
+        "log-probability of the pair",
+        {
+            "chosen": ("logps/chosen", "chosen_logps"),
+            "rejected": ("logps/rejected", "rejected_logps"),
+        },
+    ),
+    Panel("reward margin of the pair", {"margin": ("rewards/margins", "margin")}),
+    Panel("entropy", {"entropy": ("entropy",)}),
+    Panel("KL to the reference", {"KL": ("kl",)}),
+    Panel("next-token accuracy", {"accuracy": ("mean_token_accuracy",)}),
+    Panel("gradient norm", {"norm": ("grad_norm",)}),
+    Panel("learning rate", {"rate": ("learning_rate",)}),
+)
+_PLACE = {
+    key: (panel.title, line)
+    for panel in PANELS
+    for line, keys in panel.lines.items()
+    for key in keys
+}
+_NOT_METRICS = {"step", "seconds", "time", "epoch"}
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of one panel.
+
+    Attributes:
+        panel: title of its `Panel`.
+        line: its name in the panel.
+        steps: where, one entry a point.
+        values: what; each point is a mean over ``every`` consecutive records.
+        every: how many records a point stands for.
+    """
+
+    panel: str
+    line: str
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+    every: int
+
+
+class Thinner:
+    """Keeps a stream as at most ``limit`` means of equally many consecutive records.
+
+    When full, neighbours are averaged and every later point stands for twice as many records.
+    A last, incomplete group is kept as its own mean, so the end of the curve is never lost.
+    """
+
+    def __init__(self, limit: int = _POINTS) -> None:
+        """Keep at most ``limit`` points (an even number)."""
+        if limit < 2 or limit % 2:
+            raise ValueError(f"limit must be an even number >= 2, got {limit}")
+        self.every = 1
+        self._limit = limit
+        self._points: list[tuple[float, float]] = []
+        self._pending: list[tuple[float, float]] = []
+
+    def add(self, step: float, value: float) -> None:
+        """Add one record."""
+        self._pending.append((step, value))
+        if len(self._pending) < self.every:
+            return
+        self._points.append(_mean(self._pending))
+        self._pending = []
+        if len(self._points) == self._limit:
+            pairs = zip(self._points[::2], self._points[1::2], strict=True)
+            self._points = [_mean(pair) for pair in pairs]
+            self.every *= 2
+
+    def points(self) -> list[tuple[float, float]]:
+        """The (step, value) means so far."""
+        return self._points + ([_mean(self._pending)] if self._pending else [])
+
+
+def _mean(points: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    steps, values = zip(*points, strict=True)
+    return sum(steps) / len(steps), sum(values) / len(values)
+
+
+def read_curves(
+    rows: Iterable[Mapping[str, Any]],
+) -> tuple[tuple[Curve, ...], tuple[str, ...], int]:
+    """Curves of one stage.
+
+    Args:
+        rows: metric records in the order they were written.
+
+    Returns:
+        The curves, the names of further numeric metrics that no panel shows, and how many values of
+        shown metrics were not finite numbers (a NaN loss must not vanish silently).
+    """
+    kept: dict[str, Thinner] = {}
+    others: set[str] = set()
+    bad = 0
+    for place, row in enumerate(rows):
+        step = number(row.get("step"))
+        for key, raw in row.items():
+            value = number(raw)
+            if key not in _PLACE:
+                if value is not None and key not in _NOT_METRICS:
+                    others.add(key)
+            elif value is None:
+                bad += raw is not None
+            else:
+                kept.setdefault(key, Thinner()).add(place if step is None else step, value)
+    curves = (_curve(key, kept[key]) for key in _PLACE if key in kept)
+    return tuple(curves), tuple(sorted(others)), bad
+
+
+def _curve(key: str, thinner: Thinner) -> Curve:
+    panel, line = _PLACE[key]
+    steps, values = zip(*thinner.points(), strict=True)
+    return Curve(panel, line, steps, values, thinner.every)

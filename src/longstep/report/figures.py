@@ -1,0 +1,110 @@
+"""Which plots the page shows, how they are grouped and what is written beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from longstep.report.collect import Run, Stage
+from longstep.report.completions import Lengths, longest
+from longstep.report.curves import PANELS, Curve
+from longstep.report.plots import curve_plot, length_plot, pass_rate_plot, running_mean
+
+_MAX_FIGURES = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One small plot: ``svg`` is made by `plots`, the rest is text that the template escapes."""
+
+    title: str
+    note: str
+    svg: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Plots under one heading, and how many more there would have been."""
+
+    title: str
+    figures: tuple[Figure, ...]
+    left_out: int
+
+
+def curve_figures(stage: Stage) -> Iterator[Figure]:
+    """One plot for each panel that a stage has data for."""
+    for panel in PANELS:
+        # two recorded metrics may be names of one line: the first name wins
+        found = {
+            curve.line: curve for curve in reversed(stage.curves) if curve.panel == panel.title
+        }
+        curves = [found[line] for line in panel.lines if line in found]
+        if not curves:
+            continue
+        svg = curve_plot(_id("curve", stage.name, panel.title), curves)
+        if len(curves) == 1:
+            yield Figure(panel.title, _ends(curves[0]), svg)
+        else:
+            lines = tuple(f"{curve.line} {_ends(curve)}" for curve in curves)
+            yield Figure(panel.title, "", svg, lines)
+
+
+def _ends(curve: Curve) -> str:
+    """First and last value of the smoothed curve."""
+    _, smooth = running_mean(curve)
+    first, last = f"{smooth[0]:.3g}", f"{smooth[-1]:.3g}"
+    return f"{first} → {last}" if len(smooth) > 1 else last
+
+
+def length_groups(run: Run) -> Iterator[Group]:
+    """Answer lengths: the sampling stages together, then each benchmark by itself.
+
+    The plots of a group share their axis, and models stand in the order of the score table.
+    """
+    groups: dict[str, list[Lengths]] = {}
+    for stage in run.stages:
+        for lengths in _in_table_order(run, stage):
+            benchmark = f"{stage.name}: {lengths.benchmark}"
+            title = benchmark if lengths.benchmark else "sampled for training"
+            groups.setdefault(title, []).append(lengths)
+    for title, group in groups.items():
+        shown = group[:_MAX_FIGURES]
+        end = longest(shown)
+        figures = tuple(_length_figure(title, lengths, end) for lengths in shown)
+        yield Group(title, figures, len(group) - len(shown))
+
+
+def _in_table_order(run: Run, stage: Stage) -> list[Lengths]:
+    rank = model_rank(run, stage)
+    return sorted(stage.lengths, key=lambda lengths: (lengths.benchmark, rank(lengths.model)))
+
+
+def model_rank(run: Run, stage: Stage) -> Callable[[str], tuple[int, str]]:
+    """A sort key that puts the models of a stage in the order of its score table."""
+    models = next((scores.models for scores in run.scores if scores.stage == stage.name), ())
+    place = {name: index for index, name in enumerate(models)}
+    return lambda name: (place.get(name, len(place)), name)
+
+
+def _length_figure(group: str, lengths: Lengths, end: int) -> Figure:
+    note = f"{lengths.total:,} answers"
+    if lengths.without_ids:
+        note += f", {lengths.without_ids:,} without token ids left out"
+    svg = length_plot(_id("length", group, lengths.model), lengths, end)
+    return Figure(lengths.model, note, svg)
+
+
+def pass_rate_figure(stage: Stage) -> Figure:
+    """How the problems of a sampling stage spread over pass rates."""
+    note = f"{sum(stage.pass_rates):,} problems"
+    return Figure(stage.name, note, pass_rate_plot(_id("rate", stage.name), stage.pass_rates))
+
+
+def _id(*parts: str) -> str:
+    """An id for HTML, different for different parts: letters and digits, the rest as numbers."""
+    return "-".join("".join(map(_id_char, part)) for part in parts)
+
+
+def _id_char(char: str) -> str:
+    return char if char.isalnum() and char.isascii() else f"_{ord(char):x}_"

@@ -1,0 +1,195 @@
+"""The run report: one self-contained HTML page, the same bytes for the same run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longstep.artifacts import write_bytes
+from longstep.report.collect import Run, Stage, collect
+from longstep.report.completions import OUTCOMES, Trace
+from longstep.report.figures import curve_figures, length_groups, model_rank, pass_rate_figure
+from longstep.report.scores import (
+    TRUNCATION_WARNING,
+    Scores,
+    cell_text,
+    column_name,
+    headline,
+    key_comparisons,
+    samples_text,
+)
+
+_UNKNOWN = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """One warning at the top of the page; its level is ``warn`` or ``bad``."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TraceGroup:
+    """Sample answers of one model in one stage."""
+
+    title: str
+    traces: tuple[Trace, ...]
+
+
+def build_report(run: Path) -> Path:
+    """Write ``report.html`` into a run folder, atomically, whatever state the run is in.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    path = run / "report.html"
+    write_bytes(path, render(collect(run)).encode())
+    return path
+
+
+def table(run: Path) -> list[list[str]]:
+    """The stage-by-benchmark table as text, a header row first.
+
+    Rows are the stages that make a model, then other evaluated models; columns are benchmarks and
+    slices. Columns of several evaluation stages stand side by side, each named after its stage.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    facts = collect(run)
+    names = _row_names(facts)
+    states = {stage.name: stage.state for stage in facts.stages if stage.state != "finished"}
+    header = ["stage"]
+    rows = [[f"{name} ({states[name]})" if name in states else name] for name in names]
+    for scores in facts.scores:
+        prefix = f"{scores.stage}: " if len(facts.scores) > 1 else ""
+        for column in scores.columns:
+            cells = [scores.cells.get((name, column)) for name in names]
+            header.append(f"{prefix}{column_name(column)} {samples_text(filter(None, cells))}")
+            for row, cell in zip(rows, cells, strict=True):
+                row.append(cell_text(cell))
+    return [header, *rows]
+
+
+def render(run: Run) -> str:
+    """The page as text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("longstep.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    environment.filters["thousands"] = thousands
+    environment.filters["duration"] = duration
+    environment.filters["column_name"] = column_name
+    return environment.get_template("page.html.j2").render(_context(run))
+
+
+def _context(run: Run) -> dict[str, Any]:
+    names = tuple(stage.name for stage in run.stages)
+    main = run.scores[-1] if run.scores else None
+    return {
+        "run": run,
+        "headline": headline(main, names) if main else "Nothing is evaluated yet.",
+        "badges": tuple(_badges(run)),
+        "tables": [_score_table(run, scores) for scores in run.scores],
+        "curves": [(stage, list(curve_figures(stage))) for stage in run.stages if stage.curves],
+        "lengths": list(length_groups(run)),
+        "pass_rates": [pass_rate_figure(stage) for stage in run.stages if stage.pass_rates],
+        "traces": list(_trace_groups(run)),
+        "outcomes": OUTCOMES,
+        "totals": _totals(run.stages),
+    }
+
+
+def _row_names(run: Run) -> list[str]:
+    made = [stage.name for stage in run.stages if stage.makes == "model"]
+    evaluated = [name for scores in run.scores for name in scores.models]
+    return list(dict.fromkeys([*made, *evaluated]))
+
+
+def _score_table(run: Run, scores: Scores) -> dict[str, Any]:
+    benchmarks: dict[str, int] = {}
+    for benchmark, _ in scores.columns:
+        benchmarks[benchmark] = benchmarks.get(benchmark, 0) + 1
+    key = key_comparisons(scores)
+    return {
+        "scores": scores,
+        "rows": _row_names(run),
+        "states": {stage.name: stage.state for stage in run.stages},
+        "benchmarks": benchmarks,
+        "metric": samples_text(scores.cells.values()),
+        "key": key,
+        "more": [entry for entry in scores.comparisons if entry not in key],
+    }
+
+
+def _badges(run: Run) -> Iterator[Badge]:
+    for scores in run.scores:
+        cut = [
+            (cell.truncated or 0.0, *key) for key, cell in scores.cells.items() if cell.often_cut
+        ]
+        if cut:
+            share, model, column = max(cut)
+            limit = (
+                f"more than {percent(TRUNCATION_WARNING, 0)} % of answers cut at the length limit"
+            )
+            worst = f"worst: {model} on {column_name(column)}, {percent(share)} %"
+            yield Badge("warn", f"{len(cut)} of {len(scores.cells)} scores have {limit} ({worst})")
+    levels = [note.level for note in run.health]
+    for level in sorted(set(levels) - {"info"}):
+        count = levels.count(level)
+        kind = "bad" if level in ("stop", "error") else "warn"
+        yield Badge(kind, f"{count} health rule{'' if count == 1 else 's'} at level {level}")
+    for state in ("unfinished", "not run"):
+        names = [stage.name for stage in run.stages if stage.state == state]
+        if names:
+            yield Badge("warn", f"{state}: {', '.join(names)}")
+    bad = sum(stage.not_finite for stage in run.stages)
+    if bad:
+        yield Badge("bad", f"{bad} recorded metric value{'' if bad == 1 else 's'} not finite")
+
+
+def _trace_groups(run: Run) -> Iterator[TraceGroup]:
+    for stage in run.stages:
+        for model in sorted({trace.model for trace in stage.traces}, key=model_rank(run, stage)):
+            title = model if model == stage.name else f"{stage.name}: {model}"
+            yield TraceGroup(title, tuple(t for t in stage.traces if t.model == model))
+
+
+def _totals(stages: Sequence[Stage]) -> Mapping[str, float]:
+    return {
+        "seconds": sum(stage.cost.seconds or 0.0 for stage in stages),
+        "tokens_trained": sum(stage.cost.tokens_trained or 0.0 for stage in stages),
+        "tokens_generated": sum(stage.cost.tokens_generated or 0.0 for stage in stages),
+        "peak_memory_mb": max((stage.cost.peak_memory_mb or 0.0 for stage in stages), default=0.0),
+    }
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as percent, a dash when unknown."""
+    return _UNKNOWN if value is None else f"{100 * value:.{digits}f}"
+
+
+def thousands(value: float | None) -> str:
+    """A whole number with separators, a dash when unknown."""
+    return _UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """``12.3 s``, ``4 min 05 s`` or ``3 h 20 min``, a dash when unknown."""
+    if seconds is None:
+        return _UNKNOWN
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -1,0 +1,168 @@
+"""Small plots as inline SVG: matplotlib's object interface, the same bytes every time.
+
+Colours are CSS variables of the page, so one plot serves light and dark. Colour-blind readers can
+tell blue from orange, and lines also differ in dashes. Text in a plot comes from this package only.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from longstep.report.completions import OUTCOMES, Lengths
+from longstep.report.curves import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: matplotlib needs real colours; each of these stands for a CSS variable, put in at the end.
+_INK, _GRID = "#010101", "#020202"
+_SERIES = ("#030303", "#040404")
+_OUTCOME = {
+    "correct": "#050505",
+    "incorrect": "#060606",
+    "truncated": "#070707",
+    "other": "#080808",
+}
+_VARIABLES = {
+    _INK: "var(--muted)",
+    _GRID: "var(--line)",
+    _SERIES[0]: "var(--blue)",
+    _SERIES[1]: "var(--orange)",
+    _OUTCOME["correct"]: "var(--blue)",
+    _OUTCOME["incorrect"]: "var(--orange)",
+    _OUTCOME["truncated"]: "var(--purple)",
+    _OUTCOME["other"]: "var(--grey)",
+}
+_DASHES = ("-", (0, (4, 1.5)))
+_BINS = 32
+_WIDTH, _HEIGHT = 3.3, 1.65
+#: Left, bottom, width, height: room for seven characters, and plots that line up.
+_FRAME = (0.135, 0.13, 0.835, 0.78)
+
+
+def curve_plot(name: str, curves: Sequence[Curve]) -> str:
+    """One panel of learning curves: every point faint, a centred running mean on top.
+
+    Args:
+        name: prefix for the ids in the SVG, unique on the page.
+        curves: the lines of the panel.
+    """
+
+    def draw(axes: Axes) -> None:
+        for curve, color, dash in zip(curves, _SERIES, _DASHES, strict=False):
+            steps, smooth = running_mean(curve)
+            if len(steps) < 3:
+                axes.plot(steps, smooth, "o", color=color, markersize=3)
+                continue
+            axes.plot(curve.steps, curve.values, color=color, linewidth=0.7, alpha=0.3)
+            axes.plot(steps, smooth, color=color, linewidth=1.5, linestyle=dash)
+
+    return _svg(name, draw)
+
+
+def running_mean(curve: Curve) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Centred running mean over about a fifteenth of the curve; half windows at both ends."""
+    half = len(curve.values) // 30
+    windows = (
+        curve.values[max(0, place - half) : place + half + 1] for place in range(len(curve.values))
+    )
+    return curve.steps, tuple(sum(window) / len(window) for window in windows)
+
+
+def length_plot(name: str, lengths: Lengths, longest: int) -> str:
+    """Histogram of answer lengths, stacked by outcome, on an axis shared with the other models.
+
+    Args:
+        name: prefix for the ids in the SVG, unique on the page.
+        lengths: the counts of one model.
+        longest: right end of the axis, in tokens.
+    """
+    width, bars = length_bins(lengths, longest)
+
+    def draw(axes: Axes) -> None:
+        edges = [place * width for place in range(_BINS + 1)]
+        bottom = [0] * _BINS
+        for outcome, color in _OUTCOME.items():
+            if any(bars[outcome]):
+                top = [low + high for low, high in zip(bottom, bars[outcome], strict=True)]
+                axes.stairs(top, edges, baseline=bottom, fill=True, color=color, linewidth=0)
+                bottom = top
+        axes.set_xlim(0, width * _BINS)
+
+    return _svg(name, draw)
+
+
+def length_bins(lengths: Lengths, longest: int) -> tuple[float, Mapping[str, list[int]]]:
+    """Width of a bin and, for each outcome, the answers in each bin [i width, (i + 1) width)."""
+    width = max(1.0, (longest + 1) / _BINS)
+    bars = {outcome: [0] * _BINS for outcome in OUTCOMES}
+    for outcome, counter in lengths.counts.items():
+        for tokens, count in counter.items():
+            bars[outcome][min(int(tokens / width), _BINS - 1)] += count
+    return width, bars
+
+
+def pass_rate_plot(name: str, tenths: Sequence[int]) -> str:
+    """How many problems fell in each tenth of the pass rate."""
+
+    def draw(axes: Axes) -> None:
+        left = [place / 10 for place in range(len(tenths))]
+        axes.bar(left, tenths, 0.092, align="edge", color=_SERIES[0], linewidth=0)
+        axes.set_xlim(0, 1)
+
+    return _svg(name, draw)
+
+
+def _svg(name: str, draw: Callable[[Axes], None]) -> str:
+    """Draw into a fresh figure and return it as SVG that can stand inside HTML."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "longstep", "axes.formatter.useoffset": False}
+    ):
+        figure = Figure(figsize=(_WIDTH, _HEIGHT))
+        figure.patch.set_visible(False)
+        axes = figure.add_axes(_FRAME)
+        _dress(axes)
+        draw(axes)
+        axes.margins(x=0.01)
+        buffer = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    return _inline(buffer.getvalue(), name)
+
+
+def _dress(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.patch.set_visible(False)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_GRID)
+    axes.tick_params(length=0, labelsize=7.5, labelcolor=_INK)
+    axes.grid(axis="y", color=_GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.ticklabel_format(axis="y", scilimits=(-3, 5))
+    axes.yaxis.get_offset_text().set(color=_INK, fontsize=7.5)
+
+
+def _inline(svg: str, name: str) -> str:
+    """Drop what only a file needs, make ids unique on the page and put the page's colours in."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
+    head, end, body = svg.partition(">")
+    head = re.sub(r' (?:width|height|version|xmlns(?::xlink)?)="[^"]*"', "", head)
+    body = re.sub(
+        r"<style.*?</style>", "", body, count=1, flags=re.DOTALL
+    )  # it would style the whole page
+    body = re.sub(r'<g id="[^"]*"', "<g", body).replace("xlink:href", "href")
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
+    body = re.sub(r" font-family: [^;]*;", "", body)
+    for color, variable in _VARIABLES.items():
+        body = body.replace(color, variable)
+    return f'{head} aria-hidden="true"{end}{body}'.strip()

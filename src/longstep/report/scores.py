@@ -1,0 +1,270 @@
+"""Scores of one evaluation stage: from ``results.json`` to the table and the headline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from longstep.report.read import mapping, number, sequence, words
+
+#: Above this share of truncated answers a score measures the token budget, so the page warns.
+TRUNCATION_WARNING = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value in [0, 1] and its 95 % interval (``None`` when the file has none)."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one model scored on one slice of one benchmark.
+
+    Shares are in [0, 1]; ``unscorable`` counts samples without usable verdict (timeout, bad gold).
+    """
+
+    problems: int
+    samples: int
+    avg: Estimate | None
+    se_within: float | None
+    se_between: float | None
+    passes: tuple[tuple[int, Estimate], ...]
+    majority: Estimate | None
+    truncated: float | None
+    no_answer: float | None
+    unscorable: float | None
+    finished_avg: float | None
+    tokens_mean: float | None
+
+    @property
+    def often_cut(self) -> bool:
+        """Whether so many answers were cut that the score measures the budget."""
+        return self.truncated is not None and self.truncated > TRUNCATION_WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models on one slice, paired by problem; ``delta`` is b - a."""
+
+    a: str
+    b: str
+    benchmark: str
+    slice: str
+    delta: Estimate | None
+    distinguishable: bool
+    sentence: str
+
+
+Column = tuple[str, str]
+_PROTOCOL = ("samples", "temperature", "top_p", "max_tokens", "seed", "resamples")
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Everything one evaluation stage measured.
+
+    Attributes:
+        stage: the evaluation stage.
+        protocol: sampling settings and the like, as words.
+        columns: (benchmark, slice), a benchmark's "all" before its other slices.
+        models: the evaluated models in the order the protocol names them, else that of the recipe.
+        cells: a score for each (model, column) that was measured.
+        comparisons: paired comparisons, in the order of the file.
+    """
+
+    stage: str
+    protocol: tuple[tuple[str, str], ...]
+    columns: tuple[Column, ...]
+    models: tuple[str, ...]
+    cells: Mapping[tuple[str, Column], Score]
+    comparisons: tuple[Comparison, ...]
+
+
+def read_scores(stage: str, results: Mapping[str, Any], order: Sequence[str]) -> Scores:
+    """Scores of one evaluation stage.
+
+    Args:
+        stage: name of the evaluation stage.
+        results: the content of its ``results.json``.
+        order: stage names as they ran, for models that the protocol does not name.
+    """
+    models, protocol = mapping(results.get("models")), mapping(results.get("protocol"))
+    named = [words(name) for name in sequence(protocol.get("models"))]
+    cells = {
+        (words(model), (words(benchmark), words(part))): _score(mapping(entry))
+        for model, benchmarks in models.items()
+        for benchmark, parts in mapping(benchmarks).items()
+        for part, entry in mapping(parts).items()
+    }
+    place = {name: index for index, name in enumerate(dict.fromkeys([*named, *order]))}
+    return Scores(
+        stage=stage,
+        protocol=tuple(
+            (words(key), words(value)) for key, value in protocol.items() if key in _PROTOCOL
+        ),
+        columns=tuple(sorted({column for _, column in cells}, key=_column_key)),
+        models=tuple(
+            sorted(map(words, models), key=lambda name: (place.get(name, len(place)), name))
+        ),
+        cells=cells,
+        comparisons=tuple(
+            _comparison(mapping(entry)) for entry in sequence(results.get("comparisons"))
+        ),
+    )
+
+
+def _column_key(column: Column) -> tuple[str, bool, str]:
+    return column[0], column[1] != "all", column[1]
+
+
+def _score(entry: Mapping[str, Any]) -> Score:
+    avg = mapping(entry.get("avg"))
+    return Score(
+        problems=int(number(entry.get("problems")) or 0),
+        samples=int(number(entry.get("samples")) or 0),
+        avg=_estimate(avg),
+        se_within=number(avg.get("se_within")),
+        se_between=number(avg.get("se_between")),
+        passes=_by_k(entry.get("pass")),
+        majority=_estimate(mapping(entry.get("maj"))),
+        truncated=number(entry.get("truncated")),
+        no_answer=number(entry.get("no_answer")),
+        unscorable=number(entry.get("unscorable")),
+        finished_avg=number(entry.get("finished_avg")),
+        tokens_mean=number(entry.get("tokens_mean")),
+    )
+
+
+def _estimate(entry: Mapping[str, Any]) -> Estimate | None:
+    value = number(entry.get("value"))
+    if value is None:
+        return None
+    interval = [number(bound) for bound in sequence(entry.get("ci95"))]
+    low, high = interval if len(interval) == 2 else (None, None)
+    return Estimate(value, low, high)
+
+
+def _by_k(entry: object) -> tuple[tuple[int, Estimate], ...]:
+    found = ((key, _estimate(mapping(value))) for key, value in mapping(entry).items())
+    return tuple(
+        sorted((int(key), estimate) for key, estimate in found if estimate and key.isdecimal())
+    )
+
+
+def _comparison(entry: Mapping[str, Any]) -> Comparison:
+    return Comparison(
+        a=words(entry.get("a")),
+        b=words(entry.get("b")),
+        benchmark=words(entry.get("benchmark")),
+        slice=words(entry.get("slice")),
+        delta=_estimate({"value": entry.get("delta"), "ci95": entry.get("ci95")}),
+        distinguishable=entry.get("distinguishable") is True,
+        sentence=words(entry.get("sentence")),
+    )
+
+
+def column_name(column: Column) -> str:
+    """``chain`` for the whole benchmark, ``chain hard`` for a slice."""
+    return column[0] if column[1] == "all" else f"{column[0]} {column[1]}"
+
+
+def cell_text(score: Score | None) -> str:
+    """``78.9 [76.2, 81.4]`` in percent; a dash when not measured, a star when many were cut."""
+    if score is None or score.avg is None:
+        return "-"
+    avg = score.avg
+    interval = (
+        ""
+        if avg.low is None or avg.high is None
+        else f" [{100 * avg.low:.1f}, {100 * avg.high:.1f}]"
+    )
+    return f"{100 * avg.value:.1f}{interval}{'*' if score.often_cut else ''}"
+
+
+def samples_text(scores: Iterable[Score]) -> str:
+    """``avg@16``, or ``avg@8-16`` when the cells differ in their number of samples."""
+    counts = sorted({score.samples for score in scores})
+    if not counts:
+        return "avg"
+    return f"avg@{counts[0]}" if len(counts) == 1 else f"avg@{counts[0]}-{counts[-1]}"
+
+
+def headline(scores: Scores, stages: Sequence[str]) -> str:
+    """First against last model of the recipe on the first benchmark, with intervals and a verdict.
+
+    The last model is not always the best one; the sentence then says which is.
+    """
+    known = set(stages)
+    for column in scores.columns:
+        row = [
+            (model, scores.cells[model, column])
+            for model in scores.models
+            if (model, column) in scores.cells
+        ]
+        row = [(model, score) for model, score in row if score.avg is not None]
+        mine = [entry for entry in row if entry[0] in known] or row
+        if mine:
+            return _headline(scores, column, mine)
+    return "No scores were measured."
+
+
+def _headline(scores: Scores, column: Column, row: list[tuple[str, Score]]) -> str:
+    (first, before), (last, after) = row[0], row[-1]
+    name, metric = column_name(column), samples_text(score for _, score in row)
+    if first == last:
+        return f"{first} scores {_plain(before)} {metric} on {name}."
+    text = f"{first} {_plain(before)} → {last} {_plain(after)} {metric} on {name}"
+    text += _verdict(scores, column, first, last) + "."
+    best, top = max(row, key=lambda entry: entry[1].avg.value if entry[1].avg else 0.0)
+    if top.avg and after.avg and top.avg.value > after.avg.value:
+        text += f" The highest score is not the last stage's: {best} has {_plain(top)}."
+    return text
+
+
+def _verdict(scores: Scores, column: Column, first: str, last: str) -> str:
+    for entry in scores.comparisons:
+        if (entry.a, entry.b, (entry.benchmark, entry.slice)) == (
+            first,
+            last,
+            column,
+        ) and entry.delta:
+            verdict = "" if entry.distinguishable else ": not distinguishable"
+            return f", a difference of {points_text(entry.delta)} points{verdict}"
+    return ""
+
+
+def points_text(delta: Estimate) -> str:
+    """``+66.6 [60.2, 71.9]`` in points."""
+    interval = (
+        ""
+        if delta.low is None or delta.high is None
+        else f" [{100 * delta.low:+.1f}, {100 * delta.high:+.1f}]"
+    )
+    return f"{100 * delta.value:+.1f}{interval}"
+
+
+def key_comparisons(scores: Scores) -> tuple[Comparison, ...]:
+    """What a reader asks for first: each model with its predecessor, and the last with the first.
+
+    Only on whole benchmarks; with m models there are m (m - 1) / 2 pairs on every slice.
+    """
+    pairs = list(zip(scores.models, scores.models[1:], strict=False))
+    if len(pairs) > 1:
+        pairs.append((scores.models[0], scores.models[-1]))
+    chosen = [
+        entry
+        for entry in scores.comparisons
+        if entry.slice == "all" and (entry.a, entry.b) in pairs
+    ]
+    return tuple(
+        sorted(chosen, key=lambda entry: (entry.benchmark, pairs.index((entry.a, entry.b))))
+    )
+
+
+def _plain(score: Score) -> str:
+    return cell_text(score).rstrip("*")

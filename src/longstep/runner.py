@@ -1,0 +1,276 @@
+"""Runs a recipe in a folder: skip what is finished, continue what is not, refuse what changed.
+
+runs/<name>/run.json, events.jsonl, run.lock, report.html, and one folder per stage with ``config.json`` (written
+first), logs and checkpoints, ``out/`` (the artifact) and ``manifest.json`` (written last).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import longstep
+from longstep.artifacts import (
+    MANIFEST,
+    AppendLog,
+    content_hash,
+    hash_folder,
+    read_json,
+    read_manifest,
+    sha256_json,
+    verify_manifest,
+    write_json,
+    write_manifest,
+)
+from longstep.config import Located, UserError, dump, provenance
+from longstep.progress import Progress
+from longstep.recipe import Recipe
+from longstep.stages.base import CHECKPOINTS, PARTIAL, Context
+
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recipe in one folder."""
+
+    recipe: Recipe
+    located: Located
+    folder: Path
+    say: Callable[[str], None]
+
+    def stage_folder(self, name: str) -> Path:
+        """The folder of a stage."""
+        return self.folder / name
+
+
+@cache
+def code_version() -> str:
+    """Hash of the package's own source: an artifact made by other code is another artifact."""
+    root = Path(longstep.__file__).parent
+    return sha256_json({str(p.relative_to(root)): p.read_text("utf-8") for p in sorted(root.rglob("*.py"))})[:16]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for one process; the lock dies with the process, so none is ever stale.
+
+    Raises:
+        UserError: another process holds it (pid, host, since), or the folder cannot be written.
+    """
+    path = folder / "run.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UserError(f"{folder}: another run is using this folder ({file.read().strip()}); wait or choose another --out") from None
+        file.truncate(0)
+        file.write(f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        file.flush()
+        yield
+
+
+def execute(run: Run, only: Sequence[str] = ()) -> list[str]:
+    """Run every stage that is not finished; returns the names of the stages that ran.
+
+    Raises:
+        UserError: a stage refused its input, or the folder belongs to another configuration.
+    """
+    names = run.recipe.needed_for(only) if only else run.recipe.order()
+    ran: list[str] = []
+    with locked(run.folder):
+        events = AppendLog(run.folder / "events.jsonl")
+        _write_run_file(run)
+        for name in names:
+            if _is_finished(run, name):
+                run.say(f"{name:<12} finished, verified, skipped")
+                continue
+            _run_stage(run, name, events)
+            ran.append(name)
+        events.close()
+    return ran
+
+
+def _write_run_file(run: Run) -> None:
+    facts = {
+        "name": run.recipe.name,
+        "seed": run.recipe.seed,
+        "version": longstep.__version__,
+        "code": code_version(),
+        "differs": list(run.recipe.differs_from_paper),
+        "stages": run.recipe.order(),
+        "recipe": dump(run.recipe),
+    }
+    write_json(run.folder / "run.json", facts)
+
+
+def parts(run: Run, name: str) -> dict[str, Any]:
+    """What a stage's result depends on: its config, seed, inputs' content and our code."""
+    stage = run.recipe.stages[name]
+    inputs: dict[str, str] = {}
+    for reference, _ in stage.references():
+        if reference.startswith("@"):
+            manifest = read_manifest(run.stage_folder(reference[1:]))
+            assert manifest is not None, f"{reference} must be finished first"
+            inputs[reference] = manifest["content"]
+        elif Path(reference).exists():
+            inputs[reference] = _external(Path(reference))
+    return {"config": dump(stage), "seed": run.recipe.seed, "inputs": inputs, "code": code_version()}
+
+
+def _external(path: Path) -> str:
+    if path.is_dir():
+        return content_hash(hash_folder(path))
+    return sha256_json([path.name, path.stat().st_size, path.stat().st_mtime_ns])
+
+
+def _is_finished(run: Run, name: str) -> bool:
+    """Whether a stage is done under the present configuration.
+
+    Raises:
+        UserError: it was begun or finished under another one, or its files changed since.
+    """
+    folder = run.stage_folder(name)
+    if not (folder / CONFIG).is_file():
+        return False
+    now, then = parts(run, name), read_json(folder / CONFIG)["parts"]
+    if now != then:
+        changes = "; ".join(differences(then, now))
+        raise UserError(
+            f"stage {name} in {run.folder}: changed since it was begun: {changes}. "
+            "Use --fork to start a new folder from what still holds, or choose another --out"
+        )
+    if read_manifest(folder) is None:
+        return False
+    verify_manifest(folder)
+    return True
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """``path: before -> after`` for every leaf that differs."""
+    found: list[str] = []
+    for key in sorted(then.keys() | now.keys()):
+        before, after = then.get(key), now.get(key)
+        if before == after:
+            continue
+        if isinstance(before, dict) and isinstance(after, dict):
+            found.extend(differences(before, after, f"{prefix}{key}."))
+        else:
+            found.append(f"{prefix}{key}: {_short(before)} -> {_short(after)}")
+    return found
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _run_stage(run: Run, name: str, events: AppendLog) -> None:
+    stage, folder = run.recipe.stages[name], run.stage_folder(name)
+    if folder.is_symlink() or (folder / "out").is_symlink():
+        raise UserError(f"{folder}: is a symbolic link; a stage is only written inside of the run folder")
+    made = parts(run, name)
+    resumed = (folder / CONFIG).is_file()
+    if not resumed:
+        facts = {"stage": name, "kind": dump(stage)["kind"], "parts": made, "origin": _origins(run, name)}
+        write_json(folder / CONFIG, facts)
+    context = Context(
+        name=name,
+        folder=folder,
+        seed=int(sha256_json([run.recipe.seed, name])[:12], 16),
+        inputs={f"@{n}": run.stage_folder(n) / "out" for n in run.recipe.inputs(name)},
+        progress=lambda label, total, unit: Progress(label, total, unit),
+        event=lambda what, facts: events.append({"time": time.time(), "stage": name, "event": what, **facts}),
+    )
+    context.event("resumed" if resumed else "started", {})
+    started = time.monotonic()
+    try:
+        stage.run(context)
+    except OSError as error:
+        raise _disk_error(error, folder) from error
+    seconds = time.monotonic() - started
+    cost = {**asdict(context.cost), "seconds": round(seconds, 2), "peak_memory_mb": _peak_mb(), "resumed": resumed}
+    manifest = write_manifest(
+        folder, stage=name, kind=dump(stage)["kind"], artifact=stage.produces, fingerprint=sha256_json(made), cost=cost
+    )
+    for scratch in (CHECKPOINTS, PARTIAL):
+        shutil.rmtree(folder / scratch, ignore_errors=True)
+    context.event("finished", {"seconds": round(seconds, 2), "content": manifest["content"]})
+    run.say(f"{name:<12} done in {seconds:.1f} s")
+
+
+def _origins(run: Run, name: str) -> dict[str, str]:
+    """Where each value of a stage's config came from: a file and line, the command line or a default."""
+    prefix = f"stages.{name}."
+    everything = provenance(run.recipe, run.located)
+    return {path.removeprefix(prefix): origin for path, origin in everything.items() if path.startswith(prefix)}
+
+
+def _peak_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def _disk_error(error: OSError, folder: Path) -> UserError:
+    where = error.filename or folder
+    return UserError(
+        f"{where}: cannot be written ({error.strerror}); what was finished is intact: "
+        "make room or fix the permission, then run the same command again"
+    )
+
+
+def reseal(out: Path) -> None:
+    """Write a finished stage's manifest again after its results were scored anew, keeping what it cost.
+
+    A folder that is not inside of a stage (an exported evaluation) has no manifest to keep.
+    """
+    manifest = read_manifest(out.parent)
+    if manifest is not None:
+        facts = {key: value for key, value in manifest.items() if key not in ("files", "content")}
+        write_manifest(out.parent, **facts)
+
+
+def fork(run: Run) -> Run:
+    """A new run beside this one, holding every finished stage whose config, seed and inputs still match.
+
+    Code may differ: that is what a fork is for; the manifest of a copied stage names the folder it came from.
+    """
+    number = 2
+    while (target := run.folder.with_name(f"{run.folder.name}.{number}")).exists():
+        number += 1
+    forked = Run(run.recipe, run.located, target, run.say)
+    target.mkdir(parents=True)
+    for name in run.recipe.order():
+        source = run.stage_folder(name)
+        if any(not (target / needed).is_dir() for needed in run.recipe.inputs(name)):
+            continue
+        if read_manifest(source) is None or not _same_but_code(source, forked, name):
+            continue
+        manifest = verify_manifest(source)
+        shutil.copytree(source, target / name)
+        config = read_json(source / CONFIG)
+        write_json(target / name / CONFIG, {**config, "parts": parts(forked, name)})
+        write_json(target / name / MANIFEST, {**manifest, "copied_from": str(source)})
+        run.say(f"{name:<12} copied from {source}")
+    return forked
+
+
+def _same_but_code(source: Path, forked: Run, name: str) -> bool:
+    then, now = read_json(source / CONFIG)["parts"], parts(forked, name)
+    return {**then, "code": ""} == {**now, "code": ""}

@@ -1,0 +1,38 @@
+"""Stages: one file = one config + one run. A new stage is one file and one line in ``AnyStage``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from longstep.config import Field
+from longstep.stages.base import Artifact, Context, Stage, Where
+from longstep.stages.checkpoint import Checkpoint
+from longstep.stages.curate import Curate
+from longstep.stages.evaluate import Evaluate
+from longstep.stages.merge import Merge
+from longstep.stages.prefer import Prefer
+from longstep.stages.rl import Rl
+from longstep.stages.sample import Sample
+from longstep.stages.sft import Pretrain, Sft
+
+AnyStage = Annotated[
+    Checkpoint | Curate | Evaluate | Merge | Prefer | Pretrain | Rl | Sample | Sft,
+    Field(discriminator="kind"),
+]
+
+__all__ = [
+    "AnyStage",
+    "Artifact",
+    "Checkpoint",
+    "Context",
+    "Curate",
+    "Evaluate",
+    "Merge",
+    "Prefer",
+    "Pretrain",
+    "Rl",
+    "Sample",
+    "Sft",
+    "Stage",
+    "Where",
+]

@@ -1,0 +1,135 @@
+"""What a stage is: one strict config and one ``run`` that reads artifacts and writes one artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from longstep.artifacts import AppendLog, fresh_folder, read_json
+from longstep.config import Strict, UserError
+from longstep.progress import Progress
+
+Artifact = Literal["rows", "model", "report"]
+POINTER = "pointer.json"
+CHECKPOINTS = "checkpoints"
+PARTIAL = "partial"
+
+
+@dataclass
+class Cost:
+    """What a stage spent, for the report and for ``plan``."""
+
+    tokens_trained: int = 0
+    tokens_generated: int = 0
+
+
+@dataclass
+class Context:
+    """What the runner hands to a stage.
+
+    Attributes:
+        name: the stage's name in the recipe.
+        folder: the stage's own folder; ``metrics.jsonl``, checkpoints and partial work live here.
+        seed: the recipe's seed, already made specific to the stage's name.
+        inputs: ``@name`` to the artifact folder of that stage.
+        progress: makes a progress line with a label.
+        event: records one event in the run's ``events.jsonl``.
+        cost: filled in by the stage.
+        notes: sentences for the report, health notes included.
+    """
+
+    name: str
+    folder: Path
+    seed: int
+    inputs: Mapping[str, Path]
+    progress: Callable[[str, int, str], Progress]
+    event: Callable[[str, Mapping[str, object]], None]
+    cost: Cost = field(default_factory=Cost)
+
+    @property
+    def out(self) -> Path:
+        """The artifact's folder."""
+        return self.folder / "out"
+
+    def fresh_out(self) -> Path:
+        """The artifact's folder, emptied: what an interrupted attempt left there is never used."""
+        return fresh_folder(self.out)
+
+    def artifact(self, reference: str) -> Path:
+        """The folder behind ``@name``, or the path itself."""
+        if reference.startswith("@"):
+            return self.inputs[reference]
+        return Path(reference)
+
+    def model(self, reference: str) -> Path:
+        """The Hugging Face folder behind ``@name`` or a path, following the pointer of a ``checkpoint`` stage."""
+        folder = self.artifact(reference)
+        if (folder / POINTER).is_file():
+            return Path(read_json(folder / POINTER)["path"])
+        return folder
+
+    def rows(self, reference: str, file: str) -> Path:
+        """One row file of an artifact; a path to a file stands for itself.
+
+        Raises:
+            UserError: the artifact does not hold such rows.
+        """
+        folder = self.artifact(reference)
+        path = folder if folder.is_file() else folder / file
+        if not path.is_file():
+            have = ", ".join(sorted(p.name for p in folder.glob("*.jsonl"))) if folder.is_dir() else "nothing"
+            raise UserError(f"{self.name}: {reference} holds no {file} (it holds {have})")
+        return path
+
+    def log(self, file: str) -> AppendLog:
+        """An append-only log in the stage's folder."""
+        return AppendLog(self.folder / file)
+
+
+class Stage(Strict):
+    """Base of every stage's config.
+
+    A subclass has ``kind: Literal[...]``, says what it produces and what its references must be, and runs.
+    """
+
+    produces: ClassVar[Artifact]
+
+    def references(self) -> Iterator[tuple[str, Artifact]]:
+        """Every ``@name`` or path this stage reads, with the kind of artifact it must be."""
+        raise NotImplementedError
+
+    def check(self) -> Iterator[str]:
+        """Complaints that need no data, such as a misspelt ``trainer:`` key; made for all stages before any runs."""
+        yield from ()
+
+    def run(self, context: Context) -> None:
+        """Read the inputs, write ``context.out``."""
+        raise NotImplementedError
+
+
+class Where(Strict):
+    """Which problems of an artifact a stage uses.
+
+    Attributes:
+        pass_rate: closed interval; a problem without a pass rate is outside of every interval.
+        difficulty: closed interval of the source's own difficulty.
+        mixed: only problems that were neither always nor never solved.
+    """
+
+    pass_rate: tuple[float, float] | None = None
+    difficulty: tuple[float, float] | None = None
+    mixed: bool = False
+
+    def keeps(self, pass_rate: float | None, difficulty: float | None) -> bool:
+        """Whether a problem is inside."""
+        if self.mixed and (pass_rate is None or not 0 < pass_rate < 1):
+            return False
+        return _inside(pass_rate, self.pass_rate) and _inside(difficulty, self.difficulty)
+
+
+def _inside(value: float | None, interval: tuple[float, float] | None) -> bool:
+    if interval is None:
+        return True
+    return value is not None and interval[0] <= value <= interval[1]

@@ -1,0 +1,57 @@
+"""Stage ``curate``: sources in, clean problems out, and a funnel that says what was dropped where and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from longstep.artifacts import write_json, write_rows
+from longstep.config import Field, UserError
+from longstep.curate import AnyFilter, Decontaminate, Funnel, drop_duplicates
+from longstep.evaluate import Benchmark, resolve
+from longstep.problems import AnySource
+from longstep.stages.base import Artifact, Context, Stage
+from longstep.verify import canonical, verify_gold
+
+
+class Curate(Stage):
+    """Problems from sources.
+
+    Attributes:
+        sources: where problems come from, in order; the order decides which of two duplicates stays.
+        filters: applied one after the other.
+        decontaminate: benchmarks whose questions must not be trained on: names, or whole benchmarks.
+        contamination: how long a shared run of words counts.
+    """
+
+    produces: ClassVar[Artifact] = "rows"
+    kind: Literal["curate"] = "curate"
+    sources: tuple[AnySource, ...] = Field(min_length=1)
+    filters: tuple[AnyFilter, ...] = ()
+    decontaminate: tuple[str | Benchmark, ...] = ()
+    contamination: Decontaminate = Decontaminate()
+
+    def references(self) -> Iterator[tuple[str, Artifact]]:
+        """Files among the sources are inputs: their content enters the fingerprint."""
+        for source in self.sources:
+            if source.kind == "jsonl":
+                yield str(source.path), "rows"
+
+    def run(self, context: Context) -> None:
+        """Collect, filter, drop duplicates and contaminated problems."""
+        funnel = Funnel()
+        collected = [p for n, source in enumerate(self.sources) for p in source.load(context.seed + n)]
+        problems = funnel.record("collect", collected, [])
+        for config in self.filters:
+            problems = funnel.apply(config.kind, config.build(verify_gold), problems)
+        problems = funnel.record("duplicates", *drop_duplicates(problems, canonical))
+        if self.decontaminate:
+            questions = [p for member in self.decontaminate for p in resolve(member).load()]
+            problems = funnel.apply("decontaminate", self.contamination.build(questions), problems)
+        out = context.fresh_out()
+        write_json(out / "funnel.json", funnel.rows())
+        write_rows(out / "dropped.jsonl", funnel.dropped_rows())
+        if not problems:
+            steps = "; ".join(f"{row['step']} kept {row['kept']}, dropped {row['dropped']}" for row in funnel.rows())
+            raise UserError(f"{context.name}: no problem is left after curation: {steps}; see {out / 'dropped.jsonl'}")
+        write_rows(out / "problems.jsonl", problems)

@@ -1,0 +1,87 @@
+"""Stage ``evaluate``: models by benchmarks by k samples, stored once, then scored by reducers without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from longstep.artifacts import write_json, write_rows
+from longstep.config import Field
+from longstep.evaluate import Asked, Benchmark, Protocol, completions_path, resolve, score, store
+from longstep.evaluate.store import RESULTS
+from longstep.generate import Sampling
+from longstep.stages.base import PARTIAL, Artifact, Context, Stage
+from longstep.stages.sampling import ByModel, draw, open_sampler
+from longstep.types import Completion, Problem
+
+
+class Evaluate(Stage):
+    """Scores of models, in the order of the report.
+
+    Attributes:
+        models: report name to model.
+        benchmarks: names from the benchmark list, or whole benchmarks of your own.
+        samples: k of avg@k for every benchmark; ``null`` takes each benchmark's own.
+        max_tokens: longest completion for every benchmark; ``null`` takes each benchmark's own.
+        temperature: for every benchmark; ``null`` takes each benchmark's own.
+        batch_size: completions decoded together.
+        resamples: of the bootstrap.
+    """
+
+    produces: ClassVar[Artifact] = "report"
+    kind: Literal["evaluate"] = "evaluate"
+    models: dict[str, str] = Field(min_length=1)
+    benchmarks: tuple[str | Benchmark, ...] = Field(min_length=1)
+    samples: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0)
+    batch_size: int = Field(default=256, ge=1)
+    resamples: int = Field(default=10_000, ge=100)
+
+    def references(self) -> Iterator[tuple[str, Artifact]]:
+        """The models."""
+        for model in self.models.values():
+            yield model, "model"
+
+    def run(self, context: Context) -> None:
+        """Sample every model on every benchmark, store, score."""
+        chosen = {b.name: b for b in map(resolve, self.benchmarks)}
+        asked = {name: self._asked(member.asked) for name, member in chosen.items()}
+        problems = {name: member.load() for name, member in chosen.items()}
+        protocol = Protocol(
+            models=tuple(self.models), benchmarks=asked, seed=context.seed % 2**31, resamples=self.resamples
+        )
+        drawn = {
+            model: {name: self._draw(context, model, name, asked[name], problems[name]) for name in chosen}
+            for model in self.models
+        }
+        out = context.fresh_out()
+        store(out, protocol, problems)
+        for model, by_benchmark in drawn.items():
+            for name, rows in by_benchmark.items():
+                write_rows(completions_path(out, model, name), rows)
+        write_json(out / RESULTS, score(drawn, problems, protocol))
+
+    def _asked(self, own: Asked) -> Asked:
+        changes = {"samples": self.samples, "max_tokens": self.max_tokens, "temperature": self.temperature}
+        return own.model_copy(update={key: value for key, value in changes.items() if value is not None})
+
+    def _draw(
+        self, context: Context, model: str, name: str, asked: Asked, problems: list[Problem]
+    ) -> list[Completion]:
+        """Sample one model on one benchmark. All models get the same noise, which makes comparisons sharper."""
+        generator, prompts = open_sampler(ByModel(model=self.models[model]), problems, context)
+        sampling = Sampling(
+            temperature=asked.temperature,
+            top_p=asked.top_p,
+            max_tokens=asked.max_tokens,
+            samples=asked.samples,
+            seed=context.seed,
+            batch_size=self.batch_size,
+        )
+        log = context.folder / PARTIAL / model / f"{name}.jsonl"
+        progress = context.progress(f"{model}/{name}", len(problems) * asked.samples, "completion")
+        rows = draw(generator, prompts, problems, sampling, log, progress)
+        context.cost.tokens_generated += sum(len(row.token_ids) for row in rows)
+        return rows
+

@@ -1,0 +1,64 @@
+"""How every training stage ends: adapters merged and checked, the stop rate measured, a loadable folder written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from longstep.generate import Sampling
+from longstep.stages.base import Context
+from longstep.stages.card import write_card
+from longstep.stages.sampling import engine, prompts_for
+from longstep.training import Training
+from longstep.types import Problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+PROBED = 32
+MAX_PROBE_TOKENS = 256
+LOW_STOP_RATE = 0.9
+
+
+def finish_model(
+    context: Context,
+    config: Training,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    parents: Sequence[str],
+    problems: Sequence[Problem],
+    facts: Mapping[str, object],
+) -> None:
+    """Write ``out/``: weights, tokenizer, template, generation config and card."""
+    from longstep.models.load import save_model
+    from longstep.models.lora import merge
+
+    if config.lora is not None:
+        model = merge(model, _probe_ids(tokenizer, problems[0]).to(model.device))
+    model.eval()
+    rate = stop_rate(model, tokenizer, problems[:PROBED])
+    if rate < LOW_STOP_RATE:
+        cause = f"only {rate:.0%} of {min(PROBED, len(problems))} greedy completions stop"
+        remedy = f"expected when answers are longer than {MAX_PROBE_TOKENS} tokens; else check that rows end with a stop token"
+        note = {"step": 0, "level": "warn", "rule": "stop rate", "cause": cause, "remedy": remedy}
+        log = context.log("health.jsonl")
+        log.append(note)
+        log.close()
+    out = context.fresh_out()
+    save_model(model, tokenizer, out)
+    write_card(out, context.name, config, parents, {**facts, "stop rate": f"{rate:.3f}"})
+
+
+def stop_rate(model: Any, tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem]) -> float:
+    """Share of greedy completions that end with a stop token."""
+    prompts = prompts_for(tokenizer, problems)
+    room = int(model.config.max_position_embeddings) - max(len(p.prompt_ids) for p in prompts)
+    sampling = Sampling(temperature=0, top_p=1, max_tokens=min(MAX_PROBE_TOKENS, room), batch_size=PROBED)
+    ended = [c.finish_reason == "stop" for c in engine(model, tokenizer).generate(prompts, sampling)]
+    return sum(ended) / len(ended)
+
+
+def _probe_ids(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> Any:
+    import torch
+
+    return torch.tensor([prompts_for(tokenizer, [problem])[0].prompt_ids])

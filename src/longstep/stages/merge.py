@@ -1,0 +1,42 @@
+"""Stage ``merge``: one model from several, tensor by tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from longstep.config import Field
+from longstep.merge import AnyMerge, merge_models
+from longstep.stages.card import write_card
+from longstep.stages.base import Artifact, Context, Stage
+
+
+class Merge(Stage):
+    """Merged weights.
+
+    Attributes:
+        method: how (Light-R1 used TIES; its densities and weights are unpublished).
+        parents: the models to merge.
+        base: their common ancestor, for methods that merge differences.
+    """
+
+    produces: ClassVar[Artifact] = "model"
+    kind: Literal["merge"] = "merge"
+    method: AnyMerge
+    parents: tuple[str, ...] = Field(min_length=2)
+    base: str | None = None
+
+    def references(self) -> Iterator[tuple[str, Artifact]]:
+        """The parents and the base."""
+        for parent in self.parents:
+            yield parent, "model"
+        if self.base is not None:
+            yield self.base, "model"
+
+    def run(self, context: Context) -> None:
+        """Merge, then write the card."""
+        parents = [context.model(parent) for parent in self.parents]
+        base = context.model(self.base) if self.base is not None else None
+        out = context.fresh_out()
+        merge_models(self.method, parents, base, out, context.seed)
+        write_card(out, context.name, self, list(self.parents))

@@ -1,0 +1,161 @@
+"""One batch of rollouts: prompts from the curriculum, completions, verdicts, rewards, and what to say about them.
+
+Correctness feeds the curriculum and the health rules; the shaped reward feeds the trainer. They never mix.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from longstep.artifacts import AppendLog
+from longstep.curriculum import Curriculum
+from longstep.generate import Generator, Prompt, Sampling
+from longstep.health import Health, StepStats
+from longstep.rewards import AnyReward, shaped_reward
+from longstep.stages.sampling import verified
+from longstep.types import Completion, Problem
+
+SHOWN = 4
+
+
+@dataclass
+class Rollouts:
+    """Draws and scores rollouts for one training run.
+
+    Attributes:
+        problems: the pool, in the curriculum's numbering.
+        prompts: their rendered prompts, in the same order.
+        curriculum: picks problems and learns how they went.
+        generator: the engine over the model in training.
+        rewards: shape the reward.
+        group: completions per problem.
+        max_tokens: longest completion.
+        temperature: of the sampling.
+        seed: of the sampling; each step derives its own.
+        record: a few rollouts of each step, for the report.
+    """
+
+    problems: Sequence[Problem]
+    prompts: Sequence[Prompt]
+    curriculum: Curriculum
+    generator: Generator
+    rewards: Sequence[AnyReward]
+    group: int
+    max_tokens: int
+    temperature: float
+    seed: int
+    record: AppendLog
+    tokens: int = 0
+    stats: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, step: int, count: int) -> Mapping[str, list[Any]]:
+        """Roll out ``count // group`` problems; see :func:`longstep.trainers.train_grpo` for the columns."""
+        picked = self.curriculum.pick(count // self.group)
+        groups = self._draw(step, picked)
+        rows: list[Completion] = []
+        shaped: list[float | None] = []
+        for index, group in zip(picked, groups, strict=True):
+            known = [c for c in map(_correctness, group) if c is not None]
+            self.curriculum.observe(index, known)
+            rows.extend(group)
+            shaped.extend(
+                shaped_reward(self.rewards, _correctness(row), len(row.token_ids), self.max_tokens) for row in group
+            )
+        self.tokens += sum(len(row.token_ids) for row in rows)
+        self.stats = rollout_stats(groups, shaped)
+        for row in rows[:SHOWN]:
+            assert row.verdict is not None
+            self.record.append(
+                {"step": step, "problem_id": row.problem_id, "text": row.text, "status": row.verdict.status}
+            )
+        return {
+            "prompt_ids": [list(row.prompt_ids) for row in rows],
+            "completion_ids": [list(row.token_ids) for row in rows],
+            "logprobs": [list(row.logprobs or ()) for row in rows],
+            "shaped": shaped,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must keep."""
+        return {"tokens": self.tokens}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from ``state()``."""
+        self.tokens = int(state["tokens"])
+
+    def _draw(self, step: int, picked: Sequence[int]) -> list[list[Completion]]:
+        """Groups in the order picked; a problem picked twice in one step gets its own noise the second time."""
+        asked: list[Prompt] = []
+        seen: Counter[int] = Counter()
+        for index in picked:
+            prompt, again = self.prompts[index], seen[index]
+            seen[index] += 1
+            name = f"{prompt.problem_id}#{again}" if again else prompt.problem_id
+            asked.append(Prompt(name, prompt.prompt_ids, prompt.prefix, prompt.text))
+        sampling = Sampling(
+            temperature=self.temperature,
+            top_p=1.0,
+            max_tokens=self.max_tokens,
+            samples=self.group,
+            seed=self.seed + step,
+            batch_size=max(1, len(asked) * self.group),
+            logprobs=True,
+        )
+        drawn: dict[str, list[Completion]] = {prompt.problem_id: [] for prompt in asked}
+        for completion in self.generator.generate(asked, sampling):
+            drawn[completion.problem_id].append(completion)
+        return [
+            [verified(self.problems[index], completion) for completion in drawn[prompt.problem_id]]
+            for index, prompt in zip(picked, asked, strict=True)
+        ]
+
+
+def _correctness(row: Completion) -> float | None:
+    assert row.verdict is not None
+    return row.verdict.correctness
+
+
+def rollout_stats(groups: Sequence[Sequence[Completion]], shaped: Sequence[float | None]) -> dict[str, float]:
+    """Shares and means over one batch of rollouts, for metric lines and health rules."""
+    rows = [row for group in groups for row in group]
+    statuses = Counter(row.verdict.status for row in rows if row.verdict)
+    flat, start = 0, 0
+    for group in groups:
+        known = [value for value in shaped[start : start + len(group)] if value is not None]
+        flat += len(known) < 2 or max(known) - min(known) < 1e-9
+        start += len(group)
+    correct = [c for c in map(_correctness, rows) if c is not None]
+    repeated = sum(len(group) - len({row.token_ids for row in group}) for group in groups)
+    return {
+        "correct": statistics.fmean(correct) if correct else 0.0,
+        "truncated_share": statuses["truncated"] / len(rows),
+        "unparseable_share": statuses["unparseable"] / len(rows),
+        "unscorable_share": (statuses["timeout"] + statuses["bad_gold"]) / len(rows),
+        "zero_variance_share": flat / len(groups),
+        "duplicate_share": repeated / len(rows),
+        "mean_length": statistics.fmean(len(row.token_ids) for row in rows),
+    }
+
+
+def observe_health(health: Health, log: AppendLog, row: Mapping[str, Any]) -> list[str]:
+    """Apply the rules to one metric line; returns the causes that stop the run."""
+    stats = StepStats(
+        step=row["step"],
+        grad_norm=row.get("grad_norm"),
+        truncated_share=row["truncated_share"],
+        zero_variance_share=row["zero_variance_share"],
+        unparseable_share=row["unparseable_share"],
+        unscorable_share=row["unscorable_share"],
+        duplicate_share=row["duplicate_share"],
+        entropy=row.get("entropy"),
+        kl=row.get("kl"),
+        mean_length=row["mean_length"],
+    )
+    notes = health.observe(stats)
+    for note in notes:
+        log.append(asdict(note))
+    return [f"{note.cause}; {note.remedy}" for note in notes if note.level == "stop"]

@@ -1,0 +1,127 @@
+"""Stages ``sft`` and ``pretrain``: supervised fine-tuning of a model, or of random weights, on verified completions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from longstep.artifacts import sha256_json
+from longstep.batches import training_order
+from longstep.config import Field, Strict
+from longstep.models.tiny import TinySpec
+from longstep.stages.base import Artifact, Context, Stage, Where
+from longstep.stages.finish import finish_model
+from longstep.stages.supervised import Supervised, read_supervised
+from longstep.training import Training
+from longstep.trl_keys import complaint
+
+if TYPE_CHECKING:
+    from longstep.trainers import SftRow
+
+
+class Select(Strict):
+    """Checkpoint selection: part of the problems is held out, and the checkpoint with the lowest loss there wins."""
+
+    share: float = Field(default=0.05, gt=0, lt=0.5)
+
+
+class _Supervised(Stage, Training):
+    """What ``sft`` and ``pretrain`` share.
+
+    Attributes:
+        data: an artifact with completions and their problems.
+        where: which problems.
+        packing: several rows in one sequence, attention kept inside each row.
+        select: pick the checkpoint with the lowest held-out loss instead of the last one.
+    """
+
+    produces: ClassVar[Artifact] = "model"
+    data: str
+    where: Where = Where()
+    packing: bool = False
+    select: Select | None = None
+
+    def check(self) -> Iterator[str]:
+        """Misspelt or owned ``trainer:`` keys."""
+        for key in self.trainer:
+            if problem := complaint("sft", key):
+                yield f"trainer.{key}: {problem}"
+
+    def _train(self, context: Context, model: Any, tokenizer: Any, parents: list[str]) -> None:
+        from longstep.trainers import Job, SftRow, train_sft
+
+        found = read_supervised(context, self.data, self.where, tokenizer, self.max_length)
+        rows, dev = _held_out(found.rows, self.select)
+        lengths = [len(row.ids) for row in rows]
+        steps = self.total_steps(len(rows))
+        order = training_order(lengths, self.batch, steps, context.seed)
+        job = Job(
+            model=model,
+            tokenizer=tokenizer,
+            training=self,
+            steps=steps,
+            seed=context.seed % 2**31,
+            folder=context.folder,
+            progress=context.progress(context.name, steps, "step"),
+        )
+        ready = [SftRow(row.name, row.ids, row.prompt_length) for row in rows]
+        held = [SftRow(row.name, row.ids, row.prompt_length) for row in dev]
+        train_sft(job, [ready[i] for i in order], held, self.packing)
+        context.cost.tokens_trained += sum(lengths[i] for i in order)
+        facts = {"rows": len(rows), "steps": steps, **found.dropped}
+        finish_model(context, self, job.model, tokenizer, parents, found.prompts, facts)
+
+
+class Sft(_Supervised):
+    """Supervised fine-tuning of ``model``."""
+
+    kind: Literal["sft"] = "sft"
+    model: str
+
+    def references(self) -> Iterator[tuple[str, Artifact]]:
+        """The model and the rows."""
+        yield self.model, "model"
+        yield self.data, "rows"
+
+    def run(self, context: Context) -> None:
+        """Load, train, save."""
+        from longstep.models.load import load_model, load_tokenizer
+        from longstep.models.lora import wrap
+
+        folder = context.model(self.model)
+        tokenizer, model = load_tokenizer(folder), load_model(folder, "float32")
+        if self.lora is not None:
+            model = wrap(model, self.lora)
+        self._train(context, model, tokenizer, [self.model])
+
+
+class Pretrain(_Supervised):
+    """Training from random weights: how the shipped tiny models were made."""
+
+    kind: Literal["pretrain"] = "pretrain"
+    architecture: TinySpec
+
+    def references(self) -> Iterator[tuple[str, Artifact]]:
+        """The rows."""
+        yield self.data, "rows"
+
+    def run(self, context: Context) -> None:
+        """Build, train, save."""
+        from longstep.models.tiny import build_model, build_tokenizer
+
+        model = build_model(self.architecture, context.seed % 2**31)
+        self._train(context, model, build_tokenizer(), [])
+
+
+def _held_out(
+    rows: Sequence[Supervised], select: Select | None
+) -> tuple[list[Supervised], list[Supervised]]:
+    """Split by problem, so that no problem is on both sides."""
+    if select is None:
+        return list(rows), []
+    train: list[Supervised] = []
+    dev: list[Supervised] = []
+    for row in rows:
+        position = int(sha256_json(["dev", row.name])[:8], 16) / 16**8
+        (dev if position < select.share else train).append(row)
+    return (train, dev) if train and dev else (list(rows), [])

@@ -1,0 +1,89 @@
+"""From stored completions to supervised rows: prompt ids, completion ids, and nothing tokenised twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from longstep.artifacts import read_rows, write_rows
+from longstep.config import UserError
+from longstep.models.chat import encode_turn, lint, render_prompt
+from longstep.stages.base import Context, Where
+from longstep.stages.sample import chosen_problems
+from longstep.types import Completion, Problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """One row: ``ids`` with the first ``prompt_length`` outside of the loss; ``name`` is the problem's id."""
+
+    name: str
+    ids: tuple[int, ...]
+    prompt_length: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows, the prompts they came from, and how many completions were dropped for which reason."""
+
+    rows: list[Supervised]
+    prompts: list[Problem]
+    dropped: dict[str, int]
+
+
+def read_supervised(
+    context: Context, data: str, where: Where, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Found:
+    """Read the completions of an artifact as rows for this tokenizer.
+
+    Sampled ids are used when the same prompt renders to the same ids here; otherwise the text is encoded.
+
+    Raises:
+        UserError: nothing is left, or the tokenizer cannot train a reasoner.
+    """
+    if problems := lint(tokenizer):
+        raise UserError(f"{context.name}: {'; '.join(problems)}")
+    chosen = {problem.id: problem for problem in chosen_problems(context, data, where)}
+    dropped: Counter[str] = Counter()
+    rows: list[Supervised] = []
+    for completion in read_rows(context.rows(data, "completions.jsonl"), Completion):
+        problem = chosen.get(completion.problem_id)
+        if problem is None:
+            dropped["outside of where"] += 1
+        elif completion.finish_reason != "stop":
+            dropped["unfinished"] += 1
+        else:
+            row = _row(problem, completion, tokenizer)
+            if len(row.ids) > max_length:
+                dropped[f"longer than {max_length} tokens"] += 1
+            else:
+                rows.append(row)
+    if not rows:
+        raise UserError(f"{context.name}: no row is left to train on; completions of {data} were dropped: {dict(dropped)}")
+    write_rows(context.folder / "masks.jsonl", _shown(rows, tokenizer))
+    used = {row.name for row in rows}
+    return Found(rows, [p for p in chosen.values() if p.id in used], dict(dropped))
+
+
+def _row(problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase) -> Supervised:
+    rendered = render_prompt(tokenizer, problem.prompt)
+    if completion.token_ids and completion.prompt_ids == rendered.ids:
+        turn = completion.token_ids
+    else:
+        turn = tuple(encode_turn(tokenizer, rendered, completion.text))
+    return Supervised(problem.id, (*rendered.ids, *turn), len(rendered.ids))
+
+
+def _shown(rows: list[Supervised], tokenizer: PreTrainedTokenizerBase) -> Iterator[dict[str, object]]:
+    """A few rows with their loss mask, for the report."""
+    for row in rows[:: max(1, len(rows) // SHOWN)][:SHOWN]:
+        tokens = [tokenizer.decode([token], skip_special_tokens=False) for token in row.ids]
+        mask = [0] * row.prompt_length + [1] * (len(row.ids) - row.prompt_length)
+        yield {"tokens": tokens, "mask": mask}

@@ -1,0 +1,313 @@
+"""Thin SFT, DPO and GRPO adapters over TRL's hooks; the only file that imports trl.
+
+What the adapters change: rows are seen in exactly the order given, a non-finite loss or gradient stops the run
+before the optimiser steps, checkpoints are sealed, and GRPO's rollouts come from longstep's own engine, prompt by
+prompt from a curriculum, so that nothing adaptive is ever prefetched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from datasets import Dataset
+from torch.utils.data import SequentialSampler
+from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+
+from longstep.artifacts import read_json
+from longstep.callbacks import Facts, Journal, PrinterCallback, Watch
+from longstep.checkpoints import Side, latest
+from longstep.config import UserError
+from longstep.optimizers import build_optimizer
+from longstep.progress import Progress
+from longstep.training import Training
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Rollout = Callable[[int, int], Mapping[str, list[Any]]]
+"""``(optimiser step, completions wanted) -> columns``, see :func:`train_grpo`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run: model, tokenizer, settings and where things go.
+
+    Attributes:
+        training: the stage's settings.
+        steps: optimiser steps.
+        seed: of everything random in the trainer.
+        folder: the stage's folder; checkpoints go below it.
+        progress: shown while training.
+        extra: further numbers for each metric line.
+        watch: sees each metric line and may stop the run.
+        side: states saved inside each checkpoint and restored from it, by file name.
+    """
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    training: Training
+    steps: int
+    seed: int
+    folder: Path
+    progress: Progress
+    extra: Facts = dict
+    watch: Watch = lambda row: []
+    side: Mapping[str, Side] = field(default_factory=dict)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+
+def _arguments(job: Job) -> dict[str, Any]:
+    """The arguments common to TRL's config classes; the user's ``trainer:`` keys come last."""
+    training = job.training
+    on_gpu = torch.cuda.is_available()
+    world = int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
+    micro = training.micro_batch or training.batch // world
+    return {
+        "output_dir": str(job.checkpoints),
+        "max_steps": job.steps,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": training.batch // (micro * world),
+        "learning_rate": training.optimizer.lr,
+        "lr_scheduler_type": {"constant": "constant_with_warmup"}.get(training.schedule, training.schedule),
+        "warmup_steps": training.warmup_steps(job.steps),
+        "max_grad_norm": training.clip,
+        "save_strategy": "steps",
+        "save_steps": training.save_every,
+        # Two, because the trainer deletes the older checkpoint before the newer one is sealed.
+        "save_total_limit": 2,
+        "logging_steps": training.log_every,
+        "logging_nan_inf_filter": False,
+        "seed": job.seed,
+        "report_to": [],
+        "disable_tqdm": True,
+        "bf16": on_gpu,
+        "activation_checkpointing": on_gpu,
+        "use_cpu": not on_gpu,
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": on_gpu,
+        **training.trainer,
+    }
+
+
+class _Guarded:
+    """Stops before the optimiser can step on a non-finite loss or gradient, naming the rows."""
+
+    row_names: Sequence[str] = ()
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        loss = super().training_step(model, inputs, num_items_in_batch)  # pyright: ignore
+        if not torch.isfinite(loss).all():
+            raise UserError(f"{self._where()}: the loss is {loss.item()}; no step was taken and checkpoints are intact")
+        return loss
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        norm = super()._clip_grad_norm(model)  # pyright: ignore
+        if norm is not None and not math.isfinite(float(norm)):
+            raise UserError(f"{self._where()}: the gradient norm is {float(norm)}; no step was taken")
+        return norm
+
+    def _where(self) -> str:
+        step: int = self.state.global_step  # pyright: ignore
+        args: Any = self.args  # pyright: ignore
+        batch = args.per_device_train_batch_size * args.gradient_accumulation_steps
+        rows = self.row_names[step * batch : (step + 1) * batch]
+        names = f" (rows {', '.join(rows[:8])}{', ...' if len(rows) > 8 else ''})" if rows else ""
+        return f"training step {step + 1}{names}"
+
+
+class _Sft(_Guarded, SFTTrainer):
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+
+
+class _Dpo(_Guarded, DPOTrainer):
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        return dataset  # rows carry token ids already; nothing is tokenised again
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+
+
+class _Grpo(_Guarded, GRPOTrainer):
+    pass
+
+
+def _run(trainer: Any, job: Job) -> dict[str, float]:
+    trainer.add_callback(Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, job.side))
+    trainer.remove_callback(PrinterCallback)
+    resumed = latest(job.checkpoints)
+    if resumed is not None:
+        for name, side in job.side.items():
+            side.restore(read_json(resumed / name))
+    result = trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    job.progress.finish()
+    return dict(result.metrics)
+
+
+def _optimizers(job: Job) -> tuple[torch.optim.Optimizer, None]:
+    return build_optimizer(job.training.optimizer, job.model), None
+
+
+@dataclass(frozen=True)
+class SftRow:
+    """One supervised row: ids, and how many of the first ids are the prompt (no loss there)."""
+
+    name: str
+    ids: tuple[int, ...]
+    prompt_length: int
+
+    def columns(self) -> dict[str, list[int]]:
+        """The row as TRL reads it; the position decides what is masked, never the id (EOS may equal padding)."""
+        labels = [-100] * self.prompt_length + list(self.ids[self.prompt_length :])
+        return {"input_ids": list(self.ids), "labels": labels}
+
+
+def train_sft(job: Job, rows: Sequence[SftRow], dev: Sequence[SftRow] = (), packing: bool = False) -> dict[str, float]:
+    """Supervised fine-tuning on ``rows`` in the order given (already repeated over epochs).
+
+    Args:
+        job: the run.
+        rows: ``steps * batch`` rows.
+        dev: when given, the checkpoint with the lowest loss on these rows is the result.
+        packing: put several rows into one sequence with attention kept inside each row (TRL's best-fit packing);
+            TRL then decides which rows share a step, so the order is only kept roughly.
+    """
+    arguments = _arguments(job)
+    if dev:
+        arguments |= {
+            "eval_strategy": "steps",
+            "eval_steps": job.training.save_every,
+            "per_device_eval_batch_size": arguments["per_device_train_batch_size"],
+            "load_best_model_at_end": True,
+            "metric_for_best_model": "eval_loss",
+            "greater_is_better": False,
+        }
+    config = SFTConfig(
+        packing=packing,
+        eval_packing=False,
+        shuffle_dataset=False,
+        max_length=job.training.max_length,
+        dataset_kwargs=None if packing else {"skip_prepare_dataset": True},
+        **arguments,
+    )
+    trainer = _Sft(
+        model=job.model,
+        args=config,
+        train_dataset=Dataset.from_list([row.columns() for row in rows]),
+        eval_dataset=Dataset.from_list([row.columns() for row in dev]) if dev else None,
+        processing_class=job.tokenizer,
+        optimizers=_optimizers(job),
+    )
+    if not packing:
+        trainer.row_names = [row.name for row in rows]
+    return _run(trainer, job)
+
+
+@dataclass(frozen=True)
+class PreferenceRow:
+    """One pair as ids."""
+
+    name: str
+    prompt_ids: tuple[int, ...]
+    chosen_ids: tuple[int, ...]
+    rejected_ids: tuple[int, ...]
+
+    def columns(self) -> dict[str, list[int]]:
+        """The row as TRL's collator reads it."""
+        return {
+            "prompt_ids": list(self.prompt_ids),
+            "chosen_ids": list(self.chosen_ids),
+            "rejected_ids": list(self.rejected_ids),
+        }
+
+
+def train_preference(
+    job: Job, rows: Sequence[PreferenceRow], reference: PreTrainedModel | None, loss: Mapping[str, Any]
+) -> dict[str, float]:
+    """Preference training (NCA, DPO) on ``rows`` in the order given.
+
+    Args:
+        job: the run.
+        rows: ``steps * batch`` pairs.
+        reference: the frozen start model; ``None`` with LoRA, where the adapter is switched off instead.
+        loss: TRL's arguments for the loss, from the loss config's ``trl()``.
+    """
+    config = DPOConfig(max_length=job.training.max_length, **loss, **_arguments(job))
+    trainer = _Dpo(
+        model=job.model,
+        ref_model=reference,
+        args=config,
+        train_dataset=Dataset.from_list([row.columns() for row in rows]),
+        processing_class=job.tokenizer,
+        optimizers=_optimizers(job),
+    )
+    trainer.row_names = [row.name for row in rows]
+    return _run(trainer, job)
+
+
+@dataclass(frozen=True)
+class GrpoSettings:
+    """What GRPO needs beyond a :class:`Job`.
+
+    Attributes:
+        group: completions per prompt.
+        max_tokens: longest completion.
+        temperature: of the rollouts; log-probabilities are taken at the same temperature.
+        loss: TRL's arguments for the loss, from the algorithm config's ``trl()``.
+        iterations: optimiser steps per batch of rollouts.
+    """
+
+    group: int
+    max_tokens: int
+    temperature: float
+    loss: Mapping[str, Any]
+    iterations: int = 1
+
+
+def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, float]:
+    """Group-relative policy optimisation with rollouts from ``rollout``.
+
+    ``rollout(step, count)`` returns columns of equal length ``count``, group after group: ``prompt_ids``,
+    ``completion_ids``, ``logprobs`` and ``shaped``, the reward or ``None`` for a completion that cannot be scored
+    (it takes no part in its group). TRL's dataset carries no prompts; it only counts steps.
+    """
+    if settings.iterations > 1 and job.training.save_every % settings.iterations:
+        raise UserError(
+            f"save_every {job.training.save_every} must be a multiple of iterations {settings.iterations}: "
+            "a checkpoint between two updates on the same rollouts could not be resumed exactly"
+        )
+
+    def roll(prompts: list[Any], trainer: Any) -> Mapping[str, list[Any]]:
+        return rollout(trainer.state.global_step, len(prompts))
+
+    def shaped_reward(shaped: list[float | None], **_: Any) -> list[float | None]:
+        return shaped
+
+    config = GRPOConfig(
+        num_generations=settings.group,
+        max_completion_length=settings.max_tokens,
+        temperature=settings.temperature,
+        num_iterations=settings.iterations,
+        shuffle_dataset=False,
+        **settings.loss,
+        **_arguments(job),
+    )
+    trainer = _Grpo(
+        model=job.model,
+        reward_funcs=[shaped_reward],
+        args=config,
+        train_dataset=Dataset.from_list([{"prompt": "curriculum"}] * (job.steps * job.training.batch)),
+        processing_class=job.tokenizer,
+        optimizers=_optimizers(job),
+        rollout_func=roll,
+    )
+    return _run(trainer, job)

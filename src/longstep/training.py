@@ -1,0 +1,62 @@
+"""What every training stage can set, whatever it trains: one config shared by sft, prefer and rl."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from longstep.config import Field, Strict, model_validator
+from longstep.models.lora import Lora
+from longstep.optimizers import AdamW, AnyOptimizer
+
+
+class Training(Strict):
+    """Length, batch, optimiser and precision of one training stage.
+
+    Attributes:
+        steps: optimiser steps; or give ``epochs``.
+        epochs: passes over the rows; or give ``steps``.
+        batch: rows per optimiser step over all devices (the method's batch, not the hardware's).
+        micro_batch: rows per device and forward pass; ``None`` takes the whole batch at once.
+        optimizer: kind and hyperparameters.
+        schedule: learning rate after the warm-up.
+        warmup: share of the steps when below 1, else a number of steps.
+        clip: largest gradient norm.
+        max_length: longest row in tokens; longer rows are dropped and counted.
+        save_every: steps between checkpoints.
+        log_every: steps between metric lines.
+        lora: train adapters instead of all weights.
+        trainer: passed through to TRL's own config class, keys checked before the first stage starts.
+    """
+
+    steps: int | None = Field(None, ge=1)
+    epochs: float | None = Field(None, gt=0)
+    batch: int = Field(32, ge=1)
+    micro_batch: int | None = Field(None, ge=1)
+    optimizer: AnyOptimizer = AdamW()
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: float = Field(0.0, ge=0)
+    clip: float = Field(1.0, gt=0)
+    max_length: int = Field(4096, ge=8)
+    save_every: int = Field(100, ge=1)
+    log_every: int = Field(10, ge=1)
+    lora: Lora | None = None
+    trainer: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give exactly one of steps and epochs")
+        if self.micro_batch is not None and self.batch % self.micro_batch:
+            raise ValueError(f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
+        return self
+
+    def total_steps(self, rows: int) -> int:
+        """Optimiser steps for this many rows."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(rows * self.epochs / self.batch))
+
+    def warmup_steps(self, steps: int) -> int:
+        """Warm-up as a number of steps."""
+        return round(self.warmup * steps) if self.warmup < 1 else int(self.warmup)

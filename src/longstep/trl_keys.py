@@ -1,0 +1,90 @@
+"""The names TRL's config classes accept, read from its source text without importing it.
+
+Importing TRL costs many seconds; reading three files costs milliseconds, so that ``plan`` can refuse a misspelt
+``trainer:`` key of the last stage before the first stage starts.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from importlib import util
+from pathlib import Path
+from typing import Literal
+
+from longstep.config import nearest
+
+Trainer = Literal["sft", "dpo", "grpo"]
+
+#: Keys longstep sets itself, with the place where a user sets them.
+OWNED: dict[str, str] = {
+    "output_dir": "the run folder (--out)",
+    "seed": "the recipe's seed",
+    "data_seed": "the recipe's seed",
+    "max_steps": "steps",
+    "num_train_epochs": "epochs",
+    "per_device_train_batch_size": "batch and micro_batch",
+    "gradient_accumulation_steps": "batch and micro_batch",
+    "learning_rate": "optimizer.lr",
+    "weight_decay": "optimizer.weight_decay",
+    "optim": "optimizer.kind",
+    "lr_scheduler_type": "schedule",
+    "warmup_steps": "warmup",
+    "warmup_ratio": "warmup",
+    "max_grad_norm": "clip",
+    "max_length": "max_length",
+    "save_steps": "save_every",
+    "save_strategy": "save_every",
+    "logging_steps": "log_every",
+    "packing": "packing",
+    "loss_type": "loss.kind or algorithm.kind",
+    "beta": "loss.beta or algorithm.beta",
+    "epsilon": "algorithm.epsilon",
+    "epsilon_high": "algorithm.epsilon_high",
+    "delta": "algorithm.delta",
+    "scale_rewards": "algorithm.kind",
+    "num_generations": "group",
+    "max_completion_length": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "nothing: reinforcement learning samples from the whole distribution",
+    "resume_from_checkpoint": "nothing: the same command continues by itself",
+    "push_to_hub": "nothing: longstep never uploads",
+    "trust_remote_code": "nothing: remote code is never executed",
+}
+
+
+def _source(package: str, *parts: str) -> ast.Module:
+    spec = util.find_spec(package)
+    assert spec is not None and spec.origin is not None, f"{package} is not installed"
+    return ast.parse(Path(spec.origin).parent.joinpath(*parts).read_text(encoding="utf-8"))
+
+
+def _fields(module: ast.Module) -> set[str]:
+    return {
+        item.target.id
+        for node in module.body
+        if isinstance(node, ast.ClassDef)
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
+
+
+@cache
+def accepted(trainer: Trainer) -> frozenset[str]:
+    """Every key the trainer's config class takes."""
+    common = _fields(_source("trl", "trainer", "base_config.py"))
+    own = _fields(_source("trl", "trainer", f"{trainer}_config.py"))
+    inherited = _fields(_source("transformers", "training_args.py"))
+    return frozenset(name for name in common | own | inherited if not name.startswith("_"))
+
+
+def complaint(trainer: Trainer, key: str) -> str | None:
+    """What is wrong with a ``trainer:`` key, or ``None``."""
+    if key in OWNED:
+        return f"{key} belongs to longstep; set {OWNED[key]} instead"
+    names = accepted(trainer)
+    if key in names:
+        return None
+    close = nearest(key, names)
+    hint = f"; did you mean {close!r}?" if close else ""
+    return f"TRL's {trainer.upper()} config has no key {key!r}{hint}"

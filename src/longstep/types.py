@@ -1,0 +1,105 @@
+"""The only vocabulary that crosses a border between parts of longstep: small frozen row types.
+
+Token ids travel end to end: a row that was sampled carries the ids it was sampled with, so that nothing
+ever decodes a prefix and tokenises it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["correct", "incorrect", "unparseable", "timeout", "truncated", "bad_gold"]
+FinishReason = Literal["stop", "length"]
+
+#: Statuses that say nothing about the model: excluded from pass rates, rewards and scores, and counted.
+UNSCORABLE: frozenset[str] = frozenset({"timeout", "bad_gold"})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One question with its gold answer.
+
+    Attributes:
+        id: content hash of the problem, stable across runs and files.
+        prompt: the question as the user would type it (no chat markup).
+        answer: the gold answer.
+        solution: a worked solution, when the source has one.
+        verifier: name in ``longstep.verify.VERIFIERS`` or ``module:function``.
+        source: where the problem comes from, e.g. ``chain`` or ``open-r1-math``.
+        difficulty: the source's own difficulty (a generator's knob or a dataset's level), any scale.
+        pass_rate: share of verified-correct samples of a rater model, in [0, 1].
+    """
+
+    id: str
+    prompt: str
+    answer: str
+    solution: str | None = None
+    verifier: str = "exact"
+    source: str = ""
+    difficulty: float | None = None
+    pass_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verifier says of one completion: more than two values, always with a reason."""
+
+    status: Status
+    answer: str | None
+    reason: str = ""
+
+    @property
+    def correctness(self) -> float | None:
+        """1.0 or 0.0, or ``None`` when the verdict says nothing about the model (timeout, bad gold)."""
+        if self.status in UNSCORABLE:
+            return None
+        return 1.0 if self.status == "correct" else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled answer to one problem.
+
+    Attributes:
+        problem_id: the problem it answers.
+        sample_index: 0-based index among the samples of that problem.
+        prompt_ids: rendered prompt, a forced ``<think>`` included; empty when only text is known (a remote teacher).
+        token_ids: generated ids, the stop token included when there was one; empty when only text is known.
+        text: the whole assistant turn as text, the forced prefix re-attached, the stop token left out.
+        finish_reason: ``stop`` when a stop token ended it, ``length`` when it was cut.
+        logprobs: log-probability of each generated token under the sampling model at temperature 1, or ``None``.
+        verdict: what the verifier said, or ``None`` before verification.
+    """
+
+    problem_id: str
+    sample_index: int
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    text: str
+    finish_reason: FinishReason
+    logprobs: tuple[float, ...] | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A preferred and a rejected completion of one problem; ids are beside the text."""
+
+    problem_id: str
+    prompt: str
+    chosen: str
+    rejected: str
+    prompt_ids: tuple[int, ...]
+    chosen_ids: tuple[int, ...]
+    rejected_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SoftTarget:
+    """A sparse next-token distribution at one position: ``weights`` over ``token_ids`` after ``prefix_ids``."""
+
+    problem_id: str
+    prefix_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    weights: tuple[float, ...]

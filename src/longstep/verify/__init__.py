@@ -1,0 +1,71 @@
+"""Verifiers: ``(problem, text) -> Verdict``. One leaf file per member, one line in ``VERIFIERS``.
+
+From outside the package a problem names ``module:function``. Such a function is foreign code: when
+it raises, the verdict is ``timeout`` (no judgement was reached: excluded from every score, and
+counted) with the error as its reason. This is the one place where an exception becomes a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from longstep.config import UserError, lookup, nearest
+from longstep.types import Problem, Verdict
+from longstep.verify.exact import canonical, exact
+from longstep.verify.extract import extract
+from longstep.verify.math import math
+
+__all__ = ["VERIFIERS", "Verifier", "canonical", "extract", "verify", "verify_all", "verify_gold"]
+
+Verifier = Callable[[Problem, str], Verdict]
+
+VERIFIERS: dict[str, Verifier] = {
+    "exact": exact,  # integers, fractions, decimals, percents
+    "math": math,  # the same, then symbolic equality
+}
+
+
+def verify(problem: Problem, text: str, finish_reason: str = "stop") -> Verdict:
+    """Judge one completion with the problem's verifier.
+
+    A completion cut at the token limit is ``truncated``; no answer is ever looked for in it.
+
+    Raises:
+        UserError: there is no such verifier, or it returned something that is not a ``Verdict``.
+    """
+    if finish_reason == "length":
+        return Verdict("truncated", None, "cut at the token limit")
+    name = problem.verifier
+    if name in VERIFIERS:
+        return VERIFIERS[name](problem, text)
+    if ":" not in name:
+        close = nearest(name, VERIFIERS)
+        hint = f"did you mean {close!r}? " if close else ""
+        known = ", ".join(sorted(VERIFIERS))
+        raise UserError(
+            f"problem {problem.id}: unknown verifier {name!r}; {hint}(choices: {known}, or "
+            "module:function)"
+        )
+    function: Verifier = lookup(name)
+    try:
+        verdict = function(problem, text)
+    except Exception as error:
+        return Verdict("timeout", None, f"verifier {name} raised {type(error).__name__}: {error}")
+    if not isinstance(verdict, Verdict):
+        raise UserError(
+            f"verifier {name} returned {type(verdict).__name__} for problem {problem.id}; expected "
+            "a longstep.types.Verdict"
+        )
+    return verdict
+
+
+def verify_all(items: Sequence[tuple[Problem, str, str]], threads: int = 2) -> list[Verdict]:
+    """Judge ``(problem, text, finish_reason)`` items in order, several workers busy at once."""
+    with ThreadPoolExecutor(threads) as executor:
+        return list(executor.map(lambda item: verify(*item), items))
+
+
+def verify_gold(problem: Problem) -> Verdict:
+    """Judge the problem's own gold answer; anything but ``correct`` means the row is unusable."""
+    return verify(problem, rf"\boxed{{{problem.answer}}}")

@@ -1,0 +1,71 @@
+"""Preference pairs."""
+
+from __future__ import annotations
+
+import pytest
+
+from longstep.curate import PairConfig, build_pairs
+from longstep.types import Completion, Problem, Status, Verdict
+
+PROBLEMS = [Problem(id=each, prompt=f"prompt {each}", answer="1") for each in "ab"]
+TAGS = frozenset({90, 91})
+
+
+def row(problem_id: str, index: int, status: Status, ids: tuple[int, ...]) -> Completion:
+    text = "<think>t</think>" + str(index)
+    return Completion(problem_id, index, (1, 2), ids, text, "stop", None, Verdict(status, None))
+
+
+CHOSEN = [row("a", i, "correct", (i,) * (10 * i + 1)) for i in range(3)]
+REJECTED = [
+    row("a", 0, "incorrect", (90, 5, 91)),
+    row("a", 1, "incorrect", (90, *(5,) * 17, 91)),
+    row("a", 2, "truncated", (7,) * 11),
+    row("a", 3, "correct", (8,)),
+    row("a", 4, "timeout", (9,)),
+    row("b", 0, "incorrect", (5,)),  # b has no correct one
+]
+
+
+def test_pairs_are_right_against_wrong_and_nothing_twice() -> None:
+    pairs = list(build_pairs(PROBLEMS, CHOSEN, REJECTED, PairConfig(per_problem=5), seed=1))
+    assert [pair.problem_id for pair in pairs] == ["a", "a"]  # two finished wrong ones
+    assert {pair.rejected_ids for pair in pairs} == {REJECTED[0].token_ids, REJECTED[1].token_ids}
+    assert len({pair.chosen_ids for pair in pairs}) == 2
+    assert pairs[0].prompt == "prompt a" and pairs[0].prompt_ids == (1, 2)
+    more = PairConfig(per_problem=5, rejected="any")
+    assert len(list(build_pairs(PROBLEMS, CHOSEN, REJECTED, more, seed=1))) == 3
+
+
+def test_the_seed_decides_and_other_problems_do_not() -> None:
+    config = PairConfig()
+
+    def draw(problems: list[Problem], seed: int) -> list[tuple[int, ...]]:
+        return [p.chosen_ids for p in build_pairs(problems, CHOSEN, REJECTED, config, seed)]
+
+    assert draw(PROBLEMS, 3) == draw(PROBLEMS[:1], 3) == draw(PROBLEMS[::-1], 3)
+    assert len({tuple(draw(PROBLEMS, seed)) for seed in range(20)}) == 3
+
+
+def test_length_match_takes_the_nearest() -> None:
+    config = PairConfig(per_problem=1, length_ratio=3.0, rejected="any")
+    nearest = {1: 3, 11: 11, 21: 19}  # chosen length -> nearest of 3, 19, 11
+    seen = set()
+    for seed in range(20):
+        (pair,) = build_pairs(PROBLEMS[:1], CHOSEN, REJECTED, config, seed)
+        assert len(pair.rejected_ids) == nearest[len(pair.chosen_ids)]
+        seen.add(len(pair.chosen_ids))
+    assert seen == {1, 11, 21}
+    # per problem all of them, ratio 1.2: 1 has nothing near; 11-11 and 21-19 fit (21/19 = 1.105)
+    strict = PairConfig(per_problem=5, length_ratio=1.2, rejected="any")
+    pairs = list(build_pairs(PROBLEMS[:1], CHOSEN, REJECTED, strict, seed=0))
+    assert {(len(p.chosen_ids), len(p.rejected_ids)) for p in pairs} == {(11, 11), (21, 19)}
+
+
+def test_light_r1_accident_strips_the_rejected_side_only() -> None:
+    config = PairConfig(per_problem=2, rejected_tokens="special-tokens-skipped")
+    for pair in build_pairs(PROBLEMS, CHOSEN, REJECTED, config, seed=1, tag_ids=TAGS):
+        assert set(pair.rejected_ids) == {5} and "think" not in pair.rejected
+        assert "<think>" in pair.chosen
+    with pytest.raises(ValueError, match="needs the ids"):
+        list(build_pairs(PROBLEMS, CHOSEN, REJECTED, config, seed=1))

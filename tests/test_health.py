@@ -1,0 +1,94 @@
+"""Every health rule fires when it should, and is silent on a healthy run."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from longstep.health import Health, HealthConfig, StepStats
+
+HEALTHY = StepStats(
+    step=0,
+    grad_norm=0.8,
+    truncated_share=0.1,
+    zero_variance_share=0.3,
+    unparseable_share=0.05,
+    unscorable_share=0.0,
+    duplicate_share=0.1,
+    entropy=0.6,
+    kl=0.01,
+    mean_length=200.0,
+)
+
+
+def run(stats: StepStats, steps: int = 3, **config: object) -> list:
+    """One healthy step, then the same bad step again and again."""
+    health = Health(HealthConfig.model_validate(config))
+    notes = health.observe(HEALTHY)
+    for step in range(1, steps + 1):
+        notes += health.observe(replace(stats, step=step))
+    return notes
+
+
+def test_healthy_run_is_silent():
+    assert run(HEALTHY, steps=50, strict=True) == []
+    assert run(StepStats(step=0), steps=5, strict=True) == []  # nothing measured, nothing said
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes"),
+    [
+        ("all-truncated", {"truncated_share": 1.0}),
+        ("truncated", {"truncated_share": 0.6}),
+        ("no-signal", {"zero_variance_share": 1.0}),
+        ("zero-variance", {"zero_variance_share": 0.9}),
+        ("zero-gradient", {"grad_norm": 0.0}),
+        ("unparseable", {"unparseable_share": 0.7}),
+        ("unscorable", {"unscorable_share": 0.01}),
+        ("duplicates", {"duplicate_share": 0.9}),
+        ("low-entropy", {"entropy": 0.001}),
+        ("high-entropy", {"entropy": 3.0}),
+        ("kl", {"kl": 2.0}),
+        ("short", {"mean_length": 20.0}),
+        ("long", {"mean_length": 1000.0}),
+        ("large-gradient", {"grad_norm": 1e4}),
+    ],
+)
+def test_rule_fires_once_at_the_third_step(rule, changes):
+    notes = [note for note in run(replace(HEALTHY, **changes), steps=9) if note.rule == rule]
+    assert [note.step for note in notes] == [3]
+    assert notes[0].cause and notes[0].remedy and notes[0].level != "stop"
+    assert not [n for n in run(replace(HEALTHY, **changes), steps=2) if n.rule == rule]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"loss_finite": False}, {"grad_norm": float("nan")}, {"kl": float("inf")}]
+)
+def test_not_finite_stops_at_once_even_when_not_strict(changes):
+    (note,) = (n for n in run(replace(HEALTHY, **changes), steps=1) if n.rule == "finite")
+    assert (note.step, note.level) == (1, "stop")
+
+
+def test_strict_stops_with_the_sentence_of_the_report():
+    notes = run(replace(HEALTHY, truncated_share=1.0), strict=True)
+    assert any(str(n).startswith("HEALTH stop: 100 % of completions truncated") for n in notes)
+    # a note stays a note: only serious rules stop
+    assert {n.level for n in run(replace(HEALTHY, truncated_share=0.6), strict=True)} == {"note"}
+
+
+def test_one_good_step_starts_the_count_again():
+    health = Health()
+    bad = replace(HEALTHY, grad_norm=0.0)
+    pattern = [bad, bad, HEALTHY, bad, bad, bad, HEALTHY, bad, bad, bad]
+    told = [bool(health.observe(replace(s, step=i))) for i, s in enumerate(pattern)]
+    assert [i for i, t in enumerate(told) if t] == [5, 9]
+
+
+def test_state_survives_a_checkpoint():
+    health, bad = Health(), replace(HEALTHY, mean_length=20.0)
+    health.observe(HEALTHY)
+    health.observe(bad)
+    health.observe(bad)
+    again = Health()
+    again.restore(json.loads(json.dumps(health.state())))
+    assert [note.rule for note in again.observe(bad)] == ["short"]

@@ -1,0 +1,61 @@
+"""Rewards against values worked out by hand."""
+
+import pytest
+
+from longstep.config import TypeAdapter
+from longstep.rewards import (
+    AnyReward,
+    ClippedCosine,
+    Correctness,
+    Cosine,
+    SoftOverlong,
+    shaped_reward,
+    soft_overlong_punishment,
+)
+
+
+def test_cosine_by_hand():
+    # right: 0.5 + 0.25 (1 + cos(pi L / 100)); L = 0: 1.0, 50: 0.75, 100: 0.5, and flat beyond
+    for length, want in ((0, 1.0), (50, 0.75), (100, 0.5), (300, 0.5)):
+        assert Cosine().score(1.0, length, 100) == pytest.approx(want)
+    # wrong: -0.5 - 0.25 (1 + cos(pi L / 100)); short and wrong is worst; cos(pi / 3) = 0.5 at L = 100 / 3
+    for length, want in ((0, -1.0), (50, -0.75), (100, -0.5)):
+        assert Cosine().score(0.0, length, 100) == pytest.approx(want)
+    assert Cosine().score(1.0, 40, 120) == pytest.approx(0.5 + 0.25 * 1.5)
+
+
+def test_clipped_cosine_has_no_bonus_below_the_floor():
+    clipped = ClippedCosine(floor=0.5)
+    # floor 50 of 100: 0.8 + 0.1 (1 + cos(pi / 2)) = 0.9 for every shorter right answer
+    assert clipped.score(1.0, 1, 100) == clipped.score(1.0, 50, 100) == pytest.approx(0.9)
+    assert clipped.score(1.0, 100, 100) == pytest.approx(0.8)
+    assert clipped.score(0.0, 0, 100) == pytest.approx(-1.0)  # wrong answers have no floor
+
+
+def test_soft_overlong_by_hand():
+    # DAPO's constants: 0 until 16384, half-way 18432 -> -2048/4096, the end -1
+    for length, want in ((1, 0.0), (16384, 0.0), (18432, -0.5), (20480, -1.0), (20481, -1.0)):
+        assert soft_overlong_punishment(length, 20480, 4096) == pytest.approx(want)
+        assert SoftOverlong().score(1.0, length, 20480) == pytest.approx(want)
+    assert soft_overlong_punishment(20480, 20480, 0) == 0.0
+
+
+def test_overlong_agrees_with_trl():
+    from trl.rewards import get_soft_overlong_punishment
+
+    theirs = get_soft_overlong_punishment(100, 20)(completion_ids=[[0] * n for n in range(105)])
+    assert [soft_overlong_punishment(n, 100, 20) for n in range(105)] == pytest.approx(theirs)
+
+
+def test_unscorable_stays_unscorable_and_rewards_add_up():
+    rewards = [Correctness(right=1.0, wrong=-1.0), SoftOverlong()]
+    assert shaped_reward(rewards, 1.0, 90, 100) == pytest.approx(1.0 - 0.5)
+    assert shaped_reward(rewards, 0.0, 100, 100) == pytest.approx(-2.0)
+    assert shaped_reward(rewards, None, 100, 100) is None
+    assert shaped_reward([SoftOverlong()], None, 100, 100) is None
+
+
+def test_kind_chooses_the_reward():
+    adapter = TypeAdapter(AnyReward)
+    assert adapter.validate_python({"kind": "clipped-cosine"}) == ClippedCosine()
+    assert adapter.validate_python({"kind": "cosine"}) == Cosine()
