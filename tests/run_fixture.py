@@ -13,28 +13,30 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-ACCURACY = {"base": 0.04, "sft1": 0.44, "sft2": 0.63, "dpo": 0.64, "merged": 0.655, "rl": 0.79}
-KINDS = {
-    "base": "base",
-    "problems": "curate",
-    "rated": "sample",
-    "traces": "sample",
-    "sft1": "sft",
-    "sft2": "sft",
-    "dpo": "prefer",
-    "merged": "merge",
-    "rl": "rl",
-    "scores": "evaluate",
+#: Evaluated model, the stage that made it, how good it is.
+MODELS = {
+    "base": ("base", 0.04),
+    "SFT-1": ("sft1", 0.44),
+    "SFT-2": ("sft2", 0.63),
+    "DPO": ("dpo", 0.64),
+    "merged": ("merged", 0.655),
+    "final": ("rl", 0.79),
 }
-REFERENCES = {
-    "rated": ["@problems", "@base"],
-    "traces": ["@rated"],
-    "sft1": ["@traces", "@base"],
-    "sft2": ["@sft1", "@traces"],
-    "dpo": ["@sft2", "@traces"],
-    "merged": ["@sft1", "@sft2", "@dpo"],
-    "rl": ["@merged", "@rated"],
-    "scores": [f"@{name}" for name in ACCURACY],
+STAGES = {
+    "base": {"kind": "checkpoint", "path": "longstep-tiny"},
+    "rater": {"kind": "checkpoint", "path": "longstep-tiny-rater"},
+    "problems": {"kind": "curate"},
+    "rated": {"kind": "sample", "data": "@problems", "rate": True},
+    "traces": {"kind": "sample", "data": "@rated", "rate": False},
+    "sft1": {"kind": "sft", "model": "@base", "data": "@traces"},
+    "sft2": {"kind": "sft", "model": "@sft1", "data": "@traces"},
+    "dpo": {"kind": "prefer", "model": "@sft2"},
+    "merged": {"kind": "merge", "parents": ["@sft2", "@dpo"]},
+    "rl": {"kind": "rl", "model": "@merged", "data": "@rated"},
+    "scores": {
+        "kind": "evaluate",
+        "models": {name: f"@{stage}" for name, (stage, _) in MODELS.items()},
+    },
 }
 PROBLEMS, SAMPLES, BUDGET = 60, 8, 160
 
@@ -42,30 +44,27 @@ PROBLEMS, SAMPLES, BUDGET = 60, 8, 160
 def make_run(root: Path, seed: int = 5, without: tuple[str, ...] = ()) -> Path:
     """Write a whole run below ``root``; stages named in ``without`` are declared but never ran."""
     rng = random.Random(seed)
-    stages = {
-        name: {"kind": kind, "inputs": REFERENCES.get(name, [])} for name, kind in KINDS.items()
+    facts = {
+        "name": "synthetic",
+        "recipe": {"name": "synthetic", "stages": STAGES},
+        "stages": list(STAGES),
+        "seed": 17,
+        "version": "0.1.0",
+        "code": "0123abcd",
+        "differs": [
+            "Every number here is invented by tests/run_fixture.py: no model was trained.",
+            "The base model has 0.6 M parameters and is trained from scratch, not a Qwen.",
+        ],
     }
-    write(
-        root / "run.json",
-        {
-            "name": "synthetic",
-            "recipe": {"name": "synthetic", "stages": stages},
-            "files": ["recipes/light-r1/recipe.yaml", "recipes/light-r1/tiny.yaml"],
-            "overrides": ["seed=17"],
-            "seed": 17,
-            "version": "0.1.0",
-            "code": "0123abcd",
-            "differs": [
-                "Every number here is invented by tests/run_fixture.py: no model was trained.",
-                "The base model has 0.6 M parameters and is trained from scratch, not a Qwen.",
-            ],
-        },
-    )
-    for place, name in enumerate(name for name in KINDS if name not in without):
-        folder = root / name
-        write(folder / "config.json", {"stage": name, **stages[name]})
+    write(root / "run.json", facts)
+    for place, name in enumerate(name for name in STAGES if name not in without):
+        folder, config = root / name, STAGES[name]
+        write(
+            folder / "config.json",
+            {"stage": name, "kind": config["kind"], "parts": {"config": config}},
+        )
         write(folder / "manifest.json", manifest(name, place, rng))
-        MAKERS.get(KINDS[name], lambda *_: None)(folder, name, rng)
+        MAKERS.get(config["kind"], lambda *_: None)(folder, name, rng)
     return root
 
 
@@ -80,8 +79,8 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def manifest(name: str, place: int, rng: random.Random) -> dict[str, Any]:
-    kind = KINDS[name]
-    trains, samples = kind in ("base", "sft", "prefer", "rl"), kind in ("sample", "rl", "evaluate")
+    kind = STAGES[name]["kind"]
+    trains, samples = kind in ("sft", "prefer", "rl"), kind in ("sample", "rl", "evaluate")
     artifact = {"curate": "rows", "sample": "rows", "evaluate": "report"}.get(kind, "model")
     return {
         "stage": name,
@@ -107,7 +106,7 @@ def train(folder: Path, name: str, rng: random.Random) -> None:
             "learning_rate": 3e-4 * (1 - 0.9 * t),
             "samples_per_second": 9.0,
         }
-        if name in ("base", "sft1", "sft2"):
+        if name in ("sft1", "sft2"):
             row |= {
                 "loss": 0.25 + 2.2 * math.exp(-6 * t) + rng.gauss(0, 0.05),
                 "grad_norm": rng.uniform(0.4, 1.2),
@@ -121,7 +120,7 @@ def train(folder: Path, name: str, rng: random.Random) -> None:
         else:
             row |= {
                 "reward": 0.6 + 0.2 * t + rng.gauss(0, 0.06),
-                "completion_length": 80 + 25 * t + rng.gauss(0, 3),
+                "mean_length": 80 + 25 * t + rng.gauss(0, 3),
             }
             row |= {
                 "entropy": 0.5 - 0.2 * t + rng.gauss(0, 0.02),
@@ -272,7 +271,7 @@ def evaluate(folder: Path, name: str, rng: random.Random) -> None:
     for benchmark, slices in {"chain": {"easy": (1, 3), "hard": (6, 8)}, "equation": {}}.items():
         problems = questions(rng)
         write_lines(out / "problems" / f"{benchmark}.jsonl", problems)
-        for model, skill in ACCURACY.items():
+        for model, (_, skill) in MODELS.items():
             rows = [completion(p, i, skill, rng) for p in problems for i in range(SAMPLES)]
             write_lines(out / "completions" / model / f"{benchmark}.jsonl", rows)
             level = {p["id"]: p["difficulty"] for p in problems}
@@ -280,13 +279,11 @@ def evaluate(folder: Path, name: str, rng: random.Random) -> None:
             for part, (low, high) in slices.items():
                 cells[part] = cell([row for row in rows if low <= level[row["problem_id"]] <= high])
             benchmarks.setdefault(model, {})[benchmark] = cells
+    asked = {"samples": SAMPLES, "temperature": 0.6, "top_p": 0.95, "max_tokens": BUDGET}
+    slices = {"easy": [1, 3], "hard": [6, 8]}
     protocol = {
-        "models": list(ACCURACY),
-        "benchmarks": {"chain": {"easy": [1, 3], "hard": [6, 8]}, "equation": {}},
-        "samples": SAMPLES,
-        "temperature": 0.6,
-        "top_p": 0.95,
-        "max_tokens": BUDGET,
+        "models": list(MODELS),
+        "benchmarks": {"chain": asked | {"slices": slices}, "equation": asked | {"slices": {}}},
         "seed": 17,
         "resamples": 10000,
     }
@@ -319,7 +316,7 @@ def cell(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "1": {"value": share, "ci95": [0, 1]},
             "8": {"value": min(1.0, share + 0.1), "ci95": [0, 1]},
         },
-        "maj": {"value": min(1.0, share * 1.05), "ci95": [0, 1]},
+        "maj": {"8": {"value": min(1.0, share * 1.05), "ci95": [0, 1]}},
         "truncated": cut,
         "stopped": 1 - cut,
         "no_answer": 0.0,
@@ -331,7 +328,7 @@ def cell(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def comparisons(models: dict[str, Any]) -> list[dict[str, Any]]:
     parts = [("chain", "all"), ("chain", "easy"), ("chain", "hard"), ("equation", "all")]
-    return [comparison(models, a, b, *part) for part in parts for a, b in combinations(ACCURACY, 2)]
+    return [comparison(models, a, b, *part) for part in parts for a, b in combinations(MODELS, 2)]
 
 
 def comparison(models: dict[str, Any], a: str, b: str, benchmark: str, part: str) -> dict[str, Any]:
@@ -350,7 +347,6 @@ def comparison(models: dict[str, Any], a: str, b: str, benchmark: str, part: str
 
 
 MAKERS = {
-    "base": train,
     "sft": train,
     "prefer": train,
     "rl": train,

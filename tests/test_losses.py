@@ -283,7 +283,9 @@ def test_soft_target_kl_by_hand():
     assert loss.item() == approx(0.5 * math.log(2))
     # d / d logits = policy - target
     assert logits.grad.tolist()[0] == approx([0.0, 0.25, -0.25])
-    same = soft_target_kl(logits.detach(), torch.tensor([[0, 1, 2]]), torch.tensor([[0.5, 0.25, 0.25]]))
+    same = soft_target_kl(
+        logits.detach(), torch.tensor([[0, 1, 2]]), torch.tensor([[0.5, 0.25, 0.25]])
+    )
     assert same.loss.item() == approx(0, abs=1e-7)
 
 

@@ -48,6 +48,7 @@ def trl_policy_loss(config, tensors, tmp_path):
         epsilon_high=args.epsilon_high,
         loss_type=args.loss_type,
         max_completion_length=LONGEST,
+        model=SimpleNamespace(training=False),
         importance_sampling_level=args.importance_sampling_level,
         top_entropy_quantile=1.0,
         off_policy_mask_threshold=None,
@@ -69,13 +70,20 @@ def trl_policy_loss(config, tensors, tmp_path):
         "ref_per_token_logps": ref,
         "num_items_in_batch": mask.sum(),
     }
-    model = SimpleNamespace(training=False)
-    return GRPOTrainer._compute_loss(trainer, model, inputs), trainer._metrics["eval"]
+    return GRPOTrainer._compute_loss(trainer, trainer.model, inputs), trainer._metrics["eval"]
 
 
 @pytest.mark.parametrize(
     "config",
-    [Grpo(), Grpo(beta=0.05, delta=2.5), LightR1(), Dapo(), Dapo(beta=0.1), DrGrpo(), DrGrpo(delta=2.0)],
+    [
+        Grpo(),
+        Grpo(beta=0.05, delta=2.5),
+        LightR1(),
+        Dapo(),
+        Dapo(beta=0.1),
+        DrGrpo(),
+        DrGrpo(delta=2.0),
+    ],
 )
 def test_policy_loss_value_and_gradient(config, tmp_path):
     make = torch.Generator().manual_seed(3)
@@ -101,8 +109,10 @@ def test_policy_loss_value_and_gradient(config, tmp_path):
 
 def trl_preference_loss(config, logps, ref, mask, tmp_path):
     args = DPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **config.trl())
-    outputs = SimpleNamespace(log_probs=logps, entropy=torch.zeros_like(logps), logits=None)
-    outputs.accuracy = outputs.correct = torch.zeros_like(logps)
+    zeros = torch.zeros_like(logps)
+    outputs = SimpleNamespace(
+        log_probs=logps, entropy=zeros, mean_logits=zeros, is_top1=zeros.bool()
+    )
     trainer = SimpleNamespace(
         args=args,
         beta=args.beta,
@@ -128,13 +138,7 @@ def trl_preference_loss(config, logps, ref, mask, tmp_path):
         "ref_rejected_logps": reference[half:],
     }
 
-    class Model:
-        training = False
-
-        def __call__(self, **_):
-            return outputs
-
-    return DPOTrainer._compute_loss(trainer, Model(), inputs, return_outputs=False)
+    return DPOTrainer._compute_loss(trainer, lambda **_: outputs, inputs, return_outputs=False)
 
 
 @pytest.mark.parametrize("config", [Dpo(), Dpo(beta=0.7), Nca(), Nca(beta=0.01)])
@@ -143,7 +147,8 @@ def test_preference_loss_value_and_gradient(config, tmp_path):
     mask = (torch.arange(T) < torch.tensor([[6], [3], [4], [5]])).long()
     ref = torch.randn(4, T, generator=make)
     logps = ((ref + 0.5 * torch.randn(4, T, generator=make)) * mask).requires_grad_()
-    theirs = trl_preference_loss(config, logps, ref, mask, tmp_path)
+    # TRL's fused head gives 0 where nothing is supervised
+    theirs = trl_preference_loss(config, logps * mask, ref, mask, tmp_path)
     ratios = ((logps - ref) * mask).sum(-1)
     ours = config.loss(ratios[:2], ratios[2:]).loss
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)

@@ -97,7 +97,9 @@ def test_ties_against_a_loop():
         agree = [(wi, d[i]) for wi, d in zip(w, kept, strict=True) if d[i] * sign > 0]
         total = sum(wi for wi, _ in agree) or 1.0
         want.append(start + scale * sum(wi * di for wi, di in agree) / total)
-    assert ties(parents, base, w, density, scale).flatten().tolist() == pytest.approx(want, abs=1e-6)
+    assert ties(parents, base, w, density, scale).flatten().tolist() == pytest.approx(
+        want, abs=1e-6
+    )
 
 
 def test_dare_keeps_the_expected_difference():
@@ -176,7 +178,9 @@ def refused(tmp_path, message, tensors=None, config=None, edit=None, method=None
 
 
 def test_padded_rows_are_refused(tmp_path):
-    refused(tmp_path, "embed has 5 rows and 3 in", {**weights(2), "embed": torch.zeros(5, 4).bfloat16()})
+    refused(
+        tmp_path, "embed has 5 rows and 3 in", {**weights(2), "embed": torch.zeros(5, 4).bfloat16()}
+    )
 
 
 def test_other_names_are_refused(tmp_path):

@@ -21,7 +21,7 @@ from longstep.problems import (
     JsonlFile,
     Skills,
 )
-from longstep.problems.countdown import judge
+from longstep.verify.countdown import countdown as judge
 from longstep.problems.source import content_id
 from longstep.types import Problem
 
@@ -241,7 +241,9 @@ def test_operators_are_those_asked_for():
 
 
 def test_weights_shift_the_mix():
-    levels = [p.difficulty for p in Addition(count=400, difficulty=(2, 4), weights=(9, 0, 1)).load(0)]
+    levels = [
+        p.difficulty for p in Addition(count=400, difficulty=(2, 4), weights=(9, 0, 1)).load(0)
+    ]
     # 90% of 400 = 360, standard deviation sqrt(400 * .9 * .1) = 6
     assert levels.count(3.0) == 0
     assert 336 < levels.count(2.0) < 384
@@ -283,7 +285,9 @@ COLUMNS = {"prompt": "question", "answer": "gold.0.value", "pass_rate": "rate"}
 
 
 def write(path, rows):
-    path.write_text("".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows))
+    path.write_text(
+        "".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows)
+    )
     return path
 
 
@@ -339,7 +343,9 @@ def test_local_folder_of_a_hub_dataset(tmp_path, layout):
     assert [(p.prompt, p.answer) for p in problems] == [(f"{i}?", str(i)) for i in range(5)]
     assert all(p.source == "set" and p.verifier == "math" for p in problems)
     wrong = source.model_copy(update={"columns": columns | {"prompt": "problems"}})
-    with pytest.raises(UserError, match=r"row 0:problems: no column .*mean 'problem'.*meta, problem"):
+    with pytest.raises(
+        UserError, match=r"row 0:problems: no column .*mean 'problem'.*meta, problem"
+    ):
         list(wrong.load(0))
     with pytest.raises(UserError, match="with 'validation' in their names, found none"):
         list(source.model_copy(update={"split": "validation"}).load(0))

@@ -15,10 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from run_fixture import ACCURACY, KINDS, make_run, write, write_lines
 
 from longstep.config import UserError
-from longstep.report import build_report, table
+from longstep.report import build_report, score_rows, table
 from longstep.report.collect import collect
 from longstep.report.completions import OUTCOMES, split_thinking
 from longstep.report.curves import PANELS, Thinner, read_curves
@@ -26,6 +25,7 @@ from longstep.report.page import duration
 from longstep.report.plots import length_bins
 from longstep.report.read import Reader, number, visible
 from longstep.report.scores import headline, key_comparisons, read_scores
+from run_fixture import MODELS, STAGES, make_run, write, write_lines
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "path", "use", "rect", "circle"}
 
@@ -93,18 +93,15 @@ def cell(value: float, low: float, high: float, samples: int = 16, truncated: fl
     return {"problems": 30, "samples": samples, "avg": avg, "truncated": truncated}
 
 
-def with_scores(
-    run: Path, models: dict, comparisons: list | None = None, protocol: dict | None = None
-) -> Path:
+def with_scores(run: Path, models: dict, stage: str = "eval", protocol: dict | None = None) -> Path:
+    references = {name: f"@{name}" for name in models}
     for name in models:
         write(run / name / "config.json", {"kind": "sft"})
         write(run / name / "manifest.json", {"kind": "sft", "artifact": "model"})
-    write(
-        run / "eval" / "config.json",
-        {"kind": "evaluate", "models": [f"@{name}" for name in models]},
-    )
+    config = {"kind": "evaluate", "models": references}
+    write(run / stage / "config.json", {"kind": "evaluate", "parts": {"config": config}})
     results = {"protocol": protocol or {"models": list(models)}, "models": models}
-    write(run / "eval" / "out" / "results.json", results | {"comparisons": comparisons or []})
+    write(run / stage / "out" / "results.json", results)
     return run
 
 
@@ -141,8 +138,8 @@ def test_same_folder_gives_same_bytes_elsewhere_and_in_another_process(
 
 def test_plots_use_page_colours_only(html: str) -> None:
     svgs = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
-    # curves: 3 each of base, sft1, sft2, dpo, 6 of rl; lengths: 2 sampled + 2 x 6; pass rates: 2
-    assert len(svgs) == 18 + 2 + 12 + 2
+    # curves: 3 each of sft1, sft2, dpo, 6 of rl; lengths: 2 sampled + 2 x 6; pass rates: 1
+    assert len(svgs) == 15 + 2 + 12 + 1
     assert not [color for svg in svgs for color in re.findall(r"#[0-9a-f]{6}\b", svg)]
     assert "<style" not in "".join(svgs)
 
@@ -171,21 +168,21 @@ def test_import_needs_no_heavy_library() -> None:
 
 
 def test_table_by_hand(small: Path) -> None:
+    cut = cell(0.25, 0.1, 0.4, truncated=0.051)
     models = {
-        "sft": {
-            "chain": {"all": cell(0.5, 0.404, 0.596), "hard": cell(0.25, 0.1, 0.4, truncated=0.051)}
-        },
+        "sft": {"chain": {"all": cell(0.5, 0.404, 0.596), "hard": cut}},
         "base": {"chain": {"all": cell(0.1234, 0.1, 0.15)}},
     }
     with_scores(small, models, protocol={"models": ["base", "sft"]})
     write(small / "run.json", {"recipe": {"stages": {"rl": {"kind": "rl", "model": "@sft"}}}})
-    # @references put rl after sft; base and sft have none, so the name decides
-    assert table(small) == [
-        ["stage", "chain avg@16", "chain hard avg@16"],
+    rows = [
         ["base", "12.3 [10.0, 15.0]", "-"],
         ["sft", "50.0 [40.4, 59.6]", "25.0 [10.0, 40.0]*"],
-        ["rl (not run)", "-", "-"],
     ]
+    header = ["chain avg@16", "chain hard avg@16"]
+    assert table(small) == [["stage", *header], *rows, ["rl (not run)", "-", "-"]]
+    results = json.loads((small / "eval" / "out" / "results.json").read_text())
+    assert score_rows(results) == [["model", *header], *rows]
 
 
 def test_headline_takes_first_and_last_and_admits_a_better_middle() -> None:
@@ -207,25 +204,24 @@ def test_headline_takes_first_and_last_and_admits_a_better_middle() -> None:
             }
         ],
     }
-    order = ("base", "sft", "rl")
-    assert headline(read_scores("eval", results, order), order) == (
+    origins = {name: name for name in ("base", "sft", "rl")}
+    results["protocol"] = {"models": ["base", "sft", "rl", "someone-else"]}
+    assert headline(read_scores("eval", results, origins)) == (
         "base 10.0 [5.0, 15.0] → rl 60.0 [50.0, 70.0] avg@16 on chain, "
-        "a difference of +50.0 [+40.0, +60.0] points: not distinguishable. "
-        "The highest score is not the last stage's: sft has 70.0 [60.0, 80.0]."
+        "a difference of +50.0 [+40.0, +60.0] points: not distinguishable.",
+        "The highest score is not the last: sft has 70.0 [60.0, 80.0].",
     )
 
 
 def test_headline_of_one_model_and_of_none() -> None:
-    one = read_scores(
-        "eval", {"models": {"base": {"chain": {"all": cell(0.1, 0.05, 0.15)}}}}, ("base",)
-    )
-    assert headline(one, ("base",)) == "base scores 10.0 [5.0, 15.0] avg@16 on chain."
-    assert headline(read_scores("eval", {}, ()), ()) == "No scores were measured."
+    one = read_scores("eval", {"models": {"base": {"chain": {"all": cell(0.1, 0.05, 0.15)}}}})
+    assert headline(one) == ("base scores 10.0 [5.0, 15.0] avg@16 on chain.",)
+    assert headline(read_scores("eval", {})) == ("No scores were measured.",)
 
 
 def test_key_comparisons_are_neighbours_and_the_ends(run: Path) -> None:
     scores = collect(run).scores[0]
-    names = list(ACCURACY)
+    names = list(MODELS)
     wanted = [*pairwise(names), (names[0], names[-1])]
     assert [
         (entry.a, entry.b) for entry in key_comparisons(scores) if entry.benchmark == "chain"
@@ -244,38 +240,34 @@ def test_truncation_badge_above_five_percent(small: Path, truncated: float, warn
 
 def test_two_evaluations_stay_apart(small: Path) -> None:
     with_scores(small, {"sft": {"chain": {"all": cell(0.5, 0.4, 0.6)}}})
-    write(small / "long" / "config.json", {"kind": "evaluate", "models": ["@eval"]})
-    write(
-        small / "long" / "out" / "results.json",
-        {"models": {"sft": {"chain": {"all": cell(0.6, 0.5, 0.7, 64)}}}},
-    )
+    with_scores(small, {"sft": {"chain": {"all": cell(0.6, 0.5, 0.7, 64)}}}, stage="long")
     assert table(small) == [
         ["stage", "eval: chain avg@16", "long: chain avg@64"],
         ["sft", "50.0 [40.0, 60.0]", "60.0 [50.0, 70.0]"],
     ]
 
 
+def test_models_are_named_after_their_stage_too(run: Path, html: str) -> None:
+    (scores,) = collect(run).scores
+    assert scores.origins == {name: stage for name, (stage, _) in MODELS.items()}
+    assert list(scores.models) == list(MODELS)
+    text = Page(html).text
+    assert "Made by this run but not evaluated: rater." in text
+    assert (
+        "chain: max_tokens 160, samples 8, temperature 0.6, top_p 0.95, easy 1 to 3, hard 6 to 8."
+        in text
+    )
+
+
 # Order and state of stages
 
 
-def test_stage_order_follows_references_not_names(run: Path) -> None:
-    order = [stage.name for stage in collect(run).stages]
-    assert set(order) == set(KINDS)
-    for before, after in [
-        ("base", "rated"),
-        ("rated", "traces"),
-        ("dpo", "merged"),
-        ("merged", "rl"),
-        ("rl", "scores"),
-    ]:
-        assert order.index(before) < order.index(after)
-
-
-def test_started_first_comes_first_and_a_cycle_still_ends(small: Path) -> None:
-    stages = {"a": {"x": "@b"}, "b": {"x": "@a"}, "c": {}, "d": {}}
-    write(small / "run.json", {"recipe": {"stages": stages}})
-    write_lines(small / "events.jsonl", [{"stage": "d"}, {"stage": "c"}])
-    assert [stage.name for stage in collect(small).stages] == ["d", "c", "a", "b"]
+def test_stage_order_is_that_of_the_recipe(run: Path, small: Path) -> None:
+    assert [stage.name for stage in collect(run).stages] == list(STAGES)
+    recipe = {"stages": {"late": {}, "first": {}}}
+    write(small / "run.json", {"stages": ["first", "../out", 7], "recipe": recipe})
+    write(small / "extra" / "config.json", {})
+    assert [stage.name for stage in collect(small).stages] == ["first", "late", "extra"]
 
 
 def test_stages_that_did_not_run_are_named(tmp_path: Path) -> None:
@@ -287,7 +279,8 @@ def test_stages_that_did_not_run_are_named(tmp_path: Path) -> None:
     text = Page(build_report(folder).read_text(encoding="utf-8")).text
     assert "not run: rl, scores" in text and "unfinished: dpo" in text
     assert "Nothing is evaluated yet." in text
-    assert [row[0] for row in table(folder)[1:]][-1] == "rl (not run)"
+    assert "Still to come: dpo (unfinished), rl (not run)." in text
+    assert table(folder) == [["stage"]]
 
 
 def test_folder_without_run_is_one_sentence(tmp_path: Path) -> None:
@@ -448,7 +441,7 @@ def test_curves_name_what_they_do_not_draw() -> None:
     assert [(curve.panel, curve.steps, curve.values) for curve in curves] == [
         ("loss", (5.0,), (2.0,))
     ]
-    assert more == ("odd",) and not_finite == 1
+    assert more == ("odd",) and not_finite == 2
 
 
 def test_lengths_agree_with_a_plain_count(run: Path) -> None:
@@ -466,10 +459,10 @@ def test_lengths_agree_with_a_plain_count(run: Path) -> None:
         )
         assert lengths.counts[outcome] == plain
     width, bars = length_bins(lengths, longest=160)
-    assert width == pytest.approx(161 / 32)
+    assert width == 6 and len(bars["other"]) == 27  # 161 lengths, at most 32 bins of whole tokens
     assert sum(map(sum, bars.values())) == lengths.total == len(rows)
-    # 160 tokens is the budget: int(160 / 5.03125) = 31, the last bin, holds every cut answer
-    assert bars["truncated"][31] == sum(bars["truncated"]) > 0
+    # 160 tokens is the budget: the last bin holds every cut answer
+    assert bars["truncated"][26] == sum(bars["truncated"]) > 0
 
 
 def test_traces_are_read_with_their_problem(run: Path) -> None:

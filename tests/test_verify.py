@@ -149,7 +149,7 @@ def test_foreign_verifiers() -> None:
     assert verify(problem("yes", f"{__name__}:agrees"), "yes").status == "correct"
     broken = verify(problem("yes", f"{__name__}:raises"), "yes")
     assert broken.correctness is None and "KeyError" in broken.reason and "raises" in broken.reason
-    with pytest.raises(UserError, match="returns_none returned NoneType.*p1.*Verdict"):
+    with pytest.raises(UserError, match=r"returns_none returned NoneType.*p1.*Verdict"):
         verify(problem("yes", f"{__name__}:returns_none"), "yes")
     with pytest.raises(UserError, match="did you mean 'exact'"):
         verify(problem("3", "exct"), "3")

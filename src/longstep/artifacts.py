@@ -63,7 +63,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid JSON ({error}); the file is damaged, delete it") from None
+        raise UserError(
+            f"{path}: not valid JSON ({error}); the file is damaged, delete it"
+        ) from None
 
 
 def write_rows(path: Path, rows: Iterable[object]) -> int:
@@ -108,7 +110,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         while line := file.readline(_MAX_LINE):
             number += 1
             if len(line) == _MAX_LINE and not line.endswith(b"\n"):
-                raise UserError(f"{path}:{number}: line longer than {_MAX_LINE >> 20} MB; expected one JSON row")
+                raise UserError(
+                    f"{path}:{number}: line longer than {_MAX_LINE >> 20} MB; expected one JSON row"
+                )
             if line.strip():
                 yield number, line
 
@@ -156,7 +160,9 @@ def files_under(folder: Path) -> list[Path]:
     found: list[Path] = []
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
-            raise UserError(f"{path}: a symbolic link inside an artifact is refused; copy the file instead")
+            raise UserError(
+                f"{path}: a symbolic link inside an artifact is refused; copy the file instead"
+            )
         if path.is_file():
             found.append(path)
     return found
@@ -165,7 +171,10 @@ def files_under(folder: Path) -> list[Path]:
 def hash_folder(folder: Path) -> dict[str, dict[str, object]]:
     """``{relative path: {sha256, bytes}}`` for every file below a folder."""
     return {
-        path.relative_to(folder).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+        path.relative_to(folder).as_posix(): {
+            "sha256": sha256_file(path),
+            "bytes": path.stat().st_size,
+        }
         for path in files_under(folder)
     }
 
@@ -198,7 +207,9 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     if manifest is None:
-        raise UserError(f"{folder}: no {MANIFEST}, so this stage is unfinished; run the recipe again to finish it")
+        raise UserError(
+            f"{folder}: no {MANIFEST}, so this stage is unfinished; run the recipe again to finish it"
+        )
     expected: dict[str, dict[str, Any]] = manifest["files"]
     actual = hash_folder(folder / "out")
     for name in sorted(expected.keys() | actual.keys()):

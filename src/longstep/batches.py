@@ -8,20 +8,22 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-WINDOW = 32
 
-
-def training_order(lengths: Sequence[int], batch: int, steps: int, seed: int) -> list[int]:
+def training_order(
+    lengths: Sequence[int], batch: int, steps: int, seed: int, window: int = 1
+) -> list[int]:
     """Indices of ``steps * batch`` rows: shuffled epochs, cut into batches of rows of similar length.
 
-    Inside windows of 32 batches rows are sorted by length, which removes most padding; the order of the batches is
-    shuffled again, so that length does not follow time. Rows left over at the end of an epoch open the next one.
+    Inside windows of ``window`` batches rows are sorted by length, which removes most padding; the order of the
+    batches is shuffled again, so that length does not follow time. Rows left over at the end of an epoch open the
+    next one.
 
     Args:
         lengths: tokens per row.
         batch: rows per optimiser step.
         steps: optimiser steps.
         seed: of the shuffles.
+        window: batches sorted together; 1 leaves every batch a random draw.
     """
     if not lengths:
         raise ValueError("no rows to order")
@@ -34,17 +36,17 @@ def training_order(lengths: Sequence[int], batch: int, steps: int, seed: int) ->
         rows = left + epoch
         whole = len(rows) - len(rows) % batch
         rows, left = rows[:whole], rows[whole:]
-        for batch_rows in _batches(rows, lengths, batch, generator):
+        for batch_rows in _batches(rows, lengths, batch, window, generator):
             order.extend(batch_rows)
     return order[: batch * steps]
 
 
 def _batches(
-    rows: list[int], lengths: Sequence[int], batch: int, generator: random.Random
+    rows: list[int], lengths: Sequence[int], batch: int, window: int, generator: random.Random
 ) -> list[list[int]]:
     batches: list[list[int]] = []
-    for start in range(0, len(rows), batch * WINDOW):
-        window = sorted(rows[start : start + batch * WINDOW], key=lambda row: (lengths[row], row))
-        batches.extend(window[at : at + batch] for at in range(0, len(window), batch))
+    for start in range(0, len(rows), batch * window):
+        near = sorted(rows[start : start + batch * window], key=lambda row: (lengths[row], row))
+        batches.extend(near[at : at + batch] for at in range(0, len(near), batch))
     generator.shuffle(batches)
     return batches

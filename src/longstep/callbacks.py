@@ -41,7 +41,9 @@ class StepLog:
 
     def write(self, row: Mapping[str, object]) -> None:
         """Append one line; a value JSON cannot carry becomes null."""
-        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        clean = {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()
+        }
         self._log.append(clean)
 
 
@@ -55,7 +57,9 @@ def _step(line: bytes) -> float:
 class Journal(TrainerCallback):
     """Writes metrics, shows progress and seals checkpoints."""
 
-    def __init__(self, path: Path, progress: Progress, extra: Facts, watch: Watch, side: Mapping[str, Side]) -> None:
+    def __init__(
+        self, path: Path, progress: Progress, extra: Facts, watch: Watch, side: Mapping[str, Side]
+    ) -> None:
         """Take where things go and what to add.
 
         Args:
@@ -94,15 +98,22 @@ class Journal(TrainerCallback):
     ) -> None:
         """Write one metric line."""
         numbers = {k: v for k, v in (logs or {}).items() if isinstance(v, int | float)}
-        row: dict[str, object] = {"step": state.global_step, "seconds": round(time.monotonic() - self._started, 3)}
+        row: dict[str, object] = {
+            "step": state.global_step,
+            "seconds": round(time.monotonic() - self._started, 3),
+        }
         row.update(numbers)
         if "train_runtime" in numbers:
             return  # the trainer's closing summary, not a step
         row.update(self._extra())
         self._log.write(row)
         if reasons := self._watch(row):
-            raise UserError(f"step {state.global_step}: stopped by a health rule: {'; '.join(reasons)}")
-        self._last = {k: numbers[k] for k in ("loss", "eval_loss", "reward", "kl") if k in numbers} or self._last
+            raise UserError(
+                f"step {state.global_step}: stopped by a health rule: {'; '.join(reasons)}"
+            )
+        self._last = {
+            k: numbers[k] for k in ("loss", "eval_loss", "reward", "kl") if k in numbers
+        } or self._last
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

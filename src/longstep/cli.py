@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,14 +22,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-evaluation = typer.Typer(help="Sample once, score often: run, score, report, diff.", no_args_is_help=True)
+evaluation = typer.Typer(
+    help="Sample once, score often: run, score, report, diff.", no_args_is_help=True
+)
 app.add_typer(evaluation, name="eval")
 console = Console(highlight=False, soft_wrap=True)
 
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="recipe name, folder or YAML file")]
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="recipe name, folder or YAML file")
+]
 Size = Annotated[str | None, typer.Option(help="overlay beside the recipe, e.g. tiny or qwen-7b")]
 Out = Annotated[Path | None, typer.Option(help="run folder; default runs/<name>[-<size>]")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. stages.sft1.batch=16")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. stages.sft1.batch=16")
+]
 Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")]
 
@@ -70,6 +77,8 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # TRL sets options by the names transformers is about to rename; nothing a user of ours can act on.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl)\.")
 
 
 @app.command()
@@ -78,8 +87,12 @@ def run(
     overrides: Overrides = None,
     size: Size = None,
     out: Out = None,
-    only: Annotated[list[str] | None, typer.Option(help="this stage and what it needs; may be repeated")] = None,
-    fork: Annotated[bool, typer.Option("--fork", help="start a new folder from what still holds")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="this stage and what it needs; may be repeated")
+    ] = None,
+    fork: Annotated[
+        bool, typer.Option("--fork", help="start a new folder from what still holds")
+    ] = False,
 ) -> None:
     """Run a recipe; the same command continues an interrupted run."""
     quiet_libraries()
@@ -128,12 +141,22 @@ def status(run_folder: RunFolder, as_json: Json = False) -> None:
         print_json(rows)
         return
     header = ["stage", "kind", "state", "seconds", "tokens trained", "tokens generated"]
-    print_table([header, *[[str(row.get(key) if row.get(key) is not None else "") for key in header] for row in rows]])
+    print_table(
+        [
+            header,
+            *[
+                [str(row.get(key) if row.get(key) is not None else "") for key in header]
+                for row in rows
+            ],
+        ]
+    )
 
 
 @app.command()
 def show(
-    family: Annotated[str, typer.Argument(help="a family (sources, losses, stages, ...) or schema")],
+    family: Annotated[
+        str, typer.Argument(help="a family (sources, losses, stages, ...) or schema")
+    ],
     as_json: Json = False,
 ) -> None:
     """List the members of a family with their defaults, or print the recipe's JSON Schema."""
@@ -146,7 +169,13 @@ def show(
     if as_json:
         print_json(rows)
         return
-    print_table([["kind", "what", "defaults"], *[[row["kind"], row["what"], row["defaults"]] for row in rows]], family)
+    print_table(
+        [
+            ["kind", "what", "defaults"],
+            *[[row["kind"], row["what"], row["defaults"]] for row in rows],
+        ],
+        family,
+    )
 
 
 @app.command(name="report")
@@ -201,15 +230,23 @@ def eval_run(
     max_tokens: Annotated[int | None, typer.Option(help="longest completion")] = None,
 ) -> None:
     """Sample models on benchmarks, store every completion, score."""
-    named = dict(m.split("=", 1) if "=" in m else (Path(m).name, m) for m in models)
-    settings = {"models": named, "benchmarks": benchmark, "samples": samples, "max_tokens": max_tokens}
+    parted = [model.rpartition("=") for model in models]
+    named = {name or Path(model).name: model for name, _, model in parted}
+    settings = {
+        "models": named,
+        "benchmarks": benchmark,
+        "samples": samples,
+        "max_tokens": max_tokens,
+    }
     _run_single("evaluate", settings, out)
 
 
 @evaluation.command(name="score")
 def eval_score(
     folder: Annotated[Path, typer.Argument(help="the out/ folder of an evaluate stage")],
-    samples: Annotated[int | None, typer.Option(help="k of avg@k; refused when fewer are stored")] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="k of avg@k; refused when fewer are stored")
+    ] = None,
 ) -> None:
     """Score stored completions again; needs no model and gives identical bytes for identical verdicts."""
     from longstep.evaluate import rescore
@@ -221,7 +258,9 @@ def eval_score(
 
 
 @evaluation.command(name="report")
-def eval_report(folder: Annotated[Path, typer.Argument(help="the out/ folder of an evaluate stage")]) -> None:
+def eval_report(
+    folder: Annotated[Path, typer.Argument(help="the out/ folder of an evaluate stage")],
+) -> None:
     """Print the score table and the comparisons in words."""
     from longstep.artifacts import read_json
     from longstep.report import score_rows

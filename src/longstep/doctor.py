@@ -12,7 +12,17 @@ from typing import Any
 from longstep.config import UserError
 from longstep.models.load import SHIPPED
 
-LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "math-verify", "pydantic", "safetensors")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+    "math-verify",
+    "pydantic",
+    "safetensors",
+)
 
 
 def examine() -> dict[str, Any]:

@@ -33,10 +33,22 @@ def _config_rows(union: Any) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
     for member in _members(union):
         fields = {k: f for k, f in member.model_fields.items() if k != "kind"}
-        known = {k: f.get_default(call_default_factory=True) for k, f in fields.items() if not f.is_required()}
+        known = {
+            k: f.get_default(call_default_factory=True)
+            for k, f in fields.items()
+            if not f.is_required()
+        }
         needed = [k for k, f in fields.items() if f.is_required()]
-        text = ", ".join([*(f"{k} (needed)" for k in needed), *(f"{k}={_plain(v)}" for k, v in known.items())])
-        rows.append({"kind": str(member.model_fields["kind"].default), "what": _first_line(member), "defaults": text})
+        text = ", ".join(
+            [*(f"{k} (needed)" for k in needed), *(f"{k}={_plain(v)}" for k, v in known.items())]
+        )
+        rows.append(
+            {
+                "kind": str(member.model_fields["kind"].default),
+                "what": _first_line(member),
+                "defaults": text,
+            }
+        )
     return rows
 
 
@@ -47,12 +59,19 @@ def _plain(value: Any) -> str:
 
 
 def _table_rows(table: Any) -> list[dict[str, str]]:
-    return [{"kind": name, "what": _first_line(member), "defaults": ""} for name, member in table.items()]
+    return [
+        {"kind": name, "what": _first_line(member), "defaults": ""}
+        for name, member in table.items()
+    ]
 
 
 def _benchmark_rows() -> list[dict[str, str]]:
     return [
-        {"kind": name, "what": b.note or json.dumps(b.source), "defaults": f"avg@{b.samples}, T={b.temperature}"}
+        {
+            "kind": name,
+            "what": b.note or json.dumps(b.source),
+            "defaults": f"avg@{b.samples}, T={b.temperature}",
+        }
         for name, b in BENCHMARKS.items()
     ]
 
@@ -81,13 +100,17 @@ def family_rows(family: str) -> list[dict[str, str]]:
     if family not in FAMILIES:
         close = nearest(family, FAMILIES)
         hint = f"; did you mean {close!r}?" if close else ""
-        raise UserError(f"no family is called {family!r}{hint} (there are: {', '.join(FAMILIES)}, schema)")
+        raise UserError(
+            f"no family is called {family!r}{hint} (there are: {', '.join(FAMILIES)}, schema)"
+        )
     return FAMILIES[family]()
 
 
 def stage_verbs() -> dict[str, str]:
     """Every stage kind with a line about it; ``evaluate`` and ``checkpoint`` have better verbs of their own."""
-    return {row["kind"]: row["what"] for row in _config_rows(AnyStage) if row["kind"] != "checkpoint"}
+    return {
+        row["kind"]: row["what"] for row in _config_rows(AnyStage) if row["kind"] != "checkpoint"
+    }
 
 
 def recipe_schema() -> dict[str, Any]:

@@ -91,7 +91,7 @@ class HealthNote:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """When ``cause`` gives a sentence the rule holds; ``serious`` ones stop a strict run after ``patience`` steps."""
+    """The rule holds when ``cause`` gives a sentence; a ``serious`` one stops a strict run."""
 
     name: str
     cause: Callable[[StepStats, HealthConfig], str | None]
@@ -157,7 +157,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-# -- the rules: a sentence when the rule holds, None when it does not or nothing is known ------------------
+# -- the rules: a sentence when the rule holds, None when it does not or nothing is known ---------
 
 
 def _not_finite(stats: StepStats, config: HealthConfig) -> str | None:

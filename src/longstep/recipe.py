@@ -17,6 +17,7 @@ from longstep.config import (
     override,
     validate,
 )
+from longstep.planning import Launch, Planning
 from longstep.stages import AnyStage
 
 RECIPE_FILE = "recipe.yaml"
@@ -29,12 +30,16 @@ class Recipe(Strict):
         name: names the run folder.
         seed: every stage derives its own from it.
         differs_from_paper: sentences for the report: what this recipe does differently, and why.
+        plan: assumptions of ``longstep plan``; no stage reads them.
+        launch: how the processes are started; no stage reads it.
         stages: by name; a stage reads others as ``@name``.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     seed: int = 17
     differs_from_paper: tuple[str, ...] = ()
+    plan: Planning = Planning()
+    launch: Launch | None = None
     stages: dict[str, AnyStage] = Field(min_length=1)
 
     @field_validator("stages")
@@ -42,7 +47,9 @@ class Recipe(Strict):
     def _plain_names(cls, stages: dict[str, AnyStage]) -> dict[str, AnyStage]:
         for name in stages:
             if not name.replace("_", "").replace("-", "").isalnum():
-                raise ValueError(f"stage name {name!r} may hold letters, digits, - and _ only (it names a folder)")
+                raise ValueError(
+                    f"stage name {name!r} may hold letters, digits, - and _ only (it names a folder)"
+                )
         return stages
 
     def inputs(self, name: str) -> list[str]:
@@ -80,7 +87,9 @@ class Recipe(Strict):
             if name not in self.stages:
                 close = nearest(name, self.stages)
                 hint = f"; did you mean {close!r}?" if close else ""
-                raise UserError(f"no stage is called {name!r}{hint} (there are: {', '.join(self.stages)})")
+                raise UserError(
+                    f"no stage is called {name!r}{hint} (there are: {', '.join(self.stages)})"
+                )
         wanted: set[str] = set()
         waiting = list(only)
         while waiting:
@@ -106,7 +115,9 @@ def find_recipe(name: str) -> Path:
     known = sorted({p.parent.name for root in roots for p in root.glob(f"*/{RECIPE_FILE}")})
     close = nearest(Path(name).name, known)
     hint = f"; did you mean {close!r}?" if close else ""
-    raise UserError(f"recipe {name!r}: no {RECIPE_FILE} there{hint} (recipes here: {', '.join(known) or 'none'})")
+    raise UserError(
+        f"recipe {name!r}: no {RECIPE_FILE} there{hint} (recipes here: {', '.join(known) or 'none'})"
+    )
 
 
 def recipe_files(name: str, size: str | None) -> list[Path]:
@@ -118,7 +129,9 @@ def recipe_files(name: str, size: str | None) -> list[Path]:
     found = find_recipe(name)
     if found.is_file():
         if size is not None:
-            raise UserError(f"--size {size}: {found} is a single file; sizes are files beside a {RECIPE_FILE}")
+            raise UserError(
+                f"--size {size}: {found} is a single file; sizes are files beside a {RECIPE_FILE}"
+            )
         return [found]
     if size is None:
         return [found / RECIPE_FILE]
@@ -127,7 +140,9 @@ def recipe_files(name: str, size: str | None) -> list[Path]:
         sizes = sorted(p.stem for p in found.glob("*.yaml") if p.name != RECIPE_FILE)
         close = nearest(size, sizes)
         hint = f"; did you mean {close!r}?" if close else ""
-        raise UserError(f"--size {size}: {found} has no {size}.yaml{hint} (sizes: {', '.join(sizes)})")
+        raise UserError(
+            f"--size {size}: {found} has no {size}.yaml{hint} (sizes: {', '.join(sizes)})"
+        )
     return [found / RECIPE_FILE, top]
 
 
@@ -169,7 +184,13 @@ def _place(located: Located, name: str, text: str = "") -> str:
 def _path_to(node: object, text: str) -> tuple[str | int, ...] | None:
     if node == text:
         return ()
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    items = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else ()
+    )
     for key, value in items:
         below = _path_to(value, text)
         if below is not None:

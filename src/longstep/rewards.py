@@ -26,7 +26,7 @@ __all__ = [
 
 
 def cosine_length_reward(length: int, max_length: int, at_zero: float, at_max: float) -> float:
-    """Half a cosine wave from ``at_zero`` (empty answer) to ``at_max`` (``max_length`` tokens or more).
+    """Half a cosine wave from ``at_zero`` (no tokens) to ``at_max`` (``max_length`` or more).
 
     Source: Yeo et al., "Demystifying Long Chain-of-Thought Reasoning" (arXiv 2502.03373, section
         4).
@@ -38,7 +38,7 @@ def cosine_length_reward(length: int, max_length: int, at_zero: float, at_max: f
 
 
 def soft_overlong_punishment(length: int, max_length: int, cache: int) -> float:
-    """0 up to ``max_length - cache`` tokens, then a straight line down to -1 at ``max_length``, and -1 beyond.
+    """0 up to ``max_length - cache``, a straight line to -1 at ``max_length``, -1 beyond.
 
     Source: DAPO (arXiv 2503.14476, equation 13), with its constants 20,480 and 4,096.
     """
@@ -106,7 +106,7 @@ class ClippedCosine(_Bounds):
 
 
 class SoftOverlong(Strict):
-    """DAPO's soft punishment of overlong answers, to be added to ``correctness``; right and wrong alike.
+    """DAPO's soft punishment of overlong answers, right or wrong; add it to ``correctness``.
 
     ``cache`` is the share of the longest allowed answer in which the punishment grows: DAPO's 4,096
     of 20,480.

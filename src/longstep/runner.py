@@ -59,7 +59,9 @@ class Run:
 def code_version() -> str:
     """Hash of the package's own source: an artifact made by other code is another artifact."""
     root = Path(longstep.__file__).parent
-    return sha256_json({str(p.relative_to(root)): p.read_text("utf-8") for p in sorted(root.rglob("*.py"))})[:16]
+    return sha256_json(
+        {str(p.relative_to(root)): p.read_text("utf-8") for p in sorted(root.rglob("*.py"))}
+    )[:16]
 
 
 @contextmanager
@@ -74,15 +76,21 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}); choose another --out"
+        ) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise UserError(f"{folder}: another run is using this folder ({file.read().strip()}); wait or choose another --out") from None
+            raise UserError(
+                f"{folder}: another run is using this folder ({file.read().strip()}); wait or choose another --out"
+            ) from None
         file.truncate(0)
-        file.write(f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        file.write(
+            f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+        )
         file.flush()
         yield
 
@@ -132,7 +140,12 @@ def parts(run: Run, name: str) -> dict[str, Any]:
             inputs[reference] = manifest["content"]
         elif Path(reference).exists():
             inputs[reference] = _external(Path(reference))
-    return {"config": dump(stage), "seed": run.recipe.seed, "inputs": inputs, "code": code_version()}
+    return {
+        "config": dump(stage),
+        "seed": run.recipe.seed,
+        "inputs": inputs,
+        "code": code_version(),
+    }
 
 
 def _external(path: Path) -> str:
@@ -185,11 +198,18 @@ def _short(value: object) -> str:
 def _run_stage(run: Run, name: str, events: AppendLog) -> None:
     stage, folder = run.recipe.stages[name], run.stage_folder(name)
     if folder.is_symlink() or (folder / "out").is_symlink():
-        raise UserError(f"{folder}: is a symbolic link; a stage is only written inside of the run folder")
+        raise UserError(
+            f"{folder}: is a symbolic link; a stage is only written inside of the run folder"
+        )
     made = parts(run, name)
     resumed = (folder / CONFIG).is_file()
     if not resumed:
-        facts = {"stage": name, "kind": dump(stage)["kind"], "parts": made, "origin": _origins(run, name)}
+        facts = {
+            "stage": name,
+            "kind": dump(stage)["kind"],
+            "parts": made,
+            "origin": _origins(run, name),
+        }
         write_json(folder / CONFIG, facts)
     context = Context(
         name=name,
@@ -197,7 +217,9 @@ def _run_stage(run: Run, name: str, events: AppendLog) -> None:
         seed=int(sha256_json([run.recipe.seed, name])[:12], 16),
         inputs={f"@{n}": run.stage_folder(n) / "out" for n in run.recipe.inputs(name)},
         progress=lambda label, total, unit: Progress(label, total, unit),
-        event=lambda what, facts: events.append({"time": time.time(), "stage": name, "event": what, **facts}),
+        event=lambda what, facts: events.append(
+            {"time": time.time(), "stage": name, "event": what, **facts}
+        ),
     )
     context.event("resumed" if resumed else "started", {})
     started = time.monotonic()
@@ -206,9 +228,19 @@ def _run_stage(run: Run, name: str, events: AppendLog) -> None:
     except OSError as error:
         raise _disk_error(error, folder) from error
     seconds = time.monotonic() - started
-    cost = {**asdict(context.cost), "seconds": round(seconds, 2), "peak_memory_mb": _peak_mb(), "resumed": resumed}
+    cost = {
+        **asdict(context.cost),
+        "seconds": round(seconds, 2),
+        "peak_memory_mb": _peak_mb(),
+        "resumed": resumed,
+    }
     manifest = write_manifest(
-        folder, stage=name, kind=dump(stage)["kind"], artifact=stage.produces, fingerprint=sha256_json(made), cost=cost
+        folder,
+        stage=name,
+        kind=dump(stage)["kind"],
+        artifact=stage.produces,
+        fingerprint=sha256_json(made),
+        cost=cost,
     )
     for scratch in (CHECKPOINTS, PARTIAL):
         shutil.rmtree(folder / scratch, ignore_errors=True)
@@ -220,7 +252,11 @@ def _origins(run: Run, name: str) -> dict[str, str]:
     """Where each value of a stage's config came from: a file and line, the command line or a default."""
     prefix = f"stages.{name}."
     everything = provenance(run.recipe, run.located)
-    return {path.removeprefix(prefix): origin for path, origin in everything.items() if path.startswith(prefix)}
+    return {
+        path.removeprefix(prefix): origin
+        for path, origin in everything.items()
+        if path.startswith(prefix)
+    }
 
 
 def _peak_mb() -> int:

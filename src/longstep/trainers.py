@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from datasets import Dataset
 from torch.utils.data import SequentialSampler
-from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from longstep.artifacts import read_json
 from longstep.callbacks import Facts, Journal, PrinterCallback, Watch
@@ -77,7 +82,9 @@ def _arguments(job: Job) -> dict[str, Any]:
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": training.batch // (micro * world),
         "learning_rate": training.optimizer.lr,
-        "lr_scheduler_type": {"constant": "constant_with_warmup"}.get(training.schedule, training.schedule),
+        "lr_scheduler_type": {"constant": "constant_with_warmup"}.get(
+            training.schedule, training.schedule
+        ),
         "warmup_steps": training.warmup_steps(job.steps),
         "max_grad_norm": training.clip,
         "save_strategy": "steps",
@@ -90,7 +97,7 @@ def _arguments(job: Job) -> dict[str, Any]:
         "report_to": [],
         "disable_tqdm": True,
         "bf16": on_gpu,
-        "activation_checkpointing": on_gpu,
+        "gradient_checkpointing": on_gpu,
         "use_cpu": not on_gpu,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": on_gpu,
@@ -103,16 +110,22 @@ class _Guarded:
 
     row_names: Sequence[str] = ()
 
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+    def training_step(
+        self, model: Any, inputs: Any, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
         loss = super().training_step(model, inputs, num_items_in_batch)  # pyright: ignore
         if not torch.isfinite(loss).all():
-            raise UserError(f"{self._where()}: the loss is {loss.item()}; no step was taken and checkpoints are intact")
+            raise UserError(
+                f"{self._where()}: the loss is {loss.item()}; no step was taken and checkpoints are intact"
+            )
         return loss
 
     def _clip_grad_norm(self, model: Any) -> Any:
         norm = super()._clip_grad_norm(model)  # pyright: ignore
         if norm is not None and not math.isfinite(float(norm)):
-            raise UserError(f"{self._where()}: the gradient norm is {float(norm)}; no step was taken")
+            raise UserError(
+                f"{self._where()}: the gradient norm is {float(norm)}; no step was taken"
+            )
         return norm
 
     def _where(self) -> str:
@@ -124,9 +137,13 @@ class _Guarded:
         return f"training step {step + 1}{names}"
 
 
+def _in_order(trainer: Any, train_dataset: Any) -> SequentialSampler:
+    return SequentialSampler(train_dataset if train_dataset is not None else trainer.train_dataset)
+
+
 class _Sft(_Guarded, SFTTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+        return _in_order(self, train_dataset)
 
 
 class _Dpo(_Guarded, DPOTrainer):
@@ -134,7 +151,7 @@ class _Dpo(_Guarded, DPOTrainer):
         return dataset  # rows carry token ids already; nothing is tokenised again
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+        return _in_order(self, train_dataset)
 
 
 class _Grpo(_Guarded, GRPOTrainer):
@@ -142,7 +159,9 @@ class _Grpo(_Guarded, GRPOTrainer):
 
 
 def _run(trainer: Any, job: Job) -> dict[str, float]:
-    trainer.add_callback(Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, job.side))
+    trainer.add_callback(
+        Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, job.side)
+    )
     trainer.remove_callback(PrinterCallback)
     resumed = latest(job.checkpoints)
     if resumed is not None:
@@ -171,7 +190,9 @@ class SftRow:
         return {"input_ids": list(self.ids), "labels": labels}
 
 
-def train_sft(job: Job, rows: Sequence[SftRow], dev: Sequence[SftRow] = (), packing: bool = False) -> dict[str, float]:
+def train_sft(
+    job: Job, rows: Sequence[SftRow], dev: Sequence[SftRow] = (), packing: bool = False
+) -> dict[str, float]:
     """Supervised fine-tuning on ``rows`` in the order given (already repeated over epochs).
 
     Args:
@@ -231,7 +252,10 @@ class PreferenceRow:
 
 
 def train_preference(
-    job: Job, rows: Sequence[PreferenceRow], reference: PreTrainedModel | None, loss: Mapping[str, Any]
+    job: Job,
+    rows: Sequence[PreferenceRow],
+    reference: PreTrainedModel | None,
+    loss: Mapping[str, Any],
 ) -> dict[str, float]:
     """Preference training (NCA, DPO) on ``rows`` in the order given.
 
@@ -286,8 +310,8 @@ def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, 
             "a checkpoint between two updates on the same rollouts could not be resumed exactly"
         )
 
-    def roll(prompts: list[Any], trainer: Any) -> Mapping[str, list[Any]]:
-        return rollout(trainer.state.global_step, len(prompts))
+    def roll(prompts: list[Any], trainer: Any) -> dict[str, Any]:
+        return dict(rollout(trainer.state.global_step, len(prompts)))
 
     def shaped_reward(shaped: list[float | None], **_: Any) -> list[float | None]:
         return shaped
@@ -305,7 +329,9 @@ def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, 
         model=job.model,
         reward_funcs=[shaped_reward],
         args=config,
-        train_dataset=Dataset.from_list([{"prompt": "curriculum"}] * (job.steps * job.training.batch)),
+        train_dataset=Dataset.from_list(
+            [{"prompt": "curriculum"}] * (job.steps * job.training.batch)
+        ),
         processing_class=job.tokenizer,
         optimizers=_optimizers(job),
         rollout_func=roll,

@@ -17,6 +17,8 @@ class Training(Strict):
         epochs: passes over the rows; or give ``steps``.
         batch: rows per optimiser step over all devices (the method's batch, not the hardware's).
         micro_batch: rows per device and forward pass; ``None`` takes the whole batch at once.
+        length_window: batches whose rows are sorted by length together: more saves padding, but makes the rows of a
+            batch alike; 1 draws every batch at random.
         optimizer: kind and hyperparameters.
         schedule: learning rate after the warm-up.
         warmup: share of the steps when below 1, else a number of steps.
@@ -32,6 +34,7 @@ class Training(Strict):
     epochs: float | None = Field(None, gt=0)
     batch: int = Field(32, ge=1)
     micro_batch: int | None = Field(None, ge=1)
+    length_window: int = Field(default=1, ge=1)
     optimizer: AnyOptimizer = AdamW()
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup: float = Field(0.0, ge=0)

@@ -27,8 +27,8 @@ class Decontaminate(Strict):
             from here to ``ngram`` they also match inside a longer prompt.
     """
 
-    ngram: int = Field(13, ge=2)
-    min_words: int = Field(6, ge=1)
+    ngram: int = Field(default=13, ge=2)
+    min_words: int = Field(default=6, ge=1)
 
     def build(self, benchmarks: Iterable[Problem]) -> Filter:
         """Index the benchmark problems and give the filter; linear in words on both sides."""

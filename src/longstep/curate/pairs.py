@@ -28,8 +28,8 @@ class PairConfig(Strict):
             has a model whose rejected responses had lost their think tags when decoded.
     """
 
-    per_problem: int = Field(1, ge=1)
-    length_ratio: float | None = Field(None, ge=1.0)
+    per_problem: int = Field(default=1, ge=1)
+    length_ratio: float | None = Field(default=None, ge=1.0)
     rejected: Literal["finished", "any"] = "finished"
     rejected_tokens: Literal["kept", "special-tokens-skipped"] = "kept"
 

@@ -65,13 +65,13 @@ def leave_one_out(rewards_PG: Tensor) -> Advantages:
 
 
 def batch_centred(rewards_PG: Tensor) -> Advantages:
-    """Reward minus the mean of the whole batch: plain REINFORCE with a mean baseline (Williams 1992), no groups."""
+    """Reward minus the batch mean: REINFORCE with a mean baseline (Williams 1992), no groups."""
     values_1N, trains_1N = group_centred(rewards_PG.reshape(1, -1))
     return Advantages(values_1N.reshape(rewards_PG.shape), trains_1N.reshape(rewards_PG.shape))
 
 
 def _scorable(rewards_PG: Tensor) -> tuple[Tensor, Tensor]:
-    """Which samples have a reward and a baseline, and how many per group (at least 1, to divide by)."""
+    """Samples with a reward and a baseline; scorable ones per group (at least 1, to divide)."""
     scorable_PG = ~rewards_PG.isnan()
     count_P1 = scorable_PG.sum(-1, keepdim=True)
     return scorable_PG & (count_P1 >= 2), count_P1.clamp(min=1).to(rewards_PG.dtype)

@@ -21,7 +21,7 @@ class ClippedLoss(Strict):
     epsilon_high: float = Field(default=0.2, gt=0)
     """A ratio above ``1 + epsilon_high`` earns nothing more."""
     delta: float | None = None
-    """Upper bound of the ratio where the advantage is negative (two-sided clip); ``None`` for no bound."""
+    """Upper bound of the ratio where the advantage is negative; ``None`` for no bound."""
     beta: float = Field(default=0.0, ge=0)
     """Weight of the k3 penalty towards the reference model; 0 needs no reference model."""
     scale_rewards: Literal["group", "none"] = "group"
@@ -51,12 +51,14 @@ class ClippedLoss(Strict):
             "epsilon_high": self.epsilon_high,
             "delta": self.delta,
             "beta": self.beta,
+            # TRL would multiply k3 by the ratio, which turns its gradient into the reverse KL's.
+            "use_bias_correction_kl": False,
             "scale_rewards": self.scale_rewards,
         }
 
 
 def clipped_surrogate(ratios_BT: Tensor, advantages_B: Tensor, config: ClippedLoss) -> Tensor:
-    """PPO's pessimistic surrogate per token, as a loss: ``-min(r A, clip(r, 1 - low, 1 + high) A)``.
+    """PPO's surrogate per token, as a loss: ``-min(r A, clip(r, 1 - low, 1 + high) A)``.
 
     Sources: PPO (arXiv 1707.06347, equation 7); separate bounds from DAPO (arXiv 2503.14476,
     equation 10); ``delta`` from INTELLECT-2 (arXiv 2505.07291): where ``A < 0`` the ratio is

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class DrGrpo(ClippedLoss):
-    """Dr. GRPO (arXiv 2503.20783): sum over tokens, divided by a constant; rewards centred, not scaled.
+    """Dr. GRPO (arXiv 2503.20783): token sum over a constant; rewards centred, not scaled.
 
     The paper's objective has no constant at all; its code and TRL divide by the longest allowed
     completion, which only rescales the learning rate.
@@ -22,7 +22,7 @@ class DrGrpo(ClippedLoss):
     scale_rewards: Literal["group", "none"] = "none"
 
     def trl(self) -> dict[str, Any]:
-        """The same loss as ``GRPOConfig`` keywords; TRL takes its constant from ``max_completion_length``."""
+        """The same as ``GRPOConfig`` keywords; its constant is ``max_completion_length``."""
         return self._trl("dr_grpo")
 
     def loss(

@@ -25,7 +25,7 @@ class _SequenceMean(ClippedLoss):
         ref_logps_BT: Tensor | None = None,
         total: float | None = None,
     ) -> LossOut:
-        """Mean over sequences of the mean over each sequence's tokens (arXiv 2402.03300, equation 3).
+        """Mean over sequences of each one's token mean (arXiv 2402.03300, equation 3).
 
         A token of a long answer weighs less than one of a short answer: long wrong answers are
         punished least per token, which DAPO and Dr. GRPO change.
@@ -51,7 +51,7 @@ class Grpo(_SequenceMean):
 
 
 class LightR1(_SequenceMean):
-    """Light-R1's 14B stage (arXiv 2503.10460, section 4; ``verl-grpo.sh``): k3 at 0.001, large ratios bounded.
+    """Light-R1's 14B stage (arXiv 2503.10460, section 4): k3 at 0.001, large ratios bounded.
 
     The paper bounds importance weights but released neither the code nor the constant: 3.0 is the
     value verl's dual clip uses, our choice.

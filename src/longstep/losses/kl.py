@@ -1,4 +1,4 @@
-"""Per-token estimators of KL(policy || reference) from sampled tokens (J. Schulman, "Approximating KL divergence").
+"""Per-token estimators of KL(policy || reference) from sampled tokens (J. Schulman's k1, k2, k3).
 
 The estimate and its gradient are two different things. With samples of the current policy and the
 sampling

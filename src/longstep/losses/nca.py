@@ -29,7 +29,7 @@ class Nca(Strict):
         return {"loss_type": ["nca_pair"], "beta": self.beta}
 
     def loss(self, chosen_B: Tensor, rejected_B: Tensor, total: float | None = None) -> LossOut:
-        """``-log s(w) - 1/2 log s(-w) - 1/2 log s(-l)`` with ``w``, ``l`` the rewards; arguments as in ``Dpo.loss``."""
+        """``-log s(w) - 1/2 log s(-w) - 1/2 log s(-l)``; arguments as in ``Dpo.loss``."""
         from torch.nn.functional import logsigmoid
 
         good_B, bad_B = self.beta * chosen_B, self.beta * rejected_B

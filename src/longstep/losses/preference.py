@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def log_ratios(logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
-    """Log-ratio policy to reference of each whole answer, ``[B]``: a token *sum*, so it grows with length."""
+    """Log-ratio policy to reference of whole answers, ``[B]``: a token *sum*."""
     chosen_BT = mask_BT.bool()
     return (logps_BT.where(chosen_BT, 0.0) - ref_logps_BT.where(chosen_BT, 0.0)).sum(-1)
 
 
 def reward_metrics(chosen_B: Tensor, rejected_B: Tensor) -> dict[str, Tensor]:
-    """Mean implicit reward of chosen and of rejected answers, and how often the chosen one is ahead."""
+    """Mean implicit rewards of both sides, and how often the chosen one is ahead."""
     chosen_B, rejected_B = chosen_B.detach(), rejected_B.detach()
     return {
         "reward_chosen": chosen_B.mean(),

@@ -14,6 +14,7 @@ from longstep.merge.methods import Dare, Linear, Slerp, Ties
 def check_request(
     config: Dare | Linear | Slerp | Ties, parents: Sequence[Path], base: Path | None
 ) -> None:
+    """Refuse a number of parents, a base or weights that the method cannot use."""
     if len(parents) < 2 or (isinstance(config, Slerp) and len(parents) != 2):
         need = "exactly two" if isinstance(config, Slerp) else "two or more"
         raise UserError(f"merge.kind {config.kind} needs {need} parents, got {len(parents)}")
@@ -45,7 +46,7 @@ _MUST_AGREE = (
 
 
 def check_configs(a: Path, b: Path) -> None:
-    """Weights of equal shape still compute differently with another rotary base or number of heads."""
+    """Equal shapes still compute differently with another rotary base or number of heads."""
     mine, theirs = _json(a / "config.json"), _json(b / "config.json")
     for key in _MUST_AGREE:
         if mine.get(key) != theirs.get(key):
@@ -74,7 +75,8 @@ def check_tokenizers(a: Path, b: Path) -> None:
             key=lambda t: (min(i for i in (mine.get(t), theirs.get(t)) if i is not None), t),
         )
         raise UserError(
-            f"the tokenizers of {a} and {b} differ: {token!r} has id {mine.get(token, 'none')} in the "
+            f"the tokenizers of {a} and {b} differ: {token!r} has id "
+            f"{mine.get(token, 'none')} in the "
             f"first and {theirs.get(token, 'none')} in the second; use models with one tokenizer"
         )
 

@@ -47,7 +47,7 @@ def merge_models(
     out: Path,
     seed: int = 0,
 ) -> None:
-    """Merge model folders into a new one, a tensor at a time, in float32 and then in the parents' own dtype.
+    """Merge model folders into a new one, tensor by tensor, in float32 and cast back.
 
     A tensor in which all parents agree bit for bit is kept as it is, so merging a model with itself
     gives that model by every method (mergekit's TIES and DARE would still trim it towards the
@@ -186,9 +186,10 @@ def _check_tensor(name: str, first: _Weights, other: _Weights) -> None:
     mine, theirs = first.slice(name), other.slice(name)
     here, there = list(mine.get_shape()), list(theirs.get_shape())
     if here != there and here[1:] == there[1:]:
-        # One tokenizer, other padding of the vocabulary: slicing would need another vocab_size, so it is refused.
+        # Only other padding of the vocabulary, perhaps; slicing needs another vocab_size: refused.
         raise UserError(
-            f"{other.folder}: {name} has {there[0]} rows and {here[0]} in {first.folder}; if only the "
+            f"{other.folder}: {name} has {there[0]} rows and {here[0]} in "
+            f"{first.folder}; if only the "
             "padding of the vocabulary differs, resize both models to one number of rows first"
         )
     if here != there:
@@ -198,7 +199,8 @@ def _check_tensor(name: str, first: _Weights, other: _Weights) -> None:
         )
     if mine.get_dtype() != theirs.get_dtype():
         raise UserError(
-            f"{other.folder}: {name} is {theirs.get_dtype()} and {mine.get_dtype()} in {first.folder}; "
+            f"{other.folder}: {name} is {theirs.get_dtype()} and {mine.get_dtype()} in "
+            f"{first.folder}; "
             "save all parents with one dtype first"
         )
 

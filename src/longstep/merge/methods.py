@@ -46,7 +46,7 @@ def slerp(first: Tensor, second: Tensor, t: float) -> Tensor:
 def ties(
     parents: Sequence[Tensor], base: Tensor, weights: Sequence[float], density: float, scale: float
 ) -> Tensor:
-    """TIES: trim each difference to its largest entries, elect a sign, average those who agree (arXiv 2306.01708).
+    """TIES: trim differences, elect a sign, average those who agree (arXiv 2306.01708).
 
     ``base + scale * sum(w d m) / sum(w m)`` where ``m`` marks entries of the sign of ``sum(w d)``
     (0 counts as +), and an empty divisor is 1. Trimming is per tensor, as in mergekit; the paper
@@ -71,7 +71,7 @@ def dare(
     density: float,
     generators: Sequence[Generator],
 ) -> Tensor:
-    """DARE: drop entries of each difference at random, rescale the rest by ``1 / density`` (arXiv 2311.03099).
+    """DARE: drop entries of each difference at random, rescale the rest (arXiv 2311.03099).
 
     ``base + sum(w d m / density)``: the weights are used as they are, as in task arithmetic. One
     generator per parent, so that adding a parent does not change what is dropped from another.
@@ -143,7 +143,7 @@ class Slerp(Strict):
 
 
 class Ties(_Weighted):
-    """TIES over the parents' differences from a base; Light-R1 used it and published no settings: these are ours."""
+    """TIES over the parents' differences from a base; Light-R1 printed no settings, these are ours."""
 
     kind: Literal["ties"] = "ties"
     density: float = Field(default=0.5, gt=0, le=1)
@@ -162,7 +162,7 @@ class Dare(_Weighted):
     density: float = Field(default=0.5, gt=0, le=1)
 
     def merge(self, name: str, parents: Sequence[Tensor], base: Tensor | None, seed: int) -> Tensor:
-        """One tensor; what is dropped depends on the seed and the tensor's name, not on the order of tensors."""
+        """One tensor; what is dropped depends on seed and name, not on the order of tensors."""
         assert base is not None
         generators = [_generator(seed, name, index) for index in range(len(parents))]
         return dare(parents, base, self.weights_for(len(parents)), self.density, generators)

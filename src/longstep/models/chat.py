@@ -28,7 +28,9 @@ class RenderedPrompt:
     prefix: str
 
 
-def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool = True) -> RenderedPrompt:
+def render_prompt(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool = True
+) -> RenderedPrompt:
     """Render one user question up to where the model continues.
 
     Args:
@@ -49,9 +51,14 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: boo
 
 def _template(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool) -> str:
     if tokenizer.chat_template is None:
-        raise UserError("the tokenizer has no chat template; longstep trains and samples only through one")
+        raise UserError(
+            "the tokenizer has no chat template; longstep trains and samples only through one"
+        )
     rendered = tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True, enable_thinking=thinking
+        [{"role": "user", "content": prompt}],
+        tokenize=False,
+        add_generation_prompt=True,
+        enable_thinking=thinking,
     )
     assert isinstance(rendered, str)
     return rendered
@@ -74,7 +81,9 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     unknown = tokenizer.unk_token_id
     if unknown is not None and unknown in ids:
-        raise UserError(f"the tokenizer cannot encode {text[:60]!r}: it contains a character outside its alphabet")
+        raise UserError(
+            f"the tokenizer cannot encode {text[:60]!r}: it contains a character outside its alphabet"
+        )
     return ids  # pyright: ignore
 
 
@@ -85,7 +94,9 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, prompt: RenderedPrompt, text
         UserError: the text does not begin with the forced prefix.
     """
     if not text.startswith(prompt.prefix.rstrip("\n")):
-        raise UserError(f"a completion must begin with the forced {prompt.prefix!r}; this one begins {text[:20]!r}")
+        raise UserError(
+            f"a completion must begin with the forced {prompt.prefix!r}; this one begins {text[:20]!r}"
+        )
     rest = text[len(prompt.prefix.rstrip("\n")) :]
     if prompt.prefix.endswith("\n"):
         rest = rest.removeprefix("\n")
@@ -107,15 +118,23 @@ def lint(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     if tokenizer.eos_token_id is None:
         return ["the tokenizer has no end-of-turn token, so a trained model would never stop"]
     if tokenizer.pad_token_id == tokenizer.eos_token_id:
-        problems.append("padding and end-of-turn are the same token; longstep masks by position, other tools may not")
+        problems.append(
+            "padding and end-of-turn are the same token; longstep masks by position, other tools may not"
+        )
     for tag in (THINK_OPEN, THINK_CLOSE):
         ids = encode_text(tokenizer, tag)
         if len(ids) != 1:
-            problems.append(f"{tag} is {len(ids)} tokens; add it as one ordinary token (checkpoint: think_tokens: add)")
+            problems.append(
+                f"{tag} is {len(ids)} tokens; add it as one ordinary token (checkpoint: think_tokens: add)"
+            )
         elif ids[0] in tokenizer.all_special_ids:
-            problems.append(f"{tag} is a special token, so decoding may drop it; add it as an ordinary token")
+            problems.append(
+                f"{tag} is a special token, so decoding may drop it; add it as an ordinary token"
+            )
     rendered = render_prompt(tokenizer, "1")
     turn = encode_turn(tokenizer, rendered, f"{rendered.prefix}12{THINK_CLOSE}3")
     if "12" not in tokenizer.decode(turn, skip_special_tokens=False):
-        problems.append("thinking is lost between text and tokens; the template or tokenizer normalises it away")
+        problems.append(
+            "thinking is lost between text and tokens; the template or tokenizer normalises it away"
+        )
     return problems

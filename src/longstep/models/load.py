@@ -40,7 +40,9 @@ def locate(reference: str, revision: str | None = None) -> Path:
     if reference.count("/") != 1 or reference.startswith((".", "/", "~")):
         close = nearest(reference, SHIPPED)
         hint = f"; did you mean {close!r}?" if close else ""
-        raise UserError(f"model {reference!r}: no such folder, and not a hub id like 'Qwen/Qwen2.5-1.5B'{hint}")
+        raise UserError(
+            f"model {reference!r}: no such folder, and not a hub id like 'Qwen/Qwen2.5-1.5B'{hint}"
+        )
     return _from_hub(reference, revision)
 
 
@@ -72,10 +74,14 @@ def refuse_unsafe(folder: Path) -> None:
                 f"{folder / pickled[0]}: pickled weights can execute code and are refused; "
                 "convert the model to safetensors first"
             )
-        raise UserError(f"{folder}: no *.safetensors weights here; expected a Hugging Face model folder")
+        raise UserError(
+            f"{folder}: no *.safetensors weights here; expected a Hugging Face model folder"
+        )
     for name in ("config.json", "tokenizer_config.json"):
         if (folder / name).is_file() and "auto_map" in json.loads((folder / name).read_bytes()):
-            raise UserError(f"{folder / name}: asks for code of its own (auto_map); remote code is never executed")
+            raise UserError(
+                f"{folder / name}: asks for code of its own (auto_map); remote code is never executed"
+            )
 
 
 def load_model(folder: Path, dtype: Dtype = "auto") -> PreTrainedModel:
@@ -100,8 +106,10 @@ def load_model(folder: Path, dtype: Dtype = "auto") -> PreTrainedModel:
         )
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         first = str(error).splitlines()[0]
-        raise UserError(f"{folder}: the model cannot be loaded ({first}); the folder is damaged or incomplete") from None
-    return model.to(device)
+        raise UserError(
+            f"{folder}: the model cannot be loaded ({first}); the folder is damaged or incomplete"
+        ) from None
+    return model.to(torch.device(device))  # pyright: ignore[reportArgumentType]
 
 
 def best_device() -> str:
@@ -118,7 +126,9 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     if not (folder / "tokenizer_config.json").is_file():
-        raise UserError(f"{folder}: no tokenizer_config.json; every model folder must carry its tokenizer")
+        raise UserError(
+            f"{folder}: no tokenizer_config.json; every model folder must carry its tokenizer"
+        )
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
@@ -135,9 +145,13 @@ def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
     if model.generation_config is not None:
         candidates.append(model.generation_config.eos_token_id)
     for value in candidates:
-        found.update(value if isinstance(value, list) else [value] if isinstance(value, int) else [])
+        found.update(
+            value if isinstance(value, list) else [value] if isinstance(value, int) else []
+        )
     if not found:
-        raise UserError("the model has no end-of-turn token: neither its tokenizer nor generation_config.json names one")
+        raise UserError(
+            "the model has no end-of-turn token: neither its tokenizer nor generation_config.json names one"
+        )
     return frozenset(found)
 
 

@@ -53,8 +53,12 @@ def merge(peft_model: Any, probe_ids_BT: Tensor) -> PreTrainedModel:
         merged = peft_model.merge_and_unload()
         merged_BTV = merged(probe_ids_BT).logits
     if torch.equal(adapter_BTV, base_BTV):
-        raise UserError("the LoRA adapter has no effect: its logits equal the base model's; nothing was trained")
+        raise UserError(
+            "the LoRA adapter has no effect: its logits equal the base model's; nothing was trained"
+        )
     difference = (adapter_BTV - merged_BTV).abs().max().item()
     if difference > TOLERANCE:
-        raise UserError(f"the merged LoRA model differs from the adapter model by {difference:.2g} in its logits")
+        raise UserError(
+            f"the merged LoRA model differs from the adapter model by {difference:.2g} in its logits"
+        )
     return merged.to(dtype)

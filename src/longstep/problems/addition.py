@@ -13,9 +13,10 @@ from longstep.types import Problem
 class Addition(Generated):
     """Two numbers of n digits each; the difficulty is n.
 
-    One step of the solution adds two digits and the carry, ``7+5+0=12;``, and the last step reads the digits of the
-    sum together. In style ``detour`` some steps first get a wrong sum, are doubted (``~``) and done again:
-    ``7+5+0=13~7+5+0=12;``. ``3+4`` and ``4+3`` are always in the same split.
+    One step of the solution adds two digits and the carry, ``7+5+0=12;``, and the last step reads
+    the digits of the sum together. In style ``detour`` some steps first get a wrong sum, are
+    doubted (``~``) and done again: ``7+5+0=13~7+5+0=12;``. ``3+4`` and ``4+3`` are always in the
+    same split.
     """
 
     kind: Literal["addition"] = "addition"

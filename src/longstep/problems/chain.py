@@ -11,15 +11,14 @@ from longstep.config import Field, field_validator
 from longstep.problems.source import Detours, Generated, content_id, distinct, split_of
 from longstep.types import Problem
 
-
 Operators = Literal["+", "-", "*", "+-", "+*", "-*", "+-*"]
 
 
 class Chain(Generated):
     """Serial variable chains modulo a number; the difficulty is the number of steps.
 
-    The solution names each variable and computes it: ``a3b+4=7c-2=5``. In style ``detour`` some steps first get a
-    wrong value, are doubted (``~``) and done again: ``a3b+4=6~b+4=7c-2=5``.
+    The solution names each variable and computes it: ``a3b+4=7c-2=5``. In style ``detour`` some
+    steps first get a wrong value, are doubted (``~``) and done again: ``a3b+4=6~b+4=7c-2=5``.
 
     Attributes:
         modulus: all values are taken modulo this number.
@@ -68,7 +67,9 @@ class Chain(Generated):
         trace = pieces[0]
         for piece, value in zip(pieces[1:], values[1:], strict=True):
             if detours.taken():
-                trace += f"{piece}={(value + detours.rng.randrange(1, self.modulus)) % self.modulus}~"
+                trace += (
+                    f"{piece}={(value + detours.rng.randrange(1, self.modulus)) % self.modulus}~"
+                )
             trace += f"{piece}={value}"
         return trace
 

@@ -17,8 +17,8 @@ class Table(Strict):
     """What a file and a hub dataset have in common.
 
     Attributes:
-        columns: problem field -> column of the table. A dotted path goes into nested fields and lists, such as
-            ``reward_model.ground_truth`` or ``messages.0.content``.
+        columns: problem field -> column of the table. A dotted path goes into nested fields and
+            lists, such as ``reward_model.ground_truth`` or ``messages.0.content``.
         verifier: name or ``module:function``, written into every problem.
         label: what the problems call their source; empty takes the file's or dataset's name.
         limit: take this many rows from the start; ``None`` takes all.
@@ -41,8 +41,8 @@ class Table(Strict):
         """Read one row; the id is a hash of ``label`` and the prompt.
 
         Raises:
-            UserError: a column is missing or holds something else than text or a number; the message begins with
-                ``place``.
+            UserError: a column is missing or holds something else than text or a number; the
+                message begins with ``place``.
         """
         text = {field: _text(row, self.columns[field], place) for field in ("prompt", "answer")}
         solution = self.columns.get("solution")
@@ -64,7 +64,11 @@ class Table(Strict):
 
 def _text(row: object, column: str, place: str) -> str:
     value = pick(row, column, place)
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, str | int | float)
+        or not str(value).strip()
+    ):
         raise UserError(f"{place}:{column}: expected text or a number, got {_describe(value)}")
     return str(value)
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import ast
 import operator
 import random
-import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Literal
 
 from longstep.config import Field, field_validator
 from longstep.problems.source import Detours, Generated, content_id, distinct, split_of
-from longstep.types import Problem, Verdict
+from longstep.types import Problem
 
 #: Results of single steps stay in 1..LARGEST, so that no step is longer than the game itself.
 LARGEST = 999
-#: Longest expression that is judged; the parser's work is bounded by it.
-LONGEST = 200
+_OPERATIONS: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
 
 
 class Countdown(Generated):
     """Numbers and a target that they can reach; the difficulty is the number of operations.
 
-    ``answer`` is one valid expression, not the only one: ``judge`` accepts every expression that uses each number
-    exactly once and has the target's value. The solution combines two numbers per step and writes those that remain,
-    ``3*8=24,5 24;5+24=29``. In style ``detour`` some steps first try another pair, see that it does not help
-    (``~``) and go back: ``5-3=2~3*8=24,5 24;``.
+    ``answer`` is one valid expression, not the only one: the verifier ``countdown`` accepts every one that
+    uses each number exactly once and has the target's value. The solution combines two numbers per
+    step and writes those that remain, ``3*8=24,5 24;5+24=29``. In style ``detour`` some steps first
+    try another pair, see that it does not help (``~``) and go back: ``5-3=2~3*8=24,5 24;``.
 
     Attributes:
         largest: the given numbers are 1 to this.
@@ -64,7 +66,7 @@ class Countdown(Generated):
             prompt=prompt,
             answer=expression[1:-1],
             solution=_solve(steps, games, self.detours(prompt)),
-            verifier="longstep.problems.countdown:judge",
+            verifier="countdown",
             source="countdown",
             difficulty=float(operations),
         )
@@ -87,75 +89,7 @@ def _combine(pool: list[tuple[int, str]], rng: random.Random) -> tuple[str, list
         symbol = rng.choice("+-*/")
         if symbol == "/" and a % b:
             continue
-        value = int(_OPERATIONS[_SYMBOLS[symbol]](Fraction(a), Fraction(b)))
+        value = int(_OPERATIONS[symbol](Fraction(a), Fraction(b)))
         if 1 <= value <= LARGEST:
             rest = [pair for k, pair in enumerate(pool) if k not in (i, j)]
             return f"{a}{symbol}{b}={value}", [*rest, (value, f"({left}{symbol}{right})")]
-
-
-def judge(problem: Problem, text: str) -> Verdict:
-    """Accept any expression that uses each given number exactly once and reaches the target.
-
-    Reads the last ``\\boxed{...}`` after the thought; an unfinished thought has no answer. An optional ``=target`` at
-    the end of the expression is allowed.
-    """
-    given, target = _read_prompt(problem.prompt)
-    end = text.rfind("</think>")
-    if "<think>" in text and end < 0:
-        return Verdict("unparseable", None, "the thought is not finished")
-    boxed = text.rfind("\\boxed{", max(end, 0))
-    close = text.find("}", boxed)
-    if boxed < 0 or close < 0:
-        return Verdict("unparseable", None, "no \\boxed{} after the thought")
-    answer = text[boxed + len("\\boxed{") : close].strip()
-    expression = answer.removesuffix(f"={target}")
-    try:
-        value, used = evaluate(expression)
-    except (ValueError, SyntaxError, ZeroDivisionError) as error:
-        return Verdict("incorrect", answer, f"not an expression over whole numbers: {error}")
-    if sorted(used) != sorted(given):
-        return Verdict("incorrect", answer, f"uses {sorted(used)}, given are {sorted(given)}")
-    if value != target:
-        return Verdict("incorrect", answer, f"has the value {value}, wanted is {target}")
-    return Verdict("correct", answer)
-
-
-def _read_prompt(prompt: str) -> tuple[list[int], int]:
-    found = re.search(r"([\d ]+)->(\d+)\?", prompt)
-    if found is None:
-        raise ValueError(f"not a countdown prompt: {prompt!r}")
-    return [int(each) for each in found[1].split()], int(found[2])
-
-
-_Operation = Callable[[Fraction, Fraction], Fraction]
-_SYMBOLS: dict[str, type[ast.operator]] = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "/": ast.Div}
-_OPERATIONS: dict[type[ast.operator], _Operation] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
-
-
-def evaluate(expression: str) -> tuple[Fraction, list[int]]:
-    """Exact value of an expression of whole numbers, ``+ - * /`` and parentheses, and the numbers it uses.
-
-    Raises:
-        ValueError: anything else in it, or longer than ``LONGEST``.
-        SyntaxError: not an expression.
-        ZeroDivisionError: divides by zero.
-    """
-    if len(expression) > LONGEST:
-        raise ValueError(f"longer than {LONGEST} characters")
-    used: list[int] = []
-
-    def value(node: ast.expr) -> Fraction:
-        match node:
-            case ast.Constant(value=int(number)) if not isinstance(number, bool):
-                used.append(number)
-                return Fraction(number)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
-                return _OPERATIONS[type(op)](value(left), value(right))
-        raise ValueError("only whole numbers, + - * / and parentheses")
-
-    return value(ast.parse(expression.strip(), mode="eval").body), used

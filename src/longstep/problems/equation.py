@@ -17,8 +17,9 @@ DEEPEST = 12
 class Equation(Generated):
     """Solve for an integer x between -9 and 9; the difficulty is the number of operations around x.
 
-    The solution undoes the outermost operation in each step: ``2(3x+4)=38;3x+4=19;3x=15;x=5``. In style ``detour``
-    some steps first get a wrong right-hand side, are doubted (``~``) and done again: ``3x+4=17~3x+4=19;``.
+    The solution undoes the outermost operation in each step: ``2(3x+4)=38;3x+4=19;3x=15;x=5``. In
+    style ``detour`` some steps first get a wrong right-hand side, are doubted (``~``) and done
+    again: ``3x+4=17~3x+4=19;``.
     """
 
     kind: Literal["equation"] = "equation"
@@ -65,7 +66,7 @@ def _step(equation: str, detours: Detours) -> str:
 
 def _wrap(side: str, value: int, rng: random.Random) -> tuple[str, int]:
     """Put one more operation around the left side and apply it to its value."""
-    multiply = side == "x" or side[-1] != ")" and not side[-1].isalpha()
+    multiply = side == "x" or (side[-1] != ")" and not side[-1].isalpha())
     if multiply and rng.random() < 0.5:
         factor = rng.randint(2, 5)
         return (f"{factor}x" if side == "x" else f"{factor}({side})"), factor * value

@@ -19,11 +19,12 @@ class HubDataset(Table):
     """A dataset's rows in their order, streamed: nothing is converted or cached first.
 
     Attributes:
-        name: ``owner/name`` on the hub, or a local file or folder of parquet or JSONL files. In a folder, files
-            with the split's name in theirs are read.
+        name: ``owner/name`` on the hub, or a local file or folder of parquet or JSONL files. In a
+            folder, files with the split's name in theirs are read.
         subset: the dataset's configuration, for datasets that have several.
         split: name of the split.
-        revision: commit or tag of the dataset; pin it, or the same recipe may read other rows tomorrow.
+        revision: commit or tag of the dataset; pin it, or the same recipe may read other rows
+            tomorrow.
     """
 
     kind: Literal["hub"] = "hub"
@@ -51,7 +52,9 @@ class HubDataset(Table):
                 files = self._local_files(local)
                 loader = LOADERS[files[0].suffix]
                 names = [str(file) for file in files]
-                return datasets.load_dataset(loader, data_files=names, split="train", streaming=True)
+                return datasets.load_dataset(
+                    loader, data_files=names, split="train", streaming=True
+                )
             return datasets.load_dataset(
                 self.name, self.subset, split=self.split, revision=self.revision, streaming=True
             )

@@ -37,7 +37,7 @@ class JsonlFile(Table):
             except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise UserError(f"{place}: not valid JSON ({error})") from None
             if not isinstance(row, dict):
-                raise UserError(f"{place}: expected a JSON object such as {{\"prompt\": ...}}")
+                raise UserError(f'{place}: expected a JSON object such as {{"prompt": ...}}')
             yield self.problem(row, label, place)
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:

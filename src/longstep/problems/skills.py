@@ -23,7 +23,8 @@ class Skills(Strict):
     * ``copy``: ``:b+4c-2?`` is ``b+4c-2``.
     * ``direct``: ``a3b+4?`` is 7, a chain without its steps.
 
-    There is no held-out half: facts must all be known. Direct chains come from the train half of ``chain`` only.
+    There is no held-out half: facts must all be known. Direct chains come from the train half of
+    ``chain`` only.
 
     Attributes:
         count: tasks to produce.
@@ -46,7 +47,11 @@ class Skills(Strict):
 
     def _draw(self, rng: random.Random) -> Problem | None:
         skill = rng.choice(self.skills)
-        size = rng.randint(1, self.direct_steps) if skill == "direct" else rng.randint(*self.difficulty)
+        size = (
+            rng.randint(1, self.direct_steps)
+            if skill == "direct"
+            else rng.randint(*self.difficulty)
+        )
         prompt, answer = TASKS[skill](size, self.operators, rng)
         if skill == "direct" and split_of("chain", f"10:{prompt[:-1]}") != "train":
             return None
@@ -63,7 +68,9 @@ class Skills(Strict):
 def definitions(steps: int, operators: Operators, rng: random.Random) -> list[str]:
     """``["a3", "b+4", ...]``: a start value and ``steps`` operations."""
     names = string.ascii_lowercase[1 : steps + 1]
-    return [f"a{rng.randrange(10)}"] + [f"{name}{rng.choice(operators)}{rng.randrange(10)}" for name in names]
+    return [f"a{rng.randrange(10)}"] + [
+        f"{name}{rng.choice(operators)}{rng.randrange(10)}" for name in names
+    ]
 
 
 def _fact(size: int, operators: Operators, rng: random.Random) -> tuple[str, str]:

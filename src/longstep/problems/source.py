@@ -33,7 +33,8 @@ def split_of(family: str, canonical: str) -> Split:
 class Detours:
     """Which steps of one worked solution go wrong first, and how: ``rng`` depends on the prompt alone.
 
-    It is not the stream that draws the problems, so both styles give the same problems for the same seed.
+    It is not the stream that draws the problems, so both styles give the same problems for the same
+    seed.
     """
 
     def __init__(self, prompt: str, rate: float) -> None:
@@ -53,8 +54,10 @@ class Generated(Strict):
         count: problems to produce.
         difficulty: lowest and highest value of the family's knob.
         weights: relative share of each difficulty from lowest to highest; empty means equal shares.
-        split: ``train`` and ``heldout`` never share a problem: a hash of the problem decides where it belongs.
-        style: worked solutions with plain steps, or with ``detour``: wrong steps that are noticed and redone.
+        split: ``train`` and ``heldout`` never share a problem: a hash of the problem decides where
+            it belongs.
+        style: worked solutions with plain steps, or with ``detour``: wrong steps that are noticed
+            and redone.
         detour_rate: share of steps that take a detour; read in style ``detour`` only.
     """
 
@@ -69,7 +72,9 @@ class Generated(Strict):
     @classmethod
     def _ordered(cls, value: tuple[int, int]) -> tuple[int, int]:
         if not 1 <= value[0] <= value[1]:
-            raise ValueError(f"difficulty is [lowest, highest] with 1 <= lowest <= highest, not {list(value)}")
+            raise ValueError(
+                f"difficulty is [lowest, highest] with 1 <= lowest <= highest, not {list(value)}"
+            )
         return value
 
     def draw_difficulty(self, rng: random.Random) -> int:

@@ -1,7 +1,8 @@
-"""The run report: a self-contained HTML page and the console table."""
+"""The run report: a self-contained HTML page, and score tables for the console."""
 
 from __future__ import annotations
 
-from longstep.report.page import build_report, table
+from longstep.report.console import score_rows, table
+from longstep.report.page import build_report
 
-__all__ = ["build_report", "table"]
+__all__ = ["build_report", "score_rows", "table"]

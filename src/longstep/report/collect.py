@@ -19,7 +19,6 @@ from longstep.report.curves import Curve, read_curves
 from longstep.report.read import Reader, mapping, number, sequence, words
 from longstep.report.scores import Scores, read_scores
 
-#: A stage name is a folder name; anything else in a file is no stage.
 _STAGE_NAME = re.compile(r"\w[\w.-]{0,99}")
 _MASK_ROWS = 3
 _MASK_TOKENS = 700
@@ -134,7 +133,8 @@ def collect(folder: Path) -> Run:
     for name in order:
         results = reader.object(folder / name / "out" / "results.json")
         if "models" in results:
-            scores.append(read_scores(words(name), results, order))
+            config = reader.object(folder / name / "config.json")
+            scores.append(read_scores(words(name), results, _origins(config)))
     return Run(
         name=words(run.get("name")) or words(folder.name),
         facts=tuple(_facts(run)),
@@ -156,40 +156,28 @@ def _facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _stage_order(reader: Reader, run: Mapping[str, Any]) -> tuple[str, ...]:
-    """Stages with every ``@reference`` before its user; among equals, first started, then by name.
-
-    JSON objects in a run are written with sorted keys, so the recipe's order has to be found again.
-    """
-    declared = mapping(mapping(run.get("recipe")).get("stages"))
-    folders = {path.name for path in reader.root.iterdir() if reader.exists(path / "config.json")}
-    configs = {
-        name: mapping(declared.get(name))
-        for name in declared.keys() | folders
-        if _STAGE_NAME.fullmatch(name)
-    }
-    for name in folders & configs.keys():
-        configs[name] = configs[name] | reader.object(reader.root / name / "config.json")
-    started: dict[str, int] = {}
-    for place, row in enumerate(reader.rows(reader.root / "events.jsonl")):
-        started.setdefault(words(row.get("stage")), place)
-    late = len(started) + 1_000_000_000
-    waiting = {
-        name: set(_references(config)) & configs.keys() - {name} for name, config in configs.items()
-    }
-    order: list[str] = []
-    while waiting:
-        ready = [name for name, needs in waiting.items() if needs <= set(order)] or list(waiting)
-        order.append(min(ready, key=lambda name: (started.get(name, late), name)))
-        del waiting[order[-1]]
-    return tuple(order)
+    """Stages in the order of the recipe, then folders that it does not name."""
+    declared = [*sequence(run.get("stages")), *mapping(mapping(run.get("recipe")).get("stages"))]
+    folders = (path.parent.name for path in sorted(reader.root.glob("*/config.json")))
+    names = dict.fromkeys([*filter(_is_stage_name, declared), *filter(_is_stage_name, folders)])
+    return tuple(names)
 
 
-def _references(value: object) -> Iterator[str]:
-    if isinstance(value, str) and value.startswith("@"):
-        yield value[1:].split(".")[0].split("/")[0]
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _references(part)
+def _is_stage_name(name: object) -> bool:
+    """A stage name is a folder name; anything else in a file is no stage."""
+    return isinstance(name, str) and _STAGE_NAME.fullmatch(name) is not None
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The stage's own settings inside of its ``config.json``."""
+    return mapping(mapping(config.get("parts")).get("config"))
+
+
+def _origins(config: Mapping[str, Any]) -> dict[str, str]:
+    """The stage that made each evaluated model, as far as it is one of this run."""
+    models = mapping(_settings(config).get("models"))
+    references = ((words(name), words(model)) for name, model in models.items())
+    return {name: model[1:] for name, model in references if model.startswith("@")}
 
 
 def _stage(reader: Reader, name: str, run: Mapping[str, Any]) -> Stage:
@@ -213,7 +201,7 @@ def _stage(reader: Reader, name: str, run: Mapping[str, Any]) -> Stage:
         more_metrics=tuple(map(words, more)),
         not_finite=not_finite,
         funnel=tuple(map(_funnel_step, reader.array(folder / "out" / "funnel.json"))),
-        pass_rates=_pass_rates(reader, folder / "out" / "problems.jsonl"),
+        pass_rates=_pass_rates(reader, folder, config),
         masks=_masks(reader, folder / "masks.jsonl"),
         lengths=lengths,
         traces=traces,
@@ -274,9 +262,12 @@ def _answers(reader: Reader, name: str) -> tuple[tuple[Lengths, ...], tuple[Trac
     )
 
 
-def _pass_rates(reader: Reader, path: Path) -> tuple[int, ...]:
+def _pass_rates(reader: Reader, folder: Path, config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Counts by tenth; nothing for a stage that only hands on the rates of an earlier one."""
+    if _settings(config).get("rate") is False:
+        return ()
     tenths = [0] * 10
-    for row in reader.rows(path):
+    for row in reader.rows(folder / "out" / "problems.jsonl"):
         rate = number(row.get("pass_rate"))
         if rate is not None and 0 <= rate <= 1:
             tenths[min(int(rate * 10), 9)] += 1

@@ -23,24 +23,18 @@ class Panel:
 PANELS = (
     Panel("loss", {"training": ("loss", "train_loss"), "held-out": ("eval_loss",)}),
     Panel("reward", {"reward": ("reward",)}),
+    Panel("share correct", {"correct": ("correct",)}),
+    Panel("completion length (tokens)", {"mean": ("mean_length", "completions/mean_length")}),
     Panel(
-        "share correct", {"correct": ("correctness", "pass_rate", "correct", "mean_correctness")}
+        "share cut at the length limit", {"cut": ("truncated_share", "completions/clipped_ratio")}
     ),
-    Panel(
-        "completion length (tokens)",
-        {"mean": ("completion_length", "completions/mean_length", "length_mean")},
-    ),
-    Panel("share cut at the length limit", {"cut": ("truncated", "completions/clipped_ratio")}),
-    Panel("groups without signal", {"share": ("no_signal", "frac_reward_zero_std")}),
-    Panel("curriculum target difficulty", {"target": ("curriculum/target", "target_difficulty")}),
+    Panel("groups without signal", {"share": ("zero_variance_share", "frac_reward_zero_std")}),
     Panel(
         "log-probability of the pair",
-        {
-            "chosen": ("logps/chosen", "chosen_logps"),
-            "rejected": ("logps/rejected", "rejected_logps"),
-        },
+        {"chosen": ("logps/chosen",), "rejected": ("logps/rejected",)},
     ),
-    Panel("reward margin of the pair", {"margin": ("rewards/margins", "margin")}),
+    Panel("pairs in the right order", {"share": ("rewards/accuracies",)}),
+    Panel("reward margin of the pair", {"margin": ("rewards/margins",)}),
     Panel("entropy", {"entropy": ("entropy",)}),
     Panel("KL to the reference", {"KL": ("kl",)}),
     Panel("next-token accuracy", {"accuracy": ("mean_token_accuracy",)}),
@@ -135,8 +129,8 @@ def read_curves(
             if key not in _PLACE:
                 if value is not None and key not in _NOT_METRICS:
                     others.add(key)
-            elif value is None:
-                bad += raw is not None
+            elif value is None:  # a trainer's NaN is written as null
+                bad += 1
             else:
                 kept.setdefault(key, Thinner()).add(place if step is None else step, value)
     curves = (_curve(key, kept[key]) for key in _PLACE if key in kept)

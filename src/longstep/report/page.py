@@ -10,11 +10,11 @@ from typing import Any
 from longstep.artifacts import write_bytes
 from longstep.report.collect import Run, Stage, collect
 from longstep.report.completions import OUTCOMES, Trace
+from longstep.report.console import not_evaluated, to_come
 from longstep.report.figures import curve_figures, length_groups, model_rank, pass_rate_figure
 from longstep.report.scores import (
     TRUNCATION_WARNING,
     Scores,
-    cell_text,
     column_name,
     headline,
     key_comparisons,
@@ -51,30 +51,6 @@ def build_report(run: Path) -> Path:
     return path
 
 
-def table(run: Path) -> list[list[str]]:
-    """The stage-by-benchmark table as text, a header row first.
-
-    Rows are the stages that make a model, then other evaluated models; columns are benchmarks and
-    slices. Columns of several evaluation stages stand side by side, each named after its stage.
-
-    Raises:
-        UserError: the folder holds no run.
-    """
-    facts = collect(run)
-    names = _row_names(facts)
-    states = {stage.name: stage.state for stage in facts.stages if stage.state != "finished"}
-    header = ["stage"]
-    rows = [[f"{name} ({states[name]})" if name in states else name] for name in names]
-    for scores in facts.scores:
-        prefix = f"{scores.stage}: " if len(facts.scores) > 1 else ""
-        for column in scores.columns:
-            cells = [scores.cells.get((name, column)) for name in names]
-            header.append(f"{prefix}{column_name(column)} {samples_text(filter(None, cells))}")
-            for row, cell in zip(rows, cells, strict=True):
-                row.append(cell_text(cell))
-    return [header, *rows]
-
-
 def render(run: Run) -> str:
     """The page as text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -94,13 +70,14 @@ def render(run: Run) -> str:
 
 
 def _context(run: Run) -> dict[str, Any]:
-    names = tuple(stage.name for stage in run.stages)
     main = run.scores[-1] if run.scores else None
     return {
         "run": run,
-        "headline": headline(main, names) if main else "Nothing is evaluated yet.",
+        "headline": headline(main) if main else ("Nothing is evaluated yet.",),
         "badges": tuple(_badges(run)),
-        "tables": [_score_table(run, scores) for scores in run.scores],
+        "to_come": to_come(run),
+        "not_evaluated": not_evaluated(run) if run.scores else [],
+        "tables": [_score_table(scores) for scores in run.scores],
         "curves": [(stage, list(curve_figures(stage))) for stage in run.stages if stage.curves],
         "lengths": list(length_groups(run)),
         "pass_rates": [pass_rate_figure(stage) for stage in run.stages if stage.pass_rates],
@@ -110,21 +87,13 @@ def _context(run: Run) -> dict[str, Any]:
     }
 
 
-def _row_names(run: Run) -> list[str]:
-    made = [stage.name for stage in run.stages if stage.makes == "model"]
-    evaluated = [name for scores in run.scores for name in scores.models]
-    return list(dict.fromkeys([*made, *evaluated]))
-
-
-def _score_table(run: Run, scores: Scores) -> dict[str, Any]:
+def _score_table(scores: Scores) -> dict[str, Any]:
     benchmarks: dict[str, int] = {}
     for benchmark, _ in scores.columns:
         benchmarks[benchmark] = benchmarks.get(benchmark, 0) + 1
     key = key_comparisons(scores)
     return {
         "scores": scores,
-        "rows": _row_names(run),
-        "states": {stage.name: stage.state for stage in run.stages},
         "benchmarks": benchmarks,
         "metric": samples_text(scores.cells.values()),
         "key": key,
@@ -145,9 +114,9 @@ def _badges(run: Run) -> Iterator[Badge]:
             worst = f"worst: {model} on {column_name(column)}, {percent(share)} %"
             yield Badge("warn", f"{len(cut)} of {len(scores.cells)} scores have {limit} ({worst})")
     levels = [note.level for note in run.health]
-    for level in sorted(set(levels) - {"info"}):
+    for level in sorted(set(levels) - {"note"}):
         count = levels.count(level)
-        kind = "bad" if level in ("stop", "error") else "warn"
+        kind = "bad" if level == "stop" else "warn"
         yield Badge(kind, f"{count} health rule{'' if count == 1 else 's'} at level {level}")
     for state in ("unfinished", "not run"):
         names = [stage.name for stage in run.stages if stage.state == state]

@@ -37,7 +37,7 @@ _VARIABLES = {
     _OUTCOME["other"]: "var(--grey)",
 }
 _DASHES = ("-", (0, (4, 1.5)))
-_BINS = 32
+_MAX_BINS = 32
 _WIDTH, _HEIGHT = 3.3, 1.65
 #: Left, bottom, width, height: room for seven characters, and plots that line up.
 _FRAME = (0.135, 0.13, 0.835, 0.78)
@@ -81,27 +81,30 @@ def length_plot(name: str, lengths: Lengths, longest: int) -> str:
         longest: right end of the axis, in tokens.
     """
     width, bars = length_bins(lengths, longest)
+    edges = [place * width for place in range(len(bars["other"]) + 1)]
 
     def draw(axes: Axes) -> None:
-        edges = [place * width for place in range(_BINS + 1)]
-        bottom = [0] * _BINS
+        bottom = [0] * (len(edges) - 1)
         for outcome, color in _OUTCOME.items():
             if any(bars[outcome]):
                 top = [low + high for low, high in zip(bottom, bars[outcome], strict=True)]
                 axes.stairs(top, edges, baseline=bottom, fill=True, color=color, linewidth=0)
                 bottom = top
-        axes.set_xlim(0, width * _BINS)
+        axes.set_xlim(0, edges[-1])
 
     return _svg(name, draw)
 
 
-def length_bins(lengths: Lengths, longest: int) -> tuple[float, Mapping[str, list[int]]]:
-    """Width of a bin and, for each outcome, the answers in each bin [i width, (i + 1) width)."""
-    width = max(1.0, (longest + 1) / _BINS)
-    bars = {outcome: [0] * _BINS for outcome in OUTCOMES}
+def length_bins(lengths: Lengths, longest: int) -> tuple[int, Mapping[str, list[int]]]:
+    """Width of a bin and, for each outcome, the answers in each bin [i width, (i + 1) width).
+
+    The width is a whole number of tokens: otherwise some bins would hold more lengths than others.
+    """
+    width = -(-(longest + 1) // _MAX_BINS)
+    bars = {outcome: [0] * -(-(longest + 1) // width) for outcome in OUTCOMES}
     for outcome, counter in lengths.counts.items():
         for tokens, count in counter.items():
-            bars[outcome][min(int(tokens / width), _BINS - 1)] += count
+            bars[outcome][tokens // width] += count
     return width, bars
 
 
@@ -112,6 +115,7 @@ def pass_rate_plot(name: str, tenths: Sequence[int]) -> str:
         left = [place / 10 for place in range(len(tenths))]
         axes.bar(left, tenths, 0.092, align="edge", color=_SERIES[0], linewidth=0)
         axes.set_xlim(0, 1)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
 
     return _svg(name, draw)
 
@@ -145,7 +149,7 @@ def _dress(axes: Axes) -> None:
     axes.tick_params(length=0, labelsize=7.5, labelcolor=_INK)
     axes.grid(axis="y", color=_GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.ticklabel_format(axis="y", scilimits=(-3, 5))
     axes.yaxis.get_offset_text().set(color=_INK, fontsize=7.5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class Score:
     se_within: float | None
     se_between: float | None
     passes: tuple[tuple[int, Estimate], ...]
-    majority: Estimate | None
+    majority: tuple[tuple[int, Estimate], ...]
     truncated: float | None
     no_answer: float | None
     unscorable: float | None
@@ -61,7 +61,6 @@ class Comparison:
 
 
 Column = tuple[str, str]
-_PROTOCOL = ("samples", "temperature", "top_p", "max_tokens", "seed", "resamples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,52 +69,70 @@ class Scores:
 
     Attributes:
         stage: the evaluation stage.
-        protocol: sampling settings and the like, as words.
+        protocol: for each benchmark, how it was sampled and sliced, in words.
         columns: (benchmark, slice), a benchmark's "all" before its other slices.
-        models: the evaluated models in the order the protocol names them, else that of the recipe.
+        models: the evaluated models in the order of the protocol.
+        origins: the stage of this run that made a model; a model from elsewhere is not in it.
         cells: a score for each (model, column) that was measured.
         comparisons: paired comparisons, in the order of the file.
     """
 
     stage: str
-    protocol: tuple[tuple[str, str], ...]
+    protocol: tuple[str, ...]
     columns: tuple[Column, ...]
     models: tuple[str, ...]
+    origins: Mapping[str, str]
     cells: Mapping[tuple[str, Column], Score]
     comparisons: tuple[Comparison, ...]
 
 
-def read_scores(stage: str, results: Mapping[str, Any], order: Sequence[str]) -> Scores:
+def read_scores(
+    stage: str, results: Mapping[str, Any], origins: Mapping[str, str] | None = None
+) -> Scores:
     """Scores of one evaluation stage.
 
     Args:
         stage: name of the evaluation stage.
         results: the content of its ``results.json``.
-        order: stage names as they ran, for models that the protocol does not name.
+        origins: the stage that made a model, for models of the run.
     """
     models, protocol = mapping(results.get("models")), mapping(results.get("protocol"))
-    named = [words(name) for name in sequence(protocol.get("models"))]
     cells = {
         (words(model), (words(benchmark), words(part))): _score(mapping(entry))
         for model, benchmarks in models.items()
         for benchmark, parts in mapping(benchmarks).items()
         for part, entry in mapping(parts).items()
     }
-    place = {name: index for index, name in enumerate(dict.fromkeys([*named, *order]))}
+    named = [words(name) for name in sequence(protocol.get("models"))]
+    place = {name: index for index, name in enumerate(named)}
+    comparisons = (mapping(entry) for entry in sequence(results.get("comparisons")))
     return Scores(
         stage=stage,
-        protocol=tuple(
-            (words(key), words(value)) for key, value in protocol.items() if key in _PROTOCOL
-        ),
+        protocol=tuple(_asked(name, mapping(asked)) for name, asked in _benchmarks(protocol)),
         columns=tuple(sorted({column for _, column in cells}, key=_column_key)),
         models=tuple(
             sorted(map(words, models), key=lambda name: (place.get(name, len(place)), name))
         ),
+        origins=origins or {},
         cells=cells,
-        comparisons=tuple(
-            _comparison(mapping(entry)) for entry in sequence(results.get("comparisons"))
-        ),
+        comparisons=tuple(map(_comparison, comparisons)),
     )
+
+
+def _benchmarks(protocol: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(mapping(protocol.get("benchmarks")).items())
+
+
+def _asked(name: str, asked: Mapping[str, Any]) -> str:
+    """``chain: max_tokens 120, samples 16, temperature 0.6, top_p 0.95, easy 1 to 4``."""
+    facts = [f"{words(key)} {words(value)}" for key, value in asked.items() if key != "slices"]
+    parts = [f"{words(key)} {_range(value)}" for key, value in mapping(asked.get("slices")).items()]
+    return f"{words(name)}: {', '.join(facts + parts)}"
+
+
+def _range(value: object) -> str:
+    bounds = [number(bound) for bound in sequence(value)]
+    return " to ".join(words(bound) if bound is None else f"{bound:g}" for bound in bounds)
 
 
 def _column_key(column: Column) -> tuple[str, bool, str]:
@@ -131,7 +148,7 @@ def _score(entry: Mapping[str, Any]) -> Score:
         se_within=number(avg.get("se_within")),
         se_between=number(avg.get("se_between")),
         passes=_by_k(entry.get("pass")),
-        majority=_estimate(mapping(entry.get("maj"))),
+        majority=_by_k(entry.get("maj")),
         truncated=number(entry.get("truncated")),
         no_answer=number(entry.get("no_answer")),
         unscorable=number(entry.get("unscorable")),
@@ -194,36 +211,33 @@ def samples_text(scores: Iterable[Score]) -> str:
     return f"avg@{counts[0]}" if len(counts) == 1 else f"avg@{counts[0]}-{counts[-1]}"
 
 
-def headline(scores: Scores, stages: Sequence[str]) -> str:
-    """First against last model of the recipe on the first benchmark, with intervals and a verdict.
+def headline(scores: Scores) -> tuple[str, ...]:
+    """First against last model of the run on the first benchmark, with intervals and a verdict.
 
-    The last model is not always the best one; the sentence then says which is.
+    The last model is not always the best one; a second sentence then says which is.
     """
-    known = set(stages)
     for column in scores.columns:
         row = [
-            (model, scores.cells[model, column])
+            (model, score)
             for model in scores.models
-            if (model, column) in scores.cells
+            if (score := scores.cells.get((model, column))) and score.avg
         ]
-        row = [(model, score) for model, score in row if score.avg is not None]
-        mine = [entry for entry in row if entry[0] in known] or row
-        if mine:
+        if mine := [entry for entry in row if entry[0] in scores.origins] or row:
             return _headline(scores, column, mine)
-    return "No scores were measured."
+    return ("No scores were measured.",)
 
 
-def _headline(scores: Scores, column: Column, row: list[tuple[str, Score]]) -> str:
+def _headline(scores: Scores, column: Column, row: list[tuple[str, Score]]) -> tuple[str, ...]:
     (first, before), (last, after) = row[0], row[-1]
     name, metric = column_name(column), samples_text(score for _, score in row)
     if first == last:
-        return f"{first} scores {_plain(before)} {metric} on {name}."
+        return (f"{first} scores {_plain(before)} {metric} on {name}.",)
     text = f"{first} {_plain(before)} → {last} {_plain(after)} {metric} on {name}"
     text += _verdict(scores, column, first, last) + "."
     best, top = max(row, key=lambda entry: entry[1].avg.value if entry[1].avg else 0.0)
     if top.avg and after.avg and top.avg.value > after.avg.value:
-        text += f" The highest score is not the last stage's: {best} has {_plain(top)}."
-    return text
+        return text, f"The highest score is not the last: {best} has {_plain(top)}."
+    return (text,)
 
 
 def _verdict(scores: Scores, column: Column, first: str, last: str) -> str:

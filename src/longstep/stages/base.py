@@ -79,7 +79,11 @@ class Context:
         folder = self.artifact(reference)
         path = folder if folder.is_file() else folder / file
         if not path.is_file():
-            have = ", ".join(sorted(p.name for p in folder.glob("*.jsonl"))) if folder.is_dir() else "nothing"
+            have = (
+                ", ".join(sorted(p.name for p in folder.glob("*.jsonl")))
+                if folder.is_dir()
+                else "nothing"
+            )
             raise UserError(f"{self.name}: {reference} holds no {file} (it holds {have})")
         return path
 

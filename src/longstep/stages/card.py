@@ -31,7 +31,11 @@ forced `<think>`; pass `enable_thinking=False` to switch thinking off where the 
 
 
 def write_card(
-    out: Path, name: str, config: Strict, parents: Sequence[str], facts: Mapping[str, object] | None = None
+    out: Path,
+    name: str,
+    config: Strict,
+    parents: Sequence[str],
+    facts: Mapping[str, object] | None = None,
 ) -> None:
     """Write ``README.md`` into a model folder. It holds no date, so that equal runs give equal files."""
     import json

@@ -9,7 +9,14 @@ from typing import ClassVar, Literal
 
 from longstep.artifacts import sha256_file, write_json
 from longstep.config import UserError
-from longstep.models.load import Dtype, load_model, load_tokenizer, locate, refuse_unsafe, save_model
+from longstep.models.load import (
+    Dtype,
+    load_model,
+    load_tokenizer,
+    locate,
+    refuse_unsafe,
+    save_model,
+)
 from longstep.stages.base import POINTER, Artifact, Context, Stage
 
 

@@ -40,7 +40,9 @@ class Curate(Stage):
     def run(self, context: Context) -> None:
         """Collect, filter, drop duplicates and contaminated problems."""
         funnel = Funnel()
-        collected = [p for n, source in enumerate(self.sources) for p in source.load(context.seed + n)]
+        collected = [
+            p for n, source in enumerate(self.sources) for p in source.load(context.seed + n)
+        ]
         problems = funnel.record("collect", collected, [])
         for config in self.filters:
             problems = funnel.apply(config.kind, config.build(verify_gold), problems)
@@ -52,6 +54,11 @@ class Curate(Stage):
         write_json(out / "funnel.json", funnel.rows())
         write_rows(out / "dropped.jsonl", funnel.dropped_rows())
         if not problems:
-            steps = "; ".join(f"{row['step']} kept {row['kept']}, dropped {row['dropped']}" for row in funnel.rows())
-            raise UserError(f"{context.name}: no problem is left after curation: {steps}; see {out / 'dropped.jsonl'}")
+            steps = "; ".join(
+                f"{row['step']} kept {row['kept']}, dropped {row['dropped']}"
+                for row in funnel.rows()
+            )
+            raise UserError(
+                f"{context.name}: no problem is left after curation: {steps}; see {out / 'dropped.jsonl'}"
+            )
         write_rows(out / "problems.jsonl", problems)

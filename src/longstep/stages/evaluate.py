@@ -49,10 +49,16 @@ class Evaluate(Stage):
         asked = {name: self._asked(member.asked) for name, member in chosen.items()}
         problems = {name: member.load() for name, member in chosen.items()}
         protocol = Protocol(
-            models=tuple(self.models), benchmarks=asked, seed=context.seed % 2**31, resamples=self.resamples
+            models=tuple(self.models),
+            benchmarks=asked,
+            seed=context.seed % 2**31,
+            resamples=self.resamples,
         )
         drawn = {
-            model: {name: self._draw(context, model, name, asked[name], problems[name]) for name in chosen}
+            model: {
+                name: self._draw(context, model, name, asked[name], problems[name])
+                for name in chosen
+            }
             for model in self.models
         }
         out = context.fresh_out()
@@ -63,8 +69,14 @@ class Evaluate(Stage):
         write_json(out / RESULTS, score(drawn, problems, protocol))
 
     def _asked(self, own: Asked) -> Asked:
-        changes = {"samples": self.samples, "max_tokens": self.max_tokens, "temperature": self.temperature}
-        return own.model_copy(update={key: value for key, value in changes.items() if value is not None})
+        changes = {
+            "samples": self.samples,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+        }
+        return own.model_copy(
+            update={key: value for key, value in changes.items() if value is not None}
+        )
 
     def _draw(
         self, context: Context, model: str, name: str, asked: Asked, problems: list[Problem]
@@ -84,4 +96,3 @@ class Evaluate(Stage):
         rows = draw(generator, prompts, problems, sampling, log, progress)
         context.cost.tokens_generated += sum(len(row.token_ids) for row in rows)
         return rows
-

@@ -53,8 +53,12 @@ def stop_rate(model: Any, tokenizer: PreTrainedTokenizerBase, problems: Sequence
     """Share of greedy completions that end with a stop token."""
     prompts = prompts_for(tokenizer, problems)
     room = int(model.config.max_position_embeddings) - max(len(p.prompt_ids) for p in prompts)
-    sampling = Sampling(temperature=0, top_p=1, max_tokens=min(MAX_PROBE_TOKENS, room), batch_size=PROBED)
-    ended = [c.finish_reason == "stop" for c in engine(model, tokenizer).generate(prompts, sampling)]
+    sampling = Sampling(
+        temperature=0, top_p=1, max_tokens=min(MAX_PROBE_TOKENS, room), batch_size=PROBED
+    )
+    ended = [
+        c.finish_reason == "stop" for c in engine(model, tokenizer).generate(prompts, sampling)
+    ]
     return sum(ended) / len(ended)
 
 

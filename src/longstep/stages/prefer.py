@@ -65,10 +65,12 @@ class Prefer(Stage, Training):
         folder = context.model(self.model)
         tokenizer, model = load_tokenizer(folder), load_model(folder, "float32")
         pairs = self._pairs(context, tokenizer)
-        rows = [PreferenceRow(p.problem_id, p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in pairs]
+        rows = [
+            PreferenceRow(p.problem_id, p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in pairs
+        ]
         lengths = [len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) for p in pairs]
         steps = self.total_steps(len(rows))
-        order = training_order(lengths, self.batch, steps, context.seed)
+        order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
         reference = load_model(folder, "float32") if self.lora is None else None
         if self.lora is not None:
             model = wrap(model, self.lora)
@@ -77,7 +79,15 @@ class Prefer(Stage, Training):
         train_preference(job, [rows[i] for i in order], reference, self.loss.trl())
         context.cost.tokens_trained += 2 * sum(lengths[i] for i in order)
         problems = chosen_problems(context, self.chosen, self.where)
-        finish_model(context, self, job.model, tokenizer, [self.model], problems, {"pairs": len(rows), "steps": steps})
+        finish_model(
+            context,
+            self,
+            job.model,
+            tokenizer,
+            [self.model],
+            problems,
+            {"pairs": len(rows), "steps": steps},
+        )
 
     def _pairs(self, context: Context, tokenizer: Any) -> list[Pair]:
         """Pairs within ``max_length``, kept beside the artifact for a person to read.
@@ -90,9 +100,15 @@ class Prefer(Stage, Training):
         teacher = read_rows(context.rows(self.chosen, "completions.jsonl"), Completion)
         right = [encoded(c, by_id, tokenizer) for c in teacher if c.problem_id in by_id]
         wrong = read_rows(context.rows(self.rejected, "completions.jsonl"), Completion)
-        tags = frozenset(i for tag in (THINK_OPEN, THINK_CLOSE) for i in encode_text(tokenizer, tag))
+        tags = frozenset(
+            i for tag in (THINK_OPEN, THINK_CLOSE) for i in encode_text(tokenizer, tag)
+        )
         pairs = list(build_pairs(problems, right, wrong, self.pairs, context.seed, tags))
-        fitting = [p for p in pairs if len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) <= self.max_length]
+        fitting = [
+            p
+            for p in pairs
+            if len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) <= self.max_length
+        ]
         if not fitting:
             raise UserError(
                 f"{context.name}: no pair to train on: {len(problems)} problems gave {len(pairs)} pairs, none within "

@@ -96,11 +96,17 @@ class Rl(Stage, Training):
             watch=lambda row: observe_health(health, notes, row),
             side=_side(rollouts, health),
         )
-        settings = GrpoSettings(self.group, self.max_tokens, self.temperature, self.algorithm.trl(), self.iterations)
+        settings = GrpoSettings(
+            self.group, self.max_tokens, self.temperature, self.algorithm.trl(), self.iterations
+        )
         train_grpo(job, settings, rollouts)
         context.cost.tokens_generated += rollouts.tokens
         context.cost.tokens_trained += rollouts.tokens * self.iterations
-        facts = {"problems": len(problems), "steps": steps, "rollouts": steps * self.batch // self.iterations}
+        facts = {
+            "problems": len(problems),
+            "steps": steps,
+            "rollouts": steps * self.batch // self.iterations,
+        }
         finish_model(context, self, job.model, tokenizer, [self.model], problems, facts)
 
     def _pool(self, context: Context) -> list[Problem]:
@@ -110,14 +116,21 @@ class Rl(Stage, Training):
             return problems
         completions = read_rows(context.rows(self.data, "completions.jsonl"), Completion)
         suspects = key_audit(problems, completions)
-        write_rows(context.folder / "suspect_keys.jsonl", ({"id": p.id, "answer": p.answer, "reason": r} for p, r in suspects))
+        write_rows(
+            context.folder / "suspect_keys.jsonl",
+            ({"id": p.id, "answer": p.answer, "reason": r} for p, r in suspects),
+        )
         dropped = {problem.id for problem, _ in suspects}
         kept = [problem for problem in problems if problem.id not in dropped]
         if not kept:
-            raise UserError(f"{context.name}: all {len(problems)} problems have a suspect key; look at suspect_keys.jsonl")
+            raise UserError(
+                f"{context.name}: all {len(problems)} problems have a suspect key; look at suspect_keys.jsonl"
+            )
         return kept
 
-    def _rollouts(self, context: Context, problems: list[Problem], model: Any, tokenizer: Any) -> Rollouts:
+    def _rollouts(
+        self, context: Context, problems: list[Problem], model: Any, tokenizer: Any
+    ) -> Rollouts:
         return Rollouts(
             problems=problems,
             prompts=prompts_for(tokenizer, problems),

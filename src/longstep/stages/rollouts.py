@@ -63,14 +63,20 @@ class Rollouts:
             self.curriculum.observe(index, known)
             rows.extend(group)
             shaped.extend(
-                shaped_reward(self.rewards, _correctness(row), len(row.token_ids), self.max_tokens) for row in group
+                shaped_reward(self.rewards, _correctness(row), len(row.token_ids), self.max_tokens)
+                for row in group
             )
         self.tokens += sum(len(row.token_ids) for row in rows)
         self.stats = rollout_stats(groups, shaped)
         for row in rows[:SHOWN]:
             assert row.verdict is not None
             self.record.append(
-                {"step": step, "problem_id": row.problem_id, "text": row.text, "status": row.verdict.status}
+                {
+                    "step": step,
+                    "problem_id": row.problem_id,
+                    "text": row.text,
+                    "status": row.verdict.status,
+                }
             )
         return {
             "prompt_ids": [list(row.prompt_ids) for row in rows],
@@ -119,7 +125,9 @@ def _correctness(row: Completion) -> float | None:
     return row.verdict.correctness
 
 
-def rollout_stats(groups: Sequence[Sequence[Completion]], shaped: Sequence[float | None]) -> dict[str, float]:
+def rollout_stats(
+    groups: Sequence[Sequence[Completion]], shaped: Sequence[float | None]
+) -> dict[str, float]:
     """Shares and means over one batch of rollouts, for metric lines and health rules."""
     rows = [row for group in groups for row in group]
     statuses = Counter(row.verdict.status for row in rows if row.verdict)

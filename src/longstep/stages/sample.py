@@ -55,21 +55,32 @@ class Sample(Stage):
         sampling = self.sampling.model_copy(update={"seed": context.seed})
         total = len(problems) * sampling.samples
         progress = context.progress(context.name, total, "completion")
-        drawn = draw(generator, prompts, problems, sampling, context.folder / PARTIAL / "completions.jsonl", progress)
+        drawn = draw(
+            generator,
+            prompts,
+            problems,
+            sampling,
+            context.folder / PARTIAL / "completions.jsonl",
+            progress,
+        )
         context.cost.tokens_generated += sum(len(row.token_ids) for row in drawn)
         if self.rate:
             problems = with_pass_rates(problems, pass_rates(drawn))
         kept = self._kept(drawn, context.seed)
         if not kept:
             counts = Counter(row.verdict.status for row in drawn if row.verdict)
-            raise UserError(f"{context.name}: no completion was kept (keep: {self.keep}); verdicts: {dict(counts)}")
+            raise UserError(
+                f"{context.name}: no completion was kept (keep: {self.keep}); verdicts: {dict(counts)}"
+            )
         out = context.fresh_out()
         write_rows(out / "problems.jsonl", problems)
         write_rows(out / "completions.jsonl", kept)
         write_json(out / "counts.json", _counts(drawn, kept, generator.describe()))
 
     def _kept(self, drawn: Sequence[Completion], seed: int) -> list[Completion]:
-        wanted = [c for c in drawn if self.keep == "all" or (c.verdict and c.verdict.status == "correct")]
+        wanted = [
+            c for c in drawn if self.keep == "all" or (c.verdict and c.verdict.status == "correct")
+        ]
         if self.per_problem is None:
             return wanted
         groups: dict[str, list[Completion]] = {}
@@ -83,9 +94,16 @@ class Sample(Stage):
         return kept
 
 
-def _counts(drawn: Sequence[Completion], kept: Sequence[Completion], engine: object) -> dict[str, object]:
+def _counts(
+    drawn: Sequence[Completion], kept: Sequence[Completion], engine: object
+) -> dict[str, object]:
     verdicts = Counter(row.verdict.status for row in drawn if row.verdict)
-    return {"drawn": len(drawn), "kept": len(kept), "verdicts": dict(sorted(verdicts.items())), "engine": engine}
+    return {
+        "drawn": len(drawn),
+        "kept": len(kept),
+        "verdicts": dict(sorted(verdicts.items())),
+        "engine": engine,
+    }
 
 
 def chosen_problems(context: Context, data: str, where: Where) -> list[Problem]:

@@ -88,12 +88,21 @@ def prompts_for(
 
 
 def draw(
-    generator: Generator, prompts: Sequence[Prompt], problems: Sequence[Problem], sampling: Sampling,
-    log: Path, progress: Progress,
+    generator: Generator,
+    prompts: Sequence[Prompt],
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    log: Path,
+    progress: Progress,
 ) -> list[Completion]:
     """Draw and verify every completion, in canonical order; finished chunks are read back from ``log``."""
     by_id = {problem.id: problem for problem in problems}
-    plan = sha256_json([sampling.model_dump(mode="json"), [[p.problem_id, p.prompt_ids] for p in canonical(prompts)]])
+    plan = sha256_json(
+        [
+            sampling.model_dump(mode="json"),
+            [[p.problem_id, p.prompt_ids] for p in canonical(prompts)],
+        ]
+    )
     finished = _finished(log, plan)
     record = AppendLog(log)
     drawn: list[Completion] = []

@@ -54,7 +54,7 @@ class _Supervised(Stage, Training):
         rows, dev = _held_out(found.rows, self.select)
         lengths = [len(row.ids) for row in rows]
         steps = self.total_steps(len(rows))
-        order = training_order(lengths, self.batch, steps, context.seed)
+        order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
         job = Job(
             model=model,
             tokenizer=tokenizer,

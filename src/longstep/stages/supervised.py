@@ -66,13 +66,17 @@ def read_supervised(
             else:
                 rows.append(row)
     if not rows:
-        raise UserError(f"{context.name}: no row is left to train on; completions of {data} were dropped: {dict(dropped)}")
+        raise UserError(
+            f"{context.name}: no row is left to train on; completions of {data} were dropped: {dict(dropped)}"
+        )
     write_rows(context.folder / "masks.jsonl", _shown(rows, tokenizer))
     used = {row.name for row in rows}
     return Found(rows, [p for p in chosen.values() if p.id in used], dict(dropped))
 
 
-def _row(problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase) -> Supervised:
+def _row(
+    problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase
+) -> Supervised:
     rendered = render_prompt(tokenizer, problem.prompt)
     if completion.token_ids and completion.prompt_ids == rendered.ids:
         turn = completion.token_ids
@@ -81,7 +85,9 @@ def _row(problem: Problem, completion: Completion, tokenizer: PreTrainedTokenize
     return Supervised(problem.id, (*rendered.ids, *turn), len(rendered.ids))
 
 
-def _shown(rows: list[Supervised], tokenizer: PreTrainedTokenizerBase) -> Iterator[dict[str, object]]:
+def _shown(
+    rows: list[Supervised], tokenizer: PreTrainedTokenizerBase
+) -> Iterator[dict[str, object]]:
     """A few rows with their loss mask, for the report."""
     for row in rows[:: max(1, len(rows) // SHOWN)][:SHOWN]:
         tokens = [tokenizer.decode([token], skip_special_tokens=False) for token in row.ids]

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from longstep.config import UserError, lookup, nearest
 from longstep.types import Problem, Verdict
+from longstep.verify.countdown import countdown
 from longstep.verify.exact import canonical, exact
 from longstep.verify.extract import extract
 from longstep.verify.math import math
@@ -21,6 +22,7 @@ __all__ = ["VERIFIERS", "Verifier", "canonical", "extract", "verify", "verify_al
 Verifier = Callable[[Problem, str], Verdict]
 
 VERIFIERS: dict[str, Verifier] = {
+    "countdown": countdown,  # any expression over the given numbers
     "exact": exact,  # integers, fractions, decimals, percents
     "math": math,  # the same, then symbolic equality
 }

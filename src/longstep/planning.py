@@ -1,0 +1,152 @@
+"""What ``longstep plan`` assumes and how a run is launched: the ``plan:`` and ``launch:`` blocks of a recipe.
+
+Neither changes what a stage computes, so neither enters a stage's fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from longstep.config import Field, Strict, model_validator
+
+DeviceName = Literal["a100", "cpu", "h100", "h200", "h800"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """One accelerator as its maker describes it; the price is an assumption, rents change weekly.
+
+    Attributes:
+        flops: dense bf16 multiplications and additions per second, without sparsity.
+        bandwidth: bytes per second between the memory and the chip.
+        memory: bytes.
+        price: dollars per hour.
+        note: where the numbers come from.
+    """
+
+    flops: float
+    bandwidth: float
+    memory: float
+    price: float
+    note: str
+
+
+DEVICES: Mapping[str, Device] = {
+    "a100": Device(312e12, 2.04e12, 80e9, 1.50, "A100 80 GB SXM data sheet; price assumed"),
+    "h100": Device(989e12, 3.35e12, 80e9, 2.50, "H100 SXM data sheet; price assumed"),
+    "h200": Device(989e12, 4.80e12, 141e9, 3.00, "H200 SXM data sheet; price assumed"),
+    "h800": Device(
+        989e12, 3.35e12, 80e9, 1.75,
+        "an H100 SXM with slower links; price implied by Light-R1's $1000 for 6 h on 96 of them",
+    ),
+    "cpu": Device(60e9, 10e9, 8e9, 0.0, "two laptop-class cores together, float32; assumed"),
+}  # fmt: skip
+
+
+class Planning(Strict):
+    """Assumptions of ``longstep plan``; change them when you know better.
+
+    Attributes:
+        device: what the stages run on.
+        devices: how many; ``null`` takes what ``launch:`` starts, or 1.
+        price_per_hour: dollars per device; ``null`` takes the device table's.
+        mfu: model FLOPs utilisation: share of the device's peak spent on useful training FLOPs,
+            the recomputation of activation checkpointing not counted as useful.
+        decode: share of the memory bandwidth that decoding reaches. 0.6 is a good serving engine;
+            the built-in engine of transformers reaches far less on a large model.
+        prompt_tokens: mean prompt.
+        trace_tokens: mean long chain-of-thought answer; never more than half of a stage's ``max_tokens``.
+        tokens: mean answer of single stages, by stage name.
+        rows: by dataset name, the problems it holds; by stage name, the rows that leave a curate or
+            sample stage or that a training stage uses. What is not given is estimated.
+        clean: share of collected problems that curation keeps.
+        correct: share of drawn completions that verify.
+        endpoint_price: dollars per million tokens drawn from an endpoint.
+    """
+
+    device: DeviceName = "h100"
+    devices: int | None = Field(None, ge=1)
+    price_per_hour: float | None = Field(None, ge=0)
+    mfu: float = Field(0.3, gt=0, le=1)
+    decode: float = Field(0.6, gt=0, le=1)
+    prompt_tokens: int = Field(150, ge=1)
+    trace_tokens: int = Field(6000, ge=1)
+    tokens: dict[str, int] = Field(default_factory=dict)
+    rows: dict[str, int] = Field(default_factory=dict)
+    clean: float = Field(0.8, gt=0, le=1)
+    correct: float = Field(0.6, gt=0, lt=1)
+    endpoint_price: float = Field(2.19, ge=0)
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        for field, table in (("tokens", self.tokens), ("rows", self.rows)):
+            for name, value in table.items():
+                if value < 1:
+                    raise ValueError(f"{field}.{name} must be at least 1, got {value}")
+        return self
+
+    @property
+    def hardware(self) -> Device:
+        """The device's numbers."""
+        return DEVICES[self.device]
+
+    @property
+    def price(self) -> float:
+        """Dollars per device and hour."""
+        return self.hardware.price if self.price_per_hour is None else self.price_per_hour
+
+
+class Launch(Strict):
+    """How the processes of a run are started.
+
+    Attributes:
+        kind: by Hugging Face accelerate.
+        machines: number of machines.
+        processes: per machine, one for each device.
+        sharding: ``fsdp2`` shards weights, gradients and optimiser states over all processes;
+            ``none`` keeps a whole copy on each.
+        offload: with ``fsdp2``: keep the shards in the host's memory (slow, but it fits).
+        mixed_precision: of the matrix products; the weights that are trained stay in float32.
+    """
+
+    kind: Literal["accelerate"] = "accelerate"
+    machines: int = Field(1, ge=1)
+    processes: int = Field(8, ge=1)
+    sharding: Literal["fsdp2", "none"] = "fsdp2"
+    offload: bool = False
+    mixed_precision: Literal["bf16", "no"] = "bf16"
+
+    @model_validator(mode="after")
+    def _offload_needs_shards(self) -> Self:
+        if self.offload and self.sharding != "fsdp2":
+            raise ValueError("offload has no effect with sharding: none; set sharding: fsdp2")
+        return self
+
+    @property
+    def total(self) -> int:
+        """Processes over all machines."""
+        return self.machines * self.processes
+
+
+def launch_command(launch: Launch, arguments: Sequence[str]) -> list[str]:
+    """The command line that starts ``longstep`` with these arguments on each machine.
+
+    With several machines, ``$MACHINE_RANK`` (0 on the first) and ``$MAIN_ADDRESS`` are for the
+    scheduler to fill in. Activation checkpointing is left to the trainer: transformers refuses to
+    have it switched on in both places.
+    """
+    command = ["accelerate", "launch", "--num_processes", str(launch.total)]
+    command += ["--num_machines", str(launch.machines)]
+    if launch.machines > 1:
+        command += ["--machine_rank", "$MACHINE_RANK", "--main_process_ip", "$MAIN_ADDRESS"]
+        command += ["--main_process_port", "29500"]
+    command += ["--mixed_precision", launch.mixed_precision]
+    if launch.sharding == "fsdp2":
+        command += ["--use_fsdp", "--fsdp_version", "2"]
+        command += ["--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP"]
+        command += ["--fsdp_reshard_after_forward", "true"]
+        command += ["--fsdp_offload_params", str(launch.offload).lower()]
+        command += ["--fsdp_state_dict_type", "SHARDED_STATE_DICT"]
+    return [*command, "-m", "longstep", *arguments]

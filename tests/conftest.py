@@ -1,0 +1,28 @@
+"""What all tests share: one thread per process, no hub, and runs in processes that may be killed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported anywhere: sums in one order, so that hashes can be compared.
+for name, value in {
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}.items():
+    os.environ.setdefault(name, value)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The short recipe, run once without interruption."""
+    from short_recipe import begin, outcome
+
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert outcome(begin(folder), folder) == "done"
+    yield folder

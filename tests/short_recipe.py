@@ -1,0 +1,203 @@
+"""The path of light-r1 in seconds, and processes to run it in that may be killed or fail.
+
+Each process is forked from a server that has torch and TRL imported already and nothing else going on, so that
+starting one costs milliseconds and no thread of the tests is copied into it.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from longstep.artifacts import read_manifest
+from longstep.config import Located, UserError, override, validate
+from longstep.recipe import Recipe, check
+from longstep.runner import Run, execute
+from longstep.yaml12 import parse
+
+RECIPE = """
+name: short
+stages:
+  base: {kind: checkpoint, path: longstep-tiny}
+  problems:
+    kind: curate
+    sources: [{kind: chain, count: 32, difficulty: [1, 2]}]
+    filters: [{kind: has_answer}]
+  rated:
+    kind: sample
+    by: {kind: model, model: "@base"}
+    data: "@problems"
+    sampling: {samples: 2, max_tokens: 24, batch_size: 8}
+    rate: true
+  traces:
+    kind: sample
+    by: {kind: reference, model: "@base"}
+    data: "@rated"
+    sampling: {samples: 1, max_tokens: 60, batch_size: 4}
+    keep: correct
+  sft1:
+    kind: sft
+    model: "@base"
+    data: "@traces"
+    steps: 6
+    batch: 4
+    micro_batch: 2
+    max_length: 96
+    schedule: linear
+    optimizer: {kind: muon, lr: 1e-3, adamw_lr: 1e-3}
+    save_every: 2
+    log_every: 1
+  sft2:
+    kind: sft
+    model: "@sft1"
+    data: "@traces"
+    steps: 6
+    batch: 4
+    max_length: 96
+    optimizer: {kind: adamw, lr: 1e-2}
+    select: {share: 0.3}
+    save_every: 2
+    log_every: 1
+  own:
+    kind: sample
+    by: {kind: model, model: "@sft1"}
+    data: "@traces"
+    sampling: {samples: 2, max_tokens: 24, batch_size: 8}
+  nca:
+    kind: prefer
+    model: "@sft1"
+    chosen: "@traces"
+    rejected: "@own"
+    pairs: {rejected: any}
+    steps: 4
+    batch: 4
+    max_length: 96
+    optimizer: {kind: adamw, lr: 1e-3}
+    save_every: 2
+    log_every: 1
+  merged: {kind: merge, method: {kind: ties, density: 0.5}, parents: ["@sft2", "@nca"], base: "@sft1"}
+  pool:
+    kind: sample
+    by: {kind: model, model: "@merged"}
+    data: "@problems"
+    sampling: {samples: 2, max_tokens: 24, batch_size: 16}
+    rate: true
+  rl:
+    kind: rl
+    model: "@merged"
+    data: "@pool"
+    key_audit: "off"
+    curriculum: {kind: adarft}
+    group: 4
+    steps: 6
+    batch: 8
+    max_tokens: 32
+    max_length: 96
+    optimizer: {kind: adamw, lr: 1e-3}
+    save_every: 2
+    log_every: 1
+  scores:
+    kind: evaluate
+    models: {base: "@base", rl: "@rl"}
+    benchmarks:
+      - {name: easy, source: {kind: chain, count: 12, difficulty: [1, 2], split: heldout}, max_tokens: 24}
+    samples: 2
+    batch_size: 8
+    resamples: 100
+"""
+
+PRELOADED = [
+    "longstep.trainers",
+    "longstep.generate.engine",
+    "longstep.merge",
+    "longstep.models.lora",
+    "transformers.models.qwen2.modeling_qwen2",
+    "short_recipe",
+]
+
+
+def located(text: str, overrides: Sequence[str] = ()) -> Located:
+    """A recipe's text with overrides laid over it."""
+    found = Located(parse(text)[0])
+    for assignment in overrides:
+        found = override(found, assignment)
+    return found
+
+
+def run_of(folder: Path, overrides: Sequence[str] = (), text: str = RECIPE) -> Run:
+    """The short recipe, or another text, in a folder."""
+    where = located(text, overrides)
+    recipe = validate(Recipe, where)
+    check(recipe, where)
+    return Run(recipe, where, folder, lambda line: None)
+
+
+def _attempt(
+    folder: Path, overrides: Sequence[str], only: Sequence[str], before: Callable[[Path], None] | None
+) -> None:
+    """What a process does; how it ended is left beside the run folder."""
+    import torch
+
+    torch.set_num_threads(1)
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # progress lines of a hundred attempts
+    if before is not None:
+        before(folder)
+    try:
+        execute(run_of(folder, overrides), only)
+        said = "done"
+    except UserError as error:
+        said = f"error: {error}"
+    _said(folder).write_text(said, encoding="utf-8")
+
+
+def _said(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.said")
+
+
+def begin(
+    folder: Path,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    before: Callable[[Path], None] | None = None,
+) -> BaseProcess:
+    """Start the run in a process of its own; ``before`` is called there first, with the folder."""
+    here = str(Path(__file__).parent)
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if here not in paths:  # Python 3.11 starts the server without our sys.path
+        os.environ["PYTHONPATH"] = os.pathsep.join([here, *paths])
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(PRELOADED)
+    _said(folder).unlink(missing_ok=True)
+    process = server.Process(target=_attempt, args=(folder, tuple(overrides), tuple(only), before))
+    process.start()
+    return process
+
+
+def outcome(process: BaseProcess, folder: Path, seconds: float = 100) -> str:
+    """Wait for the end: ``done``, ``error: SENTENCE``, or ``killed``."""
+    process.join(seconds)
+    assert process.exitcode is not None, f"the run in {folder} does not end"
+    if process.exitcode < 0:
+        return "killed"
+    assert process.exitcode == 0, f"the run in {folder} ended with a traceback"
+    return _said(folder).read_text(encoding="utf-8")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The content hash of every finished stage."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and (manifest := read_manifest(path)) is not None:
+            found[path.name] = manifest["content"]
+    return found
+
+
+def lines(path: Path) -> list[Mapping[str, Any]]:
+    """The rows of a JSONL file."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]

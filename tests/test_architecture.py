@@ -1,0 +1,196 @@
+"""Taste, tested: layers, one importer per heavy library, sizes, exports, no work at import."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import longstep
+
+PACKAGE = Path(longstep.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+#: First part of the path below the package -> layer. A unit imports strictly lower layers, or itself.
+LAYERS = {
+    0: {"types", "config", "yaml12"},
+    1: {
+        "artifacts", "batches", "contrast", "curate", "curriculum", "generate", "health", "losses", "merge", "models",
+        "optimizers", "planning", "problems", "progress", "rewards", "trl_keys", "verify",
+    },
+    2: {"callbacks", "checkpoints", "evaluate", "report", "trainers", "training"},
+    3: {"stages"},
+    4: {"__main__", "chat", "cli", "doctor", "families", "plan", "recipe", "runner", "status"},
+}  # fmt: skip
+#: The few imports inside a layer, each needed once.
+INSIDE = {
+    ("yaml12", "config"), ("config", "yaml12"),
+    ("callbacks", "checkpoints"), ("trainers", "callbacks"), ("trainers", "checkpoints"), ("trainers", "training"),
+}  # fmt: skip
+#: Heavy library -> where it may be imported.
+IMPORTERS = {
+    "trl": {"trainers"},
+    "transformers": {"models", "callbacks"},
+    "peft": {"models"},
+    "math_verify": {"verify/symbolic"},
+    "matplotlib": {"report/plots"},
+    "jinja2": {"report/page"},
+    "httpx": {"generate/endpoint"},
+    "typer": {"cli"},
+    "yaml": {"yaml12"},
+    "pydantic": {"config"},
+    "pydantic_core": {"config"},
+    "datasets": {"trainers", "problems/hub"},
+}
+#: What importing a configuration must not load.
+HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "math_verify", "matplotlib", "httpx")
+
+
+def _unit(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def _layer(unit: str) -> int:
+    return next(layer for layer, units in LAYERS.items() if unit in units)
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Modules imported at run time; those for the type checker alone load nothing."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Length of the code: a docstring is prose and is not counted."""
+    first = node.body[0]
+    doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    prose = (first.end_lineno or 0) - first.lineno + 1 if doc else 0
+    return (node.end_lineno or 0) - node.lineno + 1 - prose
+
+
+def test_every_unit_has_a_layer_and_every_layered_unit_exists_or_is_planned():
+    units = {_unit(path) for path in FILES} - {"__init__"}
+    known = set().union(*LAYERS.values())
+    assert units <= known
+    assert known - units <= {"contrast", "planning"}
+
+
+def test_imports_go_strictly_downward():
+    wrong = []
+    for path in FILES:
+        unit = _unit(path)
+        if unit == "__init__":
+            continue
+        for module in _imports(path):
+            if not module.startswith("longstep."):
+                continue
+            target = module.split(".")[1]
+            if target in (unit, "__version__") or (unit, target) in INSIDE:
+                continue
+            if _layer(target) >= _layer(unit):
+                if _layer(target) == _layer(unit) == 4:
+                    continue  # the program is made of parts that use each other; cycles are tested below
+                wrong.append(f"{path.relative_to(PACKAGE)} imports {module}")
+    assert wrong == []
+
+
+def test_the_top_layer_has_no_cycle():
+    edges = {
+        unit: {
+            m.split(".")[1]
+            for path in FILES
+            if _unit(path) == unit
+            for m in _imports(path)
+            if m.startswith("longstep.") and m.split(".")[1] in LAYERS[4]
+        }
+        for unit in LAYERS[4]
+    }
+    done: set[str] = set()
+
+    def visit(unit: str, path: tuple[str, ...]) -> None:
+        assert unit not in path, " -> ".join([*path, unit])
+        if unit not in done:
+            for target in edges[unit] - {unit}:
+                visit(target, (*path, unit))
+            done.add(unit)
+
+    for unit in edges:
+        visit(unit, ())
+
+
+@pytest.mark.parametrize("library", IMPORTERS)
+def test_a_heavy_library_has_one_importer(library: str):
+    allowed = IMPORTERS[library]
+    found = {
+        str(path.relative_to(PACKAGE).with_suffix(""))
+        for path in FILES
+        if any(module.split(".")[0] == library for module in _imports(path))
+    }
+    assert {name for name in found if name not in allowed and name.split("/")[0] not in allowed} == set()
+    assert found, f"nothing imports {library} any more: remove it here and from pyproject.toml"
+
+
+def test_files_and_functions_stay_small():
+    assert [str(p) for p in FILES if len(p.read_text(encoding="utf-8").splitlines()) > 400] == []
+    lengths = [(_lines(node), f"{path.name}:{node.name}") for path in FILES for node in _functions(path)]
+    assert [name for length, name in lengths if length > 80] == []
+    assert sum(length <= 40 for length, _ in lengths) >= 0.9 * len(lengths)
+
+
+def test_no_shortcuts():
+    for path in FILES:
+        name = str(path.relative_to(PACKAGE))
+        assert path.name != "utils.py"
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                literal = len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+                assert not (node.func.id == "getattr" and literal), f"{name}:{node.lineno} getattr with a literal"
+                assert node.func.id not in ("print", "eval", "exec"), f"{name}:{node.lineno} {node.func.id}"
+            if isinstance(node, ast.ExceptHandler) and not name.startswith("verify/"):
+                caught = node.type
+                broad = caught is None or (isinstance(caught, ast.Name) and caught.id in ("Exception", "BaseException"))
+                assert not broad, f"{name}:{node.lineno} catches everything"
+
+
+def test_only_one_file_looks_for_boxed_answers():
+    looking = re.compile(r"(?:find|split|partition|search|match|compile)\([^\n]*boxed")
+    assert [p.name for p in FILES if looking.search(p.read_text(encoding="utf-8"))] == ["extract.py"]
+
+
+@pytest.mark.parametrize(
+    "name", ["curate", "curriculum", "evaluate", "generate", "losses", "merge", "problems", "report", "stages", "verify"]
+)
+def test_exports_are_sorted_and_real(name: str):
+    module = importlib.import_module(f"longstep.{name}")
+    assert list(module.__all__) == sorted(module.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
+    assert [n for n in module.__all__ if n not in vars(module)] == []
+
+
+def test_importing_the_recipe_language_loads_nothing_heavy_and_does_nothing():
+    code = (
+        "import sys, threading, longstep, longstep.recipe, longstep.plan, longstep.cli;"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], threading.active_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[] 1" and done.stderr == ""
