@@ -4,8 +4,8 @@
     python examples/grpo_in_one_file.py --steps 2   # a look at the machinery
 
 A tiny model reads ``a3b+4c-2?`` (a = 3, b = a + 4, c = b - 2, modulo 10) and must say what the last variable is:
-``<think>a3b+4=7c-2=5</think>\\boxed{5}``. It first sees worked solutions of short chains, so that it is right now and
-then; then it learns from nothing but verdicts on its own answers to longer ones. The five parts below are the loop:
+``<think>a3b+4=7c-2=5</think>\\boxed{5}``. It first sees some worked solutions, so that it is right now and then; from
+there on it learns from nothing but verdicts on its own answers. The five parts below are the loop:
 
     problems -> roll_out -> judge -> advantages -> update -> problems -> ...
 
@@ -37,7 +37,7 @@ from longstep.rewards import Correctness, shaped_reward
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify import verify
 
-SHORT, LONG = (1, 3), (2, 4)  # steps per chain in the warm start, and in reinforcement learning
+DIFFICULTY = (2, 3)  # steps per chain
 MAX_TOKENS = 64
 
 
@@ -72,10 +72,10 @@ class Policy:
 # -- 1. problems ----------------------------------------------------------------------------------
 
 
-def chains(count: int, difficulty: tuple[int, int], seed: int, heldout: bool = False) -> list[Problem]:
+def chains(count: int, seed: int, heldout: bool = False) -> list[Problem]:
     """Problems with worked solutions; a held-out problem is never a training problem, whatever the seed."""
     split = "heldout" if heldout else "train"
-    return list(Chain(count=count, difficulty=difficulty, split=split).load(seed))
+    return list(Chain(count=count, difficulty=DIFFICULTY, split=split).load(seed))
 
 
 # -- 2. rollouts ----------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def train(policy: Policy, steps: int, questions: int, group: int, lr: float) -> 
     """Run the loop; prints one line per step."""
     reference = copy.deepcopy(policy.model).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=lr, betas=(0.9, 0.95))
-    pool = chains(questions * steps, LONG, seed=2)
+    pool = chains(questions * steps, seed=2)
     for step in range(steps):
         problems = pool[step * questions : (step + 1) * questions]
         completions = roll_out(policy, problems, group, seed=step)
@@ -252,10 +252,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(0)
     started = time.monotonic()
     policy = Policy.load(given.model)
-    warm_start(policy, chains(1024, SHORT, seed=1), given.warm)
-    exam = chains(200, LONG, seed=3, heldout=True)
+    warm_start(policy, chains(1024, seed=1), given.warm)
+    exam = chains(200, seed=3, heldout=True)
     before = score(policy, exam)
-    print(f"held-out chains of {LONG[0]} to {LONG[1]} steps, most likely answer right: {before:.2f} before")
+    print(f"held-out problems whose most likely answer is right: {before:.2f} before")
     train(policy, given.steps, given.questions, given.group, given.lr)
     print(f"{score(policy, exam):.2f} after (was {before:.2f}), {time.monotonic() - started:.0f} s")
     if given.out is not None:

@@ -21,6 +21,7 @@ from longstep.report import build_report, score_rows, table
 from longstep.report.collect import collect
 from longstep.report.completions import OUTCOMES, split_thinking
 from longstep.report.curves import PANELS, Thinner, read_curves
+from longstep.report.figures import length_groups
 from longstep.report.page import duration
 from longstep.report.plots import length_bins
 from longstep.report.read import Reader, number, visible
@@ -552,3 +553,15 @@ def test_reader_streams(tmp_path: Path) -> None:
     write_lines(path, [{"place": place} for place in range(5)])
     rows = Reader(tmp_path).rows(path)
     assert next(rows) == {"place": 0} and next(rows) == {"place": 1}
+
+
+def test_plots_and_columns_are_in_table_order(run: Path) -> None:
+    titles = [group.title for group in length_groups(collect(run))]
+    assert titles == ["sampled for training", "scores: chain", "scores: equation"]
+    for group in list(length_groups(collect(run)))[1:]:
+        assert [figure.title for figure in group.figures] == list(MODELS)
+    part = cell(0.5, 0.4, 0.6)
+    scores = read_scores(
+        "eval", {"models": {"m": {"b": {"aa": part, "all": part}, "a": {"z": part}}}}
+    )
+    assert scores.columns == (("a", "z"), ("b", "all"), ("b", "aa"))

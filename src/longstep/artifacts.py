@@ -193,8 +193,17 @@ def write_manifest(folder: Path, **facts: object) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a finished folder, or ``None`` when the folder is unfinished."""
-    return read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    """The manifest of a finished folder, or ``None`` when the folder is unfinished.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if not (folder / MANIFEST).is_file():
+        return None
+    manifest = read_json(folder / MANIFEST)
+    if not isinstance(manifest, dict) or not manifest.keys() >= {"files", "content"}:
+        raise UserError(f"{folder / MANIFEST}: is damaged; delete {folder} to redo the stage")
+    return manifest
 
 
 def verify_manifest(folder: Path) -> dict[str, Any]:
@@ -211,6 +220,8 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
             f"{folder}: no {MANIFEST}, so this stage is unfinished; run the recipe again to finish it"
         )
     expected: dict[str, dict[str, Any]] = manifest["files"]
+    if content_hash(expected) != manifest["content"]:
+        raise UserError(f"{folder / MANIFEST}: is damaged; delete {folder} to redo the stage")
     actual = hash_folder(folder / "out")
     for name in sorted(expected.keys() | actual.keys()):
         if name not in actual:

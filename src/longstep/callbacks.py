@@ -22,36 +22,36 @@ from longstep.checkpoints import PREFIX, Side, seal
 from longstep.config import UserError
 from longstep.progress import Progress
 
-__all__ = ["Facts", "Journal", "PrinterCallback", "StepLog", "Watch"]
+__all__ = ["Facts", "Journal", "PrinterCallback", "Watch", "cut_log"]
+
+STEP_LOGS = ("metrics.jsonl", "rollouts.jsonl", "health.jsonl")
 
 Facts = Callable[[], Mapping[str, object]]
 Watch = Callable[[Mapping[str, Any]], list[str]]
 """Looks at a metric line; returns the reasons to stop the run."""
 
 
-class StepLog:
-    """``metrics.jsonl`` of a stage. Lines after the step a stage resumes from are cut, so none is ever doubled."""
+def cut_log(path: Path, step: int) -> None:
+    """Keep the lines of steps 1 to ``step``, so that a resumed stage doubles none; step 0 means "after the last one".
 
-    def __init__(self, path: Path, resumed_step: int) -> None:
-        """Open the log; keep only lines up to ``resumed_step``."""
-        if path.exists():
-            kept = [line for line in path.read_bytes().split(b"\n") if _step(line) <= resumed_step]
-            path.write_bytes(b"".join(line + b"\n" for line in kept))
-        self._log = AppendLog(path)
-
-    def write(self, row: Mapping[str, object]) -> None:
-        """Append one line; a value JSON cannot carry becomes null."""
-        clean = {
-            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()
-        }
-        self._log.append(clean)
+    The file is shortened in place: no kill can halve that, and a log that is open for appending goes on.
+    """
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        end = 0
+        for line in file:
+            if not 0 < _step(line) <= step:
+                break
+            end += len(line)
+        file.truncate(end)
 
 
-def _step(line: bytes) -> float:
+def _step(line: bytes) -> int:
     try:
-        return json.loads(line)["step"] if line.strip() else math.inf
-    except (json.JSONDecodeError, KeyError):
-        return math.inf
+        return int(json.loads(line)["step"]) if line.endswith(b"\n") else 0
+    except (ValueError, KeyError):
+        return 0
 
 
 class Journal(TrainerCallback):
@@ -76,8 +76,10 @@ class Journal(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Open the log where the run (re)starts."""
-        self._log = StepLog(self._path, state.global_step)
+        """Open the log where the run (re)starts; every log that counts steps is cut there."""
+        for name in STEP_LOGS:
+            cut_log(self._path.with_name(name), state.global_step)
+        self._log = AppendLog(self._path)
         self._progress.total = state.max_steps
         self._progress.start_at(state.global_step)
         self._started = time.monotonic()
@@ -106,7 +108,9 @@ class Journal(TrainerCallback):
         if "train_runtime" in numbers:
             return  # the trainer's closing summary, not a step
         row.update(self._extra())
-        self._log.write(row)
+        self._log.append(
+            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        )  # JSON has no NaN
         if reasons := self._watch(row):
             raise UserError(
                 f"step {state.global_step}: stopped by a health rule: {'; '.join(reasons)}"

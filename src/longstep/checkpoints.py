@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from longstep.artifacts import MANIFEST, hash_folder, read_json, write_json
+from longstep.config import UserError
 
 PREFIX = "checkpoint-"
 
@@ -35,7 +36,10 @@ def verified(checkpoint: Path) -> bool:
     if not (checkpoint / MANIFEST).is_file():
         return False
     files = {name: entry for name, entry in hash_folder(checkpoint).items() if name != MANIFEST}
-    return files == read_json(checkpoint / MANIFEST)["files"]
+    try:
+        return read_json(checkpoint / MANIFEST) == {"files": files}
+    except UserError:  # the manifest itself is damaged
+        return False
 
 
 def step_of(checkpoint: Path) -> int:

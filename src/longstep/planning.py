@@ -59,8 +59,9 @@ class Planning(Strict):
         prompt_tokens: mean prompt.
         trace_tokens: mean long chain-of-thought answer; never more than half of a stage's ``max_tokens``.
         tokens: mean answer of single stages, by stage name.
-        rows: by dataset name, the problems it holds; by stage name, the rows that leave a curate or
-            sample stage or that a training stage uses. What is not given is estimated.
+        rows: by dataset name, the problems it holds; by stage name, the problems that leave a curate
+            stage, that a sample or rl stage draws for, or the rows that another training stage uses.
+            What is not given is estimated.
         clean: share of collected problems that curation keeps.
         correct: share of drawn completions that verify.
         endpoint_price: dollars per million tokens drawn from an endpoint.

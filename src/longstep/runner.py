@@ -6,6 +6,7 @@ first), logs and checkpoints, ``out/`` (the artifact) and ``manifest.json`` (wri
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -19,6 +20,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 import longstep
 from longstep.artifacts import (
@@ -39,6 +42,10 @@ from longstep.recipe import Recipe
 from longstep.stages.base import CHECKPOINTS, PARTIAL, Context
 
 CONFIG = "config.json"
+DISK_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR,
+}  # fmt: skip
+PROBE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -103,11 +110,14 @@ def execute(run: Run, only: Sequence[str] = ()) -> list[str]:
     """
     names = run.recipe.needed_for(only) if only else run.recipe.order()
     ran: list[str] = []
-    with locked(run.folder):
+    with locked(run.folder), _disk_errors(run.folder):
+        for name in run.recipe.order():  # before anything is written or spent
+            _refuse_change(run, name, _own_parts(run, name))
         events = AppendLog(run.folder / "events.jsonl")
         _write_run_file(run)
         for name in names:
             if _is_finished(run, name):
+                _clean(run.stage_folder(name))
                 run.say(f"{name:<12} finished, verified, skipped")
                 continue
             _run_stage(run, name, events)
@@ -140,12 +150,13 @@ def parts(run: Run, name: str) -> dict[str, Any]:
             inputs[reference] = manifest["content"]
         elif Path(reference).exists():
             inputs[reference] = _external(Path(reference))
-    return {
-        "config": dump(stage),
-        "seed": run.recipe.seed,
-        "inputs": inputs,
-        "code": code_version(),
-    }
+    return {**_own_parts(run, name), "inputs": inputs}
+
+
+def _own_parts(run: Run, name: str) -> dict[str, Any]:
+    """The parts that are known before anything ran."""
+    config = dump(run.recipe.stages[name])
+    return {"config": config, "seed": run.recipe.seed, "code": code_version()}
 
 
 def _external(path: Path) -> str:
@@ -163,17 +174,37 @@ def _is_finished(run: Run, name: str) -> bool:
     folder = run.stage_folder(name)
     if not (folder / CONFIG).is_file():
         return False
-    now, then = parts(run, name), read_json(folder / CONFIG)["parts"]
-    if now != then:
-        changes = "; ".join(differences(then, now))
-        raise UserError(
-            f"stage {name} in {run.folder}: changed since it was begun: {changes}. "
-            "Use --fork to start a new folder from what still holds, or choose another --out"
-        )
+    _refuse_change(run, name, parts(run, name))
     if read_manifest(folder) is None:
         return False
     verify_manifest(folder)
     return True
+
+
+def _refuse_change(run: Run, name: str, now: Mapping[str, Any]) -> None:
+    """Compare the parts in ``now`` with those a stage was begun with, if it was."""
+    if not (run.stage_folder(name) / CONFIG).is_file():
+        return
+    then = _begun_with(run.stage_folder(name))
+    changes = differences({key: then[key] for key in now}, now)
+    if changes:
+        raise UserError(
+            f"stage {name} in {run.folder}: changed since it was begun: {'; '.join(changes)}. "
+            "Use --fork to start a new folder from what still holds, or choose another --out"
+        )
+
+
+def _begun_with(folder: Path) -> dict[str, Any]:
+    """The parts of a stage that was begun.
+
+    Raises:
+        UserError: its record is damaged.
+    """
+    config = read_json(folder / CONFIG)
+    then = config.get("parts") if isinstance(config, dict) else None
+    if not isinstance(then, dict) or then.keys() != {"config", "seed", "inputs", "code"}:
+        raise UserError(f"{folder / CONFIG}: is damaged; delete {folder} to redo the stage")
+    return then
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -223,10 +254,7 @@ def _run_stage(run: Run, name: str, events: AppendLog) -> None:
     )
     context.event("resumed" if resumed else "started", {})
     started = time.monotonic()
-    try:
-        stage.run(context)
-    except OSError as error:
-        raise _disk_error(error, folder) from error
+    stage.run(context)
     seconds = time.monotonic() - started
     cost = {
         **asdict(context.cost),
@@ -242,8 +270,7 @@ def _run_stage(run: Run, name: str, events: AppendLog) -> None:
         fingerprint=sha256_json(made),
         cost=cost,
     )
-    for scratch in (CHECKPOINTS, PARTIAL):
-        shutil.rmtree(folder / scratch, ignore_errors=True)
+    _clean(folder)
     context.event("finished", {"seconds": round(seconds, 2), "content": manifest["content"]})
     run.say(f"{name:<12} done in {seconds:.1f} s")
 
@@ -263,12 +290,40 @@ def _peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def _disk_error(error: OSError, folder: Path) -> UserError:
-    where = error.filename or folder
-    return UserError(
-        f"{where}: cannot be written ({error.strerror}); what was finished is intact: "
-        "make room or fix the permission, then run the same command again"
-    )
+def _clean(folder: Path) -> None:
+    """Remove what only an unfinished stage needs."""
+    for scratch in (CHECKPOINTS, PARTIAL):
+        shutil.rmtree(folder / scratch, ignore_errors=True)
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Say in one sentence that nothing can be written; torch and safetensors have their own errors for that."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = _disk_reason(error, folder)
+        if reason is None:
+            raise
+        where = (error.filename if isinstance(error, OSError) else None) or folder
+        raise UserError(
+            f"{where}: cannot be written ({reason}); what was finished is intact: "
+            "make room or fix the permission, then run the same command again"
+        ) from error
+
+
+def _disk_reason(error: Exception, folder: Path) -> str | None:
+    """What the system said about a write that failed, or ``None`` for an error of another kind."""
+    if isinstance(error, OSError):
+        return error.strerror if error.errno in DISK_ERRORS else None
+    probe = folder / ".probe"
+    try:
+        probe.write_bytes(bytes(PROBE_BYTES))
+    except OSError as found:
+        return found.strerror
+    finally:
+        probe.unlink(missing_ok=True)
+    return None
 
 
 def reseal(out: Path) -> None:
@@ -308,5 +363,5 @@ def fork(run: Run) -> Run:
 
 
 def _same_but_code(source: Path, forked: Run, name: str) -> bool:
-    then, now = read_json(source / CONFIG)["parts"], parts(forked, name)
+    then, now = _begun_with(source), parts(forked, name)
     return {**then, "code": ""} == {**now, "code": ""}

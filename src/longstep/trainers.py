@@ -25,7 +25,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from longstep.artifacts import read_json
 from longstep.callbacks import Facts, Journal, PrinterCallback, Watch
-from longstep.checkpoints import Side, latest
+from longstep.checkpoints import Side, latest, verified
 from longstep.config import UserError
 from longstep.optimizers import build_optimizer
 from longstep.progress import Progress
@@ -144,6 +144,15 @@ def _in_order(trainer: Any, train_dataset: Any) -> SequentialSampler:
 class _Sft(_Guarded, SFTTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return _in_order(self, train_dataset)
+
+    def _load_best_model(self) -> None:
+        best = Path(str(self.state.best_model_checkpoint))
+        if not verified(best):  # it may be older than the checkpoint a run resumed from
+            raise UserError(
+                f"{best}: this checkpoint has the lowest held-out loss, but its files changed since it was written; "
+                f"delete {best.parent.parent} to redo the stage"
+            )
+        super()._load_best_model()
 
 
 class _Dpo(_Guarded, DPOTrainer):

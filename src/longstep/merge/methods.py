@@ -143,7 +143,7 @@ class Slerp(Strict):
 
 
 class Ties(_Weighted):
-    """TIES over the parents' differences from a base; Light-R1 printed no settings, these are ours."""
+    """TIES over the parents' differences from a base; Light-R1 printed no settings."""
 
     kind: Literal["ties"] = "ties"
     density: float = Field(default=0.5, gt=0, le=1)

@@ -122,15 +122,11 @@ def lint(tokenizer: PreTrainedTokenizerBase) -> list[str]:
             "padding and end-of-turn are the same token; longstep masks by position, other tools may not"
         )
     for tag in (THINK_OPEN, THINK_CLOSE):
-        ids = encode_text(tokenizer, tag)
-        if len(ids) != 1:
-            problems.append(
-                f"{tag} is {len(ids)} tokens; add it as one ordinary token (checkpoint: think_tokens: add)"
-            )
-        elif ids[0] in tokenizer.all_special_ids:
-            problems.append(
-                f"{tag} is a special token, so decoding may drop it; add it as an ordinary token"
-            )
+        number = len(encode_text(tokenizer, tag))
+        if tag in tokenizer.all_special_tokens:
+            problems.append(f"{tag} is a special token, so decoding may drop it; add it as an ordinary one")
+        elif number != 1:
+            problems.append(f"{tag} is {number} tokens; make it one (checkpoint: think_tokens: add)")
     rendered = render_prompt(tokenizer, "1")
     turn = encode_turn(tokenizer, rendered, f"{rendered.prefix}12{THINK_CLOSE}3")
     if "12" not in tokenizer.decode(turn, skip_special_tokens=False):

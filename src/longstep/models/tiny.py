@@ -1,6 +1,6 @@
-"""A character tokenizer and Qwen2 models small enough to train from nothing on two cores.
+r"""A character tokenizer and Qwen2 models small enough to train from nothing on two cores.
 
-One assistant turn is ``<think>TRACE</think>\\boxed{ANSWER}``. The think tags and ``\\boxed{`` are ordinary added
+One assistant turn is ``<think>TRACE</think>\boxed{ANSWER}``. The think tags and ``\boxed{`` are ordinary added
 tokens, not special ones, so decoding with ``skip_special_tokens=True`` keeps them.
 """
 
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 SPECIAL = ("<|pad|>", "<|user|>", "<|assistant|>", "<|end|>", "<|unk|>")
 ADDED = ("<think>", "</think>", "\\boxed{")
-CHARACTERS = string.digits + string.ascii_lowercase + string.ascii_uppercase + " \n.,:;?!'()[]{}+-*/%^=~<>_$\\"
+CHARACTERS = (
+    string.digits
+    + string.ascii_lowercase
+    + string.ascii_uppercase
+    + " \n.,:;?!'()[]{}+-*/%^=~<>_$\\"
+)
 
 #: The think part of earlier assistant turns is dropped, that of the last turn is kept: one template serves training
 #: (messages end with the assistant) and inference (``add_generation_prompt``). ``enable_thinking=False`` closes the
@@ -33,7 +38,8 @@ CHAT_TEMPLATE = (
     "{{- message.content.split('</think>')[-1] + '<|end|>' -}}"
     "{%- endif -%}"
     "{%- else -%}"
-    "{{- raise_exception('the tiny chat format has user and assistant turns only, not ' + message.role) -}}"
+    "{{- raise_exception('the tiny chat format has user and assistant turns, not '"
+    " + message.role) -}}"
     "{%- endif -%}"
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}"
@@ -65,7 +71,9 @@ class TinySpec(Strict):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> TinySpec:
         if self.width % (2 * self.heads):
-            raise ValueError(f"width {self.width} must be a multiple of 2 * heads = {2 * self.heads}")
+            raise ValueError(
+                f"width {self.width} must be a multiple of 2 * heads = {2 * self.heads}"
+            )
         return self
 
 
@@ -78,7 +86,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     words = (*SPECIAL, *ADDED, *CHARACTERS)
-    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<|unk|>"))
+    inner = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<|unk|>")
+    )
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     inner.decoder = decoders.Fuse()
     inner.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL])
@@ -103,13 +113,17 @@ def require_known(text: str) -> None:
     for position, character in enumerate(text):
         if character not in CHARACTERS and character != "|":
             raise UserError(
-                f"character {character!r} at position {position} of {text[:40]!r} is not in the tiny vocabulary; "
-                "use digits, ASCII letters and common punctuation, or a model with a larger tokenizer"
+                f"character {character!r} at position {position} of {text[:40]!r} is not in the "
+                "tiny vocabulary; use digits, ASCII letters and common punctuation, or a model "
+                "with a larger tokenizer"
             )
 
 
 def build_model(spec: TinySpec, seed: int) -> Qwen2ForCausalLM:
-    """A Qwen2 model with random weights that depend on ``seed`` alone; the caller's random state is left as it was."""
+    """A Qwen2 model with random weights that depend on ``seed`` alone.
+
+    The caller's random state is left as it was.
+    """
     import torch
     from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 

@@ -30,7 +30,9 @@ class AdamW(Strict):
 
 
 class Muon(Strict):
-    """Muon on the hidden matrices, AdamW on embeddings, output layer, norms and biases (Jordan, 2024).
+    """Muon on the hidden matrices, AdamW on everything else (Jordan, 2024).
+
+    Everything else is embeddings, output layer, norms and biases.
 
     Attributes:
         lr: peak learning rate of the hidden matrices.
@@ -56,8 +58,8 @@ AnyOptimizer = Annotated[AdamW | Muon, Field(discriminator="kind")]
 def build_optimizer(config: AdamW | Muon, model: torch.nn.Module) -> torch.optim.Optimizer:
     """One optimiser over the trainable parameters of ``model``.
 
-    A hidden matrix is a 2-D weight that is neither an ``Embedding`` nor the output layer (``get_output_embeddings``
-    or a module called ``lm_head``); LoRA factors count as hidden matrices.
+    A hidden matrix is a 2-D weight that is neither an ``Embedding`` nor the output layer (a module called
+    ``lm_head``); LoRA factors count as hidden matrices.
     """
     import torch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from longstep.optimizers import Muon
 
-# Quintic Newton-Schulz coefficients of Jordan's Muon post (2024): singular values land in about [0.7, 1.2], not at 1.
+# Quintic Newton-Schulz coefficients of Jordan's Muon post (2024): singular values land in about
+# [0.7, 1.2], not at 1.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
@@ -45,7 +47,11 @@ class MuonAdamW(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, hidden: list[Tensor], others: list[Tensor], vectors: list[Tensor], config: Muon
+        self,
+        hidden: Sequence[Tensor],
+        others: Sequence[Tensor],
+        vectors: Sequence[Tensor],
+        config: Muon,
     ) -> None:
         """Build the parameter groups from the config; empty groups are left out."""
         adamw = {"method": "adamw", "lr": config.adamw_lr, "betas": config.betas, "eps": config.eps}
@@ -73,8 +79,8 @@ class MuonAdamW(torch.optim.Optimizer):
             parameters = [p for p in group["params"] if p.grad is not None]
             if not parameters:
                 continue
-            if group["weight_decay"]:
-                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            for p in parameters:
+                p.mul_(1 - group["lr"] * group["weight_decay"])
             if group["method"] == "muon":
                 self._muon(parameters, group)
             else:
@@ -82,28 +88,30 @@ class MuonAdamW(torch.optim.Optimizer):
         return loss
 
     def _muon(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """Nesterov momentum, orthogonalised; matrices of one shape go through the iteration together."""
+        """Nesterov momentum, orthogonalised; matrices of one shape go through together."""
         by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
         for p in parameters:
             by_shape[p.shape].append(p)
         for shape, same in by_shape.items():
+            updates = []
             for p in same:
-                self.state[p].setdefault("momentum", torch.zeros_like(p))
-            momenta = [self.state[p]["momentum"] for p in same]
-            gradients = [p.grad for p in same if p.grad is not None]
-            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-            looking_ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
-            updates = orthogonalize(torch.stack(list(looking_ahead)))
+                assert p.grad is not None
+                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                momentum.lerp_(p.grad, 1 - group["momentum"])
+                updates.append(p.grad.lerp(momentum, group["momentum"]))
             # Jordan's factor: a tall matrix moves each output as far as a square one does.
             scale = max(1.0, shape[0] / shape[1]) ** 0.5
-            torch._foreach_add_(same, list(updates.unbind()), alpha=-group["lr"] * scale)
+            for p, update in zip(same, orthogonalize(torch.stack(updates)), strict=True):
+                p.add_(update, alpha=-group["lr"] * scale)
 
     def _adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]
         for p in parameters:
             if "step" not in self.state[p]:
                 self.state[p].update(
-                    step=torch.zeros(()), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p)
+                    step=torch.zeros(()),
+                    exp_avg=torch.zeros_like(p),
+                    exp_avg_sq=torch.zeros_like(p),
                 )
             assert p.grad is not None
             state = self.state[p]

@@ -149,7 +149,7 @@ def _dress(axes: Axes) -> None:
     axes.tick_params(length=0, labelsize=7.5, labelcolor=_INK)
     axes.grid(axis="y", color=_GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.ticklabel_format(axis="y", scilimits=(-3, 5))
     axes.yaxis.get_offset_text().set(color=_INK, fontsize=7.5)

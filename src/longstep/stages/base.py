@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from longstep.artifacts import AppendLog, fresh_folder, read_json
-from longstep.config import Strict, UserError
+from longstep.config import Field, Strict, UserError
 from longstep.progress import Progress
 
 Artifact = Literal["rows", "model", "report"]
@@ -120,11 +120,13 @@ class Where(Strict):
         pass_rate: closed interval; a problem without a pass rate is outside of every interval.
         difficulty: closed interval of the source's own difficulty.
         mixed: only problems that were neither always nor never solved.
+        count: at most this many of them, drawn at random: the control of every selection.
     """
 
     pass_rate: tuple[float, float] | None = None
     difficulty: tuple[float, float] | None = None
     mixed: bool = False
+    count: int | None = Field(default=None, ge=1)
 
     def keeps(self, pass_rate: float | None, difficulty: float | None) -> bool:
         """Whether a problem is inside."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
@@ -11,6 +13,7 @@ from longstep.curate import AnyFilter, Decontaminate, Funnel, drop_duplicates
 from longstep.evaluate import Benchmark, resolve
 from longstep.problems import AnySource
 from longstep.stages.base import Artifact, Context, Stage
+from longstep.types import Problem
 from longstep.verify import canonical, verify_gold
 
 
@@ -22,6 +25,8 @@ class Curate(Stage):
         filters: applied one after the other.
         decontaminate: benchmarks whose questions must not be trained on: names, or whole benchmarks.
         contamination: how long a shared run of words counts.
+        spoil_keys: share of problems that get another problem's answer, to see what a method makes of wrong keys; the
+            right ones are kept in ``spoiled.jsonl``.
     """
 
     produces: ClassVar[Artifact] = "rows"
@@ -30,6 +35,7 @@ class Curate(Stage):
     filters: tuple[AnyFilter, ...] = ()
     decontaminate: tuple[str | Benchmark, ...] = ()
     contamination: Decontaminate = Decontaminate()
+    spoil_keys: float = Field(default=0.0, ge=0, lt=1)
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """Files among the sources are inputs: their content enters the fingerprint."""
@@ -61,4 +67,27 @@ class Curate(Stage):
             raise UserError(
                 f"{context.name}: no problem is left after curation: {steps}; see {out / 'dropped.jsonl'}"
             )
+        if self.spoil_keys:
+            problems, spoiled = spoil(problems, self.spoil_keys, context.seed)
+            write_rows(out / "spoiled.jsonl", spoiled)
         write_rows(out / "problems.jsonl", problems)
+
+
+def spoil(
+    problems: Sequence[Problem], share: float, seed: int
+) -> tuple[list[Problem], list[dict[str, str]]]:
+    """Give a share of the problems the answer of another one that differs."""
+    generator = random.Random(f"{seed}:spoil")
+    chosen = set(generator.sample(range(len(problems)), round(share * len(problems))))
+    answers = sorted({problem.answer for problem in problems})
+    if len(answers) < 2:
+        raise UserError("spoil_keys: all problems have the same answer, so none can be wrong")
+    made: list[Problem] = []
+    spoiled: list[dict[str, str]] = []
+    for index, problem in enumerate(problems):
+        if index in chosen:
+            wrong = next(a for a in generator.sample(answers, len(answers)) if a != problem.answer)
+            spoiled.append({"id": problem.id, "right": problem.answer, "wrong": wrong})
+            problem = replace(problem, answer=wrong)
+        made.append(problem)
+    return made, spoiled

@@ -72,7 +72,7 @@ class Rollouts:
             assert row.verdict is not None
             self.record.append(
                 {
-                    "step": step,
+                    "step": step + 1,
                     "problem_id": row.problem_id,
                     "text": row.text,
                     "status": row.verdict.status,

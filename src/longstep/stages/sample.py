@@ -120,4 +120,7 @@ def chosen_problems(context: Context, data: str, where: Where) -> list[Problem]:
             f"{context.name}: where {where.model_dump(exclude_defaults=True)} leaves 0 of {len(everything)} problems "
             f"of {data} ({rated} have a pass rate); widen it or rate the problems first"
         )
+    if where.count is not None and where.count < len(chosen):
+        drawn = random.Random(f"{context.seed}:where").sample(range(len(chosen)), where.count)
+        return [chosen[index] for index in sorted(drawn)]
     return chosen

@@ -1,0 +1,373 @@
+"""What each stage of a recipe takes: rows flow through the stages as artifacts do, by stated assumptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from longstep import plan_costs as costs
+from longstep.evaluate import Benchmark, resolve
+from longstep.models.tiny import ADDED, CHARACTERS, SPECIAL, TinySpec
+from longstep.plan_costs import Decoding, Holding
+from longstep.plan_models import Shape, shape_of
+from longstep.problems.hub import HubDataset
+from longstep.problems.jsonl import JsonlFile
+from longstep.problems.source import Generated
+from longstep.recipe import Recipe
+from longstep.stages import (
+    Checkpoint,
+    Curate,
+    Evaluate,
+    Merge,
+    Prefer,
+    Pretrain,
+    Rl,
+    Sample,
+    Sft,
+    Where,
+)
+from longstep.stages.sampling import ByEndpoint, ByModel
+from longstep.training import Training
+
+#: Problems of published data sets and benchmarks, from their hub pages.
+DATASETS = {
+    "open-r1/OpenR1-Math-220k": 93_733,
+    "agentica-org/DeepScaleR-Preview-Dataset": 40_315,
+    "open-thoughts/OpenThoughts-114k": 113_957,
+    "HuggingFaceH4/aime_2024": 30,
+    "math-ai/aime25": 30,
+    "math-ai/amc23": 40,
+    "HuggingFaceH4/MATH-500": 500,
+    "fingertap/GPQA-Diamond": 198,
+    "openai/gsm8k": 1319,
+}
+UNKNOWN_ROWS = 50_000
+#: Share of problems that are neither always nor never solved.
+MIXED = 0.8
+#: Share of problems with both a right trace and a wrong answer of the model's own.
+PAIRED = 0.5
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What a stage hands on.
+
+    Attributes:
+        problems: how many.
+        rates: lowest and highest pass rate among them; ``None`` while they are not rated.
+        completions: how many.
+        tokens: mean tokens of a completion.
+        shape: of the model.
+    """
+
+    problems: float = 0.0
+    rates: tuple[float, float] | None = None
+    completions: float = 0.0
+    tokens: float = 0.0
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage's estimate; ``memory`` is in bytes per device, ``None`` where the stage needs none."""
+
+    stage: str
+    kind: str
+    parameters: int = 0
+    rows: float = 0.0
+    tokens_generated: float = 0.0
+    tokens_trained: float = 0.0
+    memory: float | None = None
+    hours: float = 0.0
+    dollars: float = 0.0
+
+
+Made = tuple[Flow, StagePlan]
+
+
+class Planner:
+    """Walks the stages: ``flows`` is what each hands on, ``remarks`` what the user should know."""
+
+    def __init__(self, recipe: Recipe, devices: int) -> None:
+        self.recipe = recipe
+        self.plan = recipe.plan
+        self.devices = devices
+        self.flows: dict[str, Flow] = {}
+        self.remarks: list[str] = []
+
+    def estimate(self, name: str) -> StagePlan:
+        """Plan one stage whose inputs are planned already."""
+        self.flows[name], planned = self._made(name)
+        usable = self.plan.hardware.memory * costs.USABLE
+        if planned.memory is not None and planned.memory > usable:
+            self._remark(
+                f"{name} needs {planned.memory / 1e9:.0f} GB of the {usable / 1e9:.0f} GB usable on each "
+                f"{self.plan.device}: {self._advice(name)}"
+            )
+        return planned
+
+    def _made(self, name: str) -> Made:
+        match self.recipe.stages[name]:
+            case Checkpoint() as stage:
+                shape = self._model(stage.path)
+                return Flow(shape=shape), StagePlan(name, stage.kind, shape.parameters)
+            case Curate() as stage:
+                return self._curate(name, stage)
+            case Sample() as stage:
+                return self._sample(name, stage)
+            case Sft() | Pretrain() as stage:
+                return self._sft(name, stage)
+            case Prefer() as stage:
+                return self._prefer(name, stage)
+            case Merge() as stage:
+                shape = self._model(stage.parents[0])
+                return Flow(shape=shape), StagePlan(name, stage.kind, shape.parameters)
+            case Rl() as stage:
+                return self._rl(name, stage)
+            case Evaluate() as stage:
+                return Flow(), self._evaluate(name, stage)
+            case other:
+                self._remark(f"{name}: stages of kind {other.kind} are not estimated")
+                return Flow(), StagePlan(name, other.kind)
+
+    # -- problems and completions ---------------------------------------------------------------
+
+    def _curate(self, name: str, stage: Curate) -> Made:
+        collected = sum(self._source_rows(source) for source in stage.sources)
+        kept = self.plan.rows.get(name, collected * self.plan.clean)
+        return Flow(problems=kept), StagePlan(name, stage.kind, rows=kept)
+
+    def _source_rows(self, source: Any) -> float:
+        if isinstance(source, Generated):
+            return source.count
+        if not isinstance(source, HubDataset | JsonlFile):
+            self._remark(f"source {source.kind}: {UNKNOWN_ROWS:,} problems assumed; its size is not known")
+            return UNKNOWN_ROWS
+        key = source.name if isinstance(source, HubDataset) else str(source.path)
+        rows = self.plan.rows.get(key, DATASETS.get(key))
+        if rows is None and isinstance(source, JsonlFile) and source.path.is_file():
+            with source.path.open("rb") as file:
+                rows = sum(1 for _ in file)
+        if rows is None:
+            self._remark(f"{key}: {UNKNOWN_ROWS:,} problems assumed; set plan.rows to say how many it holds")
+            rows = UNKNOWN_ROWS
+        return min(rows, source.limit or rows)
+
+    def _sample(self, name: str, stage: Sample) -> Made:
+        given = self._rows_of(stage.data)
+        problems = self.plan.rows.get(name, given.problems * self._share(name, stage.where, given))
+        drawn = problems * stage.sampling.samples
+        mean = self._mean(name, stage.sampling.max_tokens)
+        kept = drawn
+        if stage.keep == "correct":
+            kept *= self.plan.correct
+        if stage.per_problem is not None:
+            kept = min(kept, problems * stage.per_problem)
+        rates = (0.0, 1.0) if stage.rate else _inside(given.rates, stage.where)
+        flow = Flow(problems, rates, kept, mean)
+        planned = StagePlan(name, stage.kind, rows=kept, tokens_generated=drawn * mean)
+        if isinstance(stage.by, ByModel):
+            work = Decoding(drawn, self.plan.prompt_tokens, mean, stage.sampling.max_tokens, stage.sampling.batch_size)
+            return flow, self._decoded(planned, self._model(stage.by.model), work)
+        if isinstance(stage.by, ByEndpoint):
+            dollars = drawn * mean * self.plan.endpoint_price / 1e6
+            self._remark(
+                f"{name}: {stage.by.model} draws {drawn * mean / 1e9:.2f} billion tokens elsewhere, paid at "
+                f"${self.plan.endpoint_price} per million; its hours are not estimated"
+            )
+            return flow, replace(planned, dollars=dollars)
+        return flow, replace(planned, tokens_generated=0.0)  # worked solutions are read, not drawn
+
+    def _evaluate(self, name: str, stage: Evaluate) -> StagePlan:
+        planned = StagePlan(name, stage.kind)
+        for reference in stage.models.values():
+            shape = self._model(reference)
+            for member in stage.benchmarks:
+                benchmark = resolve(member)
+                drawn = self._questions(benchmark) * (stage.samples or benchmark.samples)
+                longest = stage.max_tokens or benchmark.max_tokens
+                mean = self._mean(name, longest)
+                work = Decoding(drawn, self.plan.prompt_tokens, mean, longest, stage.batch_size)
+                part = self._decoded(StagePlan(name, stage.kind), shape, work)
+                planned = replace(
+                    planned,
+                    rows=planned.rows + drawn,
+                    tokens_generated=planned.tokens_generated + drawn * mean,
+                    memory=max(planned.memory or 0.0, part.memory or 0.0),
+                    hours=planned.hours + part.hours,
+                    dollars=planned.dollars + part.dollars,
+                )
+        return planned
+
+    def _questions(self, benchmark: Benchmark) -> float:
+        source = benchmark.source
+        key = str(source.get("name", source.get("path", benchmark.name)))
+        known = self.plan.rows.get(key, source.get("count", DATASETS.get(key)))
+        if known is None:
+            self._remark(f"benchmark {benchmark.name}: 500 questions assumed; set plan.rows to say how many {key} has")
+        return float(known or 500)
+
+    def _decoded(self, planned: StagePlan, shape: Shape, work: Decoding) -> StagePlan:
+        hours = costs.decoding_hours(shape, work, self.devices, self.plan)
+        memory = costs.decoding_bytes(shape, work, self.devices, self.plan.hardware.memory)
+        return replace(self._priced(planned, hours), parameters=shape.parameters, memory=memory)
+
+    # -- training -------------------------------------------------------------------------------
+
+    def _sft(self, name: str, stage: Sft | Pretrain) -> Made:
+        given = self._rows_of(stage.data)
+        shape = _tiny(stage.architecture) if isinstance(stage, Pretrain) else self._model(stage.model)
+        rows = self.plan.rows.get(name, given.completions * self._share(name, stage.where, given))
+        length = min(given.tokens + self.plan.prompt_tokens, stage.max_length)
+        seen = rows * stage.epochs if stage.epochs is not None else stage.total_steps(int(rows)) * stage.batch
+        planned = StagePlan(name, stage.kind, shape.parameters, rows, tokens_trained=seen * length)
+        flops = seen * length * costs.token_flops(shape, length, _passes(stage))
+        return Flow(shape=shape), self._trained(planned, stage, shape, flops, self._holding(stage, shape))
+
+    def _prefer(self, name: str, stage: Prefer) -> Made:
+        chosen, rejected = self._rows_of(stage.chosen), self._rows_of(stage.rejected)
+        shape = self._model(stage.model)
+        problems = min(chosen.problems, rejected.problems) * self._share(name, stage.where, rejected)
+        pairs = self.plan.rows.get(name, problems * PAIRED * stage.pairs.per_problem)
+        length = min((chosen.tokens + rejected.tokens) / 2 + self.plan.prompt_tokens, stage.max_length)
+        seen = pairs * stage.epochs if stage.epochs is not None else stage.total_steps(int(pairs)) * stage.batch
+        tokens = 2 * seen * length
+        planned = StagePlan(name, stage.kind, shape.parameters, pairs, tokens_trained=tokens)
+        flops = tokens * costs.token_flops(shape, length, _passes(stage) + costs.FORWARD)
+        holding = self._holding(stage, shape, sides=2, reference=stage.lora is None)
+        return Flow(shape=shape), self._trained(planned, stage, shape, flops, holding)
+
+    def _rl(self, name: str, stage: Rl) -> Made:
+        given = self._rows_of(stage.data)
+        shape = self._model(stage.model)
+        problems = self.plan.rows.get(name, given.problems * self._share(name, stage.where, given))
+        steps = stage.total_steps(int(problems) * stage.group)
+        rounds = steps / stage.iterations
+        mean = self._mean(name, stage.max_tokens)
+        length = mean + self.plan.prompt_tokens
+        penalised = stage.algorithm.beta > 0
+        passes = stage.iterations * _passes(stage) + costs.FORWARD * penalised
+        flops = rounds * stage.batch * length * costs.token_flops(shape, length, passes)
+        work = Decoding(stage.batch, self.plan.prompt_tokens, mean, stage.max_tokens, stage.batch)
+        decoding = rounds * costs.decoding_hours(shape, work, self.devices, self.plan)
+        planned = StagePlan(
+            name,
+            stage.kind,
+            shape.parameters,
+            problems,
+            tokens_generated=rounds * stage.batch * mean,
+            tokens_trained=steps * stage.batch * length,
+        )
+        holding = self._holding(stage, shape, reference=penalised and stage.lora is None)
+        planned = self._trained(planned, stage, shape, flops, holding)
+        states = costs.state_bytes(shape, holding)
+        rolling = costs.decoding_bytes(shape, work, self.devices, self.plan.hardware.memory)
+        memory = max(planned.memory or 0.0, states + rolling)
+        share = decoding / (planned.hours + decoding)
+        self._remark(f"{name}: rollouts take {share:.0%} of its time, set by the longest answer of each step")
+        return Flow(shape=shape), replace(self._priced(planned, planned.hours + decoding), memory=memory)
+
+    def _holding(self, stage: Training, shape: Shape, sides: int = 1, reference: bool = False) -> Holding:
+        launch = self.recipe.launch
+        micro = stage.micro_batch or -(-stage.batch // self.devices)
+        on_gpu = self.plan.device != "cpu"
+        lora = stage.lora
+        return Holding(
+            shards=launch.total if launch is not None and launch.sharding == "fsdp2" else 1,
+            tokens=sides * micro * stage.max_length,
+            checkpointing=bool(stage.trainer.get("gradient_checkpointing", on_gpu)),
+            adapters=costs.adapter_parameters(shape, lora.r, lora.targets) if lora else 0,
+            reference=reference,
+            offload=launch is not None and launch.offload,
+        )
+
+    def _trained(
+        self, planned: StagePlan, stage: Training, shape: Shape, flops: float, holding: Holding
+    ) -> StagePlan:
+        busy = costs.busy_share(stage.batch, self.devices)
+        if stage.batch % self.devices:
+            self._remark(
+                f"{planned.stage}: a batch of {stage.batch} rows cannot be split evenly over "
+                f"{self.devices} devices, so the stage cannot run like that; if it could, "
+                f"{busy:.0%} of the paid time would be used"
+            )
+        hours = costs.training_hours(flops, self.devices, self.plan) / busy
+        memory = costs.state_bytes(shape, holding) + costs.activation_bytes(shape, holding)
+        return replace(self._priced(planned, hours), memory=memory)
+
+    # -- small things ---------------------------------------------------------------------------
+
+    def _priced(self, planned: StagePlan, hours: float) -> StagePlan:
+        return replace(planned, hours=hours, dollars=hours * self.devices * self.plan.price)
+
+    def _model(self, reference: str) -> Shape:
+        if reference.startswith("@"):
+            shape = self.flows[reference[1:]].shape
+            assert shape is not None  # the recipe was checked: this stage makes a model
+            return shape
+        shape, remark = shape_of(reference)
+        self._remark(remark)
+        return shape
+
+    def _rows_of(self, reference: str) -> Flow:
+        if reference.startswith("@"):
+            return self.flows[reference[1:]]
+        rows = self.plan.rows.get(reference)
+        if rows is None:
+            self._remark(f"{reference}: {UNKNOWN_ROWS:,} rows assumed; set plan.rows to say how many")
+        count = float(rows or UNKNOWN_ROWS)
+        return Flow(count, (0.0, 1.0), count, self.plan.trace_tokens)
+
+    def _share(self, name: str, where: Where, given: Flow) -> float:
+        """Share of problems inside ``where``, pass rates taken as evenly spread."""
+        share = MIXED if where.mixed else 1.0
+        if where.pass_rate is not None and given.rates is not None:
+            low, high = given.rates
+            inside = _inside(given.rates, where)
+            assert inside is not None
+            share *= (inside[1] - inside[0]) / (high - low) if high > low else 1.0
+        if where.difficulty is not None and name not in self.plan.rows:
+            self._remark(f"{name}: where.difficulty is taken to keep every problem; set plan.rows.{name}")
+        return share
+
+    def _mean(self, name: str, longest: int) -> float:
+        return min(self.plan.tokens.get(name, min(self.plan.trace_tokens, longest / 2)), longest)
+
+    def _remark(self, text: str) -> None:
+        if text and text not in self.remarks:
+            self.remarks.append(text)
+
+    def _advice(self, name: str) -> str:
+        """What to change, cheapest first."""
+        stage = self.recipe.stages[name]
+        if not isinstance(stage, Training):
+            return "lower batch_size or max_tokens, or use a device with more memory"
+        advice: list[str] = []
+        if self.plan.device != "cpu" and not stage.trainer.get("gradient_checkpointing", True):
+            advice.append("trainer.gradient_checkpointing: true")
+        if (stage.micro_batch or -(-stage.batch // self.devices)) > 1:
+            advice.append("a smaller micro_batch")
+        if self.recipe.launch is None or self.recipe.launch.sharding == "none":
+            advice.append("launch: {sharding: fsdp2} over more devices")
+        elif not self.recipe.launch.offload:
+            advice.append("launch.offload: true, or more devices")
+        if stage.lora is None:
+            advice.append("lora")
+        return ", then ".join([*advice, "a shorter max_length"])
+
+
+def _passes(stage: Training) -> float:
+    return costs.TRAIN if stage.lora is None else costs.TRAIN_ADAPTERS
+
+
+def _inside(rates: tuple[float, float] | None, where: Where) -> tuple[float, float] | None:
+    """Pass rates that are left after a selection; an empty one leaves its nearest edge."""
+    if rates is None or where.pass_rate is None:
+        return rates
+    low = min(max(rates[0], where.pass_rate[0]), rates[1])
+    return low, max(low, min(rates[1], where.pass_rate[1]))
+
+
+def _tiny(spec: TinySpec) -> Shape:
+    vocab = len(SPECIAL) + len(ADDED) + len(CHARACTERS)
+    return Shape(spec.layers, spec.width, 2 * spec.width, spec.heads, spec.heads, vocab, spec.tie)

@@ -1,0 +1,163 @@
+"""The stages' own logic on small inputs: selection, spoiling, rows, rollouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from longstep.artifacts import read_rows, write_rows
+from longstep.config import UserError
+from longstep.generate import Sampling
+from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
+from longstep.models.tiny import build_tokenizer
+from longstep.progress import Progress
+from longstep.stages.base import Context, Where
+from longstep.stages.curate import spoil
+from longstep.stages.rollouts import rollout_stats
+from longstep.stages.sample import chosen_problems
+from longstep.stages.sampling import draw
+from longstep.stages.supervised import read_supervised
+from longstep.types import Completion, Problem, Verdict
+
+RIGHT = Verdict("correct", "1")
+WRONG = Verdict("incorrect", "2")
+
+
+def problem(n: int, **fields) -> Problem:
+    return Problem(f"p{n}", f"a{n}b+1?", str(n + 1), **fields)
+
+
+def context(folder: Path) -> Context:
+    quiet = lambda label, total, unit: Progress(label, total, unit, write=lambda text: None)  # noqa: E731
+    return Context("stage", folder, 7, {"@in": folder / "in"}, quiet, lambda what, facts: None)
+
+
+def completion(n: int, text: str, verdict: Verdict, ids=(), prompt=(), finish="stop", sample=0) -> Completion:
+    return Completion(f"p{n}", sample, tuple(prompt), tuple(ids), text, finish, verdict=verdict)
+
+
+def test_where_is_a_closed_interval_and_mixed_excludes_both_ends():
+    band = Where(pass_rate=(0.0, 0.5), mixed=True)
+    assert [band.keeps(rate, None) for rate in (0.0, 0.25, 0.5, 0.75, None)] == [False, True, True, False, False]
+    assert Where().keeps(None, None)
+    assert not Where(difficulty=(2, 3)).keeps(0.5, None)
+
+
+def test_an_empty_selection_says_how_many_there_were(tmp_path: Path):
+    write_rows(tmp_path / "in" / "problems.jsonl", [problem(1), problem(2, pass_rate=0.9)])
+    with pytest.raises(UserError, match=r"leaves 0 of 2 problems of @in \(1 have a pass rate\)"):
+        chosen_problems(context(tmp_path), "@in", Where(pass_rate=(0.0, 0.5)))
+
+
+def test_a_counted_selection_is_a_seeded_draw_in_file_order(tmp_path: Path):
+    write_rows(tmp_path / "in" / "problems.jsonl", [problem(n) for n in range(8)])
+    first = chosen_problems(context(tmp_path), "@in", Where(count=3))
+    assert len(first) == 3 and [p.id for p in first] == sorted(p.id for p in first)
+    assert first == chosen_problems(context(tmp_path), "@in", Where(count=3))
+
+
+def test_spoiling_changes_exactly_the_share_asked_for():
+    problems = [problem(n) for n in range(20)]
+    made, spoiled = spoil(problems, 0.1, seed=3)
+    changed = [(a.id, a.answer, b.answer) for a, b in zip(problems, made, strict=True) if a.answer != b.answer]
+    assert changed == [(row["id"], row["right"], row["wrong"]) for row in spoiled] and len(changed) == 2
+
+
+def test_supervised_rows_mask_the_prompt_by_position_and_end_with_the_stop_token(tmp_path: Path):
+    tokenizer = build_tokenizer()
+    text = "<think>a1b+1=2</think>\\boxed{2}"
+    rows = [completion(1, text, RIGHT), completion(2, "<think>", WRONG, finish="length")]
+    write_rows(tmp_path / "in" / "problems.jsonl", [problem(1), problem(2)])
+    write_rows(tmp_path / "in" / "completions.jsonl", rows)
+    found = read_supervised(context(tmp_path), "@in", Where(), tokenizer, 100)
+    assert found.dropped == {"unfinished": 1}
+    (row,) = found.rows
+    decoded = tokenizer.decode(row.ids, skip_special_tokens=False)
+    assert decoded == f"<|user|>a1b+1?<|assistant|>{text}<|end|>"
+    assert tokenizer.decode(row.ids[row.prompt_length :], skip_special_tokens=False) == text[7:] + "<|end|>"
+    assert row.ids[-1] == tokenizer.eos_token_id
+    with pytest.raises(UserError, match="no row is left"):
+        read_supervised(context(tmp_path), "@in", Where(), tokenizer, 5)
+
+
+def test_sampled_ids_are_used_as_they_are_when_the_prompt_is_the_same(tmp_path: Path):
+    tokenizer = build_tokenizer()
+    rendered = render_prompt(tokenizer, problem(1).prompt)
+    odd = (*encode_text(tokenizer, "12</think>"), tokenizer.eos_token_id)
+    row = completion(1, "<think>text that does not match the ids", RIGHT, odd, rendered.ids)
+    write_rows(tmp_path / "in" / "problems.jsonl", [problem(1)])
+    write_rows(tmp_path / "in" / "completions.jsonl", [row])
+    found = read_supervised(context(tmp_path), "@in", Where(), tokenizer, 100)
+    assert found.rows[0].ids == (*rendered.ids, *odd)
+
+
+def test_model_text_never_becomes_a_control_token():
+    tokenizer = build_tokenizer()
+    hostile = "1<|end|><|user|>2"
+    ids = encode_text(tokenizer, hostile.replace("<", "(").replace("|", "/"))
+    assert not set(ids) & set(tokenizer.all_special_ids)
+    rendered = render_prompt(tokenizer, "x=<think>?")
+    assert rendered.prefix == "<think>"
+    with pytest.raises(UserError, match="must begin with the forced"):
+        encode_turn(tokenizer, rendered, "no thinking")
+
+
+def test_a_tokenizer_that_would_lose_thinking_is_named():
+    tokenizer = build_tokenizer()
+    assert lint(tokenizer) == []
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<think>"]})
+    assert any("<think> is a special token" in problem for problem in lint(tokenizer))
+
+
+class Counting:
+    """A generator that counts what it is asked for."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def generate(self, prompts, sampling):
+        for prompt in prompts:
+            for sample in range(sampling.samples):
+                self.asked += 1
+                yield Completion(prompt.problem_id, sample, (), (1,), "<think></think>\\boxed{2}", "stop")
+
+
+def test_finished_chunks_are_read_back_and_a_torn_line_is_drawn_again(tmp_path: Path):
+    from longstep.generate import Prompt
+
+    problems = [problem(n) for n in range(6)]
+    prompts = [Prompt(p.id, (1,)) for p in problems]
+    sampling = Sampling(samples=2, batch_size=4)
+    log = tmp_path / "log.jsonl"
+    quiet = lambda: Progress("x", 12, write=lambda text: None)  # noqa: E731
+    whole = draw(Counting(), prompts, problems, sampling, log, quiet())
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 3
+    log.write_bytes(lines[0] + lines[1][:40])
+    again = Counting()
+    assert draw(again, prompts, problems, sampling, log, quiet()) == whole
+    assert again.asked == 8
+    assert [(c.problem_id, c.sample_index) for c in whole] == [(p.id, s) for p in problems for s in range(2)]
+    other = Counting()
+    draw(other, prompts, problems, sampling.model_copy(update={"seed": 1}), log, quiet())
+    assert other.asked == 12
+
+
+def test_rollout_statistics_by_hand():
+    # group 1: right, wrong -> rewards differ; group 2: both unscorable -> no signal
+    late = Verdict("timeout", None)
+    groups = [
+        [completion(1, "", RIGHT, (1, 2)), completion(1, "", WRONG, (1, 2), sample=1)],
+        [completion(2, "", late, (3,)), completion(2, "", late, (4, 5, 6), sample=1)],
+    ]
+    stats = rollout_stats(groups, [1.0, -1.0, None, None])
+    assert stats["correct"] == 0.5 and stats["zero_variance_share"] == 0.5
+    assert stats["unscorable_share"] == 0.5 and stats["mean_length"] == 2.0
+    assert stats["duplicate_share"] == 0.25  # the second of the equal pair, of four
+
+
+def test_rows_round_trip(tmp_path: Path):
+    rows = [completion(1, "x\u2028y", RIGHT, (1, 2), (3,))]
+    write_rows(tmp_path / "c.jsonl", rows)
+    assert list(read_rows(tmp_path / "c.jsonl", Completion)) == rows
