@@ -10,7 +10,9 @@ there on it learns from nothing but verdicts on its own answers. The five parts 
     problems -> roll_out -> judge -> advantages -> update -> problems -> ...
 
 What the stage ``rl`` of longstep adds to this file is engineering: checkpoints, curricula, health rules, several
-devices. The arithmetic is the same. Shape suffixes: P problems, G samples per problem, B = P * G, T tokens, V vocabulary.
+devices. The arithmetic is the same.
+
+Shape suffixes: P problems, G samples per problem, B = P * G sequences, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -59,10 +61,14 @@ class Policy:
         rendered = [render_prompt(self.tokenizer, problem.prompt) for problem in problems]
         return [Prompt(p.id, r.ids, r.prefix) for p, r in zip(problems, rendered, strict=True)]
 
-    def sample(self, problems: Sequence[Problem], sampling: Sampling) -> dict[str, list[Completion]]:
+    def sample(
+        self, problems: Sequence[Problem], sampling: Sampling
+    ) -> dict[str, list[Completion]]:
         """Draw completions of every problem, by problem id."""
         self.model.eval()
-        engine = TransformersEngine(self.model, self.tokenizer, stop_ids(self.model, self.tokenizer))
+        engine = TransformersEngine(
+            self.model, self.tokenizer, stop_ids(self.model, self.tokenizer)
+        )
         drawn: dict[str, list[Completion]] = {problem.id: [] for problem in problems}
         for completion in engine.generate(self.prompts(problems), sampling):
             drawn[completion.problem_id].append(completion)
@@ -81,7 +87,9 @@ def chains(count: int, seed: int, heldout: bool = False) -> list[Problem]:
 # -- 2. rollouts ----------------------------------------------------------------------------------
 
 
-def roll_out(policy: Policy, problems: Sequence[Problem], group: int, seed: int) -> list[Completion]:
+def roll_out(
+    policy: Policy, problems: Sequence[Problem], group: int, seed: int
+) -> list[Completion]:
     """Draw ``group`` completions of each problem, group after group, with the log-probabilities they were drawn with.
 
     Temperature 1 and no top-p: the update below is only right for samples of the policy itself.
@@ -160,7 +168,11 @@ def logps(model: Any, ids_BT: Tensor) -> Tensor:
 
 
 def update(
-    policy: Policy, reference: Any, optimizer: torch.optim.Optimizer, batch: Batch, rewards_PG: Tensor
+    policy: Policy,
+    reference: Any,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    rewards_PG: Tensor,
 ) -> dict[str, float]:
     """Take one step on one batch of rollouts.
 
@@ -192,22 +204,28 @@ def update(
 # -- before and after -----------------------------------------------------------------------------
 
 
-def warm_start(policy: Policy, problems: Sequence[Problem], steps: int, size: int = 64) -> None:
-    """Supervised steps on worked solutions: without an answer that is right now and then there is nothing to reward."""
+def warm_start(policy: Policy, steps: int, enough: float = 0.5, size: int = 64) -> None:
+    """Supervised steps on worked solutions, until half of the answers are right.
+
+    Where no answer is ever right, or every one is, there is nothing to tell apart and nothing to learn from rewards.
+    """
     optimizer = build_optimizer(Muon(lr=1e-2), policy.model)
     rows: list[Completion] = []
-    for problem in problems:
+    for problem in chains(1024, seed=1):
         rendered = render_prompt(policy.tokenizer, problem.prompt)
         text = f"<think>{problem.solution}</think>\\boxed{{{problem.answer}}}"
         turn = tuple(encode_turn(policy.tokenizer, rendered, text))
         rows.append(Completion(problem.id, 0, rendered.ids, turn, text, "stop"))
-    policy.model.train()
+    check = chains(64, seed=4)
     for step in range(steps):
+        if step % 10 == 0 and score(policy, check) >= enough:
+            break
         start = step * size % len(rows)
         batch = collate(rows[start : start + size], policy.tokenizer.pad_token_id)
-        loss = next_token(logps(policy.model, batch.ids_BT), batch.mask_BT)
+        policy.model.train()
+        loss = next_token(logps(policy.model, batch.ids_BT), batch.mask_BT).loss
         optimizer.zero_grad()
-        loss.loss.backward()
+        loss.backward()
         optimizer.step()
 
 
@@ -242,9 +260,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Warm start, measure, train, measure again."""
     parser = argparse.ArgumentParser(description="GRPO in one file")
     parser.add_argument("--model", default="longstep-tiny", help="shipped name or model folder")
-    parser.add_argument("--warm", type=int, default=150, help="supervised steps before; 0 for a trained model")
-    parser.add_argument("--steps", type=int, default=40, help="GRPO steps")
-    parser.add_argument("--questions", type=int, default=16, help="problems per step")
+    parser.add_argument("--warm", type=int, default=300, help="most supervised steps before")
+    parser.add_argument("--steps", type=int, default=25, help="GRPO steps")
+    parser.add_argument("--questions", type=int, default=64, help="problems per step")
     parser.add_argument("--group", type=int, default=8, help="samples per problem")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--out", type=Path, help="write the model here")
@@ -252,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(0)
     started = time.monotonic()
     policy = Policy.load(given.model)
-    warm_start(policy, chains(1024, seed=1), given.warm)
+    warm_start(policy, given.warm)
     exam = chains(200, seed=3, heldout=True)
     before = score(policy, exam)
     print(f"held-out problems whose most likely answer is right: {before:.2f} before")

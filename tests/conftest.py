@@ -21,8 +21,8 @@ for name, value in {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The short recipe, run once without interruption."""
-    from short_recipe import begin, outcome
+    from short_recipe import finish
 
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert outcome(begin(folder), folder) == "done"
+    assert finish(folder) == "done"
     yield folder

@@ -6,11 +6,13 @@ starting one costs milliseconds and no thread of the tests is copied into it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -122,34 +124,52 @@ PRELOADED = [
 ]
 
 
-def located(text: str, overrides: Sequence[str] = ()) -> Located:
-    """A recipe's text with overrides laid over it."""
-    found = Located(parse(text)[0])
-    for assignment in overrides:
-        found = override(found, assignment)
-    return found
+@dataclass(frozen=True)
+class Setting:
+    """What the command line says: the recipe, overrides, and ``--only``."""
+
+    overrides: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    text: str = RECIPE
 
 
-def run_of(folder: Path, overrides: Sequence[str] = (), text: str = RECIPE) -> Run:
-    """The short recipe, or another text, in a folder."""
-    where = located(text, overrides)
-    recipe = validate(Recipe, where)
-    check(recipe, where)
-    return Run(recipe, where, folder, lambda line: None)
+def run_of(folder: Path, setting: Setting = Setting()) -> Run:
+    """A recipe in a folder."""
+    located = Located(parse(setting.text)[0])
+    for assignment in setting.overrides:
+        located = override(located, assignment)
+    recipe = validate(Recipe, located)
+    check(recipe, located)
+    return Run(recipe, located, folder, lambda line: None)
 
 
-def _attempt(
-    folder: Path, overrides: Sequence[str], only: Sequence[str], before: Callable[[Path], None] | None
-) -> None:
-    """What a process does; how it ended is left beside the run folder."""
+def start(work: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Call a module's function in a clean process with everything imported; its progress lines go nowhere."""
+    here = str(Path(__file__).parent)
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if here not in paths:  # Python 3.11 starts the server without our sys.path
+        os.environ["PYTHONPATH"] = os.pathsep.join([here, *paths])
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(PRELOADED)
+    process = server.Process(target=_quietly, args=(work, arguments))
+    process.start()
+    return process
+
+
+def _quietly(work: Callable[..., None], arguments: tuple[object, ...]) -> None:
     import torch
 
     torch.set_num_threads(1)
-    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # progress lines of a hundred attempts
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
+        work(*arguments)
+
+
+def attempt(folder: Path, setting: Setting = Setting(), before: Callable[[Path], None] | None = None) -> None:
+    """Run the recipe; how it ended is left beside the run folder."""
     if before is not None:
         before(folder)
     try:
-        execute(run_of(folder, overrides), only)
+        execute(run_of(folder, setting), setting.only)
         said = "done"
     except UserError as error:
         said = f"error: {error}"
@@ -160,23 +180,15 @@ def _said(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.said")
 
 
-def begin(
-    folder: Path,
-    overrides: Sequence[str] = (),
-    only: Sequence[str] = (),
-    before: Callable[[Path], None] | None = None,
-) -> BaseProcess:
-    """Start the run in a process of its own; ``before`` is called there first, with the folder."""
-    here = str(Path(__file__).parent)
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if here not in paths:  # Python 3.11 starts the server without our sys.path
-        os.environ["PYTHONPATH"] = os.pathsep.join([here, *paths])
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(PRELOADED)
+def begin(folder: Path, setting: Setting = Setting(), before: Callable[[Path], None] | None = None) -> BaseProcess:
+    """Start a run in a process of its own; ``before`` is called there first, with the folder."""
     _said(folder).unlink(missing_ok=True)
-    process = server.Process(target=_attempt, args=(folder, tuple(overrides), tuple(only), before))
-    process.start()
-    return process
+    return start(attempt, folder, setting, before)
+
+
+def finish(folder: Path, setting: Setting = Setting(), before: Callable[[Path], None] | None = None) -> str:
+    """Run in a process of its own to the end; see :func:`outcome`."""
+    return outcome(begin(folder, setting, before), folder)
 
 
 def outcome(process: BaseProcess, folder: Path, seconds: float = 100) -> str:
@@ -201,3 +213,10 @@ def contents(folder: Path) -> dict[str, str]:
 def lines(path: Path) -> list[Mapping[str, Any]]:
     """The rows of a JSONL file."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def without(finished: Path, folder: Path, stage: str) -> Setting:
+    """Copy a finished run in which one stage has not begun; gives the setting that runs this stage only."""
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / stage)
+    return Setting(only=(stage,))

@@ -21,9 +21,9 @@ from longstep.problems import (
     JsonlFile,
     Skills,
 )
-from longstep.verify.countdown import countdown as judge
 from longstep.problems.source import content_id
 from longstep.types import Problem
+from longstep.verify.countdown import countdown as judge
 
 FAMILIES = [Chain, Addition, Equation, Countdown]
 
@@ -34,8 +34,8 @@ def solve_chain(prompt: str) -> int:
     table = dict(re.findall(r"([a-z])([-+*]?\d+)", body))
 
     def value(name: str) -> int:
-        if name == "a":
-            return int(table["a"])
+        if name == min(table):
+            return int(table[name])
         return eval(f"({value(chr(ord(name) - 1))}){table[name]}") % int(modulus or 10)
 
     return value(max(table))
@@ -226,6 +226,11 @@ def test_skills_answers():
                 for fact, asked in zip(p.answer.split(","), question.split(","), strict=True):
                     left, right = fact.split("=")
                     assert left == asked and eval(left) % 10 == int(right)
+            case "skills/step":
+                for step, asked in zip(p.answer.split(","), question.split(","), strict=True):
+                    left, right = step.split("=")
+                    fact = re.sub("[a-z]", "", left)  # 3l+4 -> 3+4
+                    assert left == asked and eval(fact) % 10 == int(right)
             case "skills/lookup":
                 text, name = question.split(";")
                 assert f"{name}{p.answer}" in re.findall(r"[a-z][-+*]?\d", text)

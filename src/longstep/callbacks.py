@@ -22,7 +22,15 @@ from longstep.checkpoints import PREFIX, Side, seal
 from longstep.config import UserError
 from longstep.progress import Progress
 
-__all__ = ["Facts", "Journal", "PrinterCallback", "Watch", "cut_log"]
+__all__ = [
+    "STEP_LOGS",
+    "Facts",
+    "Journal",
+    "PrinterCallback",
+    "TrainerState",
+    "Watch",
+    "cut_log",
+]
 
 STEP_LOGS = ("metrics.jsonl", "rollouts.jsonl", "health.jsonl")
 

@@ -1,4 +1,4 @@
-"""``longstep plan``: stages, tokens, memory, hours and dollars of a recipe, estimated without running it.
+"""``longstep plan``: tokens, memory, hours and dollars of a recipe, estimated without running it.
 
 ``plan_stages`` lets row counts flow through the stages, ``plan_costs`` turns them into hours and
 bytes, ``plan_models`` knows the models, and ``planning`` holds the assumptions a recipe can change.
@@ -100,8 +100,8 @@ def _devices(plan: Planning, launch: Launch | None) -> int:
         return plan.devices or 1
     if plan.devices is not None and plan.devices != launch.total:
         raise UserError(
-            f"plan.devices is {plan.devices} but launch starts {launch.machines} x {launch.processes} = "
-            f"{launch.total} processes; leave plan.devices out"
+            f"plan.devices is {plan.devices} but launch starts {launch.machines} x "
+            f"{launch.processes} = {launch.total} processes; leave plan.devices out"
         )
     return launch.total
 
@@ -110,16 +110,18 @@ def _basis(recipe: Recipe, devices: int) -> list[str]:
     """The assumptions common to all stages, with the numbers used."""
     plan, hardware = recipe.plan, recipe.plan.hardware
     return [
-        f"{devices} x {plan.device}: {hardware.flops / 1e12:g} TFLOP/s bf16, {hardware.bandwidth / 1e12:g} TB/s, "
-        f"{hardware.memory / 1e9:g} GB each ({hardware.note}); ${plan.price:g} per device and hour",
-        f"training reaches {plan.mfu:.0%} of the peak, decoding {plan.decode:.0%} of the bandwidth of a serving "
-        "engine; the built-in engine of transformers is several times slower on large models",
-        f"weights are trained in float32 with Adam, {costs.TRAINED_BYTES} bytes each, frozen ones take "
-        f"{costs.FROZEN_BYTES}; logits never exist all at once",
-        f"a prompt has {plan.prompt_tokens} tokens, an answer {plan.trace_tokens} on average but at most half of "
-        f"max_tokens{_listed(', except ', plan.tokens)}; the longest answer of each round reaches max_tokens",
-        f"curation keeps {plan.clean:.0%}, {plan.correct:.0%} of answers are correct, pass rates are evenly spread"
-        + _listed("; given instead of estimated, rows: ", plan.rows),
+        f"{devices} x {plan.device}: {hardware.flops / 1e12:g} TFLOP/s bf16, "
+        f"{hardware.bandwidth / 1e12:g} TB/s, {hardware.memory / 1e9:g} GB each ({hardware.note}); "
+        f"${plan.price:g} per device and hour",
+        f"training reaches {plan.mfu:.0%} of the peak, decoding {plan.decode:.0%} of the bandwidth, "
+        "as a serving engine does; the built-in engine is several times slower on large models",
+        f"weights are trained in float32 with Adam, {costs.TRAINED_BYTES} bytes each, frozen ones "
+        f"take {costs.FROZEN_BYTES}; logits never exist all at once",
+        f"a prompt has {plan.prompt_tokens} tokens, an answer {plan.trace_tokens} on average but at "
+        f"most half of max_tokens{_listed(', except ', plan.tokens)}; the longest answer of each "
+        "round reaches max_tokens",
+        f"curation keeps {plan.clean:.0%}, {plan.correct:.0%} of answers are correct, pass rates "
+        f"are evenly spread{_listed('; given instead of estimated, rows: ', plan.rows)}",
         "loading, saving, verifying, evaluation of checkpoints and failures are not counted",
     ]
 

@@ -35,9 +35,10 @@ LOGIT_CHUNK = 256
 def token_flops(shape: Shape, length: float, passes: float) -> float:
     """Operations for one token of a row of ``length`` tokens.
 
-    A forward pass multiplies and adds every matrix weight once (2 operations each), and each layer's
-    attention multiplies with keys and values of, on average, half the row: 2 * 2 * length / 2 times
-    the attention's width. Recomputation under activation checkpointing is not counted: utilisation is.
+    A forward pass multiplies and adds every matrix weight once (2 operations each), and each
+    layer's attention multiplies with keys and values of, on average, half the row: 2 * 2 * length /
+    2 times the attention's width. What activation checkpointing computes again is not counted here;
+    it lowers the utilisation.
     """
     attention = 2 * shape.layers * shape.attention_width * length
     return passes * (2 * shape.matrices + attention)
@@ -49,7 +50,7 @@ def training_hours(flops: float, devices: int, plan: Planning) -> float:
 
 
 def busy_share(batch: int, devices: int) -> float:
-    """Share of the devices' time that a batch of rows fills: 32 rows on 96 devices keep a third busy."""
+    """Share of the devices' time that a batch fills: 32 rows on 96 devices keep a third busy."""
     rounds = -(-batch // devices)
     return batch / (rounds * devices)
 
@@ -74,7 +75,7 @@ class Decoding:
 
 
 def replica_devices(shape: Shape, memory: float) -> int:
-    """Devices that share one copy of the weights while decoding: enough to leave half for the caches."""
+    """Devices that share one copy of the weights while decoding, so that half is left for caches."""
     devices = 1
     while HALF * shape.parameters > 0.5 * USABLE * memory * devices:
         devices *= 2
@@ -89,18 +90,20 @@ def fitting_slots(shape: Shape, memory: float, tokens: float) -> int:
 
 
 def decoding_hours(shape: Shape, work: Decoding, devices: int, plan: Planning) -> float:
-    """Hours to decode, by the roofline: bytes read at a share of the bandwidth, or operations, whichever is slower.
+    """Hours to decode, by the roofline: reading bytes or multiplying, whichever is slower.
 
     Every step reads all weights once and every live sequence's keys and values. With continuous
     batching a replica needs ``its tokens / slots`` steps, and the last, longest completion finishes
-    ``longest - mean`` steps after the average one: with few completions per device, which is the rule
-    in reinforcement learning at 24k tokens, that tail is all of the time.
+    ``longest - mean`` steps after the average one: with few completions per device, which is the
+    rule in reinforcement learning at 24k tokens, that tail is most of the time.
     """
     hardware = plan.hardware
     width = replica_devices(shape, hardware.memory)
     replicas = max(1, devices // width)
     share = work.completions / replicas
-    live = max(1.0, min(share, work.slots, fitting_slots(shape, hardware.memory, work.prompt + work.mean)))
+    live = max(
+        1.0, min(share, work.slots, fitting_slots(shape, hardware.memory, work.prompt + work.mean))
+    )
     steps = max(1.0, share / live) * work.mean + (work.longest - work.mean)
     cache = share * work.mean * (work.prompt + work.mean / 2) * shape.kv_bytes_per_token
     reading = (steps * HALF * shape.parameters + cache) / (hardware.bandwidth * plan.decode * width)
@@ -109,7 +112,7 @@ def decoding_hours(shape: Shape, work: Decoding, devices: int, plan: Planning) -
 
 
 def decoding_bytes(shape: Shape, work: Decoding, devices: int, memory: float) -> float:
-    """Bytes per device while decoding: the weights in bf16 and the live keys and values at their longest."""
+    """Bytes per device while decoding: the weights in bf16, and the live keys and values."""
     width = replica_devices(shape, memory)
     share = work.completions / max(1, devices // width)
     live = max(1.0, min(share, work.slots, fitting_slots(shape, memory, work.prompt + work.mean)))
@@ -139,7 +142,7 @@ class Holding:
 
 
 def state_bytes(shape: Shape, holding: Holding) -> float:
-    """Bytes of weights, gradients and optimiser states per device, and of what sharding gathers for a moment.
+    """Bytes of weights, gradients and optimiser states per device, with what sharding gathers.
 
     A gathered layer is there in bf16 beside the next one, fetched ahead, and the embedding and the
     output layer; an unsharded model keeps autocast's bf16 copies of its matrices.
@@ -157,19 +160,26 @@ def state_bytes(shape: Shape, holding: Holding) -> float:
 def layer_bytes(shape: Shape) -> float:
     """Bytes in bf16 that one token's backward pass through one layer needs.
 
-    Two norms and their inputs (4 widths), queries and attention output (2), the projections' outputs
-    (2), keys and values, and four vectors of the gated MLP: gate, up, activated gate, their product.
+    Two norms and their inputs (4 widths), queries and attention output (2), the projections'
+    outputs (2), keys and values, and four vectors of the gated MLP: gate, up, activated gate and
+    their product.
     """
-    return HALF * (6 * shape.width + 2 * shape.attention_width + 2 * shape.kv_width + 4 * shape.inner)
+    return HALF * (
+        6 * shape.width + 2 * shape.attention_width + 2 * shape.kv_width + 4 * shape.inner
+    )
 
 
 def activation_bytes(shape: Shape, holding: Holding) -> float:
-    """Bytes of activations per device at the end of the forward pass, and of one layer's backward pass.
+    """Bytes of activations per device at the peak: after the forward pass, inside a layer's backward.
 
-    With checkpointing each layer keeps its input; one layer at a time is recomputed, and its gradients
-    are about as large. Logits exist for a chunk of tokens only.
+    With checkpointing each layer keeps its input; one layer at a time is recomputed, and its
+    gradients are about as large. Logits exist for a chunk of tokens only.
     """
-    kept = HALF * shape.width * shape.layers if holding.checkpointing else layer_bytes(shape) * shape.layers
+    kept = (
+        HALF * shape.width * shape.layers
+        if holding.checkpointing
+        else layer_bytes(shape) * shape.layers
+    )
     working = 2 * layer_bytes(shape)
     logits = min(holding.tokens, LOGIT_CHUNK) * shape.vocab * 10
     return holding.tokens * (kept + working) + logits

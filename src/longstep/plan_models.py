@@ -57,7 +57,7 @@ class Shape:
 
     @property
     def matrices(self) -> int:
-        """Weights every token is multiplied with: all matrices, the output layer included, the look-up not."""
+        """Weights every token is multiplied with: all matrices and the output layer, not the look-up."""
         return self.layers * self.layer_matrices + self.vocab * self.width
 
     @property
@@ -81,7 +81,8 @@ _Q14 = Shape(48, 5120, 13_824, 40, 8, 152_064, False)
 _Q32 = Shape(64, 5120, 27_648, 40, 8, 152_064, False)
 _D15 = Shape(28, 1536, 8960, 12, 2, 151_936, False)
 
-#: Shapes as published in each model's config.json. A distilled 1.5B has its own output layer; Qwen2.5-1.5B shares it.
+#: Shapes as published in each model's config.json. A distilled 1.5B has an output layer of its own;
+#: Qwen2.5-1.5B shares its embedding.
 MODELS: Mapping[str, Shape] = {
     "Qwen/Qwen2.5-0.5B-Instruct": _Q05,
     "Qwen/Qwen2.5-1.5B-Instruct": _Q15,
@@ -117,8 +118,8 @@ def shape_of(name: str) -> tuple[Shape, str]:
     sizes = _SIZE.findall(name)
     if not sizes:
         raise UserError(
-            f"plan: the size of model {name!r} is unknown; give a local folder with its config.json as path, "
-            "or add its shape to MODELS in plan_models.py"
+            f"plan: the size of model {name!r} is unknown; give a local folder with its config.json "
+            "as path, or add its shape to MODELS in plan_models.py"
         )
     wanted = float(sizes[-1]) * 1e9
     close = min(MODELS, key=lambda each: abs(MODELS[each].parameters - wanted))
@@ -141,4 +142,6 @@ def _read(path: Path) -> Shape:
             bias=raw.get("model_type") == "qwen2" or bool(raw.get("attention_bias", False)),
         )
     except KeyError as error:
-        raise UserError(f"{path}: no {error.args[0]}; plan knows decoders with Llama-like configs only") from None
+        raise UserError(
+            f"{path}: no {error.args[0]}; plan knows decoders with Llama-like configs only"
+        ) from None

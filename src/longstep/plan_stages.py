@@ -1,75 +1,28 @@
-"""What each stage of a recipe takes: rows flow through the stages as artifacts do, by stated assumptions."""
+"""What each stage of a recipe takes; rows flow through the stages as artifacts do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from longstep import plan_costs as costs
-from longstep.evaluate import Benchmark, resolve
+from longstep import plan_rows as rows
+from longstep.evaluate import resolve
 from longstep.models.tiny import ADDED, CHARACTERS, SPECIAL, TinySpec
 from longstep.plan_costs import Decoding, Holding
 from longstep.plan_models import Shape, shape_of
-from longstep.problems.hub import HubDataset
-from longstep.problems.jsonl import JsonlFile
-from longstep.problems.source import Generated
+from longstep.plan_rows import Flow
 from longstep.recipe import Recipe
-from longstep.stages import (
-    Checkpoint,
-    Curate,
-    Evaluate,
-    Merge,
-    Prefer,
-    Pretrain,
-    Rl,
-    Sample,
-    Sft,
-    Where,
-)
+from longstep.stages import Checkpoint, Curate, Evaluate, Merge, Prefer, Pretrain, Rl, Sample, Sft
 from longstep.stages.sampling import ByEndpoint, ByModel
 from longstep.training import Training
 
-#: Problems of published data sets and benchmarks, from their hub pages.
-DATASETS = {
-    "open-r1/OpenR1-Math-220k": 93_733,
-    "agentica-org/DeepScaleR-Preview-Dataset": 40_315,
-    "open-thoughts/OpenThoughts-114k": 113_957,
-    "HuggingFaceH4/aime_2024": 30,
-    "math-ai/aime25": 30,
-    "math-ai/amc23": 40,
-    "HuggingFaceH4/MATH-500": 500,
-    "fingertap/GPQA-Diamond": 198,
-    "openai/gsm8k": 1319,
-}
-UNKNOWN_ROWS = 50_000
-#: Share of problems that are neither always nor never solved.
-MIXED = 0.8
 #: Share of problems with both a right trace and a wrong answer of the model's own.
 PAIRED = 0.5
 
 
 @dataclass(frozen=True)
-class Flow:
-    """What a stage hands on.
-
-    Attributes:
-        problems: how many.
-        rates: lowest and highest pass rate among them; ``None`` while they are not rated.
-        completions: how many.
-        tokens: mean tokens of a completion.
-        shape: of the model.
-    """
-
-    problems: float = 0.0
-    rates: tuple[float, float] | None = None
-    completions: float = 0.0
-    tokens: float = 0.0
-    shape: Shape | None = None
-
-
-@dataclass(frozen=True)
 class StagePlan:
-    """One stage's estimate; ``memory`` is in bytes per device, ``None`` where the stage needs none."""
+    """One stage's estimate; ``memory`` in bytes per device, ``None`` where the stage needs none."""
 
     stage: str
     kind: str
@@ -101,8 +54,8 @@ class Planner:
         usable = self.plan.hardware.memory * costs.USABLE
         if planned.memory is not None and planned.memory > usable:
             self._remark(
-                f"{name} needs {planned.memory / 1e9:.0f} GB of the {usable / 1e9:.0f} GB usable on each "
-                f"{self.plan.device}: {self._advice(name)}"
+                f"{name} needs {planned.memory / 1e9:.0f} GB of the {usable / 1e9:.0f} GB usable on "
+                f"each {self.plan.device}: {self._advice(name)}"
             )
         return planned
 
@@ -133,29 +86,13 @@ class Planner:
     # -- problems and completions ---------------------------------------------------------------
 
     def _curate(self, name: str, stage: Curate) -> Made:
-        collected = sum(self._source_rows(source) for source in stage.sources)
+        collected = sum(self._counted(rows.of_source(each, self.plan)) for each in stage.sources)
         kept = self.plan.rows.get(name, collected * self.plan.clean)
         return Flow(problems=kept), StagePlan(name, stage.kind, rows=kept)
 
-    def _source_rows(self, source: Any) -> float:
-        if isinstance(source, Generated):
-            return source.count
-        if not isinstance(source, HubDataset | JsonlFile):
-            self._remark(f"source {source.kind}: {UNKNOWN_ROWS:,} problems assumed; its size is not known")
-            return UNKNOWN_ROWS
-        key = source.name if isinstance(source, HubDataset) else str(source.path)
-        rows = self.plan.rows.get(key, DATASETS.get(key))
-        if rows is None and isinstance(source, JsonlFile) and source.path.is_file():
-            with source.path.open("rb") as file:
-                rows = sum(1 for _ in file)
-        if rows is None:
-            self._remark(f"{key}: {UNKNOWN_ROWS:,} problems assumed; set plan.rows to say how many it holds")
-            rows = UNKNOWN_ROWS
-        return min(rows, source.limit or rows)
-
     def _sample(self, name: str, stage: Sample) -> Made:
-        given = self._rows_of(stage.data)
-        problems = self.plan.rows.get(name, given.problems * self._share(name, stage.where, given))
+        given = self._given(stage.data)
+        problems = self.plan.rows.get(name, given.problems * rows.share(stage.where, given))
         drawn = problems * stage.sampling.samples
         mean = self._mean(name, stage.sampling.max_tokens)
         kept = drawn
@@ -163,16 +100,22 @@ class Planner:
             kept *= self.plan.correct
         if stage.per_problem is not None:
             kept = min(kept, problems * stage.per_problem)
-        rates = (0.0, 1.0) if stage.rate else _inside(given.rates, stage.where)
+        rates = (0.0, 1.0) if stage.rate else rows.inside(stage.where, given.rates)
         flow = Flow(problems, rates, kept, mean)
         planned = StagePlan(name, stage.kind, rows=kept, tokens_generated=drawn * mean)
         if isinstance(stage.by, ByModel):
-            work = Decoding(drawn, self.plan.prompt_tokens, mean, stage.sampling.max_tokens, stage.sampling.batch_size)
+            work = Decoding(
+                drawn,
+                self.plan.prompt_tokens,
+                mean,
+                stage.sampling.max_tokens,
+                stage.sampling.batch_size,
+            )
             return flow, self._decoded(planned, self._model(stage.by.model), work)
         if isinstance(stage.by, ByEndpoint):
             dollars = drawn * mean * self.plan.endpoint_price / 1e6
             self._remark(
-                f"{name}: {stage.by.model} draws {drawn * mean / 1e9:.2f} billion tokens elsewhere, paid at "
+                f"{name}: {stage.by.model} draws {drawn * mean / 1e9:.2f} billion tokens elsewhere, at "
                 f"${self.plan.endpoint_price} per million; its hours are not estimated"
             )
             return flow, replace(planned, dollars=dollars)
@@ -184,7 +127,9 @@ class Planner:
             shape = self._model(reference)
             for member in stage.benchmarks:
                 benchmark = resolve(member)
-                drawn = self._questions(benchmark) * (stage.samples or benchmark.samples)
+                drawn = self._counted(rows.of_benchmark(benchmark, self.plan)) * (
+                    stage.samples or benchmark.samples
+                )
                 longest = stage.max_tokens or benchmark.max_tokens
                 mean = self._mean(name, longest)
                 work = Decoding(drawn, self.plan.prompt_tokens, mean, longest, stage.batch_size)
@@ -199,14 +144,6 @@ class Planner:
                 )
         return planned
 
-    def _questions(self, benchmark: Benchmark) -> float:
-        source = benchmark.source
-        key = str(source.get("name", source.get("path", benchmark.name)))
-        known = self.plan.rows.get(key, source.get("count", DATASETS.get(key)))
-        if known is None:
-            self._remark(f"benchmark {benchmark.name}: 500 questions assumed; set plan.rows to say how many {key} has")
-        return float(known or 500)
-
     def _decoded(self, planned: StagePlan, shape: Shape, work: Decoding) -> StagePlan:
         hours = costs.decoding_hours(shape, work, self.devices, self.plan)
         memory = costs.decoding_bytes(shape, work, self.devices, self.plan.hardware.memory)
@@ -215,22 +152,36 @@ class Planner:
     # -- training -------------------------------------------------------------------------------
 
     def _sft(self, name: str, stage: Sft | Pretrain) -> Made:
-        given = self._rows_of(stage.data)
-        shape = _tiny(stage.architecture) if isinstance(stage, Pretrain) else self._model(stage.model)
-        rows = self.plan.rows.get(name, given.completions * self._share(name, stage.where, given))
+        given = self._given(stage.data)
+        shape = (
+            _tiny(stage.architecture) if isinstance(stage, Pretrain) else self._model(stage.model)
+        )
+        used = self.plan.rows.get(name, given.completions * rows.share(stage.where, given))
         length = min(given.tokens + self.plan.prompt_tokens, stage.max_length)
-        seen = rows * stage.epochs if stage.epochs is not None else stage.total_steps(int(rows)) * stage.batch
-        planned = StagePlan(name, stage.kind, shape.parameters, rows, tokens_trained=seen * length)
+        seen = (
+            used * stage.epochs
+            if stage.epochs is not None
+            else stage.total_steps(int(used)) * stage.batch
+        )
+        planned = StagePlan(name, stage.kind, shape.parameters, used, tokens_trained=seen * length)
         flops = seen * length * costs.token_flops(shape, length, _passes(stage))
-        return Flow(shape=shape), self._trained(planned, stage, shape, flops, self._holding(stage, shape))
+        return Flow(shape=shape), self._trained(
+            planned, stage, shape, flops, self._holding(stage, shape)
+        )
 
     def _prefer(self, name: str, stage: Prefer) -> Made:
-        chosen, rejected = self._rows_of(stage.chosen), self._rows_of(stage.rejected)
+        chosen, rejected = self._given(stage.chosen), self._given(stage.rejected)
         shape = self._model(stage.model)
-        problems = min(chosen.problems, rejected.problems) * self._share(name, stage.where, rejected)
+        problems = min(chosen.problems, rejected.problems) * rows.share(stage.where, rejected)
         pairs = self.plan.rows.get(name, problems * PAIRED * stage.pairs.per_problem)
-        length = min((chosen.tokens + rejected.tokens) / 2 + self.plan.prompt_tokens, stage.max_length)
-        seen = pairs * stage.epochs if stage.epochs is not None else stage.total_steps(int(pairs)) * stage.batch
+        length = min(
+            (chosen.tokens + rejected.tokens) / 2 + self.plan.prompt_tokens, stage.max_length
+        )
+        seen = (
+            pairs * stage.epochs
+            if stage.epochs is not None
+            else stage.total_steps(int(pairs)) * stage.batch
+        )
         tokens = 2 * seen * length
         planned = StagePlan(name, stage.kind, shape.parameters, pairs, tokens_trained=tokens)
         flops = tokens * costs.token_flops(shape, length, _passes(stage) + costs.FORWARD)
@@ -238,9 +189,9 @@ class Planner:
         return Flow(shape=shape), self._trained(planned, stage, shape, flops, holding)
 
     def _rl(self, name: str, stage: Rl) -> Made:
-        given = self._rows_of(stage.data)
+        given = self._given(stage.data)
         shape = self._model(stage.model)
-        problems = self.plan.rows.get(name, given.problems * self._share(name, stage.where, given))
+        problems = self.plan.rows.get(name, given.problems * rows.share(stage.where, given))
         steps = stage.total_steps(int(problems) * stage.group)
         rounds = steps / stage.iterations
         mean = self._mean(name, stage.max_tokens)
@@ -264,10 +215,16 @@ class Planner:
         rolling = costs.decoding_bytes(shape, work, self.devices, self.plan.hardware.memory)
         memory = max(planned.memory or 0.0, states + rolling)
         share = decoding / (planned.hours + decoding)
-        self._remark(f"{name}: rollouts take {share:.0%} of its time, set by the longest answer of each step")
-        return Flow(shape=shape), replace(self._priced(planned, planned.hours + decoding), memory=memory)
+        self._remark(
+            f"{name}: rollouts take {share:.0%} of its time, set by the longest answer of each step"
+        )
+        return Flow(shape=shape), replace(
+            self._priced(planned, planned.hours + decoding), memory=memory
+        )
 
-    def _holding(self, stage: Training, shape: Shape, sides: int = 1, reference: bool = False) -> Holding:
+    def _holding(
+        self, stage: Training, shape: Shape, sides: int = 1, reference: bool = False
+    ) -> Holding:
         launch = self.recipe.launch
         micro = stage.micro_batch or -(-stage.batch // self.devices)
         on_gpu = self.plan.device != "cpu"
@@ -309,26 +266,15 @@ class Planner:
         self._remark(remark)
         return shape
 
-    def _rows_of(self, reference: str) -> Flow:
+    def _given(self, reference: str) -> Flow:
         if reference.startswith("@"):
             return self.flows[reference[1:]]
-        rows = self.plan.rows.get(reference)
-        if rows is None:
-            self._remark(f"{reference}: {UNKNOWN_ROWS:,} rows assumed; set plan.rows to say how many")
-        count = float(rows or UNKNOWN_ROWS)
+        count = self._counted(rows.of_path(reference, self.plan))
         return Flow(count, (0.0, 1.0), count, self.plan.trace_tokens)
 
-    def _share(self, name: str, where: Where, given: Flow) -> float:
-        """Share of problems inside ``where``, pass rates taken as evenly spread."""
-        share = MIXED if where.mixed else 1.0
-        if where.pass_rate is not None and given.rates is not None:
-            low, high = given.rates
-            inside = _inside(given.rates, where)
-            assert inside is not None
-            share *= (inside[1] - inside[0]) / (high - low) if high > low else 1.0
-        if where.difficulty is not None and name not in self.plan.rows:
-            self._remark(f"{name}: where.difficulty is taken to keep every problem; set plan.rows.{name}")
-        return share
+    def _counted(self, found: rows.Counted) -> float:
+        self._remark(found[1])
+        return found[0]
 
     def _mean(self, name: str, longest: int) -> float:
         return min(self.plan.tokens.get(name, min(self.plan.trace_tokens, longest / 2)), longest)
@@ -358,14 +304,6 @@ class Planner:
 
 def _passes(stage: Training) -> float:
     return costs.TRAIN if stage.lora is None else costs.TRAIN_ADAPTERS
-
-
-def _inside(rates: tuple[float, float] | None, where: Where) -> tuple[float, float] | None:
-    """Pass rates that are left after a selection; an empty one leaves its nearest edge."""
-    if rates is None or where.pass_rate is None:
-        return rates
-    low = min(max(rates[0], where.pass_rate[0]), rates[1])
-    return low, max(low, min(rates[1], where.pass_rate[1]))
 
 
 def _tiny(spec: TinySpec) -> Shape:

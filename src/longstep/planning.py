@@ -1,4 +1,4 @@
-"""What ``longstep plan`` assumes and how a run is launched: the ``plan:`` and ``launch:`` blocks of a recipe.
+"""The blocks ``plan:`` and ``launch:`` of a recipe: what a plan assumes, how processes are started.
 
 Neither changes what a stage computes, so neither enters a stage's fingerprint.
 """
@@ -57,28 +57,28 @@ class Planning(Strict):
         decode: share of the memory bandwidth that decoding reaches. 0.6 is a good serving engine;
             the built-in engine of transformers reaches far less on a large model.
         prompt_tokens: mean prompt.
-        trace_tokens: mean long chain-of-thought answer; never more than half of a stage's ``max_tokens``.
+        trace_tokens: mean long chain-of-thought answer, but at most half of a stage's ``max_tokens``.
         tokens: mean answer of single stages, by stage name.
-        rows: by dataset name, the problems it holds; by stage name, the problems that leave a curate
-            stage, that a sample or rl stage draws for, or the rows that another training stage uses.
-            What is not given is estimated.
+        rows: by dataset name, the problems it holds; by stage name, the problems that leave a
+            curate stage, that a sample or rl stage draws for, or the rows that another training
+            stage uses. What is not given is estimated.
         clean: share of collected problems that curation keeps.
         correct: share of drawn completions that verify.
         endpoint_price: dollars per million tokens drawn from an endpoint.
     """
 
     device: DeviceName = "h100"
-    devices: int | None = Field(None, ge=1)
-    price_per_hour: float | None = Field(None, ge=0)
-    mfu: float = Field(0.3, gt=0, le=1)
-    decode: float = Field(0.6, gt=0, le=1)
-    prompt_tokens: int = Field(150, ge=1)
-    trace_tokens: int = Field(6000, ge=1)
+    devices: int | None = Field(default=None, ge=1)
+    price_per_hour: float | None = Field(default=None, ge=0)
+    mfu: float = Field(default=0.3, gt=0, le=1)
+    decode: float = Field(default=0.6, gt=0, le=1)
+    prompt_tokens: int = Field(default=150, ge=1)
+    trace_tokens: int = Field(default=6000, ge=1)
     tokens: dict[str, int] = Field(default_factory=dict)
     rows: dict[str, int] = Field(default_factory=dict)
-    clean: float = Field(0.8, gt=0, le=1)
-    correct: float = Field(0.6, gt=0, lt=1)
-    endpoint_price: float = Field(2.19, ge=0)
+    clean: float = Field(default=0.8, gt=0, le=1)
+    correct: float = Field(default=0.6, gt=0, lt=1)
+    endpoint_price: float = Field(default=2.19, ge=0)
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
@@ -113,8 +113,8 @@ class Launch(Strict):
     """
 
     kind: Literal["accelerate"] = "accelerate"
-    machines: int = Field(1, ge=1)
-    processes: int = Field(8, ge=1)
+    machines: int = Field(default=1, ge=1)
+    processes: int = Field(default=8, ge=1)
     sharding: Literal["fsdp2", "none"] = "fsdp2"
     offload: bool = False
     mixed_precision: Literal["bf16", "no"] = "bf16"

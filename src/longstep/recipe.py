@@ -121,7 +121,7 @@ def find_recipe(name: str) -> Path:
 
 
 def recipe_files(name: str, size: str | None) -> list[Path]:
-    """The recipe file and its size overlay.
+    """The recipe file and its overlays; ``tiny+evidence`` lays one over the other.
 
     Raises:
         UserError: no overlay of that size; the sizes are listed.
@@ -129,21 +129,16 @@ def recipe_files(name: str, size: str | None) -> list[Path]:
     found = find_recipe(name)
     if found.is_file():
         if size is not None:
-            raise UserError(
-                f"--size {size}: {found} is a single file; sizes are files beside a {RECIPE_FILE}"
-            )
+            raise UserError(f"--size {size}: {found} is one file; sizes lie beside a {RECIPE_FILE}")
         return [found]
-    if size is None:
-        return [found / RECIPE_FILE]
-    top = found / f"{size}.yaml"
-    if not top.is_file():
-        sizes = sorted(p.stem for p in found.glob("*.yaml") if p.name != RECIPE_FILE)
-        close = nearest(size, sizes)
-        hint = f"; did you mean {close!r}?" if close else ""
-        raise UserError(
-            f"--size {size}: {found} has no {size}.yaml{hint} (sizes: {', '.join(sizes)})"
-        )
-    return [found / RECIPE_FILE, top]
+    tops = [found / f"{part}.yaml" for part in size.split("+")] if size is not None else []
+    for top in tops:
+        if not top.is_file() or top.name == RECIPE_FILE:
+            sizes = sorted(p.stem for p in found.glob("*.yaml") if p.name != RECIPE_FILE)
+            close = nearest(top.stem, sizes)
+            hint = f"; did you mean {close!r}?" if close else ""
+            raise UserError(f"--size: {top} does not exist{hint} (sizes: {', '.join(sizes)})")
+    return [found / RECIPE_FILE, *tops]
 
 
 def load(files: Sequence[Path], overrides: Sequence[str] = ()) -> tuple[Recipe, Located]:

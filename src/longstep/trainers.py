@@ -24,8 +24,16 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from longstep.artifacts import read_json
-from longstep.callbacks import Facts, Journal, PrinterCallback, Watch
-from longstep.checkpoints import Side, latest, verified
+from longstep.callbacks import (
+    STEP_LOGS,
+    Facts,
+    Journal,
+    PrinterCallback,
+    TrainerState,
+    Watch,
+    cut_log,
+)
+from longstep.checkpoints import Side, latest, step_of, verified
 from longstep.config import UserError
 from longstep.optimizers import build_optimizer
 from longstep.progress import Progress
@@ -168,17 +176,41 @@ class _Grpo(_Guarded, GRPOTrainer):
 
 
 def _run(trainer: Any, job: Job) -> dict[str, float]:
+    side = {**job.side, "tokens.json": _counter(trainer)}
     trainer.add_callback(
-        Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, job.side)
+        Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, side)
     )
     trainer.remove_callback(PrinterCallback)
     resumed = latest(job.checkpoints)
     if resumed is not None:
-        for name, side in job.side.items():
-            side.restore(read_json(resumed / name))
+        for name, part in side.items():
+            part.restore(read_json(resumed / name))
+        if step_of(resumed) == job.steps:
+            return _reload(trainer, job, resumed)
     result = trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     job.progress.finish()
     return dict(result.metrics)
+
+
+def _counter(trainer: Any) -> Side:
+    """TRL's count of the tokens it saw, which it would start from zero in a resumed run."""
+
+    def restore(state: dict[str, Any]) -> None:
+        trainer._total_train_tokens = int(state["seen"])
+
+    return Side(lambda: {"seen": int(trainer._total_train_tokens)}, restore)
+
+
+def _reload(trainer: Any, job: Job, checkpoint: Path) -> dict[str, float]:
+    """Take the weights of a training that had ended; asked to go on, the trainer could take a step too many."""
+    for name in STEP_LOGS:
+        cut_log(job.folder / name, job.steps)
+    trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    if trainer.args.load_best_model_at_end:
+        trainer._load_best_model()
+    else:
+        trainer._load_from_checkpoint(str(checkpoint))
+    return {}
 
 
 def _optimizers(job: Job) -> tuple[torch.optim.Optimizer, None]:

@@ -12,16 +12,17 @@ from longstep.problems.chain import Operators, apply
 from longstep.problems.source import content_id, distinct, split_of
 from longstep.types import Problem
 
-Skill = Literal["fact", "lookup", "copy", "direct"]
+Skill = Literal["fact", "step", "lookup", "copy", "direct"]
 
 
 class Skills(Strict):
     """Number facts, look-ups, copying and short chains, all answered at once: the solution (trace) is empty.
 
     * ``fact``: ``3+4,7-9?`` is ``3+4=7,7-9=8`` (modulo 10).
-    * ``lookup``: ``a3b+4c-2;b?`` is ``+4``, the definition behind the name.
-    * ``copy``: ``:b+4c-2?`` is ``b+4c-2``.
-    * ``direct``: ``a3b+4?`` is 7, a chain without its steps.
+    * ``step``: ``3l+4,7m-9?`` is ``3l+4=7,7m-9=8``, a fact in the dress of a chain's step.
+    * ``lookup``: ``k3l+4m-2;l?`` is ``+4``, the definition behind the name.
+    * ``copy``: ``:l+4m-2?`` is ``l+4m-2``.
+    * ``direct``: ``k3l+4?`` is 7, a chain without its steps.
 
     There is no held-out half: facts must all be known. Direct chains come from the train half of
     ``chain`` only.
@@ -37,8 +38,8 @@ class Skills(Strict):
     kind: Literal["skills"] = "skills"
     count: int = Field(ge=1)
     difficulty: tuple[int, int] = (1, 6)
-    skills: tuple[Skill, ...] = ("fact", "lookup", "copy", "direct")
-    direct_steps: int = Field(default=2, ge=1)
+    skills: tuple[Skill, ...] = ("fact", "step", "lookup", "copy", "direct")
+    direct_steps: int = Field(default=1, ge=1)
     operators: Operators = "+-"
 
     def load(self, seed: int) -> Iterator[Problem]:
@@ -66,9 +67,13 @@ class Skills(Strict):
 
 
 def definitions(steps: int, operators: Operators, rng: random.Random) -> list[str]:
-    """``["a3", "b+4", ...]``: a start value and ``steps`` operations."""
-    names = string.ascii_lowercase[1 : steps + 1]
-    return [f"a{rng.randrange(10)}"] + [
+    """``["k3", "l+4", ...]``: a start value and ``steps`` operations, named from any letter on.
+
+    A chain begins with ``a``. Here it is any letter, so that a skill is not a table of a few prompts.
+    """
+    first = rng.randrange(len(string.ascii_lowercase) - steps)
+    start, *names = string.ascii_lowercase[first : first + steps + 1]
+    return [f"{start}{rng.randrange(10)}"] + [
         f"{name}{rng.choice(operators)}{rng.randrange(10)}" for name in names
     ]
 
@@ -78,6 +83,15 @@ def _fact(size: int, operators: Operators, rng: random.Random) -> tuple[str, str
     prompt = ",".join(f"{left}{operator}{right}" for left, operator, right in facts)
     worked = (f"{left}{op}{right}={apply(op, left, right, 10)}" for left, op, right in facts)
     return f"{prompt}?", ",".join(worked)
+
+
+def _step(size: int, operators: Operators, rng: random.Random) -> tuple[str, str]:
+    asked, worked = [], []
+    for piece in definitions(size, operators, rng)[1:]:
+        left = rng.randrange(10)
+        asked.append(f"{left}{piece}")
+        worked.append(f"{left}{piece}={apply(piece[1], left, int(piece[2:]), 10)}")
+    return f"{','.join(asked)}?", ",".join(worked)
 
 
 def _lookup(size: int, operators: Operators, rng: random.Random) -> tuple[str, str]:
@@ -99,4 +113,10 @@ def _direct(size: int, operators: Operators, rng: random.Random) -> tuple[str, s
     return f"{''.join(pieces)}?", str(value)
 
 
-TASKS = {"fact": _fact, "lookup": _lookup, "copy": _copy, "direct": _direct}
+TASKS = {
+    "fact": _fact,
+    "step": _step,
+    "lookup": _lookup,
+    "copy": _copy,
+    "direct": _direct,
+}

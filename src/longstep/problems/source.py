@@ -15,6 +15,8 @@ Style = Literal["plain", "detour"]
 
 #: One problem in this many belongs to the held-out split.
 HELDOUT_ONE_IN = 8
+#: Share of steps with a detour when nothing else is said.
+DETOUR_RATE = 0.25
 #: Draws without a new problem after which a family counts as exhausted.
 PATIENCE = 2000
 
@@ -58,7 +60,7 @@ class Generated(Strict):
             it belongs.
         style: worked solutions with plain steps, or with ``detour``: wrong steps that are noticed
             and redone.
-        detour_rate: share of steps that take a detour; read in style ``detour`` only.
+        detour_rate: share of steps that take a detour, a quarter when not given; style ``detour`` only.
     """
 
     count: int = Field(ge=1)
@@ -66,7 +68,7 @@ class Generated(Strict):
     weights: tuple[float, ...] = ()
     split: Split = "train"
     style: Style = "plain"
-    detour_rate: float = Field(default=0.25, ge=0, le=1)
+    detour_rate: float | None = Field(default=None, ge=0, le=1)
 
     @field_validator("difficulty")
     @classmethod
@@ -84,20 +86,25 @@ class Generated(Strict):
 
     def step(self, left: str, value: str, wrong: str, rng: random.Random) -> str:
         """``left=value``; with a detour ``left=wrong~left=value``."""
-        if self.style == "detour" and rng.random() < self.detour_rate:
+        if rng.random() < self._rate():
             return f"{left}={wrong}~{left}={value}"
         return f"{left}={value}"
 
     def detours(self, prompt: str) -> Detours:
         """Decides where the solution of this prompt takes a detour."""
-        return Detours(prompt, self.detour_rate if self.style == "detour" else 0.0)
+        return Detours(prompt, self._rate())
+
+    def _rate(self) -> float:
+        if self.style == "plain":
+            return 0.0
+        return DETOUR_RATE if self.detour_rate is None else self.detour_rate
 
     def model_post_init(self, context: object) -> None:
         """Refuse weights that do not match the difficulties, and a detour rate without detours."""
         number = self.difficulty[1] - self.difficulty[0] + 1
         if self.weights and len(self.weights) != number:
             raise ValueError(f"weights has {len(self.weights)} entries for {number} difficulties")
-        if self.style == "plain" and "detour_rate" in self.model_fields_set:
+        if self.style == "plain" and self.detour_rate is not None:
             raise ValueError("detour_rate has no effect with style: plain; set style: detour")
 
 

@@ -1,0 +1,112 @@
+"""Every recipe parses alone and with each overlay; references and keys are checked before anything runs."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from longstep.config import UserError, load_yaml
+from longstep.recipe import Recipe, find_recipe, load, recipe_files
+
+ROOT = Path(__file__).resolve().parents[1] / "recipes"
+RECIPES = sorted(path.parent for path in ROOT.glob("*/recipe.yaml"))
+OVERLAYS = [path for folder in RECIPES for path in sorted(folder.glob("*.yaml")) if path.name != "recipe.yaml"]
+
+
+@pytest.mark.parametrize("folder", RECIPES, ids=lambda p: p.name)
+def test_a_recipe_loads_alone(folder: Path):
+    recipe, _ = load([folder / "recipe.yaml"])
+    assert recipe.name == folder.name and recipe.differs_from_paper
+    assert sorted(recipe.order()) == sorted(recipe.stages)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_a_recipe_loads_with_each_overlay(overlay: Path):
+    size = f"tiny+{overlay.stem}" if overlay.stem == "evidence" else overlay.stem
+    recipe, _ = load(recipe_files(overlay.parent.name, size))
+    for name, stage in recipe.stages.items():
+        position = recipe.order().index(name)
+        assert all(recipe.order().index(needed) < position for needed in recipe.inputs(name)), stage.kind
+
+
+def write(folder: Path, text: str) -> list[Path]:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return [path]
+
+
+TWO = """name: two
+stages:
+  base: {kind: checkpoint, path: longstep-tiny}
+  problems: {kind: curate, sources: [{kind: chain, count: 4}]}
+  rows:
+    kind: sample
+    by: {kind: model, model: "@%s"}
+    data: "@%s"
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (("bse", "problems"), r"recipe.yaml:7: stages.rows: no stage is called '@bse'; did you mean '@base'\?"),
+        (("base", "base"), r"'@base' is a stage that makes a model; a rows is needed here"),
+        (("problems", "problems"), r"'@problems' is a stage that makes a rows; a model is needed here"),
+    ],
+)
+def test_a_wrong_reference_is_named_with_its_line(tmp_path: Path, names, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        load(write(tmp_path, TWO % names))
+
+
+def test_stages_in_a_circle_are_refused(tmp_path: Path):
+    text = """name: circle
+stages:
+  a: {kind: merge, method: {kind: linear}, parents: ["@b", "@b"]}
+  b: {kind: merge, method: {kind: linear}, parents: ["@a", "@a"]}
+"""
+    with pytest.raises(UserError, match="in a circle: a -> b -> a"):
+        load(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("learning_rat", r"TRL's SFT config has no key 'learning_rat'; did you mean 'learning_rate'"),
+        ("learning_rate", r"learning_rate belongs to longstep; set optimizer.lr instead"),
+        ("gradient_checkpointin", r"did you mean 'gradient_checkpointing'"),
+    ],
+)
+def test_trainer_keys_are_checked_at_load_with_their_line(tmp_path: Path, key: str, sentence: str):
+    text = TWO % ("base", "problems") + (
+        f'  tuned:\n    kind: sft\n    model: "@base"\n    data: "@rows"\n    steps: 2\n    trainer:\n      {key}: 1\n'
+    )
+    with pytest.raises(UserError, match=rf"recipe.yaml:15: stages.tuned.trainer.{key}: .*{sentence}"):
+        load(write(tmp_path, text))
+
+
+def test_unknown_sizes_and_recipes_are_named_with_their_neighbours():
+    with pytest.raises(UserError, match="did you mean 'tiny'"):
+        recipe_files("light-r1", "tny")
+    with pytest.raises(UserError, match="did you mean 'light-r1'"):
+        find_recipe("light-r")
+
+
+def test_only_pulls_in_what_a_stage_reads():
+    recipe, _ = load(recipe_files("light-r1", "tiny"))
+    assert recipe.needed_for(["rated"]) == ["rater", "problems", "rated"]
+    assert set(chain(recipe.needed_for(["scores"]))) == set(recipe.stages)
+
+
+def test_naming_the_method_is_the_whole_setting():
+    recipe, _ = load(recipe_files("light-r1", "tiny"), ["stages.rl.algorithm={kind: dapo}"])
+    algorithm = recipe.stages["rl"].algorithm  # pyright: ignore
+    assert (algorithm.kind, algorithm.epsilon, algorithm.epsilon_high, algorithm.beta) == ("dapo", 0.2, 0.28, 0.0)
+
+
+def test_a_recipe_survives_its_own_json():
+    recipe, _ = load(recipe_files("light-r1", "tiny"))
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+    assert load_yaml(ROOT / "light-r1" / "tiny.yaml").data["stages"]["base"]["path"] == "longstep-tiny"

@@ -1,0 +1,156 @@
+"""The adapters around TRL on a pico model: order, packing, micro-batches, selection, adapters."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from longstep.batches import training_order
+from longstep.config import UserError
+from longstep.models.lora import Lora, merge, wrap
+from longstep.models.tiny import TinySpec, build_model, build_tokenizer
+from longstep.optimizers import AdamW
+from longstep.progress import Progress
+from longstep.trainers import Job, PreferenceRow, SftRow, train_preference, train_sft
+from longstep.training import Training
+
+SPEC = TinySpec(width=16, layers=1, heads=2, context=64)
+
+
+def rows(count: int) -> list[SftRow]:
+    generator = random.Random(1)
+    made = []
+    for n in range(count):
+        length = generator.randint(6, 14)
+        ids = tuple(generator.randint(8, 40) for _ in range(length - 1))
+        made.append(SftRow(f"r{n}", (*ids, 3), 3))
+    return made
+
+
+def job(folder: Path, model, steps: int, **settings) -> Job:
+    training = Training(steps=steps, batch=8, max_length=64, log_every=1, **{"save_every": 100, **settings})
+    quiet = Progress("x", steps, write=lambda text: None)
+    return Job(model, build_tokenizer(), training, steps, 0, folder, quiet)
+
+
+def weights(model) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def trained(folder: Path, data: list[SftRow], steps: int = 2, packing: bool = False, **settings) -> torch.Tensor:
+    model = build_model(SPEC, 0)
+    train_sft(job(folder, model, steps, optimizer=AdamW(lr=1e-2), **settings), data, packing=packing)
+    return weights(model)
+
+
+def test_micro_batches_do_not_change_the_step(tmp_path: Path):
+    data = rows(16)
+    whole = trained(tmp_path / "a", data)
+    for micro in (4, 1):
+        parts = trained(tmp_path / str(micro), data, micro_batch=micro)
+        torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
+
+
+def test_packing_keeps_every_row_to_itself(tmp_path: Path):
+    """Eight rows in packed sequences of 64 tokens give the gradient of eight padded rows."""
+    data = rows(8)
+    alone = trained(tmp_path / "alone", data, steps=1)
+    model = build_model(SPEC, 0)
+    settings = Training(steps=1, batch=2, max_length=64, log_every=1, save_every=100, optimizer=AdamW(lr=1e-2))
+    assert 64 < sum(len(row.ids) for row in data) <= 128, "the rows must fill exactly two sequences"
+    quiet = Progress("x", 1, write=lambda text: None)
+    train_sft(Job(model, build_tokenizer(), settings, 1, 0, tmp_path / "p", quiet), data, packing=True)
+    torch.testing.assert_close(weights(model), alone, atol=1e-5, rtol=0)
+
+
+def test_rows_are_seen_in_the_order_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from longstep import trainers
+
+    seen: list[list[int]] = []
+    original = trainers._Sft.training_step
+
+    def spy(self, model, inputs, num_items_in_batch=None):
+        seen.extend(row[row != 0].tolist() for row in inputs["input_ids"])
+        return original(self, model, inputs, num_items_in_batch)
+
+    monkeypatch.setattr(trainers._Sft, "training_step", spy)
+    data = rows(16)
+    trained(tmp_path, data)
+    assert seen == [list(row.ids) for row in data]
+
+
+def test_the_training_order_is_whole_epochs_in_batches():
+    lengths = [random.Random(n).randint(1, 50) for n in range(20)]
+    order = training_order(lengths, batch=4, steps=10, seed=3, window=1)
+    assert len(order) == 40
+    assert sorted(order[:20]) == list(range(20)) and sorted(order[20:]) == list(range(20))
+    assert order == training_order(lengths, 4, 10, 3, 1) != training_order(lengths, 4, 10, 4, 1)
+    near = training_order(lengths, batch=4, steps=5, seed=3, window=5)
+    spread = lambda o: sum(max(lengths[i] for i in o[b : b + 4]) for b in range(0, 20, 4))  # noqa: E731
+    assert spread(near) < spread(order[:20])
+
+
+def test_left_over_rows_open_the_next_epoch():
+    order = training_order([1] * 5, batch=2, steps=5, seed=0)
+    assert sorted(order) == sorted([*range(5), *range(5)])
+
+
+def test_a_broken_row_stops_before_the_step_and_is_named(tmp_path: Path):
+    data = rows(24)
+    model = build_model(TinySpec(width=16, layers=1, heads=2, context=64, tie=False), 0)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[50] = float("nan")
+    bad = data[:16] + [SftRow("poison", (8, 9, 10, 50, 3), 3)] + data[17:]
+    with pytest.raises(UserError, match=r"training step 3 \(rows poison, .*the loss is nan; no step was taken"):
+        train_sft(job(tmp_path, model, 3, optimizer=AdamW(lr=1e-2)), bad)
+
+
+def test_selection_returns_the_checkpoint_with_the_lowest_held_out_loss(tmp_path: Path):
+    """A learning rate that grows worse by the step: the first checkpoint must win."""
+    data, dev = rows(8) * 6, rows(8)
+    model = build_model(SPEC, 0)
+    made = job(tmp_path, model, 6, optimizer=AdamW(lr=0.5), clip=100.0, save_every=2)
+    train_sft(made, data, dev)
+    import json
+
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses = {line["step"]: line["eval_loss"] for line in lines if "eval_loss" in line}
+    assert len(losses) == 3
+    ids = [torch.tensor([row.ids]) for row in dev]
+    with torch.no_grad():
+        total = sum(
+            torch.nn.functional.cross_entropy(model(x).logits[0, 2:-1], x[0, 3:], reduction="sum").item() for x in ids
+        )
+    count = sum(len(row.ids) - 3 for row in dev)
+    assert total / count == pytest.approx(min(losses.values()), abs=1e-4)
+
+
+def test_a_preference_step_moves_the_two_sides_apart(tmp_path: Path):
+    model, reference = build_model(SPEC, 0), build_model(SPEC, 0)
+    pairs = [PreferenceRow(f"p{n}", (8, 9), (20 + n % 4, 30, 3), (21 + n % 4, 31, 3)) for n in range(16)]
+    train_preference(job(tmp_path, model, 2, optimizer=AdamW(lr=1e-2)), pairs, reference, {"loss_type": ["nca_pair"], "beta": 0.3})
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    import json
+
+    first, last = json.loads(lines[0]), json.loads(lines[-1])
+    assert first["loss"] == pytest.approx(1.3863, abs=1e-3)  # 2 ln 2: policy and reference agree
+    assert last["rewards/margins"] > first["rewards/margins"] == pytest.approx(0, abs=1e-5)
+    assert "logps/chosen" in last and "logps/rejected" in last
+
+
+def test_a_merged_adapter_is_the_adapter_and_not_the_base():
+    probe = torch.tensor([[8, 9, 10]])
+    model = wrap(build_model(SPEC, 0), Lora(r=2, targets=("q_proj", "v_proj")))
+    with pytest.raises(UserError, match="no effect"):
+        merge(model, probe)
+    model = wrap(build_model(SPEC, 0), Lora(r=2, targets=("q_proj", "v_proj")))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_()
+        adapter = model(probe).logits
+    merged = merge(model, probe)
+    torch.testing.assert_close(merged(probe).logits, adapter, atol=1e-4, rtol=1e-4)

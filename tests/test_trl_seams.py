@@ -1,0 +1,55 @@
+"""The hooks of TRL and transformers that our adapters override still are what we think."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from transformers import Trainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from longstep.trl_keys import OWNED, accepted, complaint
+
+
+def names(function) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def test_overridden_methods_have_the_arguments_we_pass():
+    assert names(Trainer.training_step)[1:] == ["model", "inputs", "num_items_in_batch"]
+    assert names(Trainer._clip_grad_norm)[1:] == ["model"]
+    assert names(Trainer._get_train_sampler)[1:] == ["train_dataset"]
+    assert names(DPOTrainer._prepare_dataset)[1:2] == ["dataset"]
+
+
+def test_the_rollout_hook_takes_prompts_and_trainer():
+    assert "rollout_func" in names(GRPOTrainer.__init__)
+    assert "self.rollout_func(prompts, self)" in inspect.getsource(GRPOTrainer._generate)
+
+
+def test_unscorable_completions_stay_out_of_their_group():
+    source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "unscorable_mask" in source and "nanmean" in source
+
+
+@pytest.mark.parametrize(("name", "config"), [("sft", SFTConfig), ("dpo", DPOConfig), ("grpo", GRPOConfig)])
+def test_keys_read_from_source_are_the_keys_of_the_class(name, config):
+    real = {key for key in inspect.signature(config.__init__).parameters if key != "self"}
+    missing = real - accepted(name)
+    assert missing == set(), "the class takes keys that plan would refuse"
+    assert complaint(name, "bf16") is None
+
+
+def test_every_owned_key_exists_in_some_class_of_some_version():
+    known = accepted("sft") | accepted("dpo") | accepted("grpo")
+    assert set(OWNED) - known <= {"warmup_ratio", "trust_remote_code"}
+    assert complaint("sft", "seed") == "seed belongs to longstep; set the recipe's seed instead"
+
+
+def test_supervised_labels_are_taken_as_given():
+    assert "skip_prepare_dataset" in inspect.getsource(SFTTrainer.__init__)
