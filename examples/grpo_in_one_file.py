@@ -218,7 +218,7 @@ def warm_start(policy: Policy, steps: int, enough: float = 0.5, size: int = 64) 
         rows.append(Completion(problem.id, 0, rendered.ids, turn, text, "stop"))
     check = chains(64, seed=4)
     for step in range(steps):
-        if step % 10 == 0 and score(policy, check) >= enough:
+        if step % 5 == 0 and score(policy, check) >= enough:
             break
         start = step * size % len(rows)
         batch = collate(rows[start : start + size], policy.tokenizer.pad_token_id)
@@ -267,7 +267,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--out", type=Path, help="write the model here")
     given = parser.parse_args(arguments)
-    torch.manual_seed(0)
     started = time.monotonic()
     policy = Policy.load(given.model)
     warm_start(policy, given.warm)

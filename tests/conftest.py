@@ -18,9 +18,9 @@ for name, value in {
     os.environ.setdefault(name, value)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The short recipe, run once without interruption."""
+    """The short recipe, run once without interruption; to be copied, not changed."""
     from short_recipe import finish
 
     folder = tmp_path_factory.mktemp("whole") / "run"

@@ -11,16 +11,20 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from longstep.artifacts import read_manifest
+from longstep.artifacts import AppendLog, read_manifest
 from longstep.config import Located, UserError, override, validate
 from longstep.recipe import Recipe, check
 from longstep.runner import Run, execute
+from longstep.types import Problem, Verdict
+from longstep.verify.exact import exact
 from longstep.yaml12 import parse
 
 RECIPE = """
@@ -164,7 +168,9 @@ def _quietly(work: Callable[..., None], arguments: tuple[object, ...]) -> None:
         work(*arguments)
 
 
-def attempt(folder: Path, setting: Setting = Setting(), before: Callable[[Path], None] | None = None) -> None:
+def attempt(
+    folder: Path, setting: Setting = Setting(), before: Callable[[Path], None] | None = None
+) -> None:
     """Run the recipe; how it ended is left beside the run folder."""
     if before is not None:
         before(folder)
@@ -180,13 +186,17 @@ def _said(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.said")
 
 
-def begin(folder: Path, setting: Setting = Setting(), before: Callable[[Path], None] | None = None) -> BaseProcess:
+def begin(
+    folder: Path, setting: Setting = Setting(), before: Callable[[Path], None] | None = None
+) -> BaseProcess:
     """Start a run in a process of its own; ``before`` is called there first, with the folder."""
     _said(folder).unlink(missing_ok=True)
     return start(attempt, folder, setting, before)
 
 
-def finish(folder: Path, setting: Setting = Setting(), before: Callable[[Path], None] | None = None) -> str:
+def finish(
+    folder: Path, setting: Setting = Setting(), before: Callable[[Path], None] | None = None
+) -> str:
     """Run in a process of its own to the end; see :func:`outcome`."""
     return outcome(begin(folder, setting, before), folder)
 
@@ -220,3 +230,43 @@ def without(finished: Path, folder: Path, stage: str) -> Setting:
     shutil.copytree(finished, folder)
     shutil.rmtree(folder / stage)
     return Setting(only=(stage,))
+
+
+def _die_after_step(folder: Path, step: int) -> None:
+    """From now on this process kills itself as soon as the metric line of a step is written."""
+    append = AppendLog.append
+
+    def append_and_die(log: AppendLog, row: object) -> None:
+        append(log, row)
+        if isinstance(row, Mapping) and row.get("step") == step and "loss" in row:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    AppendLog.append = append_and_die
+
+
+def kill_after_step(folder: Path, setting: Setting, step: int) -> None:
+    """SIGKILL a run when a training stage has logged a step."""
+    assert finish(folder, setting, partial(_die_after_step, step=step)) == "killed"
+
+
+def flip_bit(path: Path, at: float = 0.5) -> None:
+    """Flip one bit at a share of a file's length."""
+    data = bytearray(path.read_bytes())
+    data[int(at * len(data))] ^= 4
+    path.write_bytes(data)
+
+
+def always_raises(problem: Problem, text: str) -> Verdict:
+    """A verifier that reaches no judgement."""
+    raise RuntimeError("no judgement")
+
+
+def raises_for_some(problem: Problem, text: str) -> Verdict:
+    """A verifier that judges some completions only, of each group."""
+    if sum(text.encode()) % 2:
+        raise RuntimeError("no judgement")
+    return exact(problem, text)
+
+
+def returns_nothing(problem: Problem, text: str) -> None:
+    """A verifier whose author forgot to return."""

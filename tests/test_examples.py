@@ -32,7 +32,7 @@ UNIONS = {
     "longstep.problems.parity": ("longstep.problems:AnySource", "Parity"),
     "longstep.curate.no_picture": ("longstep.curate:AnyFilter", "NoPicture"),
     "longstep.target_length": ("longstep.rewards:AnyReward", "TargetLength"),
-    "longstep.merge.median": ("longstep.merge:AnyMerge", "Median"),
+    "longstep.merge.task_arithmetic": ("longstep.merge:AnyMerge", "TaskArithmetic"),
     "longstep.stages.lengths": ("longstep.stages:AnyStage", "Lengths"),
 }
 
@@ -306,16 +306,25 @@ def run(file: str, *arguments: str) -> str:
 
 
 def test_grpo_in_one_file_learns_from_verdicts(tmp_path):
-    """Two steps on few rollouts: rewards are shares of right answers, the weights move, and the folder loads."""
+    """Two steps on few rollouts.
+
+    The reward is the share of right answers; the policy is the reference in the first step and no longer in the
+    second; the folder written loads.
+    """
     from longstep.models.load import load_model, locate
 
     out = tmp_path / "model"
     text = run(
         "grpo_in_one_file.py", "--warm", "20", "--steps", "2", "--questions", "8", "--out", str(out)
     )
-    steps = re.findall(r"^step +\d+  reward ([+-][\d.]+)  right ([\d.]+)", text, re.MULTILINE)
+    steps = re.findall(
+        r"^step +\d+  reward ([+-][\d.]+)  right ([\d.]+).*kl ([\d.]+)", text, re.MULTILINE
+    )
     assert len(steps) == 2
-    assert all(float(reward) == pytest.approx(float(right), abs=0.006) for reward, right in steps)
+    assert all(
+        float(reward) == pytest.approx(float(right), abs=0.006) for reward, right, _ in steps
+    )
+    assert float(steps[0][2]) == 0 < float(steps[1][2])
     before, after = (
         load_model(folder).get_input_embeddings().weight
         for folder in (locate("longstep-tiny"), out)

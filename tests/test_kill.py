@@ -17,9 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from short_recipe import Setting, attempt, begin, contents, finish, lines, outcome, start, without
 
 from longstep.checkpoints import latest, step_of
+from short_recipe import (
+    Setting,
+    attempt,
+    begin,
+    contents,
+    finish,
+    kill_after_step,
+    lines,
+    outcome,
+    start,
+    without,
+)
 
 KILLS = 20
 TIMES = {"seconds", "step_time", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second"}
@@ -27,7 +38,9 @@ TIMES = {"seconds", "step_time", "eval_runtime", "eval_samples_per_second", "eva
 
 def durations(folder: Path) -> dict[str, float]:
     """Seconds of each stage of an undisturbed run, in order."""
-    return {e["stage"]: e["seconds"] for e in lines(folder / "events.jsonl") if e["event"] == "finished"}
+    return {
+        e["stage"]: e["seconds"] for e in lines(folder / "events.jsonl") if e["event"] == "finished"
+    }
 
 
 def beginnings(folder: Path, stage: str) -> int:
@@ -63,7 +76,9 @@ def test_twenty_kills_spread_over_all_stages(finished: Path, tmp_path: Path) -> 
     folder, generator = tmp_path / "run", random.Random(20)
     kills = 0
     for stage, seconds in durations(finished).items():
-        for _ in range(2):  # 24 moments; in a stage of a few milliseconds a kill may come too late to count
+        for _ in range(
+            2
+        ):  # 24 moments; in a stage of a few milliseconds a kill may come too late to count
             kills += kill_inside(begin(folder), folder, stage, generator.random() * seconds)
     assert kills >= KILLS
     assert finish(folder) == "done"
@@ -80,13 +95,8 @@ def test_twenty_kills_spread_over_all_stages(finished: Path, tmp_path: Path) -> 
 def test_kill_between_two_checkpoints(finished: Path, tmp_path: Path, stage: str) -> None:
     folder = tmp_path / "run"
     setting = without(finished, folder, stage)
-    process = begin(folder, setting)
-    metrics = folder / stage / "metrics.jsonl"
-    while process.is_alive() and not (metrics.exists() and b'"step": 3,' in metrics.read_bytes()):
-        time.sleep(0.001)
-    process.kill()  # step 3 is logged, checkpoints are taken after steps 2 and 4
-    assert outcome(process, folder) == "killed"
-    assert latest(folder / stage / "checkpoints") is not None
+    kill_after_step(folder, setting, 3)  # checkpoints are taken after steps 2 and 4
+    assert sealed_step(folder / stage) == 2
     assert finish(folder, setting) == "done"
     assert contents(folder) == contents(finished)
     assert logged(folder) == logged(finished)
@@ -133,7 +143,9 @@ def resume_from(pictures: list[Path], folder: Path, stage: str, results: Path) -
 
 
 @pytest.mark.parametrize("stage", ["sft2", "rl"])
-def test_kill_at_every_write_rename_and_removal_of_a_stage(finished: Path, tmp_path: Path, stage: str) -> None:
+def test_kill_at_every_write_rename_and_removal_of_a_stage(
+    finished: Path, tmp_path: Path, stage: str
+) -> None:
     folder, album, results = tmp_path / "run", tmp_path / "album", tmp_path / "results.json"
     setting = without(finished, folder, stage)
     assert finish(folder, setting, partial(photograph, stage=stage, album=album)) == "done"
@@ -141,7 +153,9 @@ def test_kill_at_every_write_rename_and_removal_of_a_stage(finished: Path, tmp_p
     by_step: dict[int, list[Path]] = {}
     unfinished = [path for path in sorted(album.iterdir()) if not (path / "manifest.json").exists()]
     for picture in unfinished:
-        looked_at = shutil.copytree(picture, tmp_path / "look" / picture.name)  # looking removes what is broken
+        looked_at = shutil.copytree(
+            picture, tmp_path / "look" / picture.name
+        )  # looking removes what is broken
         by_step.setdefault(sealed_step(looked_at), []).append(picture)
     # A sealed checkpoint is never lost again: not while the next is written, not while an old one is removed.
     assert list(by_step) == [0, 2, 4, 6]

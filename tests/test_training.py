@@ -54,16 +54,12 @@ def test_micro_batches_do_not_change_the_step(tmp_path: Path):
         torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
 
 
-def test_packing_keeps_every_row_to_itself(tmp_path: Path):
-    """Eight rows in packed sequences of 64 tokens give the gradient of eight padded rows."""
-    data = rows(8)
-    alone = trained(tmp_path / "alone", data, steps=1)
-    model = build_model(SPEC, 0)
-    settings = Training(steps=1, batch=2, max_length=64, log_every=1, save_every=100, optimizer=AdamW(lr=1e-2))
-    assert 64 < sum(len(row.ids) for row in data) <= 128, "the rows must fill exactly two sequences"
-    quiet = Progress("x", 1, write=lambda text: None)
-    train_sft(Job(model, build_tokenizer(), settings, 1, 0, tmp_path / "p", quiet), data, packing=True)
-    torch.testing.assert_close(weights(model), alone, atol=1e-5, rtol=0)
+def test_packing_keeps_every_row_to_itself_and_every_step_to_its_rows(tmp_path: Path):
+    data = rows(16)
+    alone = trained(tmp_path / "alone", data)
+    for micro in (8, 4):
+        packed = trained(tmp_path / f"packed{micro}", data, packing=True, micro_batch=micro)
+        torch.testing.assert_close(packed, alone, atol=1e-5, rtol=0)
 
 
 def test_rows_are_seen_in_the_order_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

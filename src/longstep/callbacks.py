@@ -117,7 +117,10 @@ class Journal(TrainerCallback):
             return  # the trainer's closing summary, not a step
         row.update(self._extra())
         self._log.append(
-            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+            {
+                k: None if isinstance(v, float) and not math.isfinite(v) else v
+                for k, v in row.items()
+            }
         )  # JSON has no NaN
         if reasons := self._watch(row):
             raise UserError(

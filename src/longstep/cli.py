@@ -16,6 +16,13 @@ from rich.table import Table
 
 from longstep.config import UserError
 
+
+class Interrupted(UserError):
+    """The user pressed Ctrl-C."""
+
+    exit_code = 130
+
+
 app = typer.Typer(
     help="Train long chain-of-thought reasoners cheaply, step by step: from raw problems to a judged model.",
     no_args_is_help=True,
@@ -103,7 +110,10 @@ def run(
     if fork:
         task = runner.fork(task)
         say(f"forked into {task.folder}")
-    runner.execute(task, only or [])
+    try:
+        runner.execute(task, only or [])
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command continues") from None
     page = report.build_report(task.folder)
     rows = report.table(task.folder)
     if len(rows) > 1:
@@ -122,7 +132,9 @@ def plan(
     from longstep.plan import make_plan, plan_table
 
     loaded, _ = _load(recipe, size, overrides)
-    made = make_plan(loaded)
+    made = make_plan(
+        loaded, ["run", recipe, *(["--size", size] if size else []), *(overrides or [])]
+    )
     if as_json:
         print_json(made.as_json())
         return
@@ -337,15 +349,11 @@ def main() -> None:
     """Entry point: user errors become one sentence and an exit code."""
     _add_stage_verbs()
     try:
-        app(standalone_mode=False)
+        app()
     except UserError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, style="red")
+        console_err = Console(stderr=True, soft_wrap=True)
+        console_err.print(f"error: {error}", markup=False, style="red")
         sys.exit(error.exit_code)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("\ninterrupted; the same command continues\n")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from longstep.config import Strict, UserError, json_schema, nearest
-from longstep.curate import FILTERS
+from longstep.curate import AnyFilter
 from longstep.curriculum import AnyCurriculum
 from longstep.evaluate import BENCHMARKS, REDUCERS
 from longstep.losses import AnyPolicyLoss, AnyPreferenceLoss
@@ -79,7 +79,7 @@ def _benchmark_rows() -> list[dict[str, str]]:
 FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "benchmarks": _benchmark_rows,
     "curricula": lambda: _config_rows(AnyCurriculum),
-    "filters": lambda: _table_rows(FILTERS),
+    "filters": lambda: _config_rows(AnyFilter),
     "losses": lambda: [*_config_rows(AnyPolicyLoss), *_config_rows(AnyPreferenceLoss)],
     "merges": lambda: _config_rows(AnyMerge),
     "optimizers": lambda: _config_rows(AnyOptimizer),

@@ -55,7 +55,7 @@ class Planning(Strict):
         mfu: model FLOPs utilisation: share of the device's peak spent on useful training FLOPs,
             the recomputation of activation checkpointing not counted as useful.
         decode: share of the memory bandwidth that decoding reaches. 0.6 is a good serving engine;
-            the built-in engine of transformers reaches far less on a large model.
+            the built-in engine is slower, by how much was not measured on large models.
         prompt_tokens: mean prompt.
         trace_tokens: mean long chain-of-thought answer, but at most half of a stage's ``max_tokens``.
         tokens: mean answer of single stages, by stage name.

@@ -15,7 +15,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -43,7 +43,8 @@ from longstep.stages.base import CHECKPOINTS, PARTIAL, Context
 
 CONFIG = "config.json"
 DISK_ERRORS = {
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR,
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+    errno.EEXIST, errno.EISDIR, errno.ENOTDIR,
 }  # fmt: skip
 PROBE_BYTES = 1 << 20
 
@@ -113,16 +114,15 @@ def execute(run: Run, only: Sequence[str] = ()) -> list[str]:
     with locked(run.folder), _disk_errors(run.folder):
         for name in run.recipe.order():  # before anything is written or spent
             _refuse_change(run, name, _own_parts(run, name))
-        events = AppendLog(run.folder / "events.jsonl")
         _write_run_file(run)
-        for name in names:
-            if _is_finished(run, name):
-                _clean(run.stage_folder(name))
-                run.say(f"{name:<12} finished, verified, skipped")
-                continue
-            _run_stage(run, name, events)
-            ran.append(name)
-        events.close()
+        with closing(AppendLog(run.folder / "events.jsonl")) as events:
+            for name in names:
+                if _is_finished(run, name):
+                    _clean(run.stage_folder(name))
+                    run.say(f"{name:<12} finished, verified, skipped")
+                    continue
+                _run_stage(run, name, events)
+                ran.append(name)
     return ran
 
 

@@ -240,8 +240,8 @@ def train_sft(
         job: the run.
         rows: ``steps * batch`` rows.
         dev: when given, the checkpoint with the lowest loss on these rows is the result.
-        packing: put several rows into one sequence with attention kept inside each row (TRL's best-fit packing);
-            TRL then decides which rows share a step, so the order is only kept roughly.
+        packing: lay the rows of a micro-batch end to end in one sequence, attention kept inside each row; no padding,
+            and every step still sees exactly its ``batch`` rows (TRL's ``packing`` would count sequences instead).
     """
     arguments = _arguments(job)
     if dev:
@@ -254,11 +254,10 @@ def train_sft(
             "greater_is_better": False,
         }
     config = SFTConfig(
-        packing=packing,
-        eval_packing=False,
+        padding_free=packing,
         shuffle_dataset=False,
-        max_length=job.training.max_length,
-        dataset_kwargs=None if packing else {"skip_prepare_dataset": True},
+        max_length=None,  # longer rows were dropped, and counted, before
+        dataset_kwargs={"skip_prepare_dataset": True},
         **arguments,
     )
     trainer = _Sft(
@@ -269,8 +268,7 @@ def train_sft(
         processing_class=job.tokenizer,
         optimizers=_optimizers(job),
     )
-    if not packing:
-        trainer.row_names = [row.name for row in rows]
+    trainer.row_names = [row.name for row in rows]
     return _run(trainer, job)
 
 

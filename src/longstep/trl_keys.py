@@ -12,7 +12,7 @@ from importlib import util
 from pathlib import Path
 from typing import Literal
 
-from longstep.config import nearest
+from longstep.config import UserError, nearest
 
 Trainer = Literal["sft", "dpo", "grpo"]
 
@@ -56,7 +56,8 @@ OWNED: dict[str, str] = {
 
 def _source(package: str, *parts: str) -> ast.Module:
     spec = util.find_spec(package)
-    assert spec is not None and spec.origin is not None, f"{package} is not installed"
+    if spec is None or spec.origin is None:
+        raise UserError(f"{package} is not installed, so trainer: keys cannot be checked; run make demo")
     return ast.parse(Path(spec.origin).parent.joinpath(*parts).read_text(encoding="utf-8"))
 
 

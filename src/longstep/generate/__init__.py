@@ -7,7 +7,7 @@ The generators themselves: ``engine.TransformersEngine``, ``endpoint.EndpointGen
 from longstep.generate.base import Generator, Prompt, Sampling
 from longstep.generate.batches import Batch, Row, plan_batches
 from longstep.generate.endpoint import Endpoint
-from longstep.generate.fake import FakeGenerator, ReferenceGenerator
+from longstep.generate.fake import FakeGenerator, ReferenceGenerator, worked
 
 __all__ = [
     "Batch",
@@ -19,4 +19,5 @@ __all__ = [
     "Row",
     "Sampling",
     "plan_batches",
+    "worked",
 ]

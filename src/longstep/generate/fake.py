@@ -64,12 +64,7 @@ class ReferenceGenerator:
 
     def _complete(self, prompt: Prompt, sample_index: int, max_tokens: int) -> Completion:
         problem = self.problems[prompt.problem_id]
-        if problem.solution is None:
-            raise UserError(
-                f"problem {problem.id!r} of source {problem.source!r} has no worked solution;"
-                " the reference generator needs a source that gives one"
-            )
-        text = f"<think>{problem.solution}</think>\\boxed{{{problem.answer}}}"
+        text = worked(problem)
         token_ids = (*self.encode(text.removeprefix(prompt.prefix)), self.stop_id)
         if len(token_ids) > max_tokens:
             raise UserError(
@@ -77,3 +72,17 @@ class ReferenceGenerator:
                 f" and max_tokens is {max_tokens}; raise max_tokens"
             )
         return Completion(problem.id, sample_index, prompt.prompt_ids, token_ids, text, "stop")
+
+
+def worked(problem: Problem) -> str:
+    r"""The problem's worked solution as a whole turn: ``<think>SOLUTION</think>\boxed{ANSWER}``.
+
+    Raises:
+        UserError: the problem has none.
+    """
+    if problem.solution is None:
+        raise UserError(
+            f"problem {problem.id!r} of source {problem.source!r} has no worked solution;"
+            " the reference generator needs a source that gives one"
+        )
+    return f"<think>{problem.solution}</think>\\boxed{{{problem.answer}}}"

@@ -84,12 +84,6 @@ class Generated(Strict):
         levels = range(self.difficulty[0], self.difficulty[1] + 1)
         return rng.choices(levels, self.weights or None)[0]
 
-    def step(self, left: str, value: str, wrong: str, rng: random.Random) -> str:
-        """``left=value``; with a detour ``left=wrong~left=value``."""
-        if rng.random() < self._rate():
-            return f"{left}={wrong}~{left}={value}"
-        return f"{left}={value}"
-
     def detours(self, prompt: str) -> Detours:
         """Decides where the solution of this prompt takes a detour."""
         return Detours(prompt, self._rate())

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from longstep.artifacts import AppendLog, fresh_folder, read_json
 from longstep.config import Field, Strict, UserError
+from longstep.models.load import locate
 from longstep.progress import Progress
 
 Artifact = Literal["rows", "model", "report"]
@@ -64,7 +65,9 @@ class Context:
         return Path(reference)
 
     def model(self, reference: str) -> Path:
-        """The Hugging Face folder behind ``@name`` or a path, following the pointer of a ``checkpoint`` stage."""
+        """The Hugging Face folder behind ``@name``, a shipped name, a path or a hub id; pointers are followed."""
+        if not reference.startswith("@"):
+            return locate(reference)
         folder = self.artifact(reference)
         if (folder / POINTER).is_file():
             return Path(read_json(folder / POINTER)["path"])

@@ -50,7 +50,9 @@ class Checkpoint(Stage):
         if self.think_tokens == "add":
             _with_think_tokens(source, context.fresh_out(), self.dtype)
         elif sum(file.stat().st_size for file in source.iterdir() if file.is_file()) < 64 << 20:
-            shutil.copytree(source, context.fresh_out(), dirs_exist_ok=True)
+            out = context.fresh_out()
+            for file in filter(Path.is_file, source.iterdir()):
+                shutil.copyfile(file, out / file.name)
         else:
             weights = {p.name: sha256_file(p) for p in sorted(source.glob("*.safetensors"))}
             pointer = {"path": str(source.resolve()), "weights": weights}

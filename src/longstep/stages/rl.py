@@ -66,8 +66,8 @@ class Rl(Stage, Training):
         for key in self.trainer:
             if problem := complaint("grpo", key):
                 yield f"trainer.{key}: {problem}"
-        if (self.micro_batch or self.batch) % self.group:
-            yield f"batch: {self.micro_batch or self.batch} completions cannot hold whole groups of {self.group}"
+        if self.batch % self.group:
+            yield f"batch: {self.batch} completions cannot hold whole groups of {self.group}"
 
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""

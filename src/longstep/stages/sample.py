@@ -45,8 +45,13 @@ class Sample(Stage):
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The problems and, unless an endpoint samples, the model."""
         yield self.data, "rows"
-        if not isinstance(self.by, ByEndpoint):
+        if not isinstance(self.by, ByEndpoint) and self.by.model is not None:
             yield self.by.model, "model"
+
+    def check(self) -> Iterator[str]:
+        """A seed of its own, which would have no effect."""
+        if self.sampling.seed:
+            yield "sampling.seed: has no effect: every stage derives its own from the recipe's seed"
 
     def run(self, context: Context) -> None:
         """Draw, verify, rate, keep."""

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from longstep.artifacts import AppendLog, sha256_json
 from longstep.config import Field, Strict, TypeAdapter
-from longstep.generate import Endpoint, Generator, Prompt, ReferenceGenerator, Sampling
+from longstep.generate import (
+    Endpoint,
+    FakeGenerator,
+    Generator,
+    Prompt,
+    ReferenceGenerator,
+    Sampling,
+    worked,
+)
 from longstep.generate.base import canonical
 from longstep.progress import Progress
 from longstep.stages.base import Context
@@ -30,10 +38,10 @@ class ByModel(Strict):
 
 
 class ByReference(Strict):
-    """The problems' own worked solutions are the completions; their ids come from this model's tokenizer."""
+    """The problems' own worked solutions; with a model's tokenizer their ids too, without one text alone."""
 
     kind: Literal["reference"] = "reference"
-    model: str
+    model: str | None = None
 
 
 class ByEndpoint(Endpoint):
@@ -53,6 +61,9 @@ def open_sampler(
         from longstep.generate.endpoint import EndpointGenerator
 
         return EndpointGenerator(by), [Prompt(p.id, text=p.prompt) for p in problems]
+    if by.model is None:
+        generator = FakeGenerator({problem.id: [worked(problem)] for problem in problems})
+        return generator, [Prompt(p.id, text=p.prompt) for p in problems]
     from longstep.models.chat import encode_text
     from longstep.models.load import load_model, load_tokenizer
 
@@ -110,7 +121,7 @@ def draw(
         rows = finished.get(index)
         if rows is None:
             rows = [verified(by_id[c.problem_id], c) for c in generator.generate(chunk, sampling)]
-            record.append({"plan": plan, "chunk": index, "rows": [_json(row) for row in rows]})
+            record.append({"plan": plan, "chunk": index, "rows": [asdict(row) for row in rows]})
             progress.advance(len(rows))
         else:
             progress.start_at(progress.done + len(rows))
@@ -130,10 +141,6 @@ def _chunks(prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Prom
     ordered = canonical(prompts)
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]
-
-
-def _json(row: Completion) -> object:
-    return TypeAdapter(Completion).dump_python(row, mode="json")
 
 
 def _finished(log: Path, plan: str) -> dict[int, list[Completion]]:

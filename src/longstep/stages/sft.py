@@ -31,7 +31,7 @@ class _Supervised(Stage, Training):
     Attributes:
         data: an artifact with completions and their problems.
         where: which problems.
-        packing: several rows in one sequence, attention kept inside each row.
+        packing: the rows of a micro-batch in one sequence without padding, attention kept inside each row.
         select: pick the checkpoint with the lowest held-out loss instead of the last one.
     """
 
@@ -73,7 +73,11 @@ class _Supervised(Stage, Training):
 
 
 class Sft(_Supervised):
-    """Supervised fine-tuning of ``model``."""
+    """Supervised fine-tuning.
+
+    Attributes:
+        model: the start.
+    """
 
     kind: Literal["sft"] = "sft"
     model: str
@@ -96,7 +100,11 @@ class Sft(_Supervised):
 
 
 class Pretrain(_Supervised):
-    """Training from random weights: how the shipped tiny models were made."""
+    """Training from random weights: how the shipped tiny models were made.
+
+    Attributes:
+        architecture: shape of the model.
+    """
 
     kind: Literal["pretrain"] = "pretrain"
     architecture: TinySpec
