@@ -1,8 +1,9 @@
 # demo: the whole path on a laptop. test: the suite. check: lint and types. bench: ratios against references.
+# tiny-base: train the two shipped models again and put them into the package.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench tiny-base clean
 
 demo: .venv/core
 	$(BIN)/longstep run light-r1 --size tiny
@@ -15,6 +16,10 @@ check: .venv/dev
 
 bench: .venv/dev
 	for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
+
+tiny-base: .venv/core
+	$(BIN)/longstep run tiny-base
+	$(BIN)/python scripts/install_tiny.py runs/tiny-base
 
 .venv/core: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "longstep needs Python 3.11 or newer: make PYTHON=python3.11")'

@@ -161,8 +161,8 @@ def test_kill_at_every_write_rename_and_removal_of_a_stage(
     assert list(by_step) == [0, 2, 4, 6]
     assert [path for pictures in by_step.values() for path in pictures] == unfinished
 
-    # From the first and the last moment of each, and one between.
-    chosen = [pictures[i] for pictures in by_step.values() for i in (0, len(pictures) // 2, -1)]
+    # From the first and the last moment of each.
+    chosen = [pictures[i] for pictures in by_step.values() for i in (0, -1)]
     process = start(resume_from, chosen, folder, stage, results)
     process.join(100)
     assert process.exitcode == 0

@@ -21,6 +21,7 @@ from longstep.artifacts import AppendLog, write_json
 from longstep.checkpoints import PREFIX, Side, seal
 from longstep.config import UserError
 from longstep.progress import Progress
+from longstep.ranks import barrier, rank
 
 __all__ = [
     "STEP_LOGS",
@@ -133,8 +134,11 @@ class Journal(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Add our own state and seal the checkpoint."""
-        checkpoint = Path(str(args.output_dir)) / f"{PREFIX}{state.global_step}"
-        for name, side in self._side.items():
-            write_json(checkpoint / name, side.state())
-        seal(checkpoint)
+        """Add our own state and seal the checkpoint, when every process has written its part."""
+        barrier()
+        if rank() == 0:
+            checkpoint = Path(str(args.output_dir)) / f"{PREFIX}{state.global_step}"
+            for name, side in self._side.items():
+                write_json(checkpoint / name, side.state())
+            seal(checkpoint)
+        barrier()

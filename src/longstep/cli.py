@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from longstep.config import UserError
+from longstep.ranks import rank
 
 
 class Interrupted(UserError):
@@ -107,13 +108,15 @@ def run(
 
     loaded, located = _load(recipe, size, overrides)
     task = runner.Run(loaded, located, _folder(out, loaded.name, size), say)
-    if fork:
+    if fork and rank() == 0:
         task = runner.fork(task)
         say(f"forked into {task.folder}")
     try:
         runner.execute(task, only or [])
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command continues") from None
+    if rank() > 0:
+        return
     page = report.build_report(task.folder)
     rows = report.table(task.folder)
     if len(rows) > 1:
@@ -318,7 +321,8 @@ def _run_single(kind: str, settings: dict[str, Any], out: Path) -> None:
     recipe = validate(Recipe, located)
     check(recipe, located)
     execute(Run(recipe, located, out, say))
-    say(f"{kind}: {out / kind / 'out'}")
+    if rank() == 0:
+        say(f"{kind}: {out / kind / 'out'}")
 
 
 def _stage_verb(kind: str, about: str) -> Callable[..., None]:
@@ -345,6 +349,10 @@ def _add_stage_verbs() -> None:
         app.command(name=kind, rich_help_panel="Stages, one at a time")(_stage_verb(kind, about))
 
 
+def _who() -> str:
+    return f"process {rank()}: " if rank() else ""
+
+
 def main() -> None:
     """Entry point: user errors become one sentence and an exit code."""
     _add_stage_verbs()
@@ -352,7 +360,7 @@ def main() -> None:
         app()
     except UserError as error:
         console_err = Console(stderr=True, soft_wrap=True)
-        console_err.print(f"error: {error}", markup=False, style="red")
+        console_err.print(f"{_who()}error: {error}", markup=False, style="red")
         sys.exit(error.exit_code)
 
 

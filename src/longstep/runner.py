@@ -16,9 +16,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from safetensors import SafetensorError
@@ -38,8 +39,10 @@ from longstep.artifacts import (
 )
 from longstep.config import Located, UserError, dump, provenance
 from longstep.progress import Progress
+from longstep.ranks import from_main, joined, rank, sharded, world
 from longstep.recipe import Recipe
 from longstep.stages.base import CHECKPOINTS, PARTIAL, Context
+from longstep.training import Training
 
 CONFIG = "config.json"
 DISK_ERRORS = {
@@ -106,14 +109,26 @@ def locked(folder: Path) -> Iterator[None]:
 def execute(run: Run, only: Sequence[str] = ()) -> list[str]:
     """Run every stage that is not finished; returns the names of the stages that ran.
 
+    Each process of a launcher calls this. The first does everything; the others take part in its training stages.
+
     Raises:
         UserError: a stage refused its input, or the folder belongs to another configuration.
     """
     names = run.recipe.needed_for(only) if only else run.recipe.order()
+    with joined():
+        if rank() > 0:
+            return _follow(run)
+        ran = _lead(run, names)
+        from_main(_nothing)
+    return ran
+
+
+def _lead(run: Run, names: Sequence[str]) -> list[str]:
     ran: list[str] = []
     with locked(run.folder), _disk_errors(run.folder):
         for name in run.recipe.order():  # before anything is written or spent
             _refuse_change(run, name, _own_parts(run, name))
+        _refuse_processes(run, names)
         _write_run_file(run)
         with closing(AppendLog(run.folder / "events.jsonl")) as events:
             for name in names:
@@ -124,6 +139,35 @@ def execute(run: Run, only: Sequence[str] = ()) -> list[str]:
                 _run_stage(run, name, events)
                 ran.append(name)
     return ran
+
+
+def _follow(run: Run) -> list[str]:
+    """Take part in each training stage that process 0 tells of; what is written on the way is thrown away."""
+    ran: list[str] = []
+    while (told := from_main(_nothing)) is not None:
+        name, folder = told
+        with TemporaryDirectory(prefix="longstep-") as scratch:
+            context = replace(
+                _context(replace(run, folder=folder), name),
+                folder=Path(scratch),
+                progress=lambda label, total, unit: Progress(label, total, unit, lambda line: None),
+            )
+            run.recipe.stages[name].run(context)
+        ran.append(name)
+    return ran
+
+
+def _nothing() -> tuple[str, Path] | None:
+    """What process 0 tells the others when no stage is left."""
+    return None
+
+
+def _refuse_processes(run: Run, names: Sequence[str]) -> None:
+    for name in names:
+        stage = run.recipe.stages[name]
+        if world() > 1 and isinstance(stage, Training) and read_manifest(run.stage_folder(name)) is None:
+            for complaint in stage.refusals(world(), sharded()):
+                raise UserError(f"stage {name}: {complaint}")
 
 
 def _write_run_file(run: Run) -> None:
@@ -242,18 +286,16 @@ def _run_stage(run: Run, name: str, events: AppendLog) -> None:
             "origin": _origins(run, name),
         }
         write_json(folder / CONFIG, facts)
-    context = Context(
-        name=name,
-        folder=folder,
-        seed=int(sha256_json([run.recipe.seed, name])[:12], 16),
-        inputs={f"@{n}": run.stage_folder(n) / "out" for n in run.recipe.inputs(name)},
-        progress=lambda label, total, unit: Progress(label, total, unit),
+    context = replace(
+        _context(run, name),
         event=lambda what, facts: events.append(
             {"time": time.time(), "stage": name, "event": what, **facts}
         ),
     )
     context.event("resumed" if resumed else "started", {})
     started = time.monotonic()
+    if isinstance(stage, Training):
+        from_main(lambda: (name, run.folder))
     stage.run(context)
     seconds = time.monotonic() - started
     cost = {
@@ -273,6 +315,18 @@ def _run_stage(run: Run, name: str, events: AppendLog) -> None:
     _clean(folder)
     context.event("finished", {"seconds": round(seconds, 2), "content": manifest["content"]})
     run.say(f"{name:<12} done in {seconds:.1f} s")
+
+
+def _context(run: Run, name: str) -> Context:
+    """What a stage is handed; its events go nowhere."""
+    return Context(
+        name=name,
+        folder=run.stage_folder(name),
+        seed=int(sha256_json([run.recipe.seed, name])[:12], 16),
+        inputs={f"@{n}": run.stage_folder(n) / "out" for n in run.recipe.inputs(name)},
+        progress=lambda label, total, unit: Progress(label, total, unit),
+        event=lambda what, facts: None,
+    )
 
 
 def _origins(run: Run, name: str) -> dict[str, str]:

@@ -37,6 +37,7 @@ from longstep.checkpoints import Side, latest, step_of, verified
 from longstep.config import UserError
 from longstep.optimizers import build_optimizer
 from longstep.progress import Progress
+from longstep.ranks import from_main, sharded, world
 from longstep.training import Training
 
 if TYPE_CHECKING:
@@ -82,13 +83,15 @@ def _arguments(job: Job) -> dict[str, Any]:
     """The arguments common to TRL's config classes; the user's ``trainer:`` keys come last."""
     training = job.training
     on_gpu = torch.cuda.is_available()
-    world = int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
-    micro = training.micro_batch or training.batch // world
+    for complaint in training.refusals(world(), sharded()):
+        raise UserError(complaint)
+    micro = training.micro_batch or training.batch // world()
     return {
-        "output_dir": str(job.checkpoints),
+        # The other processes have a folder of their own to write to, but add their part to the same checkpoints.
+        "output_dir": from_main(lambda: str(job.checkpoints)),
         "max_steps": job.steps,
         "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": training.batch // (micro * world),
+        "gradient_accumulation_steps": training.batch // (micro * world()),
         "learning_rate": training.optimizer.lr,
         "lr_scheduler_type": {"constant": "constant_with_warmup"}.get(
             training.schedule, training.schedule
@@ -108,6 +111,7 @@ def _arguments(job: Job) -> dict[str, Any]:
         "gradient_checkpointing": on_gpu,
         "use_cpu": not on_gpu,
         "dataloader_num_workers": 0,
+        "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": on_gpu,
         **training.trainer,
     }
@@ -139,7 +143,7 @@ class _Guarded:
     def _where(self) -> str:
         step: int = self.state.global_step  # pyright: ignore
         args: Any = self.args  # pyright: ignore
-        batch = args.per_device_train_batch_size * args.gradient_accumulation_steps
+        batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * world()
         rows = self.row_names[step * batch : (step + 1) * batch]
         names = f" (rows {', '.join(rows[:8])}{', ...' if len(rows) > 8 else ''})" if rows else ""
         return f"training step {step + 1}{names}"
@@ -181,7 +185,7 @@ def _run(trainer: Any, job: Job) -> dict[str, float]:
         Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, side)
     )
     trainer.remove_callback(PrinterCallback)
-    resumed = latest(job.checkpoints)
+    resumed = from_main(lambda: latest(job.checkpoints))
     if resumed is not None:
         for name, part in side.items():
             part.restore(read_json(resumed / name))
@@ -339,7 +343,7 @@ class GrpoSettings:
 def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, float]:
     """Group-relative policy optimisation with rollouts from ``rollout``.
 
-    ``rollout(step, count)`` returns columns of equal length ``count``, group after group: ``prompt_ids``,
+    ``rollout(step, count)`` returns this process's columns, of equal length ``count``, group after group: ``prompt_ids``,
     ``completion_ids``, ``logprobs`` and ``shaped``, the reward or ``None`` for a completion that cannot be scored
     (it takes no part in its group). TRL's dataset carries no prompts; it only counts steps.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 from longstep.config import Field, Strict, model_validator
@@ -52,6 +53,19 @@ class Training(Strict):
         if self.micro_batch is not None and self.batch % self.micro_batch:
             raise ValueError(f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
         return self
+
+    def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
+        """Why this stage cannot run on so many processes, or with weights sharded over them; said before it starts."""
+        micro = self.micro_batch or 1
+        if self.batch % (micro * processes):
+            yield (
+                f"batch {self.batch} is not a multiple of micro_batch {micro} x {processes} processes; "
+                "start fewer processes, or change micro_batch"
+            )
+        if sharded and self.lora is not None:
+            yield "adapters are not merged from shards; set launch.sharding=none, which LoRA's memory allows"
+        if sharded and not isinstance(self.optimizer, AdamW):
+            yield f"optimizer {self.optimizer.kind} needs whole matrices; set launch.sharding=none or adamw"
 
     def total_steps(self, rows: int) -> int:
         """Optimiser steps for this many rows."""

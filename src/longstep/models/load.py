@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from longstep.config import UserError, nearest
+from longstep.ranks import sharded
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -109,6 +111,8 @@ def load_model(folder: Path, dtype: Dtype = "auto") -> PreTrainedModel:
         raise UserError(
             f"{folder}: the model cannot be loaded ({first}); the folder is damaged or incomplete"
         ) from None
+    if sharded():
+        return model  # FSDP moves it layer by layer, so that no device ever holds all of it
     return model.to(torch.device(device))  # pyright: ignore[reportArgumentType]
 
 
@@ -132,9 +136,31 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
-    """Write weights (safetensors), configs and tokenizer: a folder that ``from_pretrained`` loads."""
-    model.save_pretrained(out)
+def whole_weights(model: PreTrainedModel) -> dict[str, Tensor] | None:
+    """The weights of a sharded model, gathered on process 0 in the host's memory; ``None`` when nothing is sharded.
+
+    All processes must call this.
+    """
+    if not sharded():
+        return None
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    return get_model_state_dict(
+        model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
+    )
+
+
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    out: Path,
+    weights: dict[str, Tensor] | None = None,
+) -> None:
+    """Write weights (safetensors), configs and tokenizer: a folder that ``from_pretrained`` loads.
+
+    ``weights`` are those of :func:`whole_weights`; ``None`` takes the model's own.
+    """
+    model.save_pretrained(out, state_dict=weights)
     tokenizer.save_pretrained(out)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from longstep.generate import Sampling
+from longstep.ranks import barrier, rank
 from longstep.stages.base import Context
 from longstep.stages.card import write_card
 from longstep.stages.sampling import engine, prompts_for
@@ -30,7 +31,7 @@ def finish_model(
     facts: Mapping[str, object],
 ) -> None:
     """Write ``out/``: weights, tokenizer, template, generation config and card."""
-    from longstep.models.load import save_model
+    from longstep.models.load import save_model, whole_weights
     from longstep.models.lora import merge
 
     if config.lora is not None:
@@ -44,13 +45,19 @@ def finish_model(
         log = context.log("health.jsonl")
         log.append(note)
         log.close()
-    out = context.fresh_out()
-    save_model(model, tokenizer, out)
-    write_card(out, context.name, config, parents, {**facts, "stop rate": f"{rate:.3f}"})
+    weights = whole_weights(model)
+    if rank() == 0:
+        out = context.fresh_out()
+        save_model(model, tokenizer, out, weights)
+        write_card(out, context.name, config, parents, {**facts, "stop rate": f"{rate:.3f}"})
+    barrier()
 
 
 def stop_rate(model: Any, tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem]) -> float:
-    """Share of greedy completions that end with a stop token."""
+    """Share of greedy completions that end with a stop token.
+
+    Every process draws the same ones: shards are whole only while all of them run the same forward pass.
+    """
     prompts = prompts_for(tokenizer, problems)
     room = int(model.config.max_position_embeddings) - max(len(p.prompt_ids) for p in prompts)
     sampling = Sampling(

@@ -69,6 +69,20 @@ class Rl(Stage, Training):
         if self.batch % self.group:
             yield f"batch: {self.batch} completions cannot hold whole groups of {self.group}"
 
+    def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
+        """As for every training; besides, each process draws whole groups from whole weights."""
+        yield from super().refusals(processes, sharded)
+        if self.batch % (self.group * processes):
+            yield (
+                f"batch {self.batch} is not a multiple of group {self.group} x {processes} processes, each of which "
+                "draws whole groups; start fewer processes"
+            )
+        if sharded:
+            yield (
+                "rollouts need whole weights, which no process holds under FSDP; set launch.sharding=none and, if the "
+                "memory is too small for that, lora"
+            )
+
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
         from longstep.models.load import load_model, load_tokenizer

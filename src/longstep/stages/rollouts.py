@@ -8,13 +8,14 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from longstep.artifacts import AppendLog
 from longstep.curriculum import Curriculum
 from longstep.generate import Generator, Prompt, Sampling
 from longstep.health import Health, StepStats
+from longstep.ranks import gather, rank, world
 from longstep.rewards import AnyReward, shaped_reward
 from longstep.stages.sampling import verified
 from longstep.types import Completion, Problem
@@ -53,21 +54,22 @@ class Rollouts:
     stats: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, step: int, count: int) -> Mapping[str, list[Any]]:
-        """Roll out ``count // group`` problems; see :func:`longstep.trainers.train_grpo` for the columns."""
-        picked = self.curriculum.pick(count // self.group)
-        groups = self._draw(step, picked)
-        rows: list[Completion] = []
-        shaped: list[float | None] = []
-        for index, group in zip(picked, groups, strict=True):
-            known = [c for c in map(_correctness, group) if c is not None]
-            self.curriculum.observe(index, known)
-            rows.extend(group)
-            shaped.extend(
-                shaped_reward(self.rewards, _correctness(row), len(row.token_ids), self.max_tokens)
-                for row in group
-            )
-        self.tokens += sum(len(row.token_ids) for row in rows)
-        self.stats = rollout_stats(groups, shaped)
+        """Roll out ``count // group`` problems; see :func:`longstep.trainers.train_grpo` for the columns.
+
+        With several processes, each picks the problems of all, draws its own share and observes what all have drawn:
+        so every process keeps the same curriculum.
+        """
+        share = count // self.group
+        picked = self.curriculum.pick(share * world())
+        groups = self._draw(step, picked, slice(rank() * share, (rank() + 1) * share))
+        rows = [row for group in groups for row in group]
+        shaped = self._shaped(rows)
+        everyone = [group for part in gather(_slim(groups)) for group in part]
+        for index, group in zip(picked, everyone, strict=True):
+            self.curriculum.observe(index, [c for c in map(_correctness, group) if c is not None])
+        drawn = [row for group in everyone for row in group]
+        self.tokens += sum(len(row.token_ids) for row in drawn)
+        self.stats = rollout_stats(everyone, self._shaped(drawn))
         for row in rows[:SHOWN]:
             assert row.verdict is not None
             self.record.append(
@@ -93,7 +95,13 @@ class Rollouts:
         """Continue from ``state()``."""
         self.tokens = int(state["tokens"])
 
-    def _draw(self, step: int, picked: Sequence[int]) -> list[list[Completion]]:
+    def _shaped(self, rows: Sequence[Completion]) -> list[float | None]:
+        return [
+            shaped_reward(self.rewards, _correctness(row), len(row.token_ids), self.max_tokens)
+            for row in rows
+        ]
+
+    def _draw(self, step: int, picked: Sequence[int], mine: slice) -> list[list[Completion]]:
         """Groups in the order picked; a problem picked twice in one step gets its own noise the second time."""
         asked: list[Prompt] = []
         seen: Counter[int] = Counter()
@@ -102,6 +110,7 @@ class Rollouts:
             seen[index] += 1
             name = f"{prompt.problem_id}#{again}" if again else prompt.problem_id
             asked.append(Prompt(name, prompt.prompt_ids, prompt.prefix, prompt.text))
+        asked, picked = asked[mine], picked[mine]
         sampling = Sampling(
             temperature=self.temperature,
             top_p=1.0,
@@ -118,6 +127,13 @@ class Rollouts:
             [verified(self.problems[index], completion) for completion in drawn[prompt.problem_id]]
             for index, prompt in zip(picked, asked, strict=True)
         ]
+
+
+def _slim(groups: Sequence[Sequence[Completion]]) -> list[list[Completion]]:
+    """What the other processes need to know of these rollouts."""
+    return [
+        [replace(row, prompt_ids=(), text="", logprobs=None) for row in group] for group in groups
+    ]
 
 
 def _correctness(row: Completion) -> float | None:
