@@ -469,7 +469,7 @@ def training(model: str, data: str, trainer: str = "{}") -> str:
         ),
         (
             {"sft": training("@problems", "@base")},
-            ":6: stages.sft: '@problems' is a stage that makes a rows; a model is needed here",
+            ":6: stages.sft: '@problems' is a stage that makes rows; a model must stand here",
         ),
         (
             {"one": training("@two", "@problems"), "two": training("@one", "@problems")},

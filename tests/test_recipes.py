@@ -52,8 +52,8 @@ stages:
     ("names", "sentence"),
     [
         (("bse", "problems"), r"recipe.yaml:7: stages.rows: no stage is called '@bse'; did you mean '@base'\?"),
-        (("base", "base"), r"'@base' is a stage that makes a model; a rows is needed here"),
-        (("problems", "problems"), r"'@problems' is a stage that makes a rows; a model is needed here"),
+        (("base", "base"), r"'@base' is a stage that makes a model; rows must stand here"),
+        (("problems", "problems"), r"'@problems' is a stage that makes rows; a model must stand here"),
     ],
 )
 def test_a_wrong_reference_is_named_with_its_line(tmp_path: Path, names, sentence: str):

@@ -21,6 +21,7 @@ from longstep.planning import Launch, Planning
 from longstep.stages import AnyStage
 
 RECIPE_FILE = "recipe.yaml"
+ARTICLES = {"rows": "rows", "model": "a model", "report": "a report"}
 
 
 class Recipe(Strict):
@@ -205,7 +206,7 @@ def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
                 hint = f"; did you mean '@{close}'?" if close else ""
                 yield f"{place}: no stage is called {reference!r}{hint}"
             elif target.produces != wanted:
-                yield f"{place}: {reference!r} is a stage that makes a {target.produces}; a {wanted} is needed here"
+                yield f"{place}: {reference!r} is a stage that makes {ARTICLES[target.produces]}; {ARTICLES[wanted]} must stand here"
 
 
 def _stage_complaints(recipe: Recipe, located: Located) -> Iterator[str]:

@@ -32,6 +32,7 @@ from longstep.artifacts import (
     hash_folder,
     read_json,
     read_manifest,
+    sha256_file,
     sha256_json,
     verify_manifest,
     write_json,
@@ -206,7 +207,7 @@ def _own_parts(run: Run, name: str) -> dict[str, Any]:
 def _external(path: Path) -> str:
     if path.is_dir():
         return content_hash(hash_folder(path))
-    return sha256_json([path.name, path.stat().st_size, path.stat().st_mtime_ns])
+    return sha256_file(path)
 
 
 def _is_finished(run: Run, name: str) -> bool:

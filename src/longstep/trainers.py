@@ -117,10 +117,17 @@ def _arguments(job: Job) -> dict[str, Any]:
     }
 
 
-class _Guarded:
-    """Stops before the optimiser can step on a non-finite loss or gradient, naming the rows."""
+class _Ours:
+    """Steps with the recipe's optimiser, and never on a non-finite loss or gradient: it stops, naming the rows."""
 
+    job: Job
     row_names: Sequence[str] = ()
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        # Not given to the constructor: with FSDP the trainer takes no optimiser from outside.
+        if self.optimizer is None:  # pyright: ignore
+            self.optimizer = build_optimizer(self.job.training.optimizer, self.job.model)
+        return self.optimizer
 
     def training_step(
         self, model: Any, inputs: Any, num_items_in_batch: Any = None
@@ -153,7 +160,7 @@ def _in_order(trainer: Any, train_dataset: Any) -> SequentialSampler:
     return SequentialSampler(train_dataset if train_dataset is not None else trainer.train_dataset)
 
 
-class _Sft(_Guarded, SFTTrainer):
+class _Sft(_Ours, SFTTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return _in_order(self, train_dataset)
 
@@ -167,7 +174,7 @@ class _Sft(_Guarded, SFTTrainer):
         super()._load_best_model()
 
 
-class _Dpo(_Guarded, DPOTrainer):
+class _Dpo(_Ours, DPOTrainer):
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         return dataset  # rows carry token ids already; nothing is tokenised again
 
@@ -175,11 +182,12 @@ class _Dpo(_Guarded, DPOTrainer):
         return _in_order(self, train_dataset)
 
 
-class _Grpo(_Guarded, GRPOTrainer):
+class _Grpo(_Ours, GRPOTrainer):
     pass
 
 
 def _run(trainer: Any, job: Job) -> dict[str, float]:
+    trainer.job = job
     side = {**job.side, "tokens.json": _counter(trainer)}
     trainer.add_callback(
         Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, side)
@@ -215,10 +223,6 @@ def _reload(trainer: Any, job: Job, checkpoint: Path) -> dict[str, float]:
     else:
         trainer._load_from_checkpoint(str(checkpoint))
     return {}
-
-
-def _optimizers(job: Job) -> tuple[torch.optim.Optimizer, None]:
-    return build_optimizer(job.training.optimizer, job.model), None
 
 
 @dataclass(frozen=True)
@@ -270,7 +274,6 @@ def train_sft(
         train_dataset=Dataset.from_list([row.columns() for row in rows]),
         eval_dataset=Dataset.from_list([row.columns() for row in dev]) if dev else None,
         processing_class=job.tokenizer,
-        optimizers=_optimizers(job),
     )
     trainer.row_names = [row.name for row in rows]
     return _run(trainer, job)
@@ -315,7 +318,6 @@ def train_preference(
         args=config,
         train_dataset=Dataset.from_list([row.columns() for row in rows]),
         processing_class=job.tokenizer,
-        optimizers=_optimizers(job),
     )
     trainer.row_names = [row.name for row in rows]
     return _run(trainer, job)
@@ -376,7 +378,6 @@ def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, 
             [{"prompt": "curriculum"}] * (job.steps * job.training.batch)
         ),
         processing_class=job.tokenizer,
-        optimizers=_optimizers(job),
         rollout_func=roll,
     )
     return _run(trainer, job)

@@ -49,4 +49,6 @@ def _invert(mass_BV: Tensor, uniform_B: Tensor) -> Tensor:
         total_B, torch.zeros_like(total_B)
     )  # the product may round up to total
     target_B = (uniform_B * total_B).minimum(below_B)
-    return torch.searchsorted(mass_BV, target_B[:, None], right=True).squeeze(-1)
+    place_B = torch.searchsorted(mass_BV, target_B[:, None], right=True).squeeze(-1)
+    # A row that is not a number has no place; any token will do until the engine refuses the row.
+    return place_B.clamp(max=mass_BV.shape[-1] - 1)
