@@ -22,7 +22,7 @@ LAYERS = {
     0: {"types", "config", "yaml12"},
     1: {
         "artifacts", "batches", "contrast", "curate", "curriculum", "generate", "health", "losses", "merge", "models",
-        "optimizers", "planning", "problems", "progress", "rewards", "trl_keys", "verify",
+        "optimizers", "planning", "problems", "progress", "ranks", "rewards", "trl_keys", "verify",
     },
     2: {"callbacks", "checkpoints", "evaluate", "report", "trainers", "training"},
     3: {"stages"},

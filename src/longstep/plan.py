@@ -6,7 +6,8 @@ bytes, ``plan_models`` knows the models, and ``planning`` holds the assumptions 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from longstep.config import UserError
 from longstep.plan_stages import Planner, StagePlan
 from longstep.planning import Launch, Planning, launch_command
 from longstep.recipe import Recipe
+from longstep.training import Training
 
 COLUMNS = ("stage", "model", "rows", "drawn", "trained", "GB", "hours", "$")
 
@@ -74,12 +76,12 @@ def make_plan(recipe: Recipe, arguments: Sequence[str] = ()) -> Plan:
     planner = Planner(recipe, devices)
     stages = [planner.estimate(name) for name in recipe.order()]
     command: list[str] = []
+    lines = [*_basis(recipe, devices), *planner.remarks]
     if recipe.launch is not None:
         command = launch_command(recipe.launch, list(arguments) or ["run", recipe.name])
-    lines = [*_basis(recipe, devices), *planner.remarks]
-    if command:
-        # Not so yet: the folder's lock stops the second process of a run.
-        lines.append(f"several processes are not supported yet; then: {' '.join(command)}")
+        lines.extend(_refused(recipe, recipe.launch))
+        words = [part if part.startswith("$") else shlex.quote(part) for part in command]
+        lines.append(f"start it with: {' '.join(words)}")
     memory = recipe.plan.hardware.memory
     return Plan(recipe.name, recipe.plan.device, devices, memory, stages, lines, command)
 
@@ -125,6 +127,14 @@ def _basis(recipe: Recipe, devices: int) -> list[str]:
         f"are evenly spread{_listed('; given instead of estimated, rows: ', plan.rows)}",
         "loading, saving, verifying, evaluation of checkpoints and failures are not counted",
     ]
+
+
+def _refused(recipe: Recipe, launch: Launch) -> Iterator[str]:
+    """Why single stages will refuse to run in so many processes."""
+    for name, stage in recipe.stages.items():
+        if isinstance(stage, Training):
+            for complaint in stage.refusals(launch.total, launch.sharding == "fsdp2"):
+                yield f"{name} will refuse to start: {complaint}"
 
 
 def _listed(start: str, table: Mapping[str, int]) -> str:

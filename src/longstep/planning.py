@@ -136,7 +136,8 @@ def launch_command(launch: Launch, arguments: Sequence[str]) -> list[str]:
 
     With several machines, ``$MACHINE_RANK`` (0 on the first) and ``$MAIN_ADDRESS`` are for the
     scheduler to fill in. Activation checkpointing is left to the trainer: transformers refuses to
-    have it switched on in both places.
+    have it switched on in both places. The run folder and the recipe must be the same files for
+    all machines.
     """
     command = ["accelerate", "launch", "--num_processes", str(launch.total)]
     command += ["--num_machines", str(launch.machines)]
@@ -144,10 +145,14 @@ def launch_command(launch: Launch, arguments: Sequence[str]) -> list[str]:
         command += ["--machine_rank", "$MACHINE_RANK", "--main_process_ip", "$MAIN_ADDRESS"]
         command += ["--main_process_port", "29500"]
     command += ["--mixed_precision", launch.mixed_precision]
+    if launch.sharding == "none" and launch.total > 1:
+        command += ["--multi_gpu"]
     if launch.sharding == "fsdp2":
         command += ["--use_fsdp", "--fsdp_version", "2"]
         command += ["--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP"]
         command += ["--fsdp_reshard_after_forward", "true"]
         command += ["--fsdp_offload_params", str(launch.offload).lower()]
         command += ["--fsdp_state_dict_type", "SHARDED_STATE_DICT"]
+        # Otherwise all processes but the first start with weights that were never filled in.
+        command += ["--fsdp_cpu_ram_efficient_loading", "false"]
     return [*command, "-m", "longstep", *arguments]

@@ -23,28 +23,33 @@ T = TypeVar("T")
 PATIENCE = timedelta(days=30)
 
 
+def launched() -> bool:
+    """Whether a launcher started this process."""
+    return {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= os.environ.keys()
+
+
 def world() -> int:
     """How many processes the launcher started; 1 without a launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+    return int(os.environ["WORLD_SIZE"]) if launched() else 1
 
 
 def rank() -> int:
     """This process among them; 0 leads."""
-    return int(os.environ["RANK"]) if world() > 1 else 0
+    return int(os.environ["RANK"]) if launched() else 0
 
 
 def sharded() -> bool:
     """Whether the launcher asked for FSDP: no process holds all the weights."""
-    return world() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+    return launched() and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Connect the processes, and take leave of each other at the end; nothing at all for a single one.
+    """Connect the processes, and take leave of each other at the end; nothing at all without a launcher.
 
     After an error there is no leave to take: the process ends, and its launcher ends the others.
     """
-    if world() == 1:
+    if not launched():
         yield
         return
     import torch

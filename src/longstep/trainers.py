@@ -8,6 +8,7 @@ prompt from a curriculum, so that nothing adaptive is ever prefetched.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,7 +108,7 @@ def _arguments(job: Job) -> dict[str, Any]:
         "seed": job.seed,
         "report_to": [],
         "disable_tqdm": True,
-        "bf16": on_gpu,
+        "bf16": on_gpu and os.environ.get("ACCELERATE_MIXED_PRECISION") != "no",
         "gradient_checkpointing": on_gpu,
         "use_cpu": not on_gpu,
         "dataloader_num_workers": 0,
@@ -187,6 +188,8 @@ class _Grpo(_Ours, GRPOTrainer):
 
 
 def _run(trainer: Any, job: Job) -> dict[str, float]:
+    if sharded() != trainer.is_fsdp_enabled:
+        raise UserError("accelerate shards weights over GPUs only; start the run with launch.sharding=none")
     trainer.job = job
     side = {**job.side, "tokens.json": _counter(trainer)}
     trainer.add_callback(
@@ -217,6 +220,9 @@ def _reload(trainer: Any, job: Job, checkpoint: Path) -> dict[str, float]:
     """Take the weights of a training that had ended; asked to go on, the trainer could take a step too many."""
     for name in STEP_LOGS:
         cut_log(job.folder / name, job.steps)
+    if trainer.is_fsdp_enabled:
+        prepare = trainer.accelerator.prepare
+        trainer.model, trainer.optimizer = prepare(trainer.model, trainer.create_optimizer())
     trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     if trainer.args.load_best_model_at_end:
         trainer._load_best_model()
@@ -345,9 +351,9 @@ class GrpoSettings:
 def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, float]:
     """Group-relative policy optimisation with rollouts from ``rollout``.
 
-    ``rollout(step, count)`` returns this process's columns, of equal length ``count``, group after group: ``prompt_ids``,
-    ``completion_ids``, ``logprobs`` and ``shaped``, the reward or ``None`` for a completion that cannot be scored
-    (it takes no part in its group). TRL's dataset carries no prompts; it only counts steps.
+    ``rollout(step, count)`` returns this process's columns, of equal length ``count``, group after group:
+    ``prompt_ids``, ``completion_ids``, ``logprobs`` and ``shaped``, the reward or ``None`` for a completion that
+    cannot be scored (it takes no part in its group). TRL's dataset carries no prompts; it only counts steps.
     """
     if settings.iterations > 1 and job.training.save_every % settings.iterations:
         raise UserError(
@@ -361,6 +367,9 @@ def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, 
     def shaped_reward(shaped: list[float | None], **_: Any) -> list[float | None]:
         return shaped
 
+    arguments = _arguments(job)
+    if sharded():  # TRL would lay the reference model over all devices of the machine
+        arguments["model_init_kwargs"] = {"device_map": None}
     config = GRPOConfig(
         num_generations=settings.group,
         max_completion_length=settings.max_tokens,
@@ -368,7 +377,7 @@ def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, 
         num_iterations=settings.iterations,
         shuffle_dataset=False,
         **settings.loss,
-        **_arguments(job),
+        **arguments,
     )
     trainer = _Grpo(
         model=job.model,

@@ -10,10 +10,9 @@ import json
 import os
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from longstep.config import UserError, nearest
-from longstep.ranks import sharded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,8 +85,10 @@ def refuse_unsafe(folder: Path) -> None:
             )
 
 
-def load_model(folder: Path, dtype: Dtype = "auto") -> PreTrainedModel:
+def load_model(folder: Path, dtype: Dtype = "auto", sharded: bool = False) -> PreTrainedModel:
     """Load a causal language model from a local folder onto the best device; float32 on a CPU.
+
+    With ``sharded`` it stays in the host's memory, from where FSDP moves it part by part: no device holds all of it.
 
     Raises:
         UserError: the weights are pickled, missing or damaged.
@@ -111,8 +112,8 @@ def load_model(folder: Path, dtype: Dtype = "auto") -> PreTrainedModel:
         raise UserError(
             f"{folder}: the model cannot be loaded ({first}); the folder is damaged or incomplete"
         ) from None
-    if sharded():
-        return model  # FSDP moves it layer by layer, so that no device ever holds all of it
+    if sharded:
+        return model
     return model.to(torch.device(device))  # pyright: ignore[reportArgumentType]
 
 
@@ -136,20 +137,32 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
-def whole_weights(model: PreTrainedModel) -> dict[str, Tensor] | None:
-    """The weights of a sharded model, gathered on process 0 in the host's memory; ``None`` when nothing is sharded.
+def whole_weights(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The weights of a sharded model, gathered on process 0 in the host's memory; the others get none.
 
     All processes must call this.
     """
-    if not sharded():
-        return None
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    whole = get_model_state_dict(model, options=options)
+    whole = cast("dict[str, Tensor]", get_model_state_dict(model, options=options))
     once = {name for name, _ in model.named_parameters()}
     tied = {name for name, _ in model.named_parameters(remove_duplicate=False)} - once
     return {name: value for name, value in whole.items() if name not in tied}
+
+
+def copy_weights(model: PreTrainedModel, copy: PreTrainedModel) -> None:
+    """Bring a whole copy up to date with a sharded model, gathering one weight at a time.
+
+    All processes must call this.
+    """
+    import torch
+    from torch.distributed.tensor import DTensor
+
+    theirs = dict(copy.named_parameters())
+    with torch.no_grad():
+        for name, part in model.named_parameters():
+            theirs[name].copy_(part.full_tensor() if isinstance(part, DTensor) else part)
 
 
 def save_model(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from longstep.generate import Sampling
-from longstep.ranks import barrier, rank
+from longstep.ranks import barrier, rank, sharded
 from longstep.stages.base import Context
 from longstep.stages.card import write_card
 from longstep.stages.sampling import engine, prompts_for
@@ -45,7 +45,7 @@ def finish_model(
         log = context.log("health.jsonl")
         log.append(note)
         log.close()
-    weights = whole_weights(model)
+    weights = whole_weights(model) if sharded() else None
     if rank() == 0:
         out = context.fresh_out()
         save_model(model, tokenizer, out, weights)

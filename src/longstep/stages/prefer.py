@@ -15,6 +15,7 @@ from longstep.config import UserError
 from longstep.curate import PairConfig, build_pairs
 from longstep.losses import AnyPreferenceLoss, Nca
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, encode_turn, render_prompt
+from longstep.ranks import sharded
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
 from longstep.stages.sample import chosen_problems
@@ -63,7 +64,7 @@ class Prefer(Stage, Training):
         from longstep.trainers import Job, PreferenceRow, train_preference
 
         folder = context.model(self.model)
-        tokenizer, model = load_tokenizer(folder), load_model(folder, "float32")
+        tokenizer, model = load_tokenizer(folder), load_model(folder, "float32", sharded())
         pairs = self._pairs(context, tokenizer)
         rows = [
             PreferenceRow(p.problem_id, p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in pairs
@@ -71,7 +72,7 @@ class Prefer(Stage, Training):
         lengths = [len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) for p in pairs]
         steps = self.total_steps(len(rows))
         order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
-        reference = load_model(folder, "float32") if self.lora is None else None
+        reference = load_model(folder, "float32", sharded()) if self.lora is None else None
         if self.lora is not None:
             model = wrap(model, self.lora)
         progress = context.progress(context.name, steps, "step")

@@ -12,6 +12,7 @@ from longstep.curate import key_audit
 from longstep.curriculum import AnyCurriculum, Shuffle
 from longstep.health import Health, HealthConfig
 from longstep.losses import AnyPolicyLoss, LightR1
+from longstep.ranks import sharded
 from longstep.rewards import AnyReward, ClippedCosine
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
@@ -70,32 +71,31 @@ class Rl(Stage, Training):
             yield f"batch: {self.batch} completions cannot hold whole groups of {self.group}"
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
-        """As for every training; besides, each process draws whole groups from whole weights."""
+        """As for every training; besides, each process draws whole groups."""
         yield from super().refusals(processes, sharded)
         if self.batch % (self.group * processes):
             yield (
                 f"batch {self.batch} is not a multiple of group {self.group} x {processes} processes, each of which "
                 "draws whole groups; start fewer processes"
             )
-        if sharded:
-            yield (
-                "rollouts need whole weights, which no process holds under FSDP; set launch.sharding=none and, if the "
-                "memory is too small for that, lora"
-            )
 
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
-        from longstep.models.load import load_model, load_tokenizer
+        from longstep.models.load import copy_weights, load_model, load_tokenizer
         from longstep.models.lora import wrap
         from longstep.trainers import GrpoSettings, Job, train_grpo
 
         folder = context.model(self.model)
-        tokenizer, model = load_tokenizer(folder), load_model(folder, "float32")
+        tokenizer, model = load_tokenizer(folder), load_model(folder, "float32", sharded())
         if self.lora is not None:
             model = wrap(model, self.lora)
         problems = self._pool(context)
         steps = self.total_steps(len(problems) * self.group)
         rollouts = self._rollouts(context, problems, model, tokenizer)
+        if sharded():  # every process draws from a whole copy, in the precision of sampling
+            copy = load_model(folder)
+            rollouts.generator = engine(copy, tokenizer)
+            rollouts.refresh = lambda: copy_weights(model, copy)
         health = Health(self.health)
         notes = context.log("health.jsonl")
         job = Job(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -38,6 +38,7 @@ class Rollouts:
         temperature: of the sampling.
         seed: of the sampling; each step derives its own.
         record: a few rollouts of each step, for the report.
+        refresh: called before each step, to bring a generator that draws from a copy up to date.
     """
 
     problems: Sequence[Problem]
@@ -50,6 +51,7 @@ class Rollouts:
     temperature: float
     seed: int
     record: AppendLog
+    refresh: Callable[[], None] = lambda: None
     tokens: int = 0
     stats: dict[str, float] = field(default_factory=dict)
 
@@ -59,6 +61,7 @@ class Rollouts:
         With several processes, each picks the problems of all, draws its own share and observes what all have drawn:
         so every process keeps the same curriculum.
         """
+        self.refresh()
         share = count // self.group
         picked = self.curriculum.pick(share * world())
         groups = self._draw(step, picked, slice(rank() * share, (rank() + 1) * share))

@@ -9,6 +9,7 @@ from longstep.artifacts import sha256_json
 from longstep.batches import training_order
 from longstep.config import Field, Strict
 from longstep.models.tiny import TinySpec
+from longstep.ranks import sharded
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
 from longstep.stages.supervised import Supervised, read_supervised
@@ -93,7 +94,7 @@ class Sft(_Supervised):
         from longstep.models.lora import wrap
 
         folder = context.model(self.model)
-        tokenizer, model = load_tokenizer(folder), load_model(folder, "float32")
+        tokenizer, model = load_tokenizer(folder), load_model(folder, "float32", sharded())
         if self.lora is not None:
             model = wrap(model, self.lora)
         self._train(context, model, tokenizer, [self.model])
