@@ -21,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = {
     0: {"types", "config", "yaml12"},
     1: {
-        "artifacts", "batches", "contrast", "curate", "curriculum", "generate", "health", "losses", "merge", "models",
+        "artifacts", "batches", "contrast", "curate", "curriculum", "disk", "generate", "health", "losses", "merge", "models",
         "optimizers", "planning", "problems", "progress", "ranks", "rewards", "trl_keys", "verify",
     },
     2: {"callbacks", "checkpoints", "evaluate", "report", "trainers", "training"},

@@ -169,7 +169,11 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def numbers(folder: Path, stage: str) -> list[tuple[int, float]]:
-    return [(row["step"], row["loss"]) for row in lines(folder / stage / "metrics.jsonl") if "loss" in row]
+    return [
+        (row["step"], row["loss"])
+        for row in lines(folder / stage / "metrics.jsonl")
+        if "loss" in row
+    ]
 
 
 def test_two_processes_train_the_weights_of_one_after_one_of_them_failed(
@@ -228,7 +232,13 @@ def test_processes_that_cannot_share_a_batch_are_refused_before_anything_is_spen
 
 def test_what_is_refused() -> None:
     sft = Sft(model="m", data="d", steps=1, batch=12, micro_batch=3)
-    assert [list(sft.refusals(n, False)) == [] for n in (1, 2, 3, 4, 6)] == [True, True, False, True, False]
+    assert [list(sft.refusals(n, False)) == [] for n in (1, 2, 3, 4, 6)] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+    ]
     rl = Rl(model="m", data="d", steps=1, batch=16, group=8)
     assert [list(rl.refusals(n, True)) == [] for n in (1, 2, 4)] == [True, True, False]
     for setting in ({"optimizer": Muon()}, {"lora": Lora()}):

@@ -6,23 +6,17 @@ first), logs and checkpoints, ``out/`` (the artifact) and ``manifest.json`` (wri
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
-import os
 import resource
 import shutil
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-
-from safetensors import SafetensorError
 
 import longstep
 from longstep.artifacts import (
@@ -39,6 +33,7 @@ from longstep.artifacts import (
     write_manifest,
 )
 from longstep.config import Located, UserError, dump, provenance
+from longstep.disk import disk_errors, locked
 from longstep.progress import Progress
 from longstep.ranks import from_main, joined, rank, sharded, world
 from longstep.recipe import Recipe
@@ -46,11 +41,6 @@ from longstep.stages.base import CHECKPOINTS, PARTIAL, Context
 from longstep.training import Training
 
 CONFIG = "config.json"
-DISK_ERRORS = {
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
-    errno.EEXIST, errno.EISDIR, errno.ENOTDIR,
-}  # fmt: skip
-PROBE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -76,37 +66,6 @@ def code_version() -> str:
     )[:16]
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for one process; the lock dies with the process, so none is ever stale.
-
-    Raises:
-        UserError: another process holds it (pid, host, since), or the folder cannot be written.
-    """
-    path = folder / "run.lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written ({error.strerror}); choose another --out"
-        ) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise UserError(
-                f"{folder}: another run is using this folder ({file.read().strip()}); wait or choose another --out"
-            ) from None
-        file.truncate(0)
-        file.write(
-            f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-        )
-        file.flush()
-        yield
-
-
 def execute(run: Run, only: Sequence[str] = ()) -> list[str]:
     """Run every stage that is not finished; returns the names of the stages that ran.
 
@@ -126,7 +85,7 @@ def execute(run: Run, only: Sequence[str] = ()) -> list[str]:
 
 def _lead(run: Run, names: Sequence[str]) -> list[str]:
     ran: list[str] = []
-    with locked(run.folder), _disk_errors(run.folder):
+    with locked(run.folder), disk_errors(run.folder):
         for name in run.recipe.order():  # before anything is written or spent
             _refuse_change(run, name, _own_parts(run, name))
         _refuse_processes(run, names)
@@ -166,7 +125,11 @@ def _nothing() -> tuple[str, Path] | None:
 def _refuse_processes(run: Run, names: Sequence[str]) -> None:
     for name in names:
         stage = run.recipe.stages[name]
-        if world() > 1 and isinstance(stage, Training) and read_manifest(run.stage_folder(name)) is None:
+        if (
+            world() > 1
+            and isinstance(stage, Training)
+            and read_manifest(run.stage_folder(name)) is None
+        ):
             for complaint in stage.refusals(world(), sharded()):
                 raise UserError(f"stage {name}: {complaint}")
 
@@ -349,36 +312,6 @@ def _clean(folder: Path) -> None:
     """Remove what only an unfinished stage needs."""
     for scratch in (CHECKPOINTS, PARTIAL):
         shutil.rmtree(folder / scratch, ignore_errors=True)
-
-
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Say in one sentence that nothing can be written; torch and safetensors have their own errors for that."""
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        reason = _disk_reason(error, folder)
-        if reason is None:
-            raise
-        where = (error.filename if isinstance(error, OSError) else None) or folder
-        raise UserError(
-            f"{where}: cannot be written ({reason}); what was finished is intact: "
-            "make room or fix the permission, then run the same command again"
-        ) from error
-
-
-def _disk_reason(error: Exception, folder: Path) -> str | None:
-    """What the system said about a write that failed, or ``None`` for an error of another kind."""
-    if isinstance(error, OSError):
-        return error.strerror if error.errno in DISK_ERRORS else None
-    probe = folder / ".probe"
-    try:
-        probe.write_bytes(bytes(PROBE_BYTES))
-    except OSError as found:
-        return found.strerror
-    finally:
-        probe.unlink(missing_ok=True)
-    return None
 
 
 def reseal(out: Path) -> None:

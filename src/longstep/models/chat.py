@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
+#: Stands for the question while the text around it is found; no template rewrites letters.
+PLACEHOLDER = "QUESTIONQUESTION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,20 @@ def render_prompt(
     prefix = _forced_prefix(text) if thinking else ""
     if thinking and not prefix:
         text, prefix = text + THINK_OPEN, THINK_OPEN
-    head, tail = text.split(prompt, 1) if prompt in text else (text, "")
-    ids = _encode(tokenizer, head)
-    if prompt in text:
-        ids += encode_text(tokenizer, prompt) + _encode(tokenizer, tail)
+    if not any(token in prompt for token in _control_tokens(tokenizer)):
+        return RenderedPrompt(tuple(_encode(tokenizer, text)), prefix)
+    head, mark, tail = _template(tokenizer, PLACEHOLDER, thinking).partition(PLACEHOLDER)
+    if not mark:
+        raise UserError(
+            "the chat template changes the user's text, so control tokens in it cannot be told apart"
+        )
+    tail += prefix if not _forced_prefix(tail) else ""
+    ids = [*_encode(tokenizer, head), *encode_text(tokenizer, prompt), *_encode(tokenizer, tail)]
     return RenderedPrompt(tuple(ids), prefix)
+
+
+def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
 
 
 def _template(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool) -> str:
@@ -124,9 +135,13 @@ def lint(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     for tag in (THINK_OPEN, THINK_CLOSE):
         number = len(encode_text(tokenizer, tag))
         if tag in tokenizer.all_special_tokens:
-            problems.append(f"{tag} is a special token, so decoding may drop it; add it as an ordinary one")
+            problems.append(
+                f"{tag} is a special token, so decoding may drop it; add it as an ordinary one"
+            )
         elif number != 1:
-            problems.append(f"{tag} is {number} tokens; make it one (checkpoint: think_tokens: add)")
+            problems.append(
+                f"{tag} is {number} tokens; make it one (checkpoint: think_tokens: add)"
+            )
     rendered = render_prompt(tokenizer, "1")
     turn = encode_turn(tokenizer, rendered, f"{rendered.prefix}12{THINK_CLOSE}3")
     if "12" not in tokenizer.decode(turn, skip_special_tokens=False):

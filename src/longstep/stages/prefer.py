@@ -99,7 +99,8 @@ class Prefer(Stage, Training):
         problems = chosen_problems(context, self.rejected, self.where)
         by_id = {problem.id: problem for problem in problems}
         teacher = read_rows(context.rows(self.chosen, "completions.jsonl"), Completion)
-        right = [encoded(c, by_id, tokenizer) for c in teacher if c.problem_id in by_id]
+        usable = (c for c in teacher if c.problem_id in by_id and c.text.startswith(THINK_OPEN))
+        right = [encoded(c, by_id, tokenizer) for c in usable]
         wrong = read_rows(context.rows(self.rejected, "completions.jsonl"), Completion)
         tags = frozenset(
             i for tag in (THINK_OPEN, THINK_CLOSE) for i in encode_text(tokenizer, tag)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError
-from longstep.models.chat import encode_turn, lint, render_prompt
+from longstep.models.chat import THINK_OPEN, encode_turn, lint, render_prompt
 from longstep.stages.base import Context, Where
 from longstep.stages.sample import chosen_problems
 from longstep.types import Completion, Problem
@@ -59,6 +59,8 @@ def read_supervised(
             dropped["outside of where"] += 1
         elif completion.finish_reason != "stop":
             dropped["unfinished"] += 1
+        elif not completion.text.startswith(THINK_OPEN):
+            dropped["no thinking"] += 1
         else:
             row = _row(problem, completion, tokenizer)
             if len(row.ids) > max_length:
