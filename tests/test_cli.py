@@ -43,18 +43,27 @@ def scores(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_plan_names_a_misspelt_key_its_neighbour_and_the_line(tmp_path: Path):
-    text = (ROOT / "recipes/light-r1/recipe.yaml").read_text().replace("keep: correct", "kep: correct")
+    text = (
+        (ROOT / "recipes/light-r1/recipe.yaml").read_text().replace("keep: correct", "kep: correct")
+    )
     (tmp_path / "recipe.yaml").write_text(text)
     line = next(n for n, row in enumerate(text.splitlines(), 1) if "kep:" in row)
     done = program("plan", str(tmp_path))
     assert done.returncode == 2
-    assert f"recipe.yaml:{line}: stages.traces.kep: unknown key 'kep'; did you mean 'keep'?" in done.stderr
+    assert (
+        f"recipe.yaml:{line}: stages.traces.kep: unknown key 'kep'; did you mean 'keep'?"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
 
 
 def test_a_mistyped_command_is_one_message():
     done = program("runn")
-    assert done.returncode == 2 and "Did you mean 'run'" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2
+        and "Did you mean 'run'" in done.stderr
+        and "Traceback" not in done.stderr
+    )
 
 
 def test_status_lists_every_stage_in_order(finished: Path):
@@ -101,7 +110,9 @@ def test_diff_names_what_flipped_and_why(scores: Path, tmp_path: Path):
     path = sorted(other.glob("completions/*/*.jsonl"))[0]
     rows = list(read_rows(path, Completion))
     victim = rows[0].problem_id
-    right = {p["id"]: p["answer"] for p in map(json.loads, next(other.glob("problems/*.jsonl")).open())}[victim]
+    right = {
+        p["id"]: p["answer"] for p in map(json.loads, next(other.glob("problems/*.jsonl")).open())
+    }[victim]
     from dataclasses import replace
 
     for n, row in enumerate(rows):
@@ -120,7 +131,10 @@ def test_diff_names_what_flipped_and_why(scores: Path, tmp_path: Path):
 def test_eval_report_says_in_words_what_is_distinguishable(scores: Path):
     text = typed("eval", "report", str(scores)).stdout
     comparisons = read_json(scores / "results.json")["comparisons"]
-    assert all(comparison["sentence"].split(",")[0] in " ".join(text.split()) for comparison in comparisons[:1])
+    assert all(
+        comparison["sentence"].split(",")[0] in " ".join(text.split())
+        for comparison in comparisons[:1]
+    )
 
 
 def test_every_model_folder_loads_by_itself(finished: Path):
@@ -131,7 +145,10 @@ def test_every_model_folder_loads_by_itself(finished: Path):
     for folder in models:
         model = AutoModelForCausalLM.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        assert tokenizer.chat_template and model.generation_config.eos_token_id == tokenizer.eos_token_id
+        assert (
+            tokenizer.chat_template
+            and model.generation_config.eos_token_id == tokenizer.eos_token_id
+        )
         card = folder / "README.md"
         assert card.is_file() and "Made by longstep" in card.read_text()
 

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -219,15 +220,33 @@ def test_two_processes_with_sharded_weights_train_the_weights_of_one(
         )
 
 
-def test_processes_that_cannot_share_a_batch_are_refused_before_anything_is_spent(
+def test_processes_on_other_machines_end_when_the_first_refuses(
     recipe: str, tmp_path: Path
 ) -> None:
-    launch = Launch(processes=2, sharding="none", mixed_precision="no")
-    arguments = ("run", recipe, "stages.rl.batch=4", "--out", str(tmp_path / "run"))
-    status, said = run_two(launch, [], *arguments)
-    assert status != 0
-    assert "error: stage rl: batch 4 is not a multiple of group 4 x 2 processes" in said
-    assert not (tmp_path / "run" / "problems").exists()
+    """Started by hand, so that no launcher of the same machine ends the second one."""
+    command = [sys.executable, "-m", "longstep", "run", recipe, "stages.rl.batch=4"]
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    names = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [*command, "--out", str(tmp_path / "run")],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **names, "RANK": number, "LOCAL_RANK": number},
+        )
+        for number in ("0", "1")
+    ]
+    try:
+        said = [process.communicate(timeout=SECONDS)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [2, 2]
+    assert "error: stage rl: batch 4 is not a multiple of group 4 x 2 processes" in said[0]
+    assert "process 1: error: process 0 ended" in said[1]
+    assert not (tmp_path / "run" / "problems").exists()  # nothing was spent
 
 
 def test_what_is_refused() -> None:

@@ -55,12 +55,21 @@ def teacher():
 def test_only_verified_thinking_traces_become_rows(tmp_path: Path, teacher: str):
     write_rows(tmp_path / "in" / "problems.jsonl", PROBLEMS)
     quiet = lambda label, total, unit: Progress(label, total, unit, write=lambda text: None)  # noqa: E731
-    context = Context("traces", tmp_path / "traces", 1, {"@in": tmp_path / "in"}, quiet, lambda what, facts: None)
-    stage = Sample(by=ByEndpoint(url=teacher, model="r1"), data="@in", sampling=Sampling(max_tokens=50), keep="correct")
+    context = Context(
+        "traces", tmp_path / "traces", 1, {"@in": tmp_path / "in"}, quiet, lambda what, facts: None
+    )
+    stage = Sample(
+        by=ByEndpoint(url=teacher, model="r1"),
+        data="@in",
+        sampling=Sampling(max_tokens=50),
+        keep="correct",
+    )
     stage.run(context)
     kept = list(read_rows(context.out / "completions.jsonl", Completion))
     assert sorted(row.problem_id for row in kept) == ["p0", "p2", "p3"]
-    after = Context("sft", tmp_path / "sft", 1, {"@traces": context.out}, quiet, lambda what, facts: None)
+    after = Context(
+        "sft", tmp_path / "sft", 1, {"@traces": context.out}, quiet, lambda what, facts: None
+    )
     tokenizer = build_tokenizer()
     found = read_supervised(after, "@traces", Where(), tokenizer, 100)
     assert found.dropped == {"no thinking": 1}

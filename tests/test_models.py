@@ -32,13 +32,24 @@ def byte_tokenizer(template: str, think: bool) -> PreTrainedTokenizerFast:
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    inner.train_from_iterator(["What is the sum of two and three? The answer is five."] * 20, trainer)
-    inner.add_special_tokens([AddedToken(t, special=True) for t in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")])
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    inner.train_from_iterator(
+        ["What is the sum of two and three? The answer is five."] * 20, trainer
+    )
+    inner.add_special_tokens(
+        [AddedToken(t, special=True) for t in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")]
+    )
     if think:
-        inner.add_tokens([AddedToken(t, special=False, normalized=False) for t in ("<think>", "</think>")])
+        inner.add_tokens(
+            [AddedToken(t, special=False, normalized=False) for t in ("<think>", "</think>")]
+        )
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=template
+        tokenizer_object=inner,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        chat_template=template,
     )
 
 
@@ -55,7 +66,9 @@ def model_folder(folder: Path, spare: int, think: bool = False, template: str = 
 
 
 def run(stage: Checkpoint, folder: Path) -> Path:
-    context = Context("base", folder, 1, {}, lambda a, b, c: Progress(a, b, c), lambda what, facts: None)
+    context = Context(
+        "base", folder, 1, {}, lambda a, b, c: Progress(a, b, c), lambda what, facts: None
+    )
     stage.run(context)
     return context.out
 
@@ -72,7 +85,10 @@ def test_think_tags_become_ordinary_single_tokens(tmp_path: Path, spare: int, ro
     torch.testing.assert_close(after[: len(before) - spare], before[: len(before) - spare])
     assert lint(tokenizer) == []
     assert len(encode_text(tokenizer, "<think>")) == 1
-    assert tokenizer.decode(encode_text(tokenizer, "a<think>b</think>"), skip_special_tokens=True) == "a<think>b</think>"
+    assert (
+        tokenizer.decode(encode_text(tokenizer, "a<think>b</think>"), skip_special_tokens=True)
+        == "a<think>b</think>"
+    )
     assert stop_ids(model, tokenizer) == {tokenizer.eos_token_id}
 
 

@@ -311,13 +311,19 @@ def test_jsonl_reads_nested_columns(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("blank", [None, "", "  "])
+def test_a_row_without_an_answer_is_read_for_a_filter_to_drop(tmp_path, blank):
+    path = write(tmp_path / "mine.jsonl", [{"prompt": "x", "answer": blank}])
+    (problem,) = JsonlFile(path=str(path)).load(0)
+    assert problem.answer == ""
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         ("{broken\n", r"mine.jsonl:2: not valid JSON"),
         ("[1]\n", r"mine.jsonl:2: expected a JSON object"),
         ({"prompts": "x", "answer": "1"}, r":2:prompt: no column 'prompt'; did you mean 'prompts'"),
-        ({"prompt": "x", "answer": None}, r"mine.jsonl:2:answer: expected text .*, got null"),
         ({"prompt": " ", "answer": "1"}, r"mine.jsonl:2:prompt: expected text or a number"),
         ({"prompt": "x", "answer": True}, r"mine.jsonl:2:answer: expected text .*, got true"),
         ({"prompt": "x", "answer": ["1"]}, r"mine.jsonl:2:answer: expected text .*, got a list"),

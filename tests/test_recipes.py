@@ -12,7 +12,12 @@ from longstep.recipe import Recipe, find_recipe, load, recipe_files
 
 ROOT = Path(__file__).resolve().parents[1] / "recipes"
 RECIPES = sorted(path.parent for path in ROOT.glob("*/recipe.yaml"))
-OVERLAYS = [path for folder in RECIPES for path in sorted(folder.glob("*.yaml")) if path.name != "recipe.yaml"]
+OVERLAYS = [
+    path
+    for folder in RECIPES
+    for path in sorted(folder.glob("*.yaml"))
+    if path.name != "recipe.yaml"
+]
 
 
 @pytest.mark.parametrize("folder", RECIPES, ids=lambda p: p.name)
@@ -28,7 +33,9 @@ def test_a_recipe_loads_with_each_overlay(overlay: Path):
     recipe, _ = load(recipe_files(overlay.parent.name, size))
     for name, stage in recipe.stages.items():
         position = recipe.order().index(name)
-        assert all(recipe.order().index(needed) < position for needed in recipe.inputs(name)), stage.kind
+        assert all(recipe.order().index(needed) < position for needed in recipe.inputs(name)), (
+            stage.kind
+        )
 
 
 def write(folder: Path, text: str) -> list[Path]:
@@ -51,9 +58,15 @@ stages:
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (("bse", "problems"), r"recipe.yaml:7: stages.rows: no stage is called '@bse'; did you mean '@base'\?"),
+        (
+            ("bse", "problems"),
+            r"recipe.yaml:7: stages.rows: no stage is called '@bse'; did you mean '@base'\?",
+        ),
         (("base", "base"), r"'@base' is a stage that makes a model; rows must stand here"),
-        (("problems", "problems"), r"'@problems' is a stage that makes rows; a model must stand here"),
+        (
+            ("problems", "problems"),
+            r"'@problems' is a stage that makes rows; a model must stand here",
+        ),
     ],
 )
 def test_a_wrong_reference_is_named_with_its_line(tmp_path: Path, names, sentence: str):
@@ -74,7 +87,10 @@ stages:
 @pytest.mark.parametrize(
     ("key", "sentence"),
     [
-        ("learning_rat", r"TRL's SFT config has no key 'learning_rat'; did you mean 'learning_rate'"),
+        (
+            "learning_rat",
+            r"TRL's SFT config has no key 'learning_rat'; did you mean 'learning_rate'",
+        ),
         ("learning_rate", r"learning_rate belongs to longstep; set optimizer.lr instead"),
         ("gradient_checkpointin", r"did you mean 'gradient_checkpointing'"),
     ],
@@ -83,7 +99,9 @@ def test_trainer_keys_are_checked_at_load_with_their_line(tmp_path: Path, key: s
     text = TWO % ("base", "problems") + (
         f'  tuned:\n    kind: sft\n    model: "@base"\n    data: "@rows"\n    steps: 2\n    trainer:\n      {key}: 1\n'
     )
-    with pytest.raises(UserError, match=rf"recipe.yaml:15: stages.tuned.trainer.{key}: .*{sentence}"):
+    with pytest.raises(
+        UserError, match=rf"recipe.yaml:15: stages.tuned.trainer.{key}: .*{sentence}"
+    ):
         load(write(tmp_path, text))
 
 
@@ -103,10 +121,17 @@ def test_only_pulls_in_what_a_stage_reads():
 def test_naming_the_method_is_the_whole_setting():
     recipe, _ = load(recipe_files("light-r1", "tiny"), ["stages.rl.algorithm={kind: dapo}"])
     algorithm = recipe.stages["rl"].algorithm  # pyright: ignore
-    assert (algorithm.kind, algorithm.epsilon, algorithm.epsilon_high, algorithm.beta) == ("dapo", 0.2, 0.28, 0.0)
+    assert (algorithm.kind, algorithm.epsilon, algorithm.epsilon_high, algorithm.beta) == (
+        "dapo",
+        0.2,
+        0.28,
+        0.0,
+    )
 
 
 def test_a_recipe_survives_its_own_json():
     recipe, _ = load(recipe_files("light-r1", "tiny"))
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
-    assert load_yaml(ROOT / "light-r1" / "tiny.yaml").data["stages"]["base"]["path"] == "longstep-tiny"
+    assert (
+        load_yaml(ROOT / "light-r1" / "tiny.yaml").data["stages"]["base"]["path"] == "longstep-tiny"
+    )

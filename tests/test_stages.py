@@ -33,13 +33,21 @@ def context(folder: Path) -> Context:
     return Context("stage", folder, 7, {"@in": folder / "in"}, quiet, lambda what, facts: None)
 
 
-def completion(n: int, text: str, verdict: Verdict, ids=(), prompt=(), finish="stop", sample=0) -> Completion:
+def completion(
+    n: int, text: str, verdict: Verdict, ids=(), prompt=(), finish="stop", sample=0
+) -> Completion:
     return Completion(f"p{n}", sample, tuple(prompt), tuple(ids), text, finish, verdict=verdict)
 
 
 def test_where_is_a_closed_interval_and_mixed_excludes_both_ends():
     band = Where(pass_rate=(0.0, 0.5), mixed=True)
-    assert [band.keeps(rate, None) for rate in (0.0, 0.25, 0.5, 0.75, None)] == [False, True, True, False, False]
+    assert [band.keeps(rate, None) for rate in (0.0, 0.25, 0.5, 0.75, None)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
     assert Where().keeps(None, None)
     assert not Where(difficulty=(2, 3)).keeps(0.5, None)
 
@@ -60,8 +68,15 @@ def test_a_counted_selection_is_a_seeded_draw_in_file_order(tmp_path: Path):
 def test_spoiling_changes_exactly_the_share_asked_for():
     problems = [problem(n) for n in range(20)]
     made, spoiled = spoil(problems, 0.1, seed=3)
-    changed = [(a.id, a.answer, b.answer) for a, b in zip(problems, made, strict=True) if a.answer != b.answer]
-    assert changed == [(row["id"], row["right"], row["wrong"]) for row in spoiled] and len(changed) == 2
+    changed = [
+        (a.id, a.answer, b.answer)
+        for a, b in zip(problems, made, strict=True)
+        if a.answer != b.answer
+    ]
+    assert (
+        changed == [(row["id"], row["right"], row["wrong"]) for row in spoiled]
+        and len(changed) == 2
+    )
 
 
 def test_supervised_rows_mask_the_prompt_by_position_and_end_with_the_stop_token(tmp_path: Path):
@@ -75,7 +90,10 @@ def test_supervised_rows_mask_the_prompt_by_position_and_end_with_the_stop_token
     (row,) = found.rows
     decoded = tokenizer.decode(row.ids, skip_special_tokens=False)
     assert decoded == f"<|user|>a1b+1?<|assistant|>{text}<|end|>"
-    assert tokenizer.decode(row.ids[row.prompt_length :], skip_special_tokens=False) == text[7:] + "<|end|>"
+    assert (
+        tokenizer.decode(row.ids[row.prompt_length :], skip_special_tokens=False)
+        == text[7:] + "<|end|>"
+    )
     assert row.ids[-1] == tokenizer.eos_token_id
     with pytest.raises(UserError, match="no row is left"):
         read_supervised(context(tmp_path), "@in", Where(), tokenizer, 5)
@@ -120,7 +138,9 @@ class Counting:
         for prompt in prompts:
             for sample in range(sampling.samples):
                 self.asked += 1
-                yield Completion(prompt.problem_id, sample, (), (1,), "<think></think>\\boxed{2}", "stop")
+                yield Completion(
+                    prompt.problem_id, sample, (), (1,), "<think></think>\\boxed{2}", "stop"
+                )
 
 
 def test_finished_chunks_are_read_back_and_a_torn_line_is_drawn_again(tmp_path: Path):
@@ -138,7 +158,9 @@ def test_finished_chunks_are_read_back_and_a_torn_line_is_drawn_again(tmp_path: 
     again = Counting()
     assert draw(again, prompts, problems, sampling, log, quiet()) == whole
     assert again.asked == 8
-    assert [(c.problem_id, c.sample_index) for c in whole] == [(p.id, s) for p in problems for s in range(2)]
+    assert [(c.problem_id, c.sample_index) for c in whole] == [
+        (p.id, s) for p in problems for s in range(2)
+    ]
     other = Counting()
     draw(other, prompts, problems, sampling.model_copy(update={"seed": 1}), log, quiet())
     assert other.asked == 12

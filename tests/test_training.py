@@ -31,7 +31,9 @@ def rows(count: int) -> list[SftRow]:
 
 
 def job(folder: Path, model, steps: int, **settings) -> Job:
-    training = Training(steps=steps, batch=8, max_length=64, log_every=1, **{"save_every": 100, **settings})
+    training = Training(
+        steps=steps, batch=8, max_length=64, log_every=1, **{"save_every": 100, **settings}
+    )
     quiet = Progress("x", steps, write=lambda text: None)
     return Job(model, build_tokenizer(), training, steps, 0, folder, quiet)
 
@@ -40,9 +42,13 @@ def weights(model) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def trained(folder: Path, data: list[SftRow], steps: int = 2, packing: bool = False, **settings) -> torch.Tensor:
+def trained(
+    folder: Path, data: list[SftRow], steps: int = 2, packing: bool = False, **settings
+) -> torch.Tensor:
     model = build_model(SPEC, 0)
-    train_sft(job(folder, model, steps, optimizer=AdamW(lr=1e-2), **settings), data, packing=packing)
+    train_sft(
+        job(folder, model, steps, optimizer=AdamW(lr=1e-2), **settings), data, packing=packing
+    )
     return weights(model)
 
 
@@ -100,7 +106,9 @@ def test_a_broken_row_stops_before_the_step_and_is_named(tmp_path: Path):
     with torch.no_grad():
         model.get_input_embeddings().weight[50] = float("nan")
     bad = data[:16] + [SftRow("poison", (8, 9, 10, 50, 3), 3)] + data[17:]
-    with pytest.raises(UserError, match=r"training step 3 \(rows poison, .*the loss is nan; no step was taken"):
+    with pytest.raises(
+        UserError, match=r"training step 3 \(rows poison, .*the loss is nan; no step was taken"
+    ):
         train_sft(job(tmp_path, model, 3, optimizer=AdamW(lr=1e-2)), bad)
 
 
@@ -118,7 +126,10 @@ def test_selection_returns_the_checkpoint_with_the_lowest_held_out_loss(tmp_path
     ids = [torch.tensor([row.ids]) for row in dev]
     with torch.no_grad():
         total = sum(
-            torch.nn.functional.cross_entropy(model(x).logits[0, 2:-1], x[0, 3:], reduction="sum").item() for x in ids
+            torch.nn.functional.cross_entropy(
+                model(x).logits[0, 2:-1], x[0, 3:], reduction="sum"
+            ).item()
+            for x in ids
         )
     count = sum(len(row.ids) - 3 for row in dev)
     assert total / count == pytest.approx(min(losses.values()), abs=1e-4)
@@ -126,8 +137,15 @@ def test_selection_returns_the_checkpoint_with_the_lowest_held_out_loss(tmp_path
 
 def test_a_preference_step_moves_the_two_sides_apart(tmp_path: Path):
     model, reference = build_model(SPEC, 0), build_model(SPEC, 0)
-    pairs = [PreferenceRow(f"p{n}", (8, 9), (20 + n % 4, 30, 3), (21 + n % 4, 31, 3)) for n in range(16)]
-    train_preference(job(tmp_path, model, 2, optimizer=AdamW(lr=1e-2)), pairs, reference, {"loss_type": ["nca_pair"], "beta": 0.3})
+    pairs = [
+        PreferenceRow(f"p{n}", (8, 9), (20 + n % 4, 30, 3), (21 + n % 4, 31, 3)) for n in range(16)
+    ]
+    train_preference(
+        job(tmp_path, model, 2, optimizer=AdamW(lr=1e-2)),
+        pairs,
+        reference,
+        {"loss_type": ["nca_pair"], "beta": 0.3},
+    )
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     import json
 

@@ -37,7 +37,9 @@ def test_unscorable_completions_stay_out_of_their_group():
     assert "unscorable_mask" in source and "nanmean" in source
 
 
-@pytest.mark.parametrize(("name", "config"), [("sft", SFTConfig), ("dpo", DPOConfig), ("grpo", GRPOConfig)])
+@pytest.mark.parametrize(
+    ("name", "config"), [("sft", SFTConfig), ("dpo", DPOConfig), ("grpo", GRPOConfig)]
+)
 def test_keys_read_from_source_are_the_keys_of_the_class(name, config):
     real = {key for key in inspect.signature(config.__init__).parameters if key != "self"}
     missing = real - accepted(name)

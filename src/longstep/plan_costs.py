@@ -130,6 +130,7 @@ class Holding:
         checkpointing: only layer inputs are kept, the rest is recomputed.
         adapters: trainable weights of adapters; 0 trains everything.
         reference: a frozen second model is held.
+        copies: with shards, whole bf16 copies held at a time all the same.
         offload: shards stay in the host's memory.
     """
 
@@ -138,6 +139,7 @@ class Holding:
     checkpointing: bool
     adapters: int = 0
     reference: bool = False
+    copies: int = 0
     offload: bool = False
 
 
@@ -154,6 +156,7 @@ def state_bytes(shape: Shape, holding: Holding) -> float:
     if holding.shards == 1:
         return resident + HALF * shape.matrices
     gathered = HALF * (2 * shape.layer_matrices + 2 * shape.vocab * shape.width)
+    gathered += HALF * shape.parameters * holding.copies
     return gathered + (0 if holding.offload else resident)
 
 

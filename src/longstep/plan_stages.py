@@ -210,6 +210,8 @@ class Planner:
             tokens_trained=steps * stage.batch * length,
         )
         holding = self._holding(stage, shape, reference=penalised and stage.lora is None)
+        # Rollouts are drawn from a whole copy, and TRL gathers GRPO's reference all at once.
+        holding = replace(holding, copies=1 + holding.reference)
         planned = self._trained(planned, stage, shape, flops, holding)
         states = costs.state_bytes(shape, holding)
         rolling = costs.decoding_bytes(shape, work, self.devices, self.plan.hardware.memory)

@@ -137,6 +137,31 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
+def shard_frozen(model: PreTrainedModel) -> PreTrainedModel:
+    """Shard a frozen model layer by layer, as accelerate shards the one in training.
+
+    TRL would shard a reference model in one piece, so that its forward pass gathers all of it on every device.
+    """
+    import torch
+    from torch.distributed.fsdp import (
+        CPUOffloadPolicy,
+        MixedPrecisionPolicy,
+        OffloadPolicy,
+        fully_shard,
+    )
+
+    half = os.environ.get("ACCELERATE_MIXED_PRECISION") == "bf16"
+    precision = MixedPrecisionPolicy(torch.bfloat16, output_dtype=torch.bfloat16)
+    offload = os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true"
+    for module in (*model.get_decoder().layers, model):
+        fully_shard(
+            module,
+            mp_policy=precision if half else MixedPrecisionPolicy(),
+            offload_policy=CPUOffloadPolicy() if offload else OffloadPolicy(),
+        )
+    return model
+
+
 def whole_weights(model: PreTrainedModel) -> dict[str, Tensor]:
     """The weights of a sharded model, gathered on process 0 in the host's memory; the others get none.
 

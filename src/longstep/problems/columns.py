@@ -40,11 +40,13 @@ class Table(Strict):
     def problem(self, row: object, label: str, place: str) -> Problem:
         """Read one row; the id is a hash of ``label`` and the prompt.
 
+        Real data has rows without an answer: they are read with an empty one, for a filter to drop and count.
+
         Raises:
             UserError: a column is missing or holds something else than text or a number; the
                 message begins with ``place``.
         """
-        text = {field: _text(row, self.columns[field], place) for field in ("prompt", "answer")}
+        prompt = _text(row, self.columns["prompt"], place)
         solution = self.columns.get("solution")
         numbers = {
             field: _number(row, self.columns[field], place)
@@ -52,10 +54,10 @@ class Table(Strict):
             if field in self.columns
         }
         return Problem(
-            id=content_id(label, text["prompt"]),
-            prompt=text["prompt"],
-            answer=text["answer"],
-            solution=None if solution is None else _text(row, solution, place),
+            id=content_id(label, prompt),
+            prompt=prompt,
+            answer=_text_or_nothing(row, self.columns["answer"], place),
+            solution=None if solution is None else _text_or_nothing(row, solution, place) or None,
             verifier=self.verifier,
             source=label,
             **numbers,
@@ -71,6 +73,13 @@ def _text(row: object, column: str, place: str) -> str:
     ):
         raise UserError(f"{place}:{column}: expected text or a number, got {_describe(value)}")
     return str(value)
+
+
+def _text_or_nothing(row: object, column: str, place: str) -> str:
+    value = pick(row, column, place)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return ""
+    return _text(row, column, place)
 
 
 def _number(row: object, column: str, place: str) -> float | None:

@@ -59,7 +59,7 @@ class Prefer(Stage, Training):
 
     def run(self, context: Context) -> None:
         """Build pairs, train, save."""
-        from longstep.models.load import load_model, load_tokenizer
+        from longstep.models.load import load_model, load_tokenizer, shard_frozen
         from longstep.models.lora import wrap
         from longstep.trainers import Job, PreferenceRow, train_preference
 
@@ -73,6 +73,8 @@ class Prefer(Stage, Training):
         steps = self.total_steps(len(rows))
         order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
         reference = load_model(folder, "float32", sharded()) if self.lora is None else None
+        if reference is not None and sharded():
+            reference = shard_frozen(reference)
         if self.lora is not None:
             model = wrap(model, self.lora)
         progress = context.progress(context.name, steps, "step")
