@@ -133,3 +133,26 @@ def test_sharded_weights_load_as_one_model(tmp_path: Path):
     assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 1
     ids = torch.tensor([[1, 2, 3]])
     torch.testing.assert_close(load_model(tmp_path / "sharded")(ids).logits, model(ids).logits)
+
+
+def test_padding_with_the_stop_token_is_allowed():
+    """DeepSeek-R1-Distill pads with its end of sentence; labels are masked by position."""
+    tokenizer = byte_tokenizer(R1_LIKE, think=True)
+    tokenizer.pad_token = tokenizer.eos_token
+    assert lint(tokenizer) == []
+
+
+def test_sampling_from_a_model_in_training_is_sampling_from_the_model(tmp_path: Path):
+    """Checkpointed layers drop the cache in training mode; rollouts must not notice, and training must go on."""
+    from longstep.generate import Prompt, Sampling
+    from longstep.generate.engine import TransformersEngine
+
+    model = load_model(model_folder(tmp_path / "m", 0))
+    prompts = [Prompt("a", (5, 6, 7)), Prompt("b", (8, 9))]
+    engine = TransformersEngine(model.eval(), load_tokenizer(tmp_path / "m"), [1])
+    sampling = Sampling(max_tokens=8, samples=2, temperature=1.0, top_p=1.0)
+    quiet = [row.token_ids for row in engine.generate(prompts, sampling)]
+    model.gradient_checkpointing_enable()
+    model.train()
+    assert [row.token_ids for row in engine.generate(prompts, sampling)] == quiet
+    assert model.training

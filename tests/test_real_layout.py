@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from test_models import model_folder
 
 from longstep.artifacts import read_json, read_rows, write_rows
 from longstep.config import Located, validate
@@ -14,6 +13,7 @@ from longstep.recipe import Recipe, check
 from longstep.runner import Run, execute
 from longstep.types import Completion, Verdict
 from longstep.yaml12 import parse
+from test_models import model_folder
 
 RECIPE = """
 name: layout

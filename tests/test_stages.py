@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError
+from longstep.evaluate import Benchmark
+from longstep.evaluate.benchmarks import BOXED
 from longstep.generate import Sampling
 from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
 from longstep.stages.base import Context, Where
-from longstep.stages.curate import spoil
+from longstep.stages.curate import answer_key, spoil
+from longstep.stages.rl import Rl
 from longstep.stages.rollouts import rollout_stats
 from longstep.stages.sample import chosen_problems
 from longstep.stages.sampling import draw
@@ -183,3 +187,58 @@ def test_rows_round_trip(tmp_path: Path):
     rows = [completion(1, "x\u2028y", RIGHT, (1, 2), (3,))]
     write_rows(tmp_path / "c.jsonl", rows)
     assert list(read_rows(tmp_path / "c.jsonl", Completion)) == rows
+
+
+def test_a_counted_selection_counts_only_problems_that_have_a_row(tmp_path: Path):
+    """Of 8 problems, 4 have a trace: count 3 must give 3 rows, not 3 x 4/8."""
+    write_rows(tmp_path / "in" / "problems.jsonl", [problem(n) for n in range(8)])
+    rows = [completion(n, f"<think></think>\\boxed{{{n + 1}}}", RIGHT) for n in range(0, 8, 2)]
+    write_rows(tmp_path / "in" / "completions.jsonl", rows)
+    found = read_supervised(context(tmp_path), "@in", Where(count=3), build_tokenizer(), 100)
+    assert len(found.rows) == 3 and found.dropped == {"outside of where": 1}
+
+
+def test_suspect_keys_are_written_down_and_leave_the_pool_before_the_band(tmp_path: Path):
+    """p1 is never solved and its wrong answers agree: its key is suspect. p2 is solved half of the time."""
+    write_rows(
+        tmp_path / "in" / "problems.jsonl", [problem(1, pass_rate=0.0), problem(2, pass_rate=0.5)]
+    )
+    same = [completion(1, "", Verdict("incorrect", "7"), sample=n) for n in range(4)]
+    half = [completion(2, "", RIGHT if n % 2 else WRONG, sample=n) for n in range(4)]
+    write_rows(tmp_path / "in" / "completions.jsonl", [*same, *half])
+    settings = {
+        "model": "@base",
+        "data": "@in",
+        "steps": 1,
+        "batch": 8,
+        "max_tokens": 40,
+        "max_length": 100,
+    }
+    here = context(tmp_path)
+    assert [p.id for p in Rl(**settings)._pool(here, build_tokenizer())] == ["p2"]
+    (suspect,) = map(json.loads, (tmp_path / "suspect_keys.jsonl").read_text().splitlines())
+    assert suspect["id"] == "p1" and "7" in suspect["reason"]
+    everything = Rl(**settings, key_audit="off")
+    assert [p.id for p in everything._pool(here, build_tokenizer())] == ["p1", "p2"]
+    with pytest.raises(UserError, match="no prompt fits"):
+        Rl(**{**settings, "max_length": 44})._pool(here, build_tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("x^2+1", "x^{2} + 1", True),
+        ("\\dfrac{1}{2}", "\\frac{1}{2}", True),
+        ("0.5", "1/2", True),
+        ("x^2", "x^3", False),
+    ],
+)
+def test_answers_that_differ_in_spelling_only_are_one_answer(one: str, other: str, same: bool):
+    assert (answer_key(one) == answer_key(other)) is same
+
+
+def test_benchmark_instructions_take_no_part_in_decontamination():
+    short = Benchmark(name="b", source={"kind": "chain", "count": 2}, prompt_suffix=BOXED)
+    assert all(BOXED in p.prompt for p in short.load()) and not any(
+        BOXED in p.prompt for p in short.questions()
+    )

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from longstep.batches import training_order
+from longstep.batches import PreferenceRow, SftRow, training_order
 from longstep.config import UserError
 from longstep.models.lora import Lora, merge, wrap
 from longstep.models.tiny import TinySpec, build_model, build_tokenizer
 from longstep.optimizers import AdamW
 from longstep.progress import Progress
-from longstep.trainers import Job, PreferenceRow, SftRow, train_preference, train_sft
+from longstep.trainers import Job, train_preference, train_sft
 from longstep.training import Training
 
 SPEC = TinySpec(width=16, layers=1, heads=2, context=64)
@@ -105,7 +105,7 @@ def test_a_broken_row_stops_before_the_step_and_is_named(tmp_path: Path):
     model = build_model(TinySpec(width=16, layers=1, heads=2, context=64, tie=False), 0)
     with torch.no_grad():
         model.get_input_embeddings().weight[50] = float("nan")
-    bad = data[:16] + [SftRow("poison", (8, 9, 10, 50, 3), 3)] + data[17:]
+    bad = [*data[:16], SftRow("poison", (8, 9, 10, 50, 3), 3), *data[17:]]
     with pytest.raises(
         UserError, match=r"training step 3 \(rows poison, .*the loss is nan; no step was taken"
     ):

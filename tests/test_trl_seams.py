@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 from transformers import Trainer
@@ -55,3 +56,20 @@ def test_every_owned_key_exists_in_some_class_of_some_version():
 
 def test_supervised_labels_are_taken_as_given():
     assert "skip_prepare_dataset" in inspect.getsource(SFTTrainer.__init__)
+
+
+def test_every_argument_we_pass_is_refused_under_trainer():
+    """A key a user could set as well would be given twice."""
+    from longstep import trainers
+
+    source = inspect.getsource(trainers)
+    passed = set(re.findall(r'^        "([a-z_]+)": ', source, re.M)) | set(
+        re.findall(r"^        ([a-z_]+)=", source, re.M)
+    )
+    meant_to_be_overridden = {
+        "activation_checkpointing", "bf16", "dataloader_num_workers", "dataloader_pin_memory",
+        "ddp_find_unused_parameters", "disable_tqdm", "gradient_checkpointing", "logging_nan_inf_filter", "use_cpu",
+    }  # fmt: skip
+    keys = passed & (accepted("sft") | accepted("dpo") | accepted("grpo"))
+    assert len(keys) > 20
+    assert keys - set(OWNED) <= meant_to_be_overridden

@@ -1,4 +1,4 @@
-"""The order in which training rows are seen, decided once and written down before training starts.
+"""Training rows as token ids, and the order in which they are seen, decided once before training starts.
 
 Trainers read rows in exactly this order, so a resumed run needs only a position, and a test can compare the order.
 """
@@ -7,6 +7,39 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SftRow:
+    """One supervised row: ids, and how many of the first ids are the prompt (no loss there)."""
+
+    name: str
+    ids: tuple[int, ...]
+    prompt_length: int
+
+    def columns(self) -> dict[str, list[int]]:
+        """The row as TRL reads it; the position decides what is masked, never the id (EOS may equal padding)."""
+        labels = [-100] * self.prompt_length + list(self.ids[self.prompt_length :])
+        return {"input_ids": list(self.ids), "labels": labels}
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceRow:
+    """One pair as ids."""
+
+    name: str
+    prompt_ids: tuple[int, ...]
+    chosen_ids: tuple[int, ...]
+    rejected_ids: tuple[int, ...]
+
+    def columns(self) -> dict[str, list[int]]:
+        """The row as TRL's collator reads it."""
+        return {
+            "prompt_ids": list(self.prompt_ids),
+            "chosen_ids": list(self.chosen_ids),
+            "rejected_ids": list(self.rejected_ids),
+        }
 
 
 def training_order(

@@ -221,7 +221,7 @@ def chat(
     model: Annotated[str, typer.Argument(help="shipped name, folder or hub id")],
     question: Annotated[str | None, typer.Option(help="ask once instead of a conversation")] = None,
     thinking: Annotated[bool, typer.Option(help="let the model think before it answers")] = True,
-    max_tokens: Annotated[int, typer.Option(help="longest answer")] = 128,
+    max_tokens: Annotated[int, typer.Option(help="longest answer")] = 2048,
 ) -> None:
     """Ask a model, one question at a time."""
     quiet_libraries()
@@ -231,7 +231,7 @@ def chat(
     if question is not None:
         say(talk.ask(question))
         return
-    while line := sys.stdin.readline() if not sys.stdin.isatty() else input("> "):
+    for line in sys.stdin:
         if line.strip():
             say(talk.ask(line.strip()))
 
@@ -247,6 +247,8 @@ def eval_run(
     """Sample models on benchmarks, store every completion, score."""
     parted = [model.rpartition("=") for model in models]
     named = {name or Path(model).name: model for name, _, model in parted}
+    if len(named) < len(models):
+        raise UserError("two models have the same name; give names of your own: NAME=MODEL")
     settings = {
         "models": named,
         "benchmarks": benchmark,
@@ -265,8 +267,9 @@ def eval_score(
 ) -> None:
     """Score stored completions again; needs no model and gives identical bytes for identical verdicts."""
     from longstep.evaluate import rescore
-    from longstep.runner import reseal
+    from longstep.runner import check_sealed, reseal
 
+    check_sealed(folder)
     results = rescore(folder, samples)
     reseal(folder)
     say(f"scored {len(results['models'])} models: {folder / 'results.json'}")
@@ -283,7 +286,7 @@ def eval_report(
     results = read_json(folder / "results.json")
     print_table(score_rows(results))
     for comparison in results["comparisons"]:
-        say(f"{comparison['benchmark']}/{comparison['slice']}: {comparison['sentence']}")
+        say(comparison["sentence"])
 
 
 @evaluation.command(name="diff")

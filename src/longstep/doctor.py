@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -29,8 +28,6 @@ def examine() -> dict[str, Any]:
     """Facts by name; ``problems`` is a list of sentences, empty when all is well."""
     facts: dict[str, Any] = {"python": platform.python_version(), "cores": os.cpu_count()}
     problems: list[str] = []
-    if sys.version_info < (3, 11):
-        problems.append(f"Python {platform.python_version()} is too old; 3.11 or newer is needed")
     for name in LIBRARIES:
         try:
             facts[name] = version(name)

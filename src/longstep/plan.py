@@ -80,6 +80,11 @@ def make_plan(recipe: Recipe, arguments: Sequence[str] = ()) -> Plan:
     if recipe.launch is not None:
         command = launch_command(recipe.launch, list(arguments) or ["run", recipe.name])
         lines.extend(_refused(recipe, recipe.launch))
+        if recipe.launch.total > 1:
+            lines.append(
+                "hours of sample stages assume an engine on all devices, reached as an endpoint; the "
+                "run's own engine draws on the first device only"
+            )
         words = [part if part.startswith("$") else shlex.quote(part) for part in command]
         lines.append(f"start it with: {' '.join(words)}")
     memory = recipe.plan.hardware.memory

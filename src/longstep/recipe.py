@@ -198,6 +198,9 @@ def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
     for name, stage in recipe.stages.items():
         for reference, wanted in stage.references():
             if not reference.startswith("@"):
+                if wanted == "rows" and not Path(reference).exists():
+                    hint = f"; did you mean '@{reference}'?" if reference in recipe.stages else ""
+                    yield f"{_place(located, name, reference)}: no file or folder {reference!r}{hint}"
                 continue
             target = recipe.stages.get(reference[1:])
             place = _place(located, name, reference)
@@ -206,7 +209,8 @@ def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
                 hint = f"; did you mean '@{close}'?" if close else ""
                 yield f"{place}: no stage is called {reference!r}{hint}"
             elif target.produces != wanted:
-                yield f"{place}: {reference!r} is a stage that makes {ARTICLES[target.produces]}; {ARTICLES[wanted]} must stand here"
+                made, must = ARTICLES[target.produces], ARTICLES[wanted]
+                yield f"{place}: {reference!r} is a stage that makes {made}; {must} must stand here"
 
 
 def _stage_complaints(recipe: Recipe, located: Located) -> Iterator[str]:

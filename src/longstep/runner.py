@@ -314,6 +314,20 @@ def _clean(folder: Path) -> None:
         shutil.rmtree(folder / scratch, ignore_errors=True)
 
 
+def check_sealed(out: Path) -> None:
+    """Refuse to score files that are not those the stage wrote; an exported evaluation has nothing to compare with.
+
+    ``results.json`` may be missing or old: it is about to be written again.
+    """
+    manifest = read_manifest(out.parent)
+    for name, entry in (manifest["files"] if manifest else {}).items():
+        path = out / name
+        if name != "results.json" and (not path.is_file() or sha256_file(path) != entry["sha256"]):
+            raise UserError(
+                f"{path}: is not the file the stage wrote; restore it, or score a copy without manifest.json"
+            )
+
+
 def reseal(out: Path) -> None:
     """Write a finished stage's manifest again after its results were scored anew, keeping what it cost.
 

@@ -25,6 +25,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from longstep.artifacts import read_json
+from longstep.batches import PreferenceRow, SftRow
 from longstep.callbacks import (
     STEP_LOGS,
     Facts,
@@ -34,11 +35,11 @@ from longstep.callbacks import (
     Watch,
     cut_log,
 )
-from longstep.checkpoints import Side, latest, step_of, verified
+from longstep.checkpoints import PREFIX, Side, latest, step_of, verified
 from longstep.config import UserError
 from longstep.optimizers import build_optimizer
 from longstep.progress import Progress
-from longstep.ranks import from_main, sharded, world
+from longstep.ranks import barrier, from_main, sharded, world
 from longstep.training import Training
 
 if TYPE_CHECKING:
@@ -165,6 +166,16 @@ class _Sft(_Ours, SFTTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return _in_order(self, train_dataset)
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        if sharded():
+            # The trainer notes the best checkpoint only if its folder exists, and with shards no one has made it yet:
+            # each process would find it there or not, as it happens, and later they would wait forever.
+            (Path(str(self.args.output_dir)) / f"{PREFIX}{self.state.global_step}").mkdir(
+                exist_ok=True
+            )
+            barrier()
+        super()._save_checkpoint(*args, **kwargs)
+
     def _load_best_model(self) -> None:
         best = Path(str(self.state.best_model_checkpoint))
         if not verified(best):  # it may be older than the checkpoint a run resumed from
@@ -189,7 +200,7 @@ class _Grpo(_Ours, GRPOTrainer):
 
 def _run(trainer: Any, job: Job) -> dict[str, float]:
     if sharded() != trainer.is_fsdp_enabled:
-        raise UserError("accelerate shards weights over GPUs only; start the run with launch.sharding=none")
+        raise UserError("accelerate shards over GPUs only; start with launch.sharding=none")
     trainer.job = job
     side = {**job.side, "tokens.json": _counter(trainer)}
     trainer.add_callback(
@@ -220,29 +231,14 @@ def _reload(trainer: Any, job: Job, checkpoint: Path) -> dict[str, float]:
     """Take the weights of a training that had ended; asked to go on, the trainer could take a step too many."""
     for name in STEP_LOGS:
         cut_log(job.folder / name, job.steps)
-    if trainer.is_fsdp_enabled:
-        prepare = trainer.accelerator.prepare
-        trainer.model, trainer.optimizer = prepare(trainer.model, trainer.create_optimizer())
+    if trainer.is_fsdp_enabled:  # its model and optimiser are sharded together or not at all
+        trainer.model, _ = trainer.accelerator.prepare(trainer.model, trainer.create_optimizer())
     trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     if trainer.args.load_best_model_at_end:
         trainer._load_best_model()
     else:
         trainer._load_from_checkpoint(str(checkpoint))
     return {}
-
-
-@dataclass(frozen=True)
-class SftRow:
-    """One supervised row: ids, and how many of the first ids are the prompt (no loss there)."""
-
-    name: str
-    ids: tuple[int, ...]
-    prompt_length: int
-
-    def columns(self) -> dict[str, list[int]]:
-        """The row as TRL reads it; the position decides what is masked, never the id (EOS may equal padding)."""
-        labels = [-100] * self.prompt_length + list(self.ids[self.prompt_length :])
-        return {"input_ids": list(self.ids), "labels": labels}
 
 
 def train_sft(
@@ -283,24 +279,6 @@ def train_sft(
     )
     trainer.row_names = [row.name for row in rows]
     return _run(trainer, job)
-
-
-@dataclass(frozen=True)
-class PreferenceRow:
-    """One pair as ids."""
-
-    name: str
-    prompt_ids: tuple[int, ...]
-    chosen_ids: tuple[int, ...]
-    rejected_ids: tuple[int, ...]
-
-    def columns(self) -> dict[str, list[int]]:
-        """The row as TRL's collator reads it."""
-        return {
-            "prompt_ids": list(self.prompt_ids),
-            "chosen_ids": list(self.chosen_ids),
-            "rejected_ids": list(self.rejected_ids),
-        }
 
 
 def train_preference(

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from longstep.config import Field, Strict, model_validator
 from longstep.models.lora import Lora
 from longstep.optimizers import AdamW, AnyOptimizer
+from longstep.trl_keys import Trainer, complaint
 
 
 class Training(Strict):
@@ -53,6 +54,12 @@ class Training(Strict):
         if self.micro_batch is not None and self.batch % self.micro_batch:
             raise ValueError(f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
         return self
+
+    def trainer_complaints(self, trainer: Trainer) -> Iterator[str]:
+        """What is wrong with the ``trainer:`` keys."""
+        for key in self.trainer:
+            if problem := complaint(trainer, key):
+                yield f"trainer.{key}: {problem}"
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """Why this stage cannot run on so many processes, or with weights sharded over them; said before it starts."""

@@ -37,6 +37,17 @@ OWNED: dict[str, str] = {
     "save_strategy": "save_every",
     "logging_steps": "log_every",
     "packing": "packing",
+    "padding_free": "packing",
+    "dataset_kwargs": "nothing: rows arrive as token ids",
+    "shuffle_dataset": "nothing: the order of rows is longstep's",
+    "num_iterations": "iterations",
+    "steps_per_generation": "batch and micro_batch",
+    "save_total_limit": "nothing: two checkpoints are kept, so that one is always whole",
+    "load_best_model_at_end": "select",
+    "eval_strategy": "select",
+    "use_vllm": "nothing: rollouts come from longstep's own engine, which the curriculum needs",
+    "model_init_kwargs": "nothing: longstep loads the model",
+    "report_to": "nothing: metrics.jsonl is the record",
     "loss_type": "loss.kind or algorithm.kind",
     "beta": "loss.beta or algorithm.beta",
     "epsilon": "algorithm.epsilon",
@@ -57,7 +68,9 @@ OWNED: dict[str, str] = {
 def _source(package: str, *parts: str) -> ast.Module:
     spec = util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise UserError(f"{package} is not installed, so trainer: keys cannot be checked; run make demo")
+        raise UserError(
+            f"{package} is not installed, so trainer: keys cannot be checked; run make demo"
+        )
     return ast.parse(Path(spec.origin).parent.joinpath(*parts).read_text(encoding="utf-8"))
 
 

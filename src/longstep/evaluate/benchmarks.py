@@ -42,6 +42,10 @@ class Benchmark(Asked):
         """The part that is stored beside the answers."""
         return Asked.model_validate(self.model_dump(include=set(Asked.model_fields)))
 
+    def questions(self) -> list[Problem]:
+        """The problems as their source states them, for decontamination."""
+        return self.model_copy(update={"prompt_suffix": ""}).load()
+
     def load(self, seed: int = 0) -> list[Problem]:
         """Load the problems with the benchmark's verifier and suffix; ids stay the source's.
 

@@ -78,11 +78,22 @@ class TransformersEngine:
 
     def run_batch(self, batch: Batch, sampling: Sampling) -> list[Completion]:
         """Decode one batch of the plan; the result depends on nothing outside the batch."""
-        with torch.inference_mode():
-            tokens_BT, logps_BT = self._decode(batch.rows, sampling)
+        training = self.model.training
+        self.model.eval()  # in training mode checkpointed layers drop the cache, and dropout samples noise
+        try:
+            with torch.inference_mode(), self._precision():
+                tokens_BT, logps_BT = self._decode(batch.rows, sampling)
+        finally:
+            self.model.train(training)
         logps = [None] * len(batch.rows) if logps_BT is None else logps_BT.tolist()
         ids = tokens_BT.tolist()
         return [self._completion(*each) for each in zip(batch.rows, ids, logps, strict=True)]
+
+    def _precision(self) -> torch.autocast:
+        """Weights kept in float32 for training are sampled in bfloat16 on a GPU, and as they are on a CPU."""
+        kind = self.model.device.type
+        wide = kind == "cuda" and self.model.dtype == torch.float32
+        return torch.autocast(kind, torch.bfloat16, enabled=wide)
 
     def _decode(self, rows: Sequence[Row], sampling: Sampling) -> tuple[Tensor, Tensor | None]:
         """Give ids [B, T] and log-probabilities; what follows a row's stop id means nothing."""

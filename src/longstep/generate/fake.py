@@ -65,7 +65,7 @@ class ReferenceGenerator:
     def _complete(self, prompt: Prompt, sample_index: int, max_tokens: int) -> Completion:
         problem = self.problems[prompt.problem_id]
         text = worked(problem)
-        token_ids = (*self.encode(text.removeprefix(prompt.prefix)), self.stop_id)
+        token_ids = (*self.encode(text.removeprefix(prompt.prefix.rstrip("\n"))), self.stop_id)
         if len(token_ids) > max_tokens:
             raise UserError(
                 f"the worked solution of problem {problem.id!r} has {len(token_ids)} tokens,"

@@ -7,7 +7,6 @@ strip the thinking from it: it is the prompt's ids, then the turn's text after t
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,24 +113,15 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, prompt: RenderedPrompt, text
     return [*encode_text(tokenizer, rest), tokenizer.eos_token_id]  # pyright: ignore
 
 
-def template_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Hash of the chat template; an evaluation records it, and a differing one explains a differing score."""
-    return hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:16]
-
-
 def lint(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Check that a tokenizer can train a reasoner; one sentence per problem, empty when all is well.
 
-    Checks: a stop token exists and differs from padding, think tags are ordinary single tokens, and thinking inside
-    a training row survives encoding.
+    Checks: a stop token exists, think tags are ordinary single tokens, and thinking inside a training row survives
+    encoding. Padding may be the stop token (as DeepSeek-R1-Distill has it): labels are masked by position, not by id.
     """
     problems: list[str] = []
     if tokenizer.eos_token_id is None:
         return ["the tokenizer has no end-of-turn token, so a trained model would never stop"]
-    if tokenizer.pad_token_id == tokenizer.eos_token_id:
-        problems.append(
-            "padding and end-of-turn are the same token; longstep masks by position, other tools may not"
-        )
     for tag in (THINK_OPEN, THINK_CLOSE):
         number = len(encode_text(tokenizer, tag))
         if tag in tokenizer.all_special_tokens:

@@ -153,7 +153,8 @@ def shard_frozen(model: PreTrainedModel) -> PreTrainedModel:
     half = os.environ.get("ACCELERATE_MIXED_PRECISION") == "bf16"
     precision = MixedPrecisionPolicy(torch.bfloat16, output_dtype=torch.bfloat16)
     offload = os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true"
-    for module in (*model.get_decoder().layers, model):
+    layers = cast("torch.nn.ModuleList", model.get_decoder().layers)
+    for module in (*layers, model):
         fully_shard(
             module,
             mp_policy=precision if half else MixedPrecisionPolicy(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import AppendLog, fresh_folder, read_json
 from longstep.config import Field, Strict, UserError
@@ -114,6 +114,13 @@ class Stage(Strict):
     def run(self, context: Context) -> None:
         """Read the inputs, write ``context.out``."""
         raise NotImplementedError
+
+
+def local_data(source: Mapping[str, Any]) -> Iterator[tuple[str, Artifact]]:
+    """The file or folder a problem source reads, if it reads one."""
+    place = source.get("path", source.get("name"))
+    if isinstance(place, str) and Path(place).exists():
+        yield place, "rows"
 
 
 class Where(Strict):

@@ -19,6 +19,13 @@ from longstep.models.load import (
 )
 from longstep.stages.base import POINTER, Artifact, Context, Stage
 
+#: Appended to a chat template, so that every server that uses it forces the thought that training forced.
+FORCED_THINKING = (
+    "{%- if add_generation_prompt -%}{{- '<think>' -}}"
+    "{%- if enable_thinking is defined and not enable_thinking -%}{{- '</think>' -}}{%- endif -%}"
+    "{%- endif -%}"
+)
+
 
 class Checkpoint(Stage):
     """An existing model.
@@ -72,6 +79,7 @@ def _with_think_tokens(source: Path, out: Path, dtype: Dtype) -> None:
     if not tags:
         raise UserError(f"{source}: already has <think> and </think>; set think_tokens: keep")
     tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])  # pyright: ignore
+    tokenizer.chat_template = f"{tokenizer.chat_template}{FORCED_THINKING}"
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:  # pyright: ignore
         model.resize_token_embeddings(len(tokenizer))
     save_model(model, tokenizer, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -12,9 +13,12 @@ from longstep.config import Field, UserError
 from longstep.curate import AnyFilter, Decontaminate, Funnel, drop_duplicates
 from longstep.evaluate import Benchmark, resolve
 from longstep.problems import AnySource
-from longstep.stages.base import Artifact, Context, Stage
+from longstep.stages.base import Artifact, Context, Stage, local_data
 from longstep.types import Problem
 from longstep.verify import canonical, verify_gold
+
+#: What changes how LaTeX looks and not what it says.
+_SPELLING = re.compile(r"\\(?:left|right|text|mathrm|[,!; ])|[\s{}$]")
 
 
 class Curate(Stage):
@@ -25,6 +29,7 @@ class Curate(Stage):
         filters: applied one after the other.
         decontaminate: benchmarks whose questions must not be trained on: names, or whole benchmarks.
         contamination: how long a shared run of words counts.
+        instruction: added to every prompt in the end, as benchmarks add theirs; nothing is compared with it.
         spoil_keys: share of problems that get another problem's answer, to see what a method makes of wrong keys; the
             right ones are kept in ``spoiled.jsonl``.
     """
@@ -35,13 +40,15 @@ class Curate(Stage):
     filters: tuple[AnyFilter, ...] = ()
     decontaminate: tuple[str | Benchmark, ...] = ()
     contamination: Decontaminate = Decontaminate()
+    instruction: str = ""
     spoil_keys: float = Field(default=0.0, ge=0, lt=1)
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
-        """Files among the sources are inputs: their content enters the fingerprint."""
+        """Files and folders among the sources are inputs: their content enters the fingerprint."""
         for source in self.sources:
-            if source.kind == "jsonl":
-                yield str(source.path), "rows"
+            yield from local_data(source.model_dump(mode="json"))
+        for member in self.decontaminate:
+            yield from local_data(resolve(member).source)
 
     def run(self, context: Context) -> None:
         """Collect, filter, drop duplicates and contaminated problems."""
@@ -52,9 +59,9 @@ class Curate(Stage):
         problems = funnel.record("collect", collected, [])
         for config in self.filters:
             problems = funnel.apply(config.kind, config.build(verify_gold), problems)
-        problems = funnel.record("duplicates", *drop_duplicates(problems, canonical))
+        problems = funnel.record("duplicates", *drop_duplicates(problems, answer_key))
         if self.decontaminate:
-            questions = [p for member in self.decontaminate for p in resolve(member).load()]
+            questions = [p for member in self.decontaminate for p in resolve(member).questions()]
             problems = funnel.apply("decontaminate", self.contamination.build(questions), problems)
         out = context.fresh_out()
         write_json(out / "funnel.json", funnel.rows())
@@ -67,10 +74,17 @@ class Curate(Stage):
             raise UserError(
                 f"{context.name}: no problem is left after curation: {steps}; see {out / 'dropped.jsonl'}"
             )
+        problems = [replace(p, prompt=p.prompt + self.instruction) for p in problems]
         if self.spoil_keys:
             problems, spoiled = spoil(problems, self.spoil_keys, context.seed)
             write_rows(out / "spoiled.jsonl", spoiled)
         write_rows(out / "problems.jsonl", problems)
+
+
+def answer_key(answer: str) -> str | None:
+    """Answers with one key are one answer: exact values where there are any, else the LaTeX without its spelling."""
+    value = canonical(answer)
+    return value if value is not None else _SPELLING.sub("", answer.replace("dfrac", "frac"))
 
 
 def spoil(

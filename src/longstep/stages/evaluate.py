@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
@@ -10,8 +10,9 @@ from longstep.config import Field
 from longstep.evaluate import Asked, Benchmark, Protocol, completions_path, resolve, score, store
 from longstep.evaluate.store import RESULTS
 from longstep.generate import Sampling
-from longstep.stages.base import PARTIAL, Artifact, Context, Stage
-from longstep.stages.sampling import ByModel, draw, open_sampler
+from longstep.models.load import load_model, load_tokenizer
+from longstep.stages.base import PARTIAL, Artifact, Context, Stage, local_data
+from longstep.stages.sampling import draw, engine, prompts_for
 from longstep.types import Completion, Problem
 
 
@@ -39,9 +40,11 @@ class Evaluate(Stage):
     resamples: int = Field(default=10_000, ge=100)
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
-        """The models."""
+        """The models, and benchmark files."""
         for model in self.models.values():
             yield model, "model"
+        for member in self.benchmarks:
+            yield from local_data(resolve(member).source)
 
     def run(self, context: Context) -> None:
         """Sample every model on every benchmark, store, score."""
@@ -54,13 +57,7 @@ class Evaluate(Stage):
             seed=context.seed % 2**31,
             resamples=self.resamples,
         )
-        drawn = {
-            model: {
-                name: self._draw(context, model, name, asked[name], problems[name])
-                for name in chosen
-            }
-            for model in self.models
-        }
+        drawn = {model: self._sample(context, model, asked, problems) for model in self.models}
         out = context.fresh_out()
         store(out, protocol, problems)
         for model, by_benchmark in drawn.items():
@@ -78,21 +75,31 @@ class Evaluate(Stage):
             update={key: value for key, value in changes.items() if value is not None}
         )
 
-    def _draw(
-        self, context: Context, model: str, name: str, asked: Asked, problems: list[Problem]
-    ) -> list[Completion]:
-        """Sample one model on one benchmark. All models get the same noise, which makes comparisons sharper."""
-        generator, prompts = open_sampler(ByModel(model=self.models[model]), problems, context)
-        sampling = Sampling(
-            temperature=asked.temperature,
-            top_p=asked.top_p,
-            max_tokens=asked.max_tokens,
-            samples=asked.samples,
-            seed=context.seed,
-            batch_size=self.batch_size,
-        )
-        log = context.folder / PARTIAL / model / f"{name}.jsonl"
-        progress = context.progress(f"{model}/{name}", len(problems) * asked.samples, "completion")
-        rows = draw(generator, prompts, problems, sampling, log, progress)
-        context.cost.tokens_generated += sum(len(row.token_ids) for row in rows)
-        return rows
+    def _sample(
+        self,
+        context: Context,
+        model: str,
+        asked: Mapping[str, Asked],
+        problems: Mapping[str, list[Problem]],
+    ) -> dict[str, list[Completion]]:
+        """Sample one model on every benchmark. All models get the same noise, which makes comparisons sharper."""
+        folder = context.model(self.models[model])
+        tokenizer = load_tokenizer(folder)
+        generator = engine(load_model(folder), tokenizer)
+        drawn: dict[str, list[Completion]] = {}
+        for name, how in asked.items():
+            sampling = Sampling(
+                temperature=how.temperature,
+                top_p=how.top_p,
+                max_tokens=how.max_tokens,
+                samples=how.samples,
+                seed=context.seed,
+                batch_size=self.batch_size,
+            )
+            log = context.folder / PARTIAL / model / f"{name}.jsonl"
+            total = len(problems[name]) * how.samples
+            progress = context.progress(f"{model}/{name}", total, "completion")
+            prompts = prompts_for(tokenizer, problems[name])
+            drawn[name] = draw(generator, prompts, problems[name], sampling, log, progress)
+            context.cost.tokens_generated += sum(len(row.token_ids) for row in drawn[name])
+        return drawn

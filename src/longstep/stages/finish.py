@@ -40,7 +40,10 @@ def finish_model(
     rate = stop_rate(model, tokenizer, problems[:PROBED])
     if rate < LOW_STOP_RATE:
         cause = f"only {rate:.0%} of {min(PROBED, len(problems))} greedy completions stop"
-        remedy = f"expected when answers are longer than {MAX_PROBE_TOKENS} tokens; else check that rows end with a stop token"
+        remedy = (
+            f"expected when answers are longer than {MAX_PROBE_TOKENS} tokens; "
+            "else check that rows end with a stop token"
+        )
         note = {"step": 0, "level": "warn", "rule": "stop rate", "cause": cause, "remedy": remedy}
         log = context.log("health.jsonl")
         log.append(note)

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from longstep.config import Field
 from longstep.merge import AnyMerge, merge_models
-from longstep.stages.card import write_card
 from longstep.stages.base import Artifact, Context, Stage
+from longstep.stages.card import write_card
 
 
 class Merge(Stage):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import read_rows, write_rows
-from longstep.batches import training_order
+from longstep.batches import PreferenceRow, training_order
 from longstep.config import UserError
 from longstep.curate import PairConfig, build_pairs
 from longstep.losses import AnyPreferenceLoss, Nca
@@ -20,7 +20,6 @@ from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
 from longstep.stages.sample import chosen_problems
 from longstep.training import Training
-from longstep.trl_keys import complaint
 from longstep.types import Completion, Pair, Problem
 
 
@@ -53,15 +52,13 @@ class Prefer(Stage, Training):
 
     def check(self) -> Iterator[str]:
         """Misspelt or owned ``trainer:`` keys."""
-        for key in self.trainer:
-            if problem := complaint("dpo", key):
-                yield f"trainer.{key}: {problem}"
+        yield from self.trainer_complaints("dpo")
 
     def run(self, context: Context) -> None:
         """Build pairs, train, save."""
         from longstep.models.load import load_model, load_tokenizer, shard_frozen
         from longstep.models.lora import wrap
-        from longstep.trainers import Job, PreferenceRow, train_preference
+        from longstep.trainers import Job, train_preference
 
         folder = context.model(self.model)
         tokenizer, model = load_tokenizer(folder), load_model(folder, "float32", sharded())
@@ -81,7 +78,8 @@ class Prefer(Stage, Training):
         job = Job(model, tokenizer, self, steps, context.seed % 2**31, context.folder, progress)
         train_preference(job, [rows[i] for i in order], reference, self.loss.trl())
         context.cost.tokens_trained += 2 * sum(lengths[i] for i in order)
-        problems = chosen_problems(context, self.chosen, self.where)
+        used = {p.problem_id for p in pairs}
+        problems = chosen_problems(context, self.rejected, Where(), used)
         finish_model(
             context,
             self,
@@ -100,10 +98,14 @@ class Prefer(Stage, Training):
         """
         problems = chosen_problems(context, self.rejected, self.where)
         by_id = {problem.id: problem for problem in problems}
-        teacher = read_rows(context.rows(self.chosen, "completions.jsonl"), Completion)
-        usable = (c for c in teacher if c.problem_id in by_id and c.text.startswith(THINK_OPEN))
-        right = [encoded(c, by_id, tokenizer) for c in usable]
-        wrong = read_rows(context.rows(self.rejected, "completions.jsonl"), Completion)
+        right, wrong = (
+            [
+                encoded(c, by_id, tokenizer)
+                for c in read_rows(context.rows(side, "completions.jsonl"), Completion)
+                if c.problem_id in by_id and c.text.startswith(THINK_OPEN)
+            ]
+            for side in (self.chosen, self.rejected)
+        )
         tags = frozenset(
             i for tag in (THINK_OPEN, THINK_CLOSE) for i in encode_text(tokenizer, tag)
         )
@@ -123,7 +125,7 @@ class Prefer(Stage, Training):
 
 
 def encoded(completion: Completion, by_id: Mapping[str, Problem], tokenizer: Any) -> Completion:
-    """A teacher's completion with this tokenizer's ids."""
+    """A completion with this tokenizer's ids after the prompt as it is rendered here; text alone has none."""
     rendered = render_prompt(tokenizer, by_id[completion.problem_id].prompt)
     if completion.token_ids and completion.prompt_ids == rendered.ids:
         return completion

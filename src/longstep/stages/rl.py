@@ -20,7 +20,6 @@ from longstep.stages.rollouts import Rollouts, observe_health
 from longstep.stages.sample import chosen_problems
 from longstep.stages.sampling import engine, prompts_for
 from longstep.training import Training
-from longstep.trl_keys import complaint
 from longstep.types import Completion, Problem
 
 
@@ -37,6 +36,7 @@ class Rl(Stage, Training):
         curriculum: the order of problems.
         group: completions per problem.
         max_tokens: longest completion.
+        rollout_batch: completions decoded together; ``null`` decodes all of a step at once.
         temperature: of the rollouts.
         iterations: optimiser steps per batch of rollouts; 1 is strictly on-policy.
         health: rules that warn, and stop the run when strict.
@@ -53,6 +53,7 @@ class Rl(Stage, Training):
     curriculum: AnyCurriculum = Shuffle()
     group: int = Field(default=8, ge=2)
     max_tokens: int = Field(default=4096, ge=1)
+    rollout_batch: int | None = Field(default=None, ge=1)
     temperature: float = Field(default=1.0, gt=0)
     iterations: int = Field(default=1, ge=1)
     health: HealthConfig = HealthConfig()
@@ -63,12 +64,12 @@ class Rl(Stage, Training):
         yield self.data, "rows"
 
     def check(self) -> Iterator[str]:
-        """Misspelt or owned ``trainer:`` keys, and a batch that does not hold whole groups."""
-        for key in self.trainer:
-            if problem := complaint("grpo", key):
-                yield f"trainer.{key}: {problem}"
+        """Wrong ``trainer:`` keys, a batch that does not hold whole groups, options without effect."""
+        yield from self.trainer_complaints("grpo")
         if self.batch % self.group:
             yield f"batch: {self.batch} completions cannot hold whole groups of {self.group}"
+        if self.length_window != 1:
+            yield "length_window: has no effect: the curriculum orders the problems"
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """As for every training; besides, each process draws whole groups."""
@@ -89,7 +90,7 @@ class Rl(Stage, Training):
         tokenizer, model = load_tokenizer(folder), load_model(folder, "float32", sharded())
         if self.lora is not None:
             model = wrap(model, self.lora)
-        problems = self._pool(context)
+        problems = self._pool(context, tokenizer)
         steps = self.total_steps(len(problems) * self.group)
         rollouts = self._rollouts(context, problems, model, tokenizer)
         if sharded():  # every process draws from a whole copy, in the precision of sampling
@@ -123,24 +124,33 @@ class Rl(Stage, Training):
         }
         finish_model(context, self, job.model, tokenizer, [self.model], problems, facts)
 
-    def _pool(self, context: Context) -> list[Problem]:
-        """Problems of the band, without those whose key looks wrong; those are kept aside for a person."""
-        problems = chosen_problems(context, self.data, self.where)
-        if self.key_audit == "off":
-            return problems
+    def _pool(self, context: Context, tokenizer: Any) -> list[Problem]:
+        """The band of problems whose key is trusted and whose prompt leaves room; suspects are kept aside."""
+        trusted = None if self.key_audit == "off" else self._trusted(context)
+        chosen = chosen_problems(context, self.data, self.where, trusted)
+        longest = self.max_length - self.max_tokens
+        prompts = prompts_for(tokenizer, chosen)
+        fitting = [p for p, q in zip(chosen, prompts, strict=True) if len(q.prompt_ids) <= longest]
+        if not fitting:
+            raise UserError(
+                f"{context.name}: no prompt fits: max_length {self.max_length} less max_tokens {self.max_tokens} "
+                f"leaves {longest} tokens; raise max_length"
+            )
+        return fitting
+
+    def _trusted(self, context: Context) -> set[str]:
+        """Ids of all problems whose key looks right.
+
+        The suspects are never-solved ones, so most bands exclude them anyway; they are written down for a person.
+        """
+        everything = chosen_problems(context, self.data, Where())
         completions = read_rows(context.rows(self.data, "completions.jsonl"), Completion)
-        suspects = key_audit(problems, completions)
+        suspects = key_audit(everything, completions)
         write_rows(
             context.folder / "suspect_keys.jsonl",
             ({"id": p.id, "answer": p.answer, "reason": r} for p, r in suspects),
         )
-        dropped = {problem.id for problem, _ in suspects}
-        kept = [problem for problem in problems if problem.id not in dropped]
-        if not kept:
-            raise UserError(
-                f"{context.name}: all {len(problems)} problems have a suspect key; look at suspect_keys.jsonl"
-            )
-        return kept
+        return {p.id for p in everything} - {p.id for p, _ in suspects}
 
     def _rollouts(
         self, context: Context, problems: list[Problem], model: Any, tokenizer: Any
@@ -154,6 +164,7 @@ class Rl(Stage, Training):
             group=self.group,
             max_tokens=self.max_tokens,
             temperature=self.temperature,
+            together=self.rollout_batch,
             seed=context.seed,
             record=context.log("rollouts.jsonl"),
         )

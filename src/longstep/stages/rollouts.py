@@ -36,6 +36,7 @@ class Rollouts:
         group: completions per problem.
         max_tokens: longest completion.
         temperature: of the sampling.
+        together: completions decoded together, ``None`` for all of a step.
         seed: of the sampling; each step derives its own.
         record: a few rollouts of each step, for the report.
         refresh: called before each step, to bring a generator that draws from a copy up to date.
@@ -49,6 +50,7 @@ class Rollouts:
     group: int
     max_tokens: int
     temperature: float
+    together: int | None
     seed: int
     record: AppendLog
     refresh: Callable[[], None] = lambda: None
@@ -120,7 +122,7 @@ class Rollouts:
             max_tokens=self.max_tokens,
             samples=self.group,
             seed=self.seed + step,
-            batch_size=max(1, len(asked) * self.group),
+            batch_size=self.together or max(1, len(asked) * self.group),
             logprobs=True,
         )
         drawn: dict[str, list[Completion]] = {prompt.problem_id: [] for prompt in asked}

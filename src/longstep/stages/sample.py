@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar, Literal
 
 from longstep.artifacts import read_rows, write_json, write_rows
@@ -111,13 +111,17 @@ def _counts(
     }
 
 
-def chosen_problems(context: Context, data: str, where: Where) -> list[Problem]:
-    """Problems of an artifact inside ``where``.
+def chosen_problems(
+    context: Context, data: str, where: Where, usable: Collection[str] | None = None
+) -> list[Problem]:
+    """Problems of an artifact inside ``where``; only those with a ``usable`` id, when given.
 
     Raises:
         UserError: none is left, with the count before the selection.
     """
     everything = list(read_rows(context.rows(data, "problems.jsonl"), Problem))
+    if usable is not None:
+        everything = [problem for problem in everything if problem.id in usable]
     chosen = [p for p in everything if where.keeps(p.pass_rate, p.difficulty)]
     if not chosen:
         rated = sum(p.pass_rate is not None for p in everything)

@@ -6,18 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from longstep.artifacts import sha256_json
-from longstep.batches import training_order
-from longstep.config import Field, Strict
+from longstep.batches import SftRow, training_order
+from longstep.config import Field, Strict, UserError
 from longstep.models.tiny import TinySpec
 from longstep.ranks import sharded
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
-from longstep.stages.supervised import Supervised, read_supervised
+from longstep.stages.supervised import read_supervised
 from longstep.training import Training
-from longstep.trl_keys import complaint
 
 if TYPE_CHECKING:
-    from longstep.trainers import SftRow
+    pass
 
 
 class Select(Strict):
@@ -44,18 +43,21 @@ class _Supervised(Stage, Training):
 
     def check(self) -> Iterator[str]:
         """Misspelt or owned ``trainer:`` keys."""
-        for key in self.trainer:
-            if problem := complaint("sft", key):
-                yield f"trainer.{key}: {problem}"
+        yield from self.trainer_complaints("sft")
 
     def _train(self, context: Context, model: Any, tokenizer: Any, parents: list[str]) -> None:
-        from longstep.trainers import Job, SftRow, train_sft
+        from longstep.trainers import Job, train_sft
 
         found = read_supervised(context, self.data, self.where, tokenizer, self.max_length)
         rows, dev = _held_out(found.rows, self.select)
         lengths = [len(row.ids) for row in rows]
         steps = self.total_steps(len(rows))
         order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
+        if dev and steps < self.save_every:
+            raise UserError(
+                f"{context.name}: select compares checkpoints, but save_every {self.save_every} is beyond the last of "
+                f"{steps} steps; save more often"
+            )
         job = Job(
             model=model,
             tokenizer=tokenizer,
@@ -65,9 +67,7 @@ class _Supervised(Stage, Training):
             folder=context.folder,
             progress=context.progress(context.name, steps, "step"),
         )
-        ready = [SftRow(row.name, row.ids, row.prompt_length) for row in rows]
-        held = [SftRow(row.name, row.ids, row.prompt_length) for row in dev]
-        train_sft(job, [ready[i] for i in order], held, self.packing)
+        train_sft(job, [rows[i] for i in order], dev, self.packing)
         context.cost.tokens_trained += sum(lengths[i] for i in order)
         facts = {"rows": len(rows), "steps": steps, **found.dropped}
         finish_model(context, self, job.model, tokenizer, parents, found.prompts, facts)
@@ -122,15 +122,18 @@ class Pretrain(_Supervised):
         self._train(context, model, build_tokenizer(), [])
 
 
-def _held_out(
-    rows: Sequence[Supervised], select: Select | None
-) -> tuple[list[Supervised], list[Supervised]]:
+def _held_out(rows: Sequence[SftRow], select: Select | None) -> tuple[list[SftRow], list[SftRow]]:
     """Split by problem, so that no problem is on both sides."""
     if select is None:
         return list(rows), []
-    train: list[Supervised] = []
-    dev: list[Supervised] = []
+    train: list[SftRow] = []
+    dev: list[SftRow] = []
     for row in rows:
         position = int(sha256_json(["dev", row.name])[:8], 16) / 16**8
         (dev if position < select.share else train).append(row)
-    return (train, dev) if train and dev else (list(rows), [])
+    if not train or not dev:
+        raise UserError(
+            f"select.share {select.share} of {len(rows)} rows leaves {len(train)} to train on and {len(dev)} to select "
+            "by; change the share or leave select out"
+        )
+    return train, dev

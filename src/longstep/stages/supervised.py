@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from longstep.artifacts import read_rows, write_rows
+from longstep.batches import SftRow
 from longstep.config import UserError
 from longstep.models.chat import THINK_OPEN, encode_turn, lint, render_prompt
 from longstep.stages.base import Context, Where
@@ -20,20 +21,11 @@ if TYPE_CHECKING:
 SHOWN = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Supervised:
-    """One row: ``ids`` with the first ``prompt_length`` outside of the loss; ``name`` is the problem's id."""
-
-    name: str
-    ids: tuple[int, ...]
-    prompt_length: int
-
-
 @dataclass(frozen=True)
 class Found:
     """Rows, the prompts they came from, and how many completions were dropped for which reason."""
 
-    rows: list[Supervised]
+    rows: list[SftRow]
     prompts: list[Problem]
     dropped: dict[str, int]
 
@@ -50,23 +42,31 @@ def read_supervised(
     """
     if problems := lint(tokenizer):
         raise UserError(f"{context.name}: {'; '.join(problems)}")
-    chosen = {problem.id: problem for problem in chosen_problems(context, data, where)}
+    path = context.rows(data, "completions.jsonl")
     dropped: Counter[str] = Counter()
-    rows: list[Supervised] = []
-    for completion in read_rows(context.rows(data, "completions.jsonl"), Completion):
-        problem = chosen.get(completion.problem_id)
-        if problem is None:
-            dropped["outside of where"] += 1
-        elif completion.finish_reason != "stop":
+    kept: list[Completion] = []
+    for completion in read_rows(path, Completion):
+        if completion.finish_reason != "stop":
             dropped["unfinished"] += 1
         elif not completion.text.startswith(THINK_OPEN):
             dropped["no thinking"] += 1
         else:
-            row = _row(problem, completion, tokenizer)
-            if len(row.ids) > max_length:
-                dropped[f"longer than {max_length} tokens"] += 1
-            else:
-                rows.append(row)
+            kept.append(completion)
+    chosen = {
+        problem.id: problem
+        for problem in chosen_problems(context, data, where, {c.problem_id for c in kept})
+    }
+    rows: list[SftRow] = []
+    for completion in kept:
+        problem = chosen.get(completion.problem_id)
+        if problem is None:
+            dropped["outside of where"] += 1
+            continue
+        row = _row(problem, completion, tokenizer)
+        if len(row.ids) > max_length:
+            dropped[f"longer than {max_length} tokens"] += 1
+        else:
+            rows.append(row)
     if not rows:
         raise UserError(
             f"{context.name}: no row is left to train on; completions of {data} were dropped: {dict(dropped)}"
@@ -76,20 +76,16 @@ def read_supervised(
     return Found(rows, [p for p in chosen.values() if p.id in used], dict(dropped))
 
 
-def _row(
-    problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase
-) -> Supervised:
+def _row(problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase) -> SftRow:
     rendered = render_prompt(tokenizer, problem.prompt)
     if completion.token_ids and completion.prompt_ids == rendered.ids:
         turn = completion.token_ids
     else:
         turn = tuple(encode_turn(tokenizer, rendered, completion.text))
-    return Supervised(problem.id, (*rendered.ids, *turn), len(rendered.ids))
+    return SftRow(problem.id, (*rendered.ids, *turn), len(rendered.ids))
 
 
-def _shown(
-    rows: list[Supervised], tokenizer: PreTrainedTokenizerBase
-) -> Iterator[dict[str, object]]:
+def _shown(rows: list[SftRow], tokenizer: PreTrainedTokenizerBase) -> Iterator[dict[str, object]]:
     """A few rows with their loss mask, for the report."""
     for row in rows[:: max(1, len(rows) // SHOWN)][:SHOWN]:
         tokens = [tokenizer.decode([token], skip_special_tokens=False) for token in row.ids]
