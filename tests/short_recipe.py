@@ -7,6 +7,7 @@ starting one costs milliseconds and no thread of the tests is copied into it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -261,9 +262,12 @@ def always_raises(problem: Problem, text: str) -> Verdict:
     raise RuntimeError("no judgement")
 
 
+_CALLS = itertools.count()
+
+
 def raises_for_some(problem: Problem, text: str) -> Verdict:
-    """A verifier that judges some completions only, of each group."""
-    if sum(text.encode()) % 2:
+    """A verifier that judges every other completion, whatever a model says."""
+    if next(_CALLS) % 2:
         raise RuntimeError("no judgement")
     return exact(problem, text)
 
