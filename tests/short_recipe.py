@@ -266,10 +266,11 @@ _CALLS = itertools.count()
 
 
 def raises_for_some(problem: Problem, text: str) -> Verdict:
-    """A verifier that judges every other completion, whatever a model says."""
-    if next(_CALLS) % 2:
+    """A verifier that judges every other completion and finds half of those right, whatever a model says."""
+    call = next(_CALLS) % 4
+    if call % 2:
         raise RuntimeError("no judgement")
-    return exact(problem, text)
+    return Verdict("correct" if call == 0 else "incorrect", problem.answer)
 
 
 def returns_nothing(problem: Problem, text: str) -> None:
