@@ -25,7 +25,6 @@ from longstep.config import Located, UserError, override, validate
 from longstep.recipe import Recipe, check
 from longstep.runner import Run, execute
 from longstep.types import Problem, Verdict
-from longstep.verify.exact import exact
 from longstep.yaml12 import parse
 
 RECIPE = """
