@@ -26,7 +26,7 @@ LAYERS = {
     },
     2: {"callbacks", "checkpoints", "evaluate", "report", "trainers", "training"},
     3: {"stages"},
-    4: {"__main__", "chat", "cli", "doctor", "families", "plan", "plan_costs", "plan_models", "plan_rows", "plan_stages", "recipe", "runner", "status"},
+    4: {"__main__", "chat", "cli", "doctor", "families", "plan", "recipe", "runner", "status"},
 }  # fmt: skip
 #: The few imports inside a layer, each needed once.
 INSIDE = {

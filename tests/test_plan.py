@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from longstep import plan_costs as costs
 from longstep.config import UserError
-from longstep.plan import COLUMNS, make_plan, plan_table
-from longstep.plan_costs import Decoding, Holding
-from longstep.plan_models import MODELS, Shape, shape_of
+from longstep.plan import COLUMNS, costs, make_plan, plan_table
+from longstep.plan.costs import Decoding, Holding
+from longstep.plan.models import MODELS, Shape, shape_of
 from longstep.planning import DEVICES, Launch, Planning, launch_command
 from longstep.recipe import load, recipe_files
 

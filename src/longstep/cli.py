@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from longstep.config import UserError
+from longstep.config import Located, UserError
 from longstep.ranks import rank
 
 
@@ -255,7 +255,7 @@ def eval_run(
         "samples": samples,
         "max_tokens": max_tokens,
     }
-    _run_single("evaluate", settings, out)
+    _run_single("evaluate", Located(settings), out)
 
 
 @evaluation.command(name="score")
@@ -313,14 +313,16 @@ def eval_diff(
     say(summary(flips))
 
 
-def _run_single(kind: str, settings: dict[str, Any], out: Path) -> None:
+def _run_single(kind: str, settings: Located, out: Path) -> None:
     """Run one stage outside of a recipe."""
     quiet_libraries()
-    from longstep.config import Located, validate
+    from longstep.config import validate
     from longstep.recipe import Recipe, check
     from longstep.runner import Run, execute
 
-    located = Located({"name": kind, "stages": {kind: {"kind": kind, **settings}}})
+    data = {"name": kind, "stages": {kind: {"kind": kind, **settings.data}}}
+    origins = {("stages", kind, *path): origin for path, origin in settings.origins.items()}
+    located = Located(data, origins)
     recipe = validate(Recipe, located)
     check(recipe, located)
     execute(Run(recipe, located, out, say))
@@ -339,7 +341,7 @@ def _stage_verb(kind: str, about: str) -> Callable[..., None]:
         located = load_yaml(config)
         for assignment in overrides or []:
             located = override(located, assignment)
-        _run_single(kind, {k: v for k, v in located.data.items() if k != "kind"}, out)
+        _run_single(kind, located, out)
 
     verb.__doc__ = about
     return verb

@@ -59,11 +59,10 @@ class Run:
 
 @cache
 def code_version() -> str:
-    """Hash of the package's own source: an artifact made by other code is another artifact."""
+    """Hash of the package's own source and shipped weights: an artifact made by others is another artifact."""
     root = Path(longstep.__file__).parent
-    return sha256_json(
-        {str(p.relative_to(root)): p.read_text("utf-8") for p in sorted(root.rglob("*.py"))}
-    )[:16]
+    files = sorted([*root.rglob("*.py"), *root.glob("data/*/*.safetensors")])
+    return sha256_json({str(path.relative_to(root)): sha256_file(path) for path in files})[:16]
 
 
 def execute(run: Run, only: Sequence[str] = ()) -> list[str]:

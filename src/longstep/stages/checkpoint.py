@@ -45,6 +45,13 @@ class Checkpoint(Stage):
     think_tokens: Literal["keep", "add"] = "keep"
     dtype: Dtype = "auto"
 
+    def check(self) -> Iterator[str]:
+        """Options that would have no effect."""
+        if self.revision is not None and Path(self.path).is_dir():
+            yield "revision: has no effect on a local folder; only a hub id has revisions"
+        if self.dtype != "auto" and self.think_tokens == "keep":
+            yield "dtype: has no effect with think_tokens: keep, which writes no weights"
+
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """A local folder is an input: its content enters the fingerprint."""
         if Path(self.path).is_dir():

@@ -119,7 +119,7 @@ def shape_of(name: str) -> tuple[Shape, str]:
     if not sizes:
         raise UserError(
             f"plan: the size of model {name!r} is unknown; give a local folder with its config.json "
-            "as path, or add its shape to MODELS in plan_models.py"
+            "as path, or add its shape to MODELS in plan/models.py"
         )
     wanted = float(sizes[-1]) * 1e9
     close = min(MODELS, key=lambda each: abs(MODELS[each].parameters - wanted))

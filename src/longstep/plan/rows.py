@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longstep.evaluate import Benchmark
-from longstep.plan_models import Shape
+from longstep.plan.models import Shape
 from longstep.planning import Planning
 from longstep.problems.hub import HubDataset
 from longstep.problems.jsonl import JsonlFile

@@ -1,7 +1,7 @@
 """``longstep plan``: tokens, memory, hours and dollars of a recipe, estimated without running it.
 
-``plan_stages`` lets row counts flow through the stages, ``plan_costs`` turns them into hours and
-bytes, ``plan_models`` knows the models, and ``planning`` holds the assumptions a recipe can change.
+``stages`` lets row counts flow through the stages, ``costs`` turns them into hours and
+bytes, ``models`` knows the models, and ``planning`` holds the assumptions a recipe can change.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from longstep import plan_costs as costs
 from longstep.config import UserError
-from longstep.plan_stages import Planner, StagePlan
+from longstep.plan import costs
+from longstep.plan.stages import Planner, StagePlan
 from longstep.planning import Launch, Planning, launch_command
 from longstep.recipe import Recipe
 from longstep.training import Training

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from longstep import plan_costs as costs
-from longstep import plan_rows as rows
 from longstep.evaluate import resolve
 from longstep.models.tiny import ADDED, CHARACTERS, SPECIAL, TinySpec
-from longstep.plan_costs import Decoding, Holding
-from longstep.plan_models import Shape, shape_of
-from longstep.plan_rows import Flow
+from longstep.plan import costs, rows
+from longstep.plan.costs import Decoding, Holding
+from longstep.plan.models import Shape, shape_of
+from longstep.plan.rows import Flow
 from longstep.recipe import Recipe
 from longstep.stages import Checkpoint, Curate, Evaluate, Merge, Prefer, Pretrain, Rl, Sample, Sft
 from longstep.stages.sampling import ByEndpoint, ByModel

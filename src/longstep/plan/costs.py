@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longstep.plan_models import Shape
+from longstep.plan.models import Shape
 from longstep.planning import Planning
 
 FORWARD = 1.0
