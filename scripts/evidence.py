@@ -1,7 +1,7 @@
 """The miniature of Light-R1 over seeds: reads evidence runs and prints every claim with its interval.
 
     for seed in 1 2 3 4 5; do longstep run light-r1 --size tiny+evidence seed=$seed --out runs/evidence-$seed; done
-    python bench/evidence.py runs/evidence-*
+    python scripts/evidence.py runs/evidence-*
 
 A claim holds when its sign agrees in at least 4 of 5 seeds and the 95 % interval, bootstrapped over problems and
 seeds together, excludes 0. Everything else is a null and is printed as one.
