@@ -93,11 +93,16 @@ def claim_table(runs: list[Path]) -> str:
     rows = [["claim", "difference (points)", "95 % interval", "seeds that agree", "verdict"]]
     for claim, better, other, slice_name in CLAIMS:
         values_SP = np.stack(
-            [correctness(run, better, slice_name) - correctness(run, other, slice_name) for run in runs]
+            [
+                correctness(run, better, slice_name) - correctness(run, other, slice_name)
+                for run in runs
+            ]
         )
         low, high = interval(values_SP)
         agree = int((values_SP.mean(1) > 0).sum())
-        verdict = "holds" if low > 0 and agree >= 0.8 * len(runs) else "reversed" if high < 0 else "null"
+        verdict = (
+            "holds" if low > 0 and agree >= 0.8 * len(runs) else "reversed" if high < 0 else "null"
+        )
         rows.append(
             [
                 claim,
@@ -125,12 +130,24 @@ def mean_metric(run: Path, stage: str, key: str) -> float:
 def mechanism_table(runs: list[Path]) -> str:
     """What should be seen inside: chosen rewards, groups without signal, wrong keys that reach training."""
     facts = {
-        "NCA: reward of the chosen side at the end": lambda r: last_metric(r, "nca", "rewards/chosen"),
-        "DPO: reward of the chosen side at the end": lambda r: last_metric(r, "dpo", "rewards/chosen"),
-        "NCA: log-prob of the chosen side at the end": lambda r: last_metric(r, "nca", "logps/chosen"),
-        "DPO: log-prob of the chosen side at the end": lambda r: last_metric(r, "dpo", "logps/chosen"),
-        "GRPO band: share of groups without signal": lambda r: mean_metric(r, "rl", "zero_variance_share"),
-        "GRPO unfiltered: share of groups without signal": lambda r: mean_metric(r, "rl_all", "zero_variance_share"),
+        "NCA: reward of the chosen side at the end": lambda r: last_metric(
+            r, "nca", "rewards/chosen"
+        ),
+        "DPO: reward of the chosen side at the end": lambda r: last_metric(
+            r, "dpo", "rewards/chosen"
+        ),
+        "NCA: log-prob of the chosen side at the end": lambda r: last_metric(
+            r, "nca", "logps/chosen"
+        ),
+        "DPO: log-prob of the chosen side at the end": lambda r: last_metric(
+            r, "dpo", "logps/chosen"
+        ),
+        "GRPO band: share of groups without signal": lambda r: mean_metric(
+            r, "rl", "zero_variance_share"
+        ),
+        "GRPO unfiltered: share of groups without signal": lambda r: mean_metric(
+            r, "rl_all", "zero_variance_share"
+        ),
         "wrong keys in the pool": lambda r: float(len(_spoiled(r))),
         "wrong keys inside the band": lambda r: float(len(_spoiled(r) & _band(r))),
     }

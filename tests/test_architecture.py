@@ -65,7 +65,11 @@ def _imports(path: Path) -> Iterator[str]:
     """Modules imported at run time; those for the type checker alone load nothing."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        if (
+            isinstance(node, ast.If)
+            and isinstance(node.test, ast.Name)
+            and node.test.id == "TYPE_CHECKING"
+        ):
             node.body = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -83,7 +87,11 @@ def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Length of the code: a docstring is prose and is not counted."""
     first = node.body[0]
-    doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    doc = (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    )
     prose = (first.end_lineno or 0) - first.lineno + 1 if doc else 0
     return (node.end_lineno or 0) - node.lineno + 1 - prose
 
@@ -146,13 +154,17 @@ def test_a_heavy_library_has_one_importer(library: str):
         for path in FILES
         if any(module.split(".")[0] == library for module in _imports(path))
     }
-    assert {name for name in found if name not in allowed and name.split("/")[0] not in allowed} == set()
+    assert {
+        name for name in found if name not in allowed and name.split("/")[0] not in allowed
+    } == set()
     assert found, f"nothing imports {library} any more: remove it here and from pyproject.toml"
 
 
 def test_files_and_functions_stay_small():
     assert [str(p) for p in FILES if len(p.read_text(encoding="utf-8").splitlines()) > 400] == []
-    lengths = [(_lines(node), f"{path.name}:{node.name}") for path in FILES for node in _functions(path)]
+    lengths = [
+        (_lines(node), f"{path.name}:{node.name}") for path in FILES for node in _functions(path)
+    ]
     assert [name for length, name in lengths if length > 80] == []
     assert sum(length <= 40 for length, _ in lengths) >= 0.9 * len(lengths)
 
@@ -165,25 +177,47 @@ def test_no_shortcuts():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 literal = len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
-                assert not (node.func.id == "getattr" and literal), f"{name}:{node.lineno} getattr with a literal"
-                assert node.func.id not in ("print", "eval", "exec"), f"{name}:{node.lineno} {node.func.id}"
+                assert not (node.func.id == "getattr" and literal), (
+                    f"{name}:{node.lineno} getattr with a literal"
+                )
+                assert node.func.id not in ("print", "eval", "exec"), (
+                    f"{name}:{node.lineno} {node.func.id}"
+                )
             if isinstance(node, ast.ExceptHandler) and not name.startswith("verify/"):
                 caught = node.type
-                broad = caught is None or (isinstance(caught, ast.Name) and caught.id in ("Exception", "BaseException"))
+                broad = caught is None or (
+                    isinstance(caught, ast.Name) and caught.id in ("Exception", "BaseException")
+                )
                 assert not broad, f"{name}:{node.lineno} catches everything"
 
 
 def test_only_one_file_looks_for_boxed_answers():
     looking = re.compile(r"(?:find|split|partition|search|match|compile)\([^\n]*boxed")
-    assert [p.name for p in FILES if looking.search(p.read_text(encoding="utf-8"))] == ["extract.py"]
+    assert [p.name for p in FILES if looking.search(p.read_text(encoding="utf-8"))] == [
+        "extract.py"
+    ]
 
 
 @pytest.mark.parametrize(
-    "name", ["curate", "curriculum", "evaluate", "generate", "losses", "merge", "problems", "report", "stages", "verify"]
+    "name",
+    [
+        "curate",
+        "curriculum",
+        "evaluate",
+        "generate",
+        "losses",
+        "merge",
+        "problems",
+        "report",
+        "stages",
+        "verify",
+    ],
 )
 def test_exports_are_sorted_and_real(name: str):
     module = importlib.import_module(f"longstep.{name}")
-    assert list(module.__all__) == sorted(module.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
+    assert list(module.__all__) == sorted(
+        module.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n)
+    )
     assert [n for n in module.__all__ if n not in vars(module)] == []
 
 
@@ -192,5 +226,7 @@ def test_importing_the_recipe_language_loads_nothing_heavy_and_does_nothing():
         "import sys, threading, longstep, longstep.recipe, longstep.plan, longstep.cli;"
         f"print([m for m in {HEAVY!r} if m in sys.modules], threading.active_count())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.strip() == "[] 1" and done.stderr == ""

@@ -131,10 +131,7 @@ def test_diff_names_what_flipped_and_why(scores: Path, tmp_path: Path):
 def test_eval_report_says_in_words_what_is_distinguishable(scores: Path):
     text = typed("eval", "report", str(scores)).stdout
     comparisons = read_json(scores / "results.json")["comparisons"]
-    assert all(
-        comparison["sentence"].split(",")[0] in " ".join(text.split())
-        for comparison in comparisons[:1]
-    )
+    assert comparisons and all(comparison["sentence"] in text for comparison in comparisons)
 
 
 def test_every_model_folder_loads_by_itself(finished: Path):

@@ -215,11 +215,11 @@ def test_suspect_keys_are_written_down_and_leave_the_pool_before_the_band(tmp_pa
         "max_length": 100,
     }
     here = context(tmp_path)
-    assert [p.id for p in Rl(**settings)._pool(here, build_tokenizer())] == ["p2"]
+    assert [p.id for p in Rl(**settings)._pool(here, build_tokenizer())[0]] == ["p2"]
     (suspect,) = map(json.loads, (tmp_path / "suspect_keys.jsonl").read_text().splitlines())
     assert suspect["id"] == "p1" and "7" in suspect["reason"]
     everything = Rl(**settings, key_audit="off")
-    assert [p.id for p in everything._pool(here, build_tokenizer())] == ["p1", "p2"]
+    assert [p.id for p in everything._pool(here, build_tokenizer())[0]] == ["p1", "p2"]
     with pytest.raises(UserError, match="no prompt fits"):
         Rl(**{**settings, "max_length": 44})._pool(here, build_tokenizer())
 

@@ -109,14 +109,14 @@ class Journal(TrainerCallback):
     ) -> None:
         """Write one metric line."""
         numbers = {k: v for k, v in (logs or {}).items() if isinstance(v, int | float)}
+        if "train_runtime" in numbers:
+            return  # the trainer's closing summary, not a step
         row: dict[str, object] = {
             "step": state.global_step,
             "seconds": round(time.monotonic() - self._started, 3),
+            **numbers,
+            **self._extra(),
         }
-        row.update(numbers)
-        if "train_runtime" in numbers:
-            return  # the trainer's closing summary, not a step
-        row.update(self._extra())
         self._log.append(
             {
                 k: None if isinstance(v, float) and not math.isfinite(v) else v

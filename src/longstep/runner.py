@@ -91,11 +91,12 @@ def _lead(run: Run, names: Sequence[str]) -> list[str]:
         _write_run_file(run)
         with closing(AppendLog(run.folder / "events.jsonl")) as events:
             for name in names:
-                if _is_finished(run, name):
+                made = parts(run, name)  # hashes inputs from outside, so only once
+                if _is_finished(run, name, made):
                     _clean(run.stage_folder(name))
                     run.say(f"{name:<12} finished, verified, skipped")
                     continue
-                _run_stage(run, name, events)
+                _run_stage(run, name, made, events)
                 ran.append(name)
     return ran
 
@@ -172,7 +173,7 @@ def _external(path: Path) -> str:
     return sha256_file(path)
 
 
-def _is_finished(run: Run, name: str) -> bool:
+def _is_finished(run: Run, name: str, made: Mapping[str, Any]) -> bool:
     """Whether a stage is done under the present configuration.
 
     Raises:
@@ -181,7 +182,7 @@ def _is_finished(run: Run, name: str) -> bool:
     folder = run.stage_folder(name)
     if not (folder / CONFIG).is_file():
         return False
-    _refuse_change(run, name, parts(run, name))
+    _refuse_change(run, name, made)
     if read_manifest(folder) is None:
         return False
     verify_manifest(folder)
@@ -233,13 +234,12 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _run_stage(run: Run, name: str, events: AppendLog) -> None:
+def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) -> None:
     stage, folder = run.recipe.stages[name], run.stage_folder(name)
     if folder.is_symlink() or (folder / "out").is_symlink():
         raise UserError(
             f"{folder}: is a symbolic link; a stage is only written inside of the run folder"
         )
-    made = parts(run, name)
     resumed = (folder / CONFIG).is_file()
     if not resumed:
         facts = {

@@ -225,8 +225,3 @@ def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
 def context_length(model: PreTrainedModel) -> int:
     """The longest sequence the model was built for."""
     return int(model.config.max_position_embeddings)
-
-
-def parameters(model: PreTrainedModel) -> int:
-    """Number of parameters."""
-    return sum(parameter.numel() for parameter in model.parameters())

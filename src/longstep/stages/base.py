@@ -38,7 +38,6 @@ class Context:
         progress: makes a progress line with a label.
         event: records one event in the run's ``events.jsonl``.
         cost: filled in by the stage.
-        notes: sentences for the report, health notes included.
     """
 
     name: str

@@ -19,6 +19,7 @@ from longstep.ranks import sharded
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
 from longstep.stages.sample import chosen_problems
+from longstep.stages.start import open_policy
 from longstep.training import Training
 from longstep.types import Completion, Pair, Problem
 
@@ -56,12 +57,11 @@ class Prefer(Stage, Training):
 
     def run(self, context: Context) -> None:
         """Build pairs, train, save."""
-        from longstep.models.load import load_model, load_tokenizer, shard_frozen
-        from longstep.models.lora import wrap
+        from longstep.models.load import load_model, shard_frozen
         from longstep.trainers import Job, train_preference
 
         folder = context.model(self.model)
-        tokenizer, model = load_tokenizer(folder), load_model(folder, "float32", sharded())
+        tokenizer, model = open_policy(folder, self.lora)
         pairs = self._pairs(context, tokenizer)
         rows = [
             PreferenceRow(p.problem_id, p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in pairs
@@ -72,8 +72,6 @@ class Prefer(Stage, Training):
         reference = load_model(folder, "float32", sharded()) if self.lora is None else None
         if reference is not None and sharded():
             reference = shard_frozen(reference)
-        if self.lora is not None:
-            model = wrap(model, self.lora)
         progress = context.progress(context.name, steps, "step")
         job = Job(model, tokenizer, self, steps, context.seed % 2**31, context.folder, progress)
         train_preference(job, [rows[i] for i in order], reference, self.loss.trl())

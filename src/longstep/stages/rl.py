@@ -10,6 +10,7 @@ from longstep.checkpoints import Side
 from longstep.config import Field, UserError
 from longstep.curate import key_audit
 from longstep.curriculum import AnyCurriculum, Shuffle
+from longstep.generate import Generator, Prompt
 from longstep.health import Health, HealthConfig
 from longstep.losses import AnyPolicyLoss, LightR1
 from longstep.ranks import sharded
@@ -19,6 +20,7 @@ from longstep.stages.finish import finish_model
 from longstep.stages.rollouts import Rollouts, observe_health
 from longstep.stages.sample import chosen_problems
 from longstep.stages.sampling import engine, prompts_for
+from longstep.stages.start import open_policy
 from longstep.training import Training
 from longstep.types import Completion, Problem
 
@@ -82,17 +84,14 @@ class Rl(Stage, Training):
 
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
-        from longstep.models.load import copy_weights, load_model, load_tokenizer
-        from longstep.models.lora import wrap
+        from longstep.models.load import copy_weights, load_model
         from longstep.trainers import GrpoSettings, Job, train_grpo
 
         folder = context.model(self.model)
-        tokenizer, model = load_tokenizer(folder), load_model(folder, "float32", sharded())
-        if self.lora is not None:
-            model = wrap(model, self.lora)
-        problems = self._pool(context, tokenizer)
+        tokenizer, model = open_policy(folder, self.lora)
+        problems, prompts = self._pool(context, tokenizer)
         steps = self.total_steps(len(problems) * self.group)
-        rollouts = self._rollouts(context, problems, model, tokenizer)
+        rollouts = self._rollouts(context, problems, prompts, engine(model, tokenizer))
         if sharded():  # every process draws from a whole copy, in the precision of sampling
             copy = load_model(folder)
             rollouts.generator = engine(copy, tokenizer)
@@ -124,19 +123,19 @@ class Rl(Stage, Training):
         }
         finish_model(context, self, job.model, tokenizer, [self.model], problems, facts)
 
-    def _pool(self, context: Context, tokenizer: Any) -> list[Problem]:
-        """The band of problems whose key is trusted and whose prompt leaves room; suspects are kept aside."""
+    def _pool(self, context: Context, tokenizer: Any) -> tuple[list[Problem], list[Prompt]]:
+        """The band of problems whose key is trusted and whose prompt leaves room, with their rendered prompts."""
         trusted = None if self.key_audit == "off" else self._trusted(context)
         chosen = chosen_problems(context, self.data, self.where, trusted)
         longest = self.max_length - self.max_tokens
-        prompts = prompts_for(tokenizer, chosen)
-        fitting = [p for p, q in zip(chosen, prompts, strict=True) if len(q.prompt_ids) <= longest]
+        rendered = zip(chosen, prompts_for(tokenizer, chosen), strict=True)
+        fitting = [(p, prompt) for p, prompt in rendered if len(prompt.prompt_ids) <= longest]
         if not fitting:
             raise UserError(
                 f"{context.name}: no prompt fits: max_length {self.max_length} less max_tokens {self.max_tokens} "
                 f"leaves {longest} tokens; raise max_length"
             )
-        return fitting
+        return [p for p, _ in fitting], [prompt for _, prompt in fitting]
 
     def _trusted(self, context: Context) -> set[str]:
         """Ids of all problems whose key looks right.
@@ -153,13 +152,17 @@ class Rl(Stage, Training):
         return {p.id for p in everything} - {p.id for p, _ in suspects}
 
     def _rollouts(
-        self, context: Context, problems: list[Problem], model: Any, tokenizer: Any
+        self,
+        context: Context,
+        problems: list[Problem],
+        prompts: list[Prompt],
+        generator: Generator,
     ) -> Rollouts:
         return Rollouts(
             problems=problems,
-            prompts=prompts_for(tokenizer, problems),
+            prompts=prompts,
             curriculum=self.curriculum.build(problems, context.seed),
-            generator=engine(model, tokenizer),
+            generator=generator,
             rewards=self.rewards,
             group=self.group,
             max_tokens=self.max_tokens,

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import sha256_json
 from longstep.batches import SftRow, training_order
 from longstep.config import Field, Strict, UserError
 from longstep.models.tiny import TinySpec
-from longstep.ranks import sharded
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
+from longstep.stages.start import open_policy
 from longstep.stages.supervised import read_supervised
 from longstep.training import Training
-
-if TYPE_CHECKING:
-    pass
 
 
 class Select(Strict):
@@ -90,13 +87,7 @@ class Sft(_Supervised):
 
     def run(self, context: Context) -> None:
         """Load, train, save."""
-        from longstep.models.load import load_model, load_tokenizer
-        from longstep.models.lora import wrap
-
-        folder = context.model(self.model)
-        tokenizer, model = load_tokenizer(folder), load_model(folder, "float32", sharded())
-        if self.lora is not None:
-            model = wrap(model, self.lora)
+        tokenizer, model = open_policy(context.model(self.model), self.lora)
         self._train(context, model, tokenizer, [self.model])
 
 
