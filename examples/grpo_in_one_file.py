@@ -37,7 +37,7 @@ from longstep.optimizers import Muon, build_optimizer
 from longstep.problems import Chain
 from longstep.rewards import Correctness, shaped_reward
 from longstep.types import Completion, Problem, Verdict
-from longstep.verify import verify
+from longstep.verify import judge
 
 DIFFICULTY = (2, 3)  # steps per chain
 MAX_TOKENS = 64
@@ -107,7 +107,7 @@ def roll_out(
 def judge(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[Verdict]:
     """Ask each problem's verifier about each completion; a completion cut at the limit is ``truncated``."""
     by_id = {problem.id: problem for problem in problems}
-    return [verify(by_id[c.problem_id], c.text, c.finish_reason) for c in completions]
+    return [judge(by_id[c.problem_id], c.text, c.finish_reason) for c in completions]
 
 
 def rewards(completions: Sequence[Completion], verdicts: Sequence[Verdict]) -> list[float]:

@@ -21,7 +21,7 @@ from longstep.curate import (
     with_pass_rates,
 )
 from longstep.types import Completion, Problem, Status, Verdict
-from longstep.verify import canonical, verify_gold
+from longstep.verify import canonical, judge_gold
 
 
 def problem(id: str, prompt: str, answer: str = "1") -> Problem:
@@ -42,7 +42,7 @@ def test_filters_keep_and_say_why() -> None:
     }
     assert {member.model_fields["kind"].default for member in FILTERS} == set(cases)
     for kind, (bad, reason) in cases.items():
-        keep = TypeAdapter(AnyFilter).validate_python({"kind": kind}).build(verify_gold)
+        keep = TypeAdapter(AnyFilter).validate_python({"kind": kind}).build(judge_gold)
         assert keep(good) == (True, "")
         kept, why = keep(bad)
         assert not kept and why.startswith(reason)

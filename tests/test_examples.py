@@ -140,14 +140,14 @@ def test_the_documented_yaml_reaches_the_new_member(head, monkeypatch):
 
 def test_the_documented_verifier_serves_by_name_and_from_outside(monkeypatch):
     from longstep.types import Problem
-    from longstep.verify import VERIFIERS, verify
+    from longstep.verify import VERIFIERS, judge
 
     module = leaf("A verifier", monkeypatch)
     assert module is not None
     outside = Problem("1", "?", "B", verifier="longstep.verify.choice:choice")
-    assert verify(outside, r"\boxed{b}").status == "correct"
+    assert judge(outside, r"\boxed{b}").status == "correct"
     monkeypatch.setitem(VERIFIERS, "choice", module.__dict__["choice"])
-    assert verify(Problem("1", "?", "B", verifier="choice"), r"\boxed{a}").status == "incorrect"
+    assert judge(Problem("1", "?", "B", verifier="choice"), r"\boxed{a}").status == "incorrect"
 
 
 def test_the_documented_benchmark_is_a_benchmark_and_decontaminates():

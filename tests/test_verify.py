@@ -8,7 +8,7 @@ import pytest
 
 from longstep.config import UserError
 from longstep.types import Problem, Verdict
-from longstep.verify import canonical, extract, verify, verify_gold
+from longstep.verify import canonical, extract, judge, judge_gold
 
 
 def problem(answer: str, verifier: str = "exact") -> Problem:
@@ -77,24 +77,24 @@ def test_canonical(text: str, value: str | None) -> None:
 
 
 def test_exact_statuses() -> None:
-    right = verify(problem("1/2"), r"<think></think>\boxed{0.5}")
+    right = judge(problem("1/2"), r"<think></think>\boxed{0.5}")
     assert right == Verdict("correct", "1/2")
-    assert verify(problem("50"), r"\boxed{50\%}").status == "incorrect"
-    assert verify(problem("3"), r"\boxed{dog}").status == "unparseable"
-    assert verify(problem("3"), "no idea").status == "unparseable"
-    bad = verify(problem("dog"), r"\boxed{3}")
+    assert judge(problem("50"), r"\boxed{50\%}").status == "incorrect"
+    assert judge(problem("3"), r"\boxed{dog}").status == "unparseable"
+    assert judge(problem("3"), "no idea").status == "unparseable"
+    bad = judge(problem("dog"), r"\boxed{3}")
     assert bad.status == "bad_gold" and "dog" in bad.reason and bad.correctness is None
 
 
 def test_truncated_is_never_extracted_from() -> None:
-    verdict = verify(problem("3"), r"<think></think>\boxed{3}", "length")
+    verdict = judge(problem("3"), r"<think></think>\boxed{3}", "length")
     assert (verdict.status, verdict.answer, verdict.correctness) == ("truncated", None, 0.0)
 
 
 @pytest.mark.parametrize("gold", ["7", "-3/4", "0.125", r"\frac{3}{8}", "1,234", "0"])
 @pytest.mark.parametrize("verifier", ["exact", "math"])
 def test_gold_answers_verify(gold: str, verifier: str) -> None:
-    assert verify_gold(problem(gold, verifier)).status == "correct"
+    assert judge_gold(problem(gold, verifier)).status == "correct"
 
 
 HOSTILE = {
@@ -127,7 +127,7 @@ def test_hostile_text_scores_zero_and_fast(name: str, verifier: str) -> None:
     best = float("inf")
     for _ in range(3):  # a shared machine: the best of three is the code's own time
         start = time.perf_counter()
-        verdict = verify(problem("12", verifier), HOSTILE[name])
+        verdict = judge(problem("12", verifier), HOSTILE[name])
         best = min(best, time.perf_counter() - start)
         assert verdict.correctness == 0.0
     assert best < 0.25
@@ -146,10 +146,10 @@ def agrees(problem: Problem, text: str) -> Verdict:
 
 
 def test_foreign_verifiers() -> None:
-    assert verify(problem("yes", f"{__name__}:agrees"), "yes").status == "correct"
-    broken = verify(problem("yes", f"{__name__}:raises"), "yes")
+    assert judge(problem("yes", f"{__name__}:agrees"), "yes").status == "correct"
+    broken = judge(problem("yes", f"{__name__}:raises"), "yes")
     assert broken.correctness is None and "KeyError" in broken.reason and "raises" in broken.reason
     with pytest.raises(UserError, match=r"returns_none returned NoneType.*p1.*Verdict"):
-        verify(problem("yes", f"{__name__}:returns_none"), "yes")
+        judge(problem("yes", f"{__name__}:returns_none"), "yes")
     with pytest.raises(UserError, match="did you mean 'exact'"):
-        verify(problem("3", "exct"), "3")
+        judge(problem("3", "exct"), "3")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from longstep.types import Problem
-from longstep.verify import verify, verify_all
+from longstep.verify import judge, judge_all
 from longstep.verify.pool import NoReply, Pool
 
 # ``longstep.verify.math`` the attribute is the verifier; the module is reached by its name
@@ -38,7 +38,7 @@ def gone(pid: int) -> bool:
 
 def ask(gold: str, answer: str) -> str:
     problem = Problem(id="p", prompt="q", answer=gold, verifier="math")
-    return verify(problem, rf"\boxed{{{answer}}}").status
+    return judge(problem, rf"\boxed{{{answer}}}").status
 
 
 def test_symbolic_ladder_and_no_orphans(pool: Pool) -> None:
@@ -69,7 +69,7 @@ def test_a_thousand_answers_some_hostile(pool: Pool) -> None:
         gold = "1+x" if i % 10 == 0 else str(i + i % 2)  # odd ones are wrong
         problem = Problem(id=str(i), prompt="q", answer=gold, verifier="math")
         items.append((problem, rf"<think></think>\boxed{{{answer}}}", "stop"))
-    counts = Counter(verdict.status for verdict in verify_all(items, threads=4))
+    counts = Counter(verdict.status for verdict in judge_all(items, threads=4))
     # odd, not in 100..109, not 555: 500 - 5 - 1 = 494 wrong; even: 500 - 5 = 495 right
     assert counts == {"correct": 495, "incorrect": 494, "unparseable": 10, "timeout": 1}
     assert len(pool.pids()) <= 2

@@ -43,11 +43,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a verifier says of one completion: more than two values, always with a reason."""
+    """What a verifier says of one answer: more than two values, with the reason and what decided.
+
+    Attributes:
+        status: the outcome; ``timeout`` and ``bad_gold`` say nothing about the model.
+        answer: the answer that was judged, or ``None`` when there is none.
+        reason: one short sentence.
+        rung: which step of the verifier's ladder decided, such as ``integer`` or ``symbolic``; may be empty.
+    """
 
     status: Status
     answer: str | None
     reason: str = ""
+    rung: str = ""
 
     @property
     def correctness(self) -> float | None:

@@ -1,7 +1,7 @@
 """Filters on one problem: ``(problem) -> (keep, reason when dropped)``.
 
 Each is a config whose ``build(judge)`` gives the filter. ``judge`` says what the problem's own
-verifier makes of its gold answer (``longstep.verify.verify_gold``); it is handed in because
+verifier makes of its gold answer (``longstep.verify.judge_gold``); it is handed in because
 leaves do not import each other.
 """
 

@@ -19,7 +19,7 @@ from longstep.config import UserError, ValidationError
 from longstep.evaluate.reducers import Samples, collect
 from longstep.evaluate.score import Protocol, score_samples
 from longstep.types import Completion, Problem, Verdict
-from longstep.verify import verify_all
+from longstep.verify import judge_all
 
 RESULTS = "results.json"
 PROTOCOL = "protocol.json"
@@ -116,7 +116,7 @@ def _reverify(path: Path, problems: Sequence[Problem]) -> list[Samples]:
                 if row.problem_id not in by_id:
                     raise UserError(f"{path}: no problem {row.problem_id} is stored in problems/")
             items = [(by_id[row.problem_id], row.text, row.finish_reason) for row in batch]
-            for row, verdict in zip(batch, verify_all(items), strict=True):
+            for row, verdict in zip(batch, judge_all(items), strict=True):
                 if verdict != row.verdict:
                     changed[row.problem_id, row.sample_index] = verdict
                 yield replace(row, verdict=verdict)

@@ -15,7 +15,7 @@ from longstep.evaluate import Benchmark, resolve
 from longstep.problems import AnySource
 from longstep.stages.base import Artifact, Context, Stage, local_data
 from longstep.types import Problem
-from longstep.verify import canonical, verify_gold
+from longstep.verify import canonical, judge_gold
 
 #: What changes how LaTeX looks and not what it says.
 _SPELLING = re.compile(r"\\(?:left|right|text|mathrm|[,!; ])|[\s{}$]")
@@ -58,7 +58,7 @@ class Curate(Stage):
         ]
         problems = funnel.record("collect", collected, [])
         for config in self.filters:
-            problems = funnel.apply(config.kind, config.build(verify_gold), problems)
+            problems = funnel.apply(config.kind, config.build(judge_gold), problems)
         problems = funnel.record("duplicates", *drop_duplicates(problems, answer_key))
         if self.decontaminate:
             questions = [p for member in self.decontaminate for p in resolve(member).questions()]

@@ -23,7 +23,7 @@ from longstep.generate.base import canonical
 from longstep.progress import Progress
 from longstep.stages.base import Context
 from longstep.types import Completion, Problem
-from longstep.verify import verify
+from longstep.verify import judge
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -133,7 +133,7 @@ def draw(
 
 def verified(problem: Problem, completion: Completion) -> Completion:
     """The completion with its verdict."""
-    return replace(completion, verdict=verify(problem, completion.text, completion.finish_reason))
+    return replace(completion, verdict=judge(problem, completion.text, completion.finish_reason))
 
 
 def _chunks(prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Prompt]]:

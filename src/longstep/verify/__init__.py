@@ -17,7 +17,7 @@ from longstep.verify.exact import canonical, exact
 from longstep.verify.extract import extract
 from longstep.verify.math import math
 
-__all__ = ["VERIFIERS", "Verifier", "canonical", "extract", "verify", "verify_all", "verify_gold"]
+__all__ = ["VERIFIERS", "Verifier", "canonical", "extract", "judge", "judge_all", "judge_gold"]
 
 Verifier = Callable[[Problem, str], Verdict]
 
@@ -28,7 +28,7 @@ VERIFIERS: dict[str, Verifier] = {
 }
 
 
-def verify(problem: Problem, text: str, finish_reason: str = "stop") -> Verdict:
+def judge(problem: Problem, text: str, finish_reason: str = "stop") -> Verdict:
     """Judge one completion with the problem's verifier.
 
     A completion cut at the token limit is ``truncated``; no answer is ever looked for in it.
@@ -62,12 +62,12 @@ def verify(problem: Problem, text: str, finish_reason: str = "stop") -> Verdict:
     return verdict
 
 
-def verify_all(items: Sequence[tuple[Problem, str, str]], threads: int = 2) -> list[Verdict]:
+def judge_all(items: Sequence[tuple[Problem, str, str]], threads: int = 2) -> list[Verdict]:
     """Judge ``(problem, text, finish_reason)`` items in order, several workers busy at once."""
     with ThreadPoolExecutor(threads) as executor:
-        return list(executor.map(lambda item: verify(*item), items))
+        return list(executor.map(lambda item: judge(*item), items))
 
 
-def verify_gold(problem: Problem) -> Verdict:
+def judge_gold(problem: Problem) -> Verdict:
     """Judge the problem's own gold answer; anything but ``correct`` means the row is unusable."""
-    return verify(problem, rf"\boxed{{{problem.answer}}}")
+    return judge(problem, rf"\boxed{{{problem.answer}}}")
