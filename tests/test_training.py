@@ -69,16 +69,16 @@ def test_packing_keeps_every_row_to_itself_and_every_step_to_its_rows(tmp_path: 
 
 
 def test_rows_are_seen_in_the_order_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from longstep import trainers
+    from longstep.trainers import sft
 
     seen: list[list[int]] = []
-    original = trainers._Sft.training_step
+    original = sft._Sft.training_step
 
     def spy(self, model, inputs, num_items_in_batch=None):
         seen.extend(row[row != 0].tolist() for row in inputs["input_ids"])
         return original(self, model, inputs, num_items_in_batch)
 
-    monkeypatch.setattr(trainers._Sft, "training_step", spy)
+    monkeypatch.setattr(sft._Sft, "training_step", spy)
     data = rows(16)
     trained(tmp_path, data)
     assert seen == [list(row.ids) for row in data]

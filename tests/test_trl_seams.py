@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 from transformers import Trainer
@@ -58,11 +59,20 @@ def test_supervised_labels_are_taken_as_given():
     assert "skip_prepare_dataset" in inspect.getsource(SFTTrainer.__init__)
 
 
+def test_soft_targets_are_counted_by_labels_and_their_loss_is_scaled_once():
+    assert names(SFTTrainer.compute_loss)[1:] == [
+        "model", "inputs", "return_outputs", "num_items_in_batch",
+    ]  # fmt: skip
+    assert 'batch["labels"]' in inspect.getsource(Trainer._get_num_items_in_batch)
+    assert "self.loss_is_scaled_for_ga is not None" in inspect.getsource(Trainer.training_step)
+
+
 def test_every_argument_we_pass_is_refused_under_trainer():
     """A key a user could set as well would be given twice."""
     from longstep import trainers
 
-    source = inspect.getsource(trainers)
+    folder = Path(str(trainers.__file__)).parent
+    source = "\n".join(path.read_text("utf-8") for path in sorted(folder.glob("*.py")))
     passed = set(re.findall(r'^        "([a-z_]+)": ', source, re.M)) | set(
         re.findall(r"^        ([a-z_]+)=", source, re.M)
     )

@@ -25,6 +25,26 @@ class SftRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SoftRow:
+    """One rollout, or one prefix of it, with soft targets at some of its places.
+
+    Attributes:
+        name: the problem and sample it comes from.
+        ids: prompt and rollout.
+        places: indices into ``ids``, each at least 1: the token there is predicted from those before it. A place may
+            be ``len(ids)``, one past the end: the row is then a bare prefix.
+        token_ids: for each place, the ids that carry weight.
+        weights: their probabilities.
+    """
+
+    name: str
+    ids: tuple[int, ...]
+    places: tuple[int, ...]
+    token_ids: tuple[tuple[int, ...], ...]
+    weights: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PreferenceRow:
     """One pair as ids."""
 

@@ -48,6 +48,7 @@ OWNED: dict[str, str] = {
     "use_vllm": "nothing: rollouts come from longstep's own engine, which the curriculum needs",
     "model_init_kwargs": "nothing: longstep loads the model",
     "report_to": "nothing: metrics.jsonl is the record",
+    "remove_unused_columns": "nothing: rows carry what the loss reads",
     "loss_type": "loss.kind or algorithm.kind",
     "beta": "loss.beta or algorithm.beta",
     "epsilon": "algorithm.epsilon",

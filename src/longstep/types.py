@@ -105,9 +105,22 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class SoftTarget:
-    """A sparse next-token distribution at one position: ``weights`` over ``token_ids`` after ``prefix_ids``."""
+    """A sparse next-token distribution at one position of one rollout.
+
+    The prefix is not repeated: it is the rollout's prompt ids and its first ``position`` token ids.
+
+    Attributes:
+        problem_id: the problem the rollout answers.
+        sample_index: which of its rollouts.
+        position: 0-based place in the rollout's token ids; the target replaces the token that stands there.
+        token_ids: ids that carry weight, in ascending order.
+        weights: their probabilities, summing to 1.
+        kl: ``KL(expert || amateur)`` there, in nats.
+    """
 
     problem_id: str
-    prefix_ids: tuple[int, ...]
+    sample_index: int
+    position: int
     token_ids: tuple[int, ...]
     weights: tuple[float, ...]
+    kl: float

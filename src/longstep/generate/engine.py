@@ -7,7 +7,7 @@ by several samples is encoded once, and finished rows leave the batch.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -22,6 +22,8 @@ from longstep.generate.choose import choose
 from longstep.generate.noise import row_key, uniforms
 from longstep.types import Completion
 
+#: ``(step, rows still running [A], input of the output head [A, H])``
+Observer = Callable[[int, Tensor, Tensor], None]
 STRIDE = 8  # steps between looks at which rows are finished: each look waits for the device
 SHRINK = 0.9  # drop finished rows when at most this share still runs: dropping copies the cache
 
@@ -76,26 +78,34 @@ class TransformersEngine:
                     f" lower max_tokens to {context - length} or drop the problem"
                 )
 
-    def run_batch(self, batch: Batch, sampling: Sampling) -> list[Completion]:
-        """Decode one batch of the plan; the result depends on nothing outside the batch."""
+    def run_batch(
+        self, batch: Batch, sampling: Sampling, observe: Observer | None = None
+    ) -> list[Completion]:
+        """Decode one batch of the plan; the result depends on nothing outside the batch.
+
+        ``observe(step, alive_A, state_AH)`` is shown, before each token is chosen, which rows of the batch still run
+        and what the output head was given for them: the distribution the token is drawn from, before V is in it.
+        """
         training = self.model.training
         self.model.eval()  # in training mode checkpointed layers drop the cache, and dropout samples noise
         try:
-            with torch.inference_mode(), self._precision():
-                tokens_BT, logps_BT = self._decode(batch.rows, sampling)
+            with torch.inference_mode(), self.precision():
+                tokens_BT, logps_BT = self._decode(batch.rows, sampling, observe)
         finally:
             self.model.train(training)
         logps = [None] * len(batch.rows) if logps_BT is None else logps_BT.tolist()
         ids = tokens_BT.tolist()
         return [self._completion(*each) for each in zip(batch.rows, ids, logps, strict=True)]
 
-    def _precision(self) -> torch.autocast:
+    def precision(self) -> torch.autocast:
         """Weights kept in float32 for training are sampled in bfloat16 on a GPU, and as they are on a CPU."""
         kind = self.model.device.type
         wide = kind == "cuda" and self.model.dtype == torch.float32
         return torch.autocast(kind, torch.bfloat16, enabled=wide)
 
-    def _decode(self, rows: Sequence[Row], sampling: Sampling) -> tuple[Tensor, Tensor | None]:
+    def _decode(
+        self, rows: Sequence[Row], sampling: Sampling, observe: Observer | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Give ids [B, T] and log-probabilities; what follows a row's stop id means nothing."""
         device = self.model.device
         stops = torch.tensor(sorted(self.stop_ids), device=device)
@@ -103,7 +113,7 @@ class TransformersEngine:
             [row_key(sampling.seed, row.prompt.problem_id, row.sample_index) for row in rows],
             dtype=np.uint64,
         )
-        state = _Prefilled(self.model, rows)
+        state = _Prefilled(self.model, rows, observe is not None)
         alive_B = torch.arange(len(rows), device=device)
         done_B = torch.zeros(len(rows), dtype=torch.bool, device=device)
         bad_B = done_B.clone()
@@ -117,6 +127,8 @@ class TransformersEngine:
             noise_BS = noise_BS.to(device)
             for step in range(count):
                 logits_BV = state.logits_BV
+                if observe is not None and state.head_input_BH is not None:
+                    observe(start + step, alive_B, state.head_input_BH)
                 bad_B |= ~logits_BV.amax(-1).isfinite() & ~done_B  # not a number, +inf, or all -inf
                 token_B = choose(logits_BV, noise_BS[:, step], sampling)
                 tokens_BT[alive_B, start + step] = token_B.int()
@@ -161,9 +173,11 @@ class TransformersEngine:
 class _Prefilled:
     """The model's cache and next-token logits, one row per completion still in the batch."""
 
-    def __init__(self, model: Any, rows: Sequence[Row]) -> None:
+    def __init__(self, model: Any, rows: Sequence[Row], watched: bool) -> None:
         """Encode each prompt once, padded on the left, and copy its cache to its samples."""
         self.model = model
+        self.watched = watched
+        self.head_input_BH: Tensor | None = None
         prompts = list({row.prompt.problem_id: row.prompt.prompt_ids for row in rows}.items())
         place = {problem_id: i for i, (problem_id, _) in enumerate(prompts)}
         width = max(len(ids) for _, ids in prompts)
@@ -197,8 +211,16 @@ class _Prefilled:
         self.mask_BT = self.mask_BT[index_B]
         self.position_B = self.position_B[index_B]
         self.logits_BV = self.logits_BV[index_B]
+        if self.head_input_BH is not None:
+            self.head_input_BH = self.head_input_BH[index_B]
 
     def _forward(self, ids_BT: Tensor, positions_BT: Tensor) -> None:
+        seen: list[Tensor] = []
+        if self.watched:
+            head = self.model.get_output_embeddings()
+            hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        else:
+            hook = None
         out = self.model(
             input_ids=ids_BT,
             attention_mask=self.mask_BT if self.padded else None,
@@ -207,6 +229,9 @@ class _Prefilled:
             use_cache=True,
             logits_to_keep=1,
         )
+        if hook is not None:
+            hook.remove()
+            self.head_input_BH = seen[0][:, -1]
         self.cache = out.past_key_values
         self.logits_BV = out.logits[:, -1]
 

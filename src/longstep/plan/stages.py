@@ -11,12 +11,26 @@ from longstep.plan.costs import Decoding, Holding
 from longstep.plan.models import Shape, shape_of
 from longstep.plan.rows import Flow
 from longstep.recipe import Recipe
-from longstep.stages import Checkpoint, Curate, Evaluate, Merge, Prefer, Pretrain, Rl, Sample, Sft
+from longstep.stages import (
+    Checkpoint,
+    Contrast,
+    Curate,
+    Evaluate,
+    Merge,
+    Prefer,
+    Pretrain,
+    Rl,
+    Sample,
+    Sft,
+    SoftSft,
+)
 from longstep.stages.sampling import ByEndpoint, ByModel
 from longstep.training import Training
 
 #: Share of problems with both a right trace and a wrong answer of the model's own.
 PAIRED = 0.5
+#: Share of positions that pass LightReasoner's KL gate (paper, appendix: about a fifth exceed 0.4).
+KEPT = 0.2
 
 
 @dataclass(frozen=True)
@@ -67,8 +81,12 @@ class Planner:
                 return self._curate(name, stage)
             case Sample() as stage:
                 return self._sample(name, stage)
+            case Contrast() as stage:
+                return self._contrast(name, stage)
             case Sft() | Pretrain() as stage:
                 return self._sft(name, stage)
+            case SoftSft() as stage:
+                return self._soft_sft(name, stage)
             case Prefer() as stage:
                 return self._prefer(name, stage)
             case Merge() as stage:
@@ -120,6 +138,27 @@ class Planner:
             return flow, replace(planned, dollars=dollars)
         return flow, replace(planned, tokens_generated=0.0)  # worked solutions are read, not drawn
 
+    def _contrast(self, name: str, stage: Contrast) -> Made:
+        given = self._given(stage.data)
+        problems = self.plan.rows.get(name, given.problems * rows.share(stage.where, given))
+        longest = stage.sampling.max_tokens
+        mean = self.plan.tokens.get(name, min(self.plan.trace_tokens, longest))
+        drawn = problems * stage.sampling.samples
+        work = Decoding(drawn, self.plan.prompt_tokens, mean, longest, stage.sampling.batch_size)
+        expert, amateur = self._model(stage.expert), self._model(stage.amateur)
+        planned = StagePlan(name, stage.kind, rows=drawn, tokens_generated=drawn * mean)
+        planned = self._decoded(planned, expert, work)
+        length = self.plan.prompt_tokens + mean
+        flops = drawn * length * costs.token_flops(amateur, length, costs.FORWARD)
+        # Both output heads are applied to every position, and once more to the kept ones.
+        heads = expert.vocab * expert.width + amateur.vocab * amateur.width
+        flops += drawn * mean * 2 * heads * (1 + KEPT)
+        hours = planned.hours + costs.training_hours(flops, self.devices, self.plan)
+        logits = 6 * 4 * stage.entries
+        memory = (planned.memory or 0.0) + costs.HALF * amateur.parameters + logits
+        flow = Flow(problems, given.rates, drawn, mean)
+        return flow, replace(self._priced(planned, hours), memory=memory)
+
     def _evaluate(self, name: str, stage: Evaluate) -> StagePlan:
         planned = StagePlan(name, stage.kind)
         for reference in stage.models.values():
@@ -162,6 +201,21 @@ class Planner:
             if stage.epochs is not None
             else stage.total_steps(int(used)) * stage.batch
         )
+        planned = StagePlan(name, stage.kind, shape.parameters, used, tokens_trained=seen * length)
+        flops = seen * length * costs.token_flops(shape, length, _passes(stage))
+        return Flow(shape=shape), self._trained(
+            planned, stage, shape, flops, self._holding(stage, shape)
+        )
+
+    def _soft_sft(self, name: str, stage: SoftSft) -> Made:
+        given = self._given(stage.data)
+        shape = self._model(stage.model)
+        mean = given.tokens + self.plan.prompt_tokens
+        used = self.plan.rows.get(name, given.completions)
+        if stage.rows != "rollout":  # one row per kept position, ending anywhere in the rollout
+            used, mean = used * given.tokens * KEPT, self.plan.prompt_tokens + given.tokens / 2
+        length = min(mean, stage.max_length)
+        seen = stage.total_steps(int(used)) * stage.batch
         planned = StagePlan(name, stage.kind, shape.parameters, used, tokens_trained=seen * length)
         flops = seen * length * costs.token_flops(shape, length, _passes(stage))
         return Flow(shape=shape), self._trained(

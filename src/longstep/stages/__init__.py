@@ -7,6 +7,7 @@ from typing import Annotated
 from longstep.config import Field
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.checkpoint import Checkpoint
+from longstep.stages.contrast import Contrast
 from longstep.stages.curate import Curate
 from longstep.stages.evaluate import Evaluate
 from longstep.stages.merge import Merge
@@ -14,9 +15,20 @@ from longstep.stages.prefer import Prefer
 from longstep.stages.rl import Rl
 from longstep.stages.sample import Sample
 from longstep.stages.sft import Pretrain, Sft
+from longstep.stages.soft_sft import SoftSft
 
 AnyStage = Annotated[
-    Checkpoint | Curate | Evaluate | Merge | Prefer | Pretrain | Rl | Sample | Sft,
+    Checkpoint
+    | Contrast
+    | Curate
+    | Evaluate
+    | Merge
+    | Prefer
+    | Pretrain
+    | Rl
+    | Sample
+    | Sft
+    | SoftSft,
     Field(discriminator="kind"),
 ]
 
@@ -25,6 +37,7 @@ __all__ = [
     "Artifact",
     "Checkpoint",
     "Context",
+    "Contrast",
     "Curate",
     "Evaluate",
     "Merge",
@@ -33,6 +46,7 @@ __all__ = [
     "Rl",
     "Sample",
     "Sft",
+    "SoftSft",
     "Stage",
     "Where",
 ]

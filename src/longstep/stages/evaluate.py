@@ -25,6 +25,7 @@ class Evaluate(Stage):
         samples: k of avg@k for every benchmark; ``null`` takes each benchmark's own.
         max_tokens: longest completion for every benchmark; ``null`` takes each benchmark's own.
         temperature: for every benchmark; ``null`` takes each benchmark's own.
+        thinking: ``false`` asks every model's template for an empty think block.
         batch_size: completions decoded together.
         resamples: of the bootstrap.
     """
@@ -36,6 +37,7 @@ class Evaluate(Stage):
     samples: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0)
+    thinking: bool = True
     batch_size: int = Field(default=256, ge=1)
     resamples: int = Field(default=10_000, ge=100)
 
@@ -99,7 +101,7 @@ class Evaluate(Stage):
             log = context.folder / PARTIAL / model / f"{name}.jsonl"
             total = len(problems[name]) * how.samples
             progress = context.progress(f"{model}/{name}", total, "completion")
-            prompts = prompts_for(tokenizer, problems[name])
+            prompts = prompts_for(tokenizer, problems[name], self.thinking)
             drawn[name] = draw(generator, prompts, problems[name], sampling, log, progress)
             context.cost.tokens_generated += sum(len(row.token_ids) for row in drawn[name])
         return drawn

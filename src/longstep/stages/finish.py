@@ -29,15 +29,16 @@ def finish_model(
     parents: Sequence[str],
     problems: Sequence[Problem],
     facts: Mapping[str, object],
+    thinking: bool = True,
 ) -> None:
     """Write ``out/``: weights, tokenizer, template, generation config and card."""
     from longstep.models.load import save_model, whole_weights
     from longstep.models.lora import merge
 
     if config.lora is not None:
-        model = merge(model, _probe_ids(tokenizer, problems[0]).to(model.device))
+        model = merge(model, _probe_ids(tokenizer, problems[0], thinking).to(model.device))
     model.eval()
-    rate = stop_rate(model, tokenizer, problems[:PROBED])
+    rate = stop_rate(model, tokenizer, problems[:PROBED], thinking)
     if rate < LOW_STOP_RATE:
         cause = f"only {rate:.0%} of {min(PROBED, len(problems))} greedy completions stop"
         remedy = (
@@ -56,12 +57,17 @@ def finish_model(
     barrier()
 
 
-def stop_rate(model: Any, tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem]) -> float:
+def stop_rate(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Problem],
+    thinking: bool = True,
+) -> float:
     """Share of greedy completions that end with a stop token.
 
     Every process draws the same ones: shards are whole only while all of them run the same forward pass.
     """
-    prompts = prompts_for(tokenizer, problems)
+    prompts = prompts_for(tokenizer, problems, thinking)
     room = int(model.config.max_position_embeddings) - max(len(p.prompt_ids) for p in prompts)
     sampling = Sampling(
         temperature=0, top_p=1, max_tokens=min(MAX_PROBE_TOKENS, room), batch_size=PROBED
@@ -72,7 +78,7 @@ def stop_rate(model: Any, tokenizer: PreTrainedTokenizerBase, problems: Sequence
     return sum(ended) / len(ended)
 
 
-def _probe_ids(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> Any:
+def _probe_ids(tokenizer: PreTrainedTokenizerBase, problem: Problem, thinking: bool) -> Any:
     import torch
 
-    return torch.tensor([prompts_for(tokenizer, [problem])[0].prompt_ids])
+    return torch.tensor([prompts_for(tokenizer, [problem], thinking)[0].prompt_ids])

@@ -1,0 +1,218 @@
+"""Stage ``contrast``: LightReasoner's sampling: where an expert diverges from an amateur, and soft targets there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from longstep.artifacts import AppendLog, sha256_file, sha256_json, write_json, write_rows
+from longstep.config import Field, TypeAdapter, UserError
+from longstep.contrast import AnyPositions, AnyTarget, KlGate
+from longstep.contrast import Contrast as ContrastTarget
+from longstep.generate import Sampling
+from longstep.generate.batches import Batch, plan_batches
+from longstep.merge import check_tokenizers
+from longstep.models.load import load_model, load_tokenizer
+from longstep.stages.base import PARTIAL, Artifact, Context, Stage, Where
+from longstep.stages.divergence import Contrasted, Pair
+from longstep.stages.sample import chosen_problems
+from longstep.stages.sampling import engine, prompts_for
+
+FACTS = "contrast.json"
+#: Upper ends of the KL histogram's bins, in nats; the last bin is open.
+KL_BINS = (0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+
+
+class Contrast(Stage):
+    """Soft targets from an expert and an amateur that share a vocabulary; no answer is looked at.
+
+    Attributes:
+        expert: rolls out, and is the model to train on the result.
+        amateur: the weaker model it is compared with.
+        data: problems, or rows that have problems.
+        where: which of them.
+        sampling: of the rollouts; greedy and at most 128 tokens, as published, unless said otherwise.
+        thinking: ``false`` asks the template for an empty think block, and adds none to a template without thinking.
+        positions: which positions are kept: ``kl`` gate, as many at ``random``, or ``all``.
+        target: what is learnt there: ``contrast``, ``one_hot`` or ``sharpen``.
+        entries: logits of each model held in memory at once.
+    """
+
+    produces: ClassVar[Artifact] = "rows"
+    kind: Literal["contrast"] = "contrast"
+    expert: str
+    amateur: str
+    data: str
+    where: Where = Where()
+    sampling: Sampling = Sampling(temperature=0, top_p=1, max_tokens=128, batch_size=64)
+    thinking: bool = True
+    positions: AnyPositions = KlGate()
+    target: AnyTarget = ContrastTarget()
+    entries: int = Field(default=1 << 24, ge=1)
+
+    def references(self) -> Iterator[tuple[str, Artifact]]:
+        """Both models and the problems."""
+        yield self.expert, "model"
+        yield self.amateur, "model"
+        yield self.data, "rows"
+
+    def check(self) -> Iterator[str]:
+        """Options that would have no effect."""
+        if self.sampling.seed:
+            yield "sampling.seed: has no effect: every stage derives its own from the recipe's seed"
+        if self.sampling.logprobs:
+            yield "sampling.logprobs: has no effect: the whole distributions are compared"
+        if self.sampling.temperature == 0 and self.sampling.samples > 1:
+            yield "sampling.samples: greedy rollouts of one problem are all equal"
+
+    def run(self, context: Context) -> None:
+        """Roll out, compare, write sparse rows."""
+        problems = chosen_problems(context, self.data, self.where)
+        pair, tokenizer, hashes = open_pair(
+            context.model(self.expert), context.model(self.amateur), self.entries
+        )
+        prompts = prompts_for(tokenizer, problems, self.thinking)
+        pair.check(prompts[0].prompt_ids)
+        sampling = self.sampling.model_copy(update={"seed": context.seed})
+        pair.expert.check(prompts, sampling)
+        batches = plan_batches(prompts, sampling)
+        plan = sha256_json(
+            [hashes, self.model_dump(mode="json"), context.seed, [p.prompt_ids for p in prompts]]
+        )
+        rows = self._all(context, pair, batches, sampling, plan)
+        context.cost.tokens_generated += sum(len(row.completion.token_ids) for row in rows)
+        out = context.fresh_out()
+        write_rows(out / "problems.jsonl", problems)
+        write_rows(out / "completions.jsonl", (row.completion for row in rows))
+        write_rows(out / "soft_targets.jsonl", (target for row in rows for target in row.targets))
+        write_rows(out / "kl.jsonl", map(_kl_row, rows))
+        write_json(out / FACTS, {**hashes, "thinking": self.thinking, **summary(rows)})
+        if not any(row.targets for row in rows):
+            raise UserError(
+                f"{context.name}: no position was kept in {len(rows)} rollouts; see {out / FACTS}: lower "
+                "positions.beta, or take an amateur that differs more from the expert"
+            )
+        write_rows(context.folder / "steered.jsonl", _steered(rows, tokenizer))
+
+    def _all(
+        self,
+        context: Context,
+        pair: Pair,
+        batches: Sequence[Batch],
+        sampling: Sampling,
+        plan: str,
+    ) -> list[Contrasted]:
+        """Every rollout; batches an interrupted attempt finished under the same plan are read back."""
+        log = context.folder / PARTIAL / "contrast.jsonl"
+        finished = _finished(log, plan)
+        record = AppendLog(log)
+        progress = context.progress(context.name, sum(len(b.rows) for b in batches), "rollout")
+        rows: list[Contrasted] = []
+        for batch in batches:
+            done = finished.get(batch.index)
+            if done is None:
+                done = pair.run(batch, sampling, self.positions, self.target)
+                row = {"plan": plan, "batch": batch.index, "rows": [asdict(each) for each in done]}
+                record.append(row)
+                progress.advance(len(done))
+            else:
+                progress.start_at(progress.done + len(done))
+            rows.extend(done)
+        record.close()
+        progress.finish()
+        return rows
+
+
+def open_pair(expert: Path, amateur: Path, entries: int) -> tuple[Pair, Any, dict[str, Any]]:
+    """Load both models after checking that they share their vocabulary; also gives hashes of their weights.
+
+    Raises:
+        UserError: naming the first token with another id.
+    """
+    check_tokenizers(expert, amateur)
+    tokenizer = load_tokenizer(expert)
+    hashes = {"expert": weights_hash(expert), "amateur": weights_hash(amateur)}
+    weak = load_model(amateur).eval()
+    pair = Pair(engine(load_model(expert).eval(), tokenizer), weak, len(tokenizer), entries)
+    return pair, tokenizer, hashes
+
+
+def weights_hash(folder: Path) -> str:
+    """One hash of the safetensors files of a model folder."""
+    return sha256_json({p.name: sha256_file(p) for p in sorted(folder.glob("*.safetensors"))})
+
+
+def summary(rows: Sequence[Contrasted]) -> dict[str, Any]:
+    """What the report and ``show pair`` say about a pair of models."""
+    kl = [value for row in rows for value in row.kl]
+    agree = [value for row in rows for value in row.agree]
+    apart = [k for k, same in zip(kl, agree, strict=True) if not same]
+    together = [k for k, same in zip(kl, agree, strict=True) if same]
+    bins = [0] * (len(KL_BINS) + 1)
+    for value in kl:
+        bins[sum(value > edge for edge in KL_BINS)] += 1
+    kept = sum(len(row.targets) for row in rows)
+    one_hot = sum(len(target.token_ids) == 1 for row in rows for target in row.targets)
+    prompts = sum(len(row.completion.prompt_ids) for row in rows)
+    return {
+        "rollouts": len(rows),
+        "positions": len(kl),
+        "kept": kept,
+        "kept_share": kept / len(kl),
+        "one_hot_share": one_hot / kept if kept else None,
+        "agreement": sum(agree) / len(agree),
+        "kl_mean": sum(kl) / len(kl),
+        "kl_when_agreed": sum(together) / len(together) if together else None,
+        "kl_when_apart": sum(apart) / len(apart) if apart else None,
+        "kl_edges": list(KL_BINS),
+        "kl_histogram": bins,
+        "discarded_mass": max(row.discarded for row in rows),
+        # Every token once in each model; a token of a rollout is read by all but its last place.
+        "forward_tokens": 2 * (prompts + len(kl) - len(rows)),
+    }
+
+
+def _kl_row(row: Contrasted) -> dict[str, object]:
+    return {
+        "problem_id": row.completion.problem_id,
+        "sample_index": row.completion.sample_index,
+        "kl": row.kl,
+        "agree": row.agree,
+    }
+
+
+def _finished(log: Path, plan: str) -> dict[int, list[Contrasted]]:
+    if not log.is_file():
+        return {}
+    adapter = TypeAdapter(list[Contrasted])
+    found: dict[int, list[Contrasted]] = {}
+    for line in log.read_bytes().split(b"\n")[:-1]:
+        record = json.loads(line)
+        if record["plan"] == plan:
+            found[record["batch"]] = adapter.validate_python(record["rows"])
+    return found
+
+
+def _steered(
+    rows: Sequence[Contrasted], tokenizer: Any, shown: int = 6
+) -> Iterator[dict[str, Any]]:
+    """A few rollouts as text with KL and targets at each token, for the report."""
+    for row in rows[:: max(1, len(rows) // shown)][:shown]:
+        targets = {target.position: target for target in row.targets}
+        tokens = []
+        for place, (token, kl) in enumerate(zip(row.completion.token_ids, row.kl, strict=True)):
+            entry: dict[str, Any] = {"text": _text(tokenizer, token), "kl": round(kl, 4)}
+            if place in targets:
+                pairs = zip(targets[place].token_ids, targets[place].weights, strict=True)
+                best = sorted(pairs, key=lambda pair: -pair[1])[:5]
+                entry["target"] = [[_text(tokenizer, t), round(w, 4)] for t, w in best]
+            tokens.append(entry)
+        prompt = tokenizer.decode(row.completion.prompt_ids, skip_special_tokens=False)
+        yield {"problem_id": row.completion.problem_id, "prompt": prompt, "tokens": tokens}
+
+
+def _text(tokenizer: Any, token: int) -> str:
+    return tokenizer.decode([token], skip_special_tokens=False)

@@ -1,0 +1,206 @@
+"""Rollouts of an expert beside an amateur's opinion of them: KL at every position, soft targets at the kept ones.
+
+Nothing is encoded twice. The expert's distributions are those its rollout was drawn from: what its output head was
+given is kept (H numbers a position), not what the head gave (V numbers). The amateur reads each rollout in one
+teacher-forced pass. Both heads are then applied to a few positions at a time, so that memory is bounded by
+``entries`` logits whatever the rollout length, the batch and the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from longstep.config import UserError
+from longstep.contrast import AnyPositions, AnyTarget, Divergence, diverge
+from longstep.generate import Sampling
+from longstep.generate.batches import Batch
+from longstep.types import Completion, SoftTarget
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from longstep.generate.engine import TransformersEngine
+
+
+@dataclass(frozen=True, slots=True)
+class Contrasted:
+    """One rollout with what was found along it.
+
+    Attributes:
+        completion: the expert's rollout.
+        kl: ``KL(expert || amateur)`` at each of its tokens, in nats.
+        agree: whether both models prefer the same token there.
+        discarded: largest probability that both models gave to padded vocabulary rows.
+        targets: soft targets at the kept positions.
+    """
+
+    completion: Completion
+    kl: tuple[float, ...]
+    agree: tuple[bool, ...]
+    discarded: float
+    targets: tuple[SoftTarget, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two loaded models over one vocabulary.
+
+    Attributes:
+        expert: the engine that rolls out.
+        amateur: the weaker model.
+        vocabulary: number of token ids they share.
+        entries: logits per model held at once.
+    """
+
+    expert: TransformersEngine
+    amateur: Any
+    vocabulary: int
+    entries: int = 1 << 24
+
+    def check(self, probe_ids: Sequence[int]) -> None:
+        """Refuse a model whose logits are not its output head applied to its decoder's last state.
+
+        Raises:
+            UserError: such a model scales or caps its logits, and the states that are kept would not give them back.
+        """
+        import torch
+
+        for name, model in (("expert", self.expert.model), ("amateur", self.amateur)):
+            ids_BT = torch.tensor([list(probe_ids)], device=model.device)
+            with torch.inference_mode(), self._precision():
+                whole_TV = model(input_ids=ids_BT).logits[0].float()
+                state_TH = model.get_decoder()(input_ids=ids_BT).last_hidden_state[0]
+                parts_TV = model.get_output_embeddings()(state_TH).float()
+            if not torch.allclose(whole_TV, parts_TV, rtol=1e-2, atol=1e-2):
+                raise UserError(
+                    f"the {name} changes its logits after the output head (scaling or soft-capping); "
+                    "contrast needs a model that does not, such as Qwen or Llama"
+                )
+
+    def run(
+        self, batch: Batch, sampling: Sampling, positions: AnyPositions, target: AnyTarget
+    ) -> list[Contrasted]:
+        """Roll out one batch and compare."""
+        import torch
+
+        drawn, expert_NH = self._rollouts(batch, sampling)
+        with torch.inference_mode(), self._precision():
+            amateur_NH = self._teacher_forced(drawn)
+            kl, agree, discarded = self._compare(expert_NH, amateur_NH)
+            starts = _starts([len(each.token_ids) for each in drawn])
+            kept = [
+                positions.keep(kl[a:b], f"{sampling.seed}:{c.problem_id}:{c.sample_index}")
+                for c, (a, b) in zip(drawn, starts, strict=True)
+            ]
+            flat = [a + t for (a, _), ts in zip(starts, kept, strict=True) for t in ts]
+            sparse = iter(self._targets(expert_NH, amateur_NH, flat, target))
+        return [
+            Contrasted(
+                completion=each,
+                kl=tuple(kl[a:b]),
+                agree=tuple(agree[a:b]),
+                discarded=max(discarded[a:b]),
+                targets=tuple(
+                    SoftTarget(each.problem_id, each.sample_index, t, *next(sparse), kl[a + t])
+                    for t in ts
+                ),
+            )
+            for each, (a, b), ts in zip(drawn, starts, kept, strict=True)
+        ]
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return self.expert.precision()
+
+    def _rollouts(self, batch: Batch, sampling: Sampling) -> tuple[list[Completion], Tensor]:
+        """Completions, and what the expert's head was given for each of their tokens, end to end [N, H]."""
+        import torch
+
+        states: list[tuple[Tensor, Tensor]] = []
+
+        def observe(step: int, alive_A: Tensor, state_AH: Tensor) -> None:
+            states.append((alive_A, state_AH))
+
+        drawn = self.expert.run_batch(batch, sampling, observe)
+        width = states[0][1].shape[-1]
+        shape = (len(drawn), len(states), width)
+        with torch.inference_mode():
+            state_BTH = states[0][1].new_zeros(shape)
+            for step, (alive_A, state_AH) in enumerate(states):
+                state_BTH[alive_A, step] = state_AH
+            return drawn, torch.cat(
+                [state_BTH[i, : len(each.token_ids)] for i, each in enumerate(drawn)]
+            )
+
+    def _teacher_forced(self, drawn: Sequence[Completion]) -> Tensor:
+        """What the amateur's head would be given for each token of the rollouts, end to end [N, H]."""
+        import torch
+
+        model = self.amateur
+        # The last token is predicted, never read.
+        rows = [(*each.prompt_ids, *each.token_ids[:-1]) for each in drawn]
+        width = max(map(len, rows))
+        ids_BT = torch.zeros((len(rows), width), dtype=torch.int64)
+        mask_BT = torch.zeros_like(ids_BT)
+        for index, row in enumerate(rows):
+            ids_BT[index, : len(row)] = torch.tensor(row)
+            mask_BT[index, : len(row)] = 1
+        state_BTH = model.get_decoder()(
+            input_ids=ids_BT.to(model.device),
+            attention_mask=mask_BT.to(model.device),
+            use_cache=False,
+        ).last_hidden_state
+        parts = []
+        for index, each in enumerate(drawn):
+            first = len(each.prompt_ids) - 1
+            parts.append(state_BTH[index, first : first + len(each.token_ids)])
+        return torch.cat(parts)
+
+    def _logits(self, expert_NH: Tensor, amateur_NH: Tensor) -> Iterator[Divergence]:
+        size = max(1, self.entries // self.vocabulary)
+        head_E = self.expert.model.get_output_embeddings()
+        head_A = self.amateur.get_output_embeddings()
+        for start in range(0, len(expert_NH), size):
+            yield diverge(
+                head_E(expert_NH[start : start + size]),
+                head_A(amateur_NH[start : start + size]),
+                self.vocabulary,
+            )
+
+    def _compare(
+        self, expert_NH: Tensor, amateur_NH: Tensor
+    ) -> tuple[list[float], list[bool], list[float]]:
+        kl: list[float] = []
+        agree: list[bool] = []
+        discarded: list[float] = []
+        for found in self._logits(expert_NH, amateur_NH):
+            kl += found.kl_N.tolist()
+            agree += found.agree_N.tolist()
+            discarded += found.discarded_N.tolist()
+        return kl, agree, discarded
+
+    def _targets(
+        self, expert_NH: Tensor, amateur_NH: Tensor, flat: Sequence[int], target: AnyTarget
+    ) -> Iterator[tuple[tuple[int, ...], tuple[float, ...]]]:
+        import torch
+
+        index_N = torch.tensor(flat, dtype=torch.int64, device=expert_NH.device)
+        for found in self._logits(expert_NH[index_N], amateur_NH[index_N]):
+            weights_NV = target.weights(found)
+            rows, ids = (each.tolist() for each in weights_NV.nonzero(as_tuple=True))
+            values = weights_NV[weights_NV > 0].tolist()
+            by_row: list[tuple[list[int], list[float]]] = [([], []) for _ in weights_NV]
+            for row, token, value in zip(rows, ids, values, strict=True):
+                by_row[row][0].append(token)
+                by_row[row][1].append(value)
+            yield from ((tuple(tokens), tuple(weights)) for tokens, weights in by_row)
+
+
+def _starts(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    found, at = [], 0
+    for length in lengths:
+        found.append((at, at + length))
+        at += length
+    return found

@@ -1,0 +1,132 @@
+"""Stage ``soft_sft``: train the expert towards the soft targets of stage ``contrast``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+from longstep.artifacts import read_json, read_rows
+from longstep.batches import SoftRow, training_order
+from longstep.config import UserError
+from longstep.stages.base import Artifact, Context, Stage
+from longstep.stages.contrast import FACTS, weights_hash
+from longstep.stages.finish import finish_model
+from longstep.stages.start import open_policy
+from longstep.training import Training
+from longstep.types import Completion, Problem, SoftTarget
+
+
+class SoftSft(Stage, Training):
+    """LightReasoner's fine-tuning: ``KL(target || model)`` at every kept position.
+
+    Attributes:
+        model: the expert that was sampled; another one is refused.
+        data: an artifact of stage ``contrast``.
+        rows: ``rollout`` trains all kept positions of a rollout in one forward pass; ``step`` gives every position
+            a row of its own, as the released code does (its batch of 16 is 16 positions); ``step-at-padding`` also
+            reads the logits where that code reads them, in the last column of the padded batch: a defect, kept to
+            show what it does.
+    """
+
+    produces: ClassVar[Artifact] = "model"
+    kind: Literal["soft_sft"] = "soft_sft"
+    model: str
+    data: str
+    rows: Literal["rollout", "step", "step-at-padding"] = "rollout"
+
+    def references(self) -> Iterator[tuple[str, Artifact]]:
+        """The expert and its rows."""
+        yield self.model, "model"
+        yield self.data, "rows"
+
+    def check(self) -> Iterator[str]:
+        """Misspelt or owned ``trainer:`` keys."""
+        yield from self.trainer_complaints("sft")
+
+    def run(self, context: Context) -> None:
+        """Load, train, merge, save."""
+        from longstep.trainers import Job, train_soft
+
+        folder = context.model(self.model)
+        facts = read_json(context.rows(self.data, FACTS))
+        if weights_hash(folder) != facts["expert"]:
+            raise UserError(
+                f"{context.name}: {self.model} is not the expert that {self.data} was sampled from (its weights have "
+                "another hash): the targets say where *that* model should move; train it, or sample this one"
+            )
+        rows, dropped = self._rows(context)
+        lengths = [len(row.ids) for row in rows]
+        steps = self.total_steps(len(rows))
+        order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
+        tokenizer, model = open_policy(folder, self.lora)
+        job = Job(
+            model=model,
+            tokenizer=tokenizer,
+            training=self,
+            steps=steps,
+            seed=context.seed % 2**31,
+            folder=context.folder,
+            progress=context.progress(context.name, steps, "step"),
+        )
+        train_soft(
+            job,
+            [rows[i] for i in order],
+            "last_column" if self.rows == "step-at-padding" else "place",
+        )
+        context.cost.tokens_trained += sum(lengths[i] for i in order)
+        problems = list(read_rows(context.rows(self.data, "problems.jsonl"), Problem))
+        trained: dict[str, Any] = {
+            "rows": len(rows),
+            "steps": steps,
+            "positions trained": sum(len(rows[i].places) for i in order),
+            **dropped,
+        }
+        finish_model(
+            context, self, job.model, tokenizer, [self.model], problems, trained, facts["thinking"]
+        )
+
+    def _rows(self, context: Context) -> tuple[list[SoftRow], dict[str, int]]:
+        by_rollout: dict[tuple[str, int], list[SoftTarget]] = {}
+        for target in read_rows(context.rows(self.data, "soft_targets.jsonl"), SoftTarget):
+            by_rollout.setdefault((target.problem_id, target.sample_index), []).append(target)
+        rows: list[SoftRow] = []
+        longer = 0
+        for rollout in read_rows(context.rows(self.data, "completions.jsonl"), Completion):
+            targets = by_rollout.get((rollout.problem_id, rollout.sample_index))
+            if targets is None:
+                continue  # nothing diverged in it
+            if len(rollout.prompt_ids) + len(rollout.token_ids) > self.max_length:
+                longer += 1
+            elif self.rows == "rollout":
+                rows.append(_rollout_row(rollout, targets))
+            else:
+                rows.extend(_step_rows(rollout, targets))
+        if not rows:
+            raise UserError(
+                f"{context.name}: no row is left to train on; {longer} rollouts of {self.data} are longer than "
+                f"max_length {self.max_length}"
+            )
+        return rows, {f"longer than {self.max_length} tokens": longer} if longer else {}
+
+
+def _rollout_row(rollout: Completion, targets: list[SoftTarget]) -> SoftRow:
+    start = len(rollout.prompt_ids)
+    return SoftRow(
+        name=f"{rollout.problem_id}.{rollout.sample_index}",
+        ids=(*rollout.prompt_ids, *rollout.token_ids),
+        places=tuple(start + target.position for target in targets),
+        token_ids=tuple(target.token_ids for target in targets),
+        weights=tuple(target.weights for target in targets),
+    )
+
+
+def _step_rows(rollout: Completion, targets: list[SoftTarget]) -> Iterator[SoftRow]:
+    for target in targets:
+        prefix = (*rollout.prompt_ids, *rollout.token_ids[: target.position])
+        yield SoftRow(
+            name=f"{rollout.problem_id}.{rollout.sample_index}.{target.position}",
+            ids=prefix,
+            places=(len(prefix),),
+            token_ids=(target.token_ids,),
+            weights=(target.weights,),
+        )

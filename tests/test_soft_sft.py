@@ -1,0 +1,165 @@
+"""Soft-target training: the loss by an independent formula, and the same whatever is batched with what."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from longstep.batches import SoftRow
+from longstep.models.load import load_model, load_tokenizer, shipped_folder
+from longstep.models.lora import Lora, merge, wrap
+from longstep.stages.soft_sft import _rollout_row, _step_rows
+from longstep.trainers.soft import collate, soft_loss
+from longstep.types import Completion, SoftTarget
+from short_recipe import finish, lines
+from test_contrast import setting
+
+FOLDER = shipped_folder("longstep-tiny")
+
+
+def rollouts() -> list[tuple[Completion, list[SoftTarget]]]:
+    """Rollouts of unequal length with targets of unequal width, the first and the last position among them."""
+    made = []
+    for index, (prompt, turn) in enumerate(
+        [
+            ((5, 6, 7), (8, 9, 10, 11)),
+            ((5,), (6, 7)),
+            ((9, 8, 7, 6, 5, 4, 9), (3, 4, 5, 6, 7, 8, 9)),
+        ]
+    ):
+        places = [0, len(turn) - 1] if index != 1 else [1]
+        targets = [
+            SoftTarget(str(index), 0, place, (4, 7 + place), (0.25, 0.75), 1.0)
+            if place
+            else SoftTarget(str(index), 0, 0, (3,), (1.0,), 1.0)
+            for place in places
+        ]
+        made.append((Completion(str(index), 0, prompt, turn, "", "stop"), targets))
+    return made
+
+
+def expected(model: torch.nn.Module) -> float:
+    """Mean KL(target || model), each prefix alone in a forward pass, in double precision."""
+    total, count = 0.0, 0
+    for rollout, targets in rollouts():
+        for target in targets:
+            prefix = [*rollout.prompt_ids, *rollout.token_ids[: target.position]]
+            with torch.no_grad():
+                logps = model(torch.tensor([prefix])).logits[0, -1].double().log_softmax(-1)
+            total += sum(
+                w * (math.log(w) - float(logps[i]))
+                for i, w in zip(target.token_ids, target.weights, strict=True)
+            )
+            count += 1
+    return total / count
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model(FOLDER).eval()
+
+
+def gradient(
+    model: torch.nn.Module, parts: list[list[SoftRow]], **how
+) -> tuple[float, torch.Tensor]:
+    model.zero_grad()
+    count = sum(len(row.places) for part in parts for row in part)
+    total = 0.0
+    for part in parts:
+        loss = soft_loss(model, collate(part, pad=0, **how), float(count))
+        loss.backward()
+        total += loss.item()
+    return total, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+def test_the_loss_and_gradient_depend_on_nothing_but_the_targets(model):
+    whole = [_rollout_row(*each) for each in rollouts()]
+    steps = [row for each in rollouts() for row in _step_rows(*each)]
+    assert len(steps) == sum(len(row.places) for row in whole) == 5
+    loss, reference = gradient(model, [whole])
+    assert loss == pytest.approx(expected(model), abs=1e-5)
+    arrangements = {
+        "left padding": gradient(model, [whole], side="left"),
+        "one rollout at a time": gradient(model, [[row] for row in whole]),
+        "one row per step": gradient(model, [steps]),
+        "one row per step, one at a time": gradient(model, [[row] for row in steps]),
+        "one row per step, left": gradient(model, [steps], side="left"),
+    }
+    for name, (other, gradients) in arrangements.items():
+        assert other == pytest.approx(loss, abs=1e-5), name
+        assert torch.allclose(gradients, reference, atol=1e-5), name
+
+
+def test_the_last_column_is_another_loss_except_for_the_longest_row(model):
+    steps = [row for each in rollouts() for row in _step_rows(*each)]
+    wrong = soft_loss(model, collate(steps, pad=0, supervise="last_column"), None).item()
+    assert abs(wrong - expected(model)) > 0.1
+    longest = max(steps, key=lambda row: len(row.ids))
+    same = [
+        soft_loss(model, collate([longest], 0, supervise=how), None)
+        for how in ("place", "last_column")
+    ]
+    assert torch.equal(*same)
+
+
+def test_labels_only_count_positions():
+    batch = collate([_rollout_row(*each) for each in rollouts()], pad=0)
+    assert int((batch["labels"][:, 1:] != -100).sum()) == 5  # as the trainer counts them
+    bare = collate([row for each in rollouts() for row in _step_rows(*each)], pad=0)
+    assert int((bare["labels"][:, 1:] != -100).sum()) == 5
+
+
+def test_rollouts_and_steps_train_the_same_model(tmp_path: Path):
+    # A batch that holds every row: the same positions in both modes, so the same steps.
+    common = ["stages.tuned.lora=null", "stages.tuned.steps=2", "stages.tuned.optimizer.lr=1e-4"]
+    assert finish(tmp_path / "a", setting(*common)) == "done"
+    facts = json.loads((tmp_path / "a" / "contrast" / "out" / "contrast.json").read_text())
+    rollouts_kept = len(
+        {row["problem_id"] for row in lines(tmp_path / "a/contrast/out/soft_targets.jsonl")}
+    )
+    whole = [*common, f"stages.tuned.batch={rollouts_kept}"]
+    steps = [*common, f"stages.tuned.batch={facts['kept']}", "stages.tuned.rows=step"]
+    assert finish(tmp_path / "b", setting(*whole)) == "done"
+    assert finish(tmp_path / "c", setting(*steps)) == "done"
+    one, other = (load_model(tmp_path / name / "tuned" / "out") for name in "bc")
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-5)
+    logged = [lines(tmp_path / name / "tuned" / "metrics.jsonl") for name in "bc"]
+    for a, b in zip(*logged, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-5)
+    assert logged[0][-1]["loss"] < logged[0][0]["loss"]
+
+
+def test_micro_batches_do_not_change_the_result(tmp_path: Path):
+    # A small rate: Adam turns the rounding of a gradient near zero into a whole step.
+    common = ["stages.tuned.lora=null", "stages.tuned.optimizer.lr=1e-5"]
+    assert finish(tmp_path / "a", setting(*common)) == "done"
+    assert finish(tmp_path / "b", setting(*common, "stages.tuned.micro_batch=1")) == "done"
+    one, other = (load_model(tmp_path / name / "tuned" / "out") for name in "ab")
+    assert all(
+        torch.allclose(a, b, atol=2e-6)
+        for a, b in zip(one.parameters(), other.parameters(), strict=True)
+    )
+    logs = [lines(tmp_path / name / "tuned" / "metrics.jsonl") for name in "ab"]
+    for a, b in zip(*logs, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-5)
+
+
+def test_a_zeroed_adapter_is_refused_and_a_trained_one_is_merged_in_float32():
+    tokenizer = load_tokenizer(FOLDER)
+    ids = torch.tensor([tokenizer("1+2", add_special_tokens=False)["input_ids"]])
+    fresh = wrap(load_model(FOLDER), Lora(targets=("q_proj", "v_proj")))
+    with pytest.raises(Exception, match="no effect"):
+        merge(fresh, ids)  # a fresh adapter is zero
+    peft = wrap(load_model(FOLDER).to(torch.bfloat16), Lora(targets=("q_proj", "v_proj")))
+    for name, parameter in peft.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    merged = merge(peft, ids)
+    assert merged.dtype == torch.bfloat16
+    base = load_model(FOLDER)
+    assert (merged.float()(ids).logits - base(ids).logits).abs().max() > 1e-2
