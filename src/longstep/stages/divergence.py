@@ -51,14 +51,16 @@ class Pair:
     Attributes:
         expert: the engine that rolls out.
         amateur: the weaker model.
-        vocabulary: number of token ids they share.
+        vocabulary: number of token ids they share, from 0 on.
         entries: logits per model held at once.
+        shared: when only some ids mean the same in both, those; the others are cut off.
     """
 
     expert: TransformersEngine
     amateur: Any
     vocabulary: int
     entries: int = 1 << 24
+    shared: Tensor | None = None
 
     def check(self, probe_ids: Sequence[int]) -> None:
         """Refuse a model whose logits are not its output head applied to its decoder's last state.
@@ -138,25 +140,20 @@ class Pair:
         """What the amateur's head would be given for each token of the rollouts, end to end [N, H]."""
         import torch
 
-        model = self.amateur
         # The last token is predicted, never read.
         rows = [(*each.prompt_ids, *each.token_ids[:-1]) for each in drawn]
-        width = max(map(len, rows))
-        ids_BT = torch.zeros((len(rows), width), dtype=torch.int64)
-        mask_BT = torch.zeros_like(ids_BT)
-        for index, row in enumerate(rows):
-            ids_BT[index, : len(row)] = torch.tensor(row)
-            mask_BT[index, : len(row)] = 1
-        state_BTH = model.get_decoder()(
-            input_ids=ids_BT.to(model.device),
-            attention_mask=mask_BT.to(model.device),
-            use_cache=False,
-        ).last_hidden_state
-        parts = []
-        for index, each in enumerate(drawn):
-            first = len(each.prompt_ids) - 1
-            parts.append(state_BTH[index, first : first + len(each.token_ids)])
-        return torch.cat(parts)
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        states: dict[int, Tensor] = {}
+        for part in _parts(order, rows):
+            width = len(rows[part[-1]])
+            # Padding is on the right and attention is causal: no token of a rollout sees it, so no mask is needed.
+            padded = [(*rows[i], *[0] * (width - len(rows[i]))) for i in part]
+            ids_BT = torch.tensor(padded, device=self.amateur.device)
+            out = self.amateur.get_decoder()(input_ids=ids_BT, use_cache=False)
+            for i, state_TH in zip(part, out.last_hidden_state, strict=True):
+                first = len(drawn[i].prompt_ids) - 1
+                states[i] = state_TH[first : len(rows[i])]
+        return torch.cat([states[i] for i in range(len(rows))])
 
     def _logits(self, expert_NH: Tensor, amateur_NH: Tensor) -> Iterator[Divergence]:
         size = max(1, self.entries // self.vocabulary)
@@ -166,7 +163,7 @@ class Pair:
             yield diverge(
                 head_E(expert_NH[start : start + size]),
                 head_A(amateur_NH[start : start + size]),
-                self.vocabulary,
+                self.vocabulary if self.shared is None else self.shared.to(expert_NH.device),
             )
 
     def _compare(
@@ -189,13 +186,31 @@ class Pair:
         index_N = torch.tensor(flat, dtype=torch.int64, device=expert_NH.device)
         for found in self._logits(expert_NH[index_N], amateur_NH[index_N]):
             weights_NV = target.weights(found)
-            rows, ids = (each.tolist() for each in weights_NV.nonzero(as_tuple=True))
+            counts = (weights_NV > 0).sum(-1).tolist()
+            ids = self._ids(weights_NV.nonzero()[:, 1]).tolist()
             values = weights_NV[weights_NV > 0].tolist()
-            by_row: list[tuple[list[int], list[float]]] = [([], []) for _ in weights_NV]
-            for row, token, value in zip(rows, ids, values, strict=True):
-                by_row[row][0].append(token)
-                by_row[row][1].append(value)
-            yield from ((tuple(tokens), tuple(weights)) for tokens, weights in by_row)
+            at = 0
+            for count in counts:
+                yield tuple(ids[at : at + count]), tuple(values[at : at + count])
+                at += count
+
+    def _ids(self, columns: Tensor) -> Tensor:
+        return columns if self.shared is None else self.shared.to(columns.device)[columns]
+
+
+#: Tokens of one teacher-forced pass: enough to keep a device busy, few enough to stay in a processor's cache.
+_PASS_TOKENS = 8192
+
+
+def _parts(order: Sequence[int], rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Rows from short to long, cut so that a padded part holds at most ``_PASS_TOKENS``."""
+    part: list[int] = []
+    for index in order:
+        if part and (len(part) + 1) * len(rows[index]) > _PASS_TOKENS:
+            yield part
+            part = []
+        part.append(index)
+    yield part
 
 
 def _starts(lengths: Sequence[int]) -> list[tuple[int, int]]:
