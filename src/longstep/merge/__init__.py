@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longstep.merge.checks import check_tokenizers
+from longstep.merge.checks import check_tokenizers, shared_token_ids
 from longstep.merge.folders import merge_models
 from longstep.merge.methods import AnyMerge, Dare, Linear, Slerp, Ties, dare, linear, slerp, ties
 
@@ -16,6 +16,7 @@ __all__ = [
     "dare",
     "linear",
     "merge_models",
+    "shared_token_ids",
     "slerp",
     "ties",
 ]

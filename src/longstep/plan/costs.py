@@ -28,6 +28,10 @@ HALF = 2
 USABLE = 0.92
 #: Share of the peak that decoding many sequences reaches in its matrix products.
 DECODE_MFU = 0.4
+#: Seconds that the built-in engine needs for one decoding step, and a trainer for one small step, however little is in
+#: it: the time to launch the kernels of some 28 layers. Assumed, not measured.
+DECODE_STEP = 0.03
+TRAIN_STEP = 0.1
 #: Tokens whose logits exist at once: TRL 1.16 multiplies with the output layer in chunks.
 LOGIT_CHUNK = 256
 

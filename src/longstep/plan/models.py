@@ -84,7 +84,12 @@ _D15 = Shape(28, 1536, 8960, 12, 2, 151_936, False)
 #: Shapes as published in each model's config.json. A distilled 1.5B has an output layer of its own;
 #: Qwen2.5-1.5B shares its embedding.
 MODELS: Mapping[str, Shape] = {
+    "Qwen/Qwen2.5-0.5B": _Q05,
     "Qwen/Qwen2.5-0.5B-Instruct": _Q05,
+    "Qwen/Qwen2.5-Math-1.5B": _Q15,
+    "Qwen/Qwen2.5-Math-1.5B-Instruct": _Q15,
+    "Qwen/Qwen2.5-Math-7B": _Q7,
+    "Qwen/Qwen2.5-Math-7B-Instruct": _Q7,
     "Qwen/Qwen2.5-1.5B-Instruct": _Q15,
     "Qwen/Qwen2.5-3B-Instruct": _Q3,
     "Qwen/Qwen2.5-7B-Instruct": _Q7,

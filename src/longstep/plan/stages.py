@@ -153,7 +153,9 @@ class Planner:
         # Both output heads are applied to every position, and once more to the kept ones.
         heads = expert.vocab * expert.width + amateur.vocab * amateur.width
         flops += drawn * mean * 2 * heads * (1 + KEPT)
-        hours = planned.hours + costs.training_hours(flops, self.devices, self.plan)
+        steps = -(-drawn // stage.sampling.batch_size) * longest
+        hours = max(planned.hours, self._launches(steps, costs.DECODE_STEP))
+        hours += costs.training_hours(flops, self.devices, self.plan)
         logits = 6 * 4 * stage.entries
         memory = (planned.memory or 0.0) + costs.HALF * amateur.parameters + logits
         flow = Flow(problems, given.rates, drawn, mean)
@@ -218,9 +220,9 @@ class Planner:
         seen = stage.total_steps(int(used)) * stage.batch
         planned = StagePlan(name, stage.kind, shape.parameters, used, tokens_trained=seen * length)
         flops = seen * length * costs.token_flops(shape, length, _passes(stage))
-        return Flow(shape=shape), self._trained(
-            planned, stage, shape, flops, self._holding(stage, shape)
-        )
+        planned = self._trained(planned, stage, shape, flops, self._holding(stage, shape))
+        hours = max(planned.hours, self._launches(seen / stage.batch, costs.TRAIN_STEP))
+        return Flow(shape=shape), self._priced(planned, hours)
 
     def _prefer(self, name: str, stage: Prefer) -> Made:
         chosen, rejected = self._given(stage.chosen), self._given(stage.rejected)
@@ -308,6 +310,16 @@ class Planner:
         return replace(self._priced(planned, hours), memory=memory)
 
     # -- small things ---------------------------------------------------------------------------
+
+    def _launches(self, steps: float, seconds: float) -> float:
+        """Hours that launching kernels takes at least, on devices where it does."""
+        if self.plan.device == "cpu":
+            return 0.0
+        self._remark(
+            f"the built-in engine takes at least {costs.DECODE_STEP} s a decoding step and a trainer at least "
+            f"{costs.TRAIN_STEP} s a step, whatever is in it (assumed, not measured)"
+        )
+        return steps * seconds / 3600
 
     def _priced(self, planned: StagePlan, hours: float) -> StagePlan:
         return replace(planned, hours=hours, dollars=hours * self.devices * self.plan.price)

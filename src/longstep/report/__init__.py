@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from longstep.report.console import score_rows, table
-from longstep.report.page import build_report
+from longstep.report.page import build_report, pair_page
+from longstep.report.steering import steering
 
-__all__ = ["build_report", "score_rows", "table"]
+__all__ = ["build_report", "pair_page", "score_rows", "steering", "table"]

@@ -18,6 +18,7 @@ from longstep.report.completions import Lengths, Trace, read_completions, shorte
 from longstep.report.curves import Curve, read_curves
 from longstep.report.read import Reader, mapping, number, sequence, words
 from longstep.report.scores import Scores, read_scores
+from longstep.report.steering import Steering, read_steering
 
 _STAGE_NAME = re.compile(r"\w[\w.-]{0,99}")
 _MASK_ROWS = 3
@@ -87,6 +88,7 @@ class Stage:
         masks: sample training rows with the loss mask.
         lengths: answer lengths for each model and benchmark.
         traces: sample answers.
+        steering: what a contrast stage found.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Stage:
     masks: tuple[MaskSample, ...]
     lengths: tuple[Lengths, ...]
     traces: tuple[Trace, ...]
+    steering: Steering | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,7 @@ def _stage(reader: Reader, name: str, run: Mapping[str, Any]) -> Stage:
         masks=_masks(reader, folder / "masks.jsonl"),
         lengths=lengths,
         traces=traces,
+        steering=read_steering(reader, folder),
     )
 
 
@@ -212,7 +216,7 @@ def _makes(artifact: str, kind: str) -> str:
     """The artifact a stage makes; a stage that did not run yet is judged by its kind."""
     if artifact:
         return artifact
-    if kind in ("base", "checkpoint", "sft", "prefer", "rl", "merge"):
+    if kind in ("base", "checkpoint", "sft", "soft_sft", "prefer", "rl", "merge"):
         return "model"
     return {"evaluate": "report", "": ""}.get(kind, "rows")
 

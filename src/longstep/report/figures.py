@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from longstep.report.collect import Run, Stage
 from longstep.report.completions import Lengths, longest
 from longstep.report.curves import PANELS, Curve
-from longstep.report.plots import curve_plot, length_plot, pass_rate_plot, running_mean
+from longstep.report.plots import curve_plot, kl_plot, length_plot, pass_rate_plot, running_mean
+from longstep.report.steering import Steering
 
 _MAX_FIGURES = 36
 
@@ -99,6 +100,14 @@ def pass_rate_figure(stage: Stage) -> Figure:
     """How the problems of a sampling stage spread over pass rates."""
     note = f"{sum(stage.pass_rates):,} problems"
     return Figure(stage.name, note, pass_rate_plot(_id("rate", stage.name), stage.pass_rates))
+
+
+def kl_figure(name: str, steering: Steering) -> Figure:
+    """How far expert and amateur are apart, position by position."""
+    note = f"{sum(steering.counts):,} positions"
+    return Figure(
+        f"{name}: KL in nats", note, kl_plot(_id("kl", name), steering.edges, steering.counts)
+    )
 
 
 def _id(*parts: str) -> str:

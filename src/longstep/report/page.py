@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from longstep.artifacts import write_bytes
 from longstep.report.collect import Run, Stage, collect
 from longstep.report.completions import OUTCOMES, Trace
 from longstep.report.console import not_evaluated, to_come
-from longstep.report.figures import curve_figures, length_groups, model_rank, pass_rate_figure
+from longstep.report.figures import (
+    Figure,
+    curve_figures,
+    kl_figure,
+    length_groups,
+    model_rank,
+    pass_rate_figure,
+)
 from longstep.report.scores import (
     TRUNCATION_WARNING,
     Scores,
@@ -20,6 +27,10 @@ from longstep.report.scores import (
     key_comparisons,
     samples_text,
 )
+from longstep.report.steering import Steering
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _UNKNOWN = "\N{EN DASH}"
 
@@ -53,6 +64,24 @@ def build_report(run: Path) -> Path:
 
 def render(run: Run) -> str:
     """The page as text."""
+    return _environment().get_template("page.html.j2").render(_context(run))
+
+
+def pair_page(
+    path: Path, expert: str, amateur: str, sentences: Sequence[str], steering: Steering
+) -> None:
+    """Write the page of ``show pair``, atomically."""
+    page = _environment().get_template("pair.html.j2")
+    found = [_steered("rollouts of the expert", steering)]
+    given = {"title": f"{expert} and {amateur}", "sentences": sentences, "steering": found}
+    write_bytes(path, page.render(given).encode())
+
+
+def _steered(name: str, steering: Steering) -> tuple[str, Steering, Figure | None]:
+    return name, steering, kl_figure(name, steering) if steering.counts else None
+
+
+def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -66,7 +95,7 @@ def render(run: Run) -> str:
     environment.filters["thousands"] = thousands
     environment.filters["duration"] = duration
     environment.filters["column_name"] = column_name
-    return environment.get_template("page.html.j2").render(_context(run))
+    return environment
 
 
 def _context(run: Run) -> dict[str, Any]:
@@ -81,6 +110,9 @@ def _context(run: Run) -> dict[str, Any]:
         "curves": [(stage, list(curve_figures(stage))) for stage in run.stages if stage.curves],
         "lengths": list(length_groups(run)),
         "pass_rates": [pass_rate_figure(stage) for stage in run.stages if stage.pass_rates],
+        "steering": [
+            _steered(stage.name, stage.steering) for stage in run.stages if stage.steering
+        ],
         "traces": list(_trace_groups(run)),
         "outcomes": OUTCOMES,
         "totals": _totals(run.stages),

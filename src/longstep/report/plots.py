@@ -120,6 +120,23 @@ def pass_rate_plot(name: str, tenths: Sequence[int]) -> str:
     return _svg(name, draw)
 
 
+def kl_plot(name: str, edges: Sequence[float], counts: Sequence[int]) -> str:
+    """How many positions fell in each bin of the KL; the bins' upper ends stand below, the last one is open.
+
+    Args:
+        name: prefix for the ids in the SVG, unique on the page.
+        edges: upper ends, in nats.
+        counts: one more than there are edges.
+    """
+
+    def draw(axes: Axes) -> None:
+        places = list(range(len(counts)))
+        axes.bar(places, counts, 0.9, color=_SERIES[0], linewidth=0)
+        axes.set_xticks([place + 0.5 for place in places[:-1]], [f"{edge:g}" for edge in edges])
+
+    return _svg(name, draw)
+
+
 def _svg(name: str, draw: Callable[[Axes], None]) -> str:
     """Draw into a fresh figure and return it as SVG that can stand inside HTML."""
     from matplotlib import rc_context

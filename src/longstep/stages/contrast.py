@@ -14,7 +14,7 @@ from longstep.contrast import AnyPositions, AnyTarget, KlGate
 from longstep.contrast import Contrast as ContrastTarget
 from longstep.generate import Sampling
 from longstep.generate.batches import Batch, plan_batches
-from longstep.merge import check_tokenizers
+from longstep.merge import check_tokenizers, shared_token_ids
 from longstep.models.load import load_model, load_tokenizer
 from longstep.stages.base import PARTIAL, Artifact, Context, Stage, Where
 from longstep.stages.divergence import Contrasted, Pair
@@ -38,6 +38,9 @@ class Contrast(Stage):
         thinking: ``false`` asks the template for an empty think block, and adds none to a template without thinking.
         positions: which positions are kept: ``kl`` gate, as many at ``random``, or ``all``.
         target: what is learnt there: ``contrast``, ``one_hot`` or ``sharpen``.
+        vocabulary: ``same`` refuses a pair with any token of another id; ``shared`` compares over the ids that mean
+            the same in both, for families whose added tokens differ (Qwen2.5 and DeepSeek's distillations of it): the
+            end of turn is then not among them, and the amateur reads the prompt's added tokens as its own.
         entries: logits of each model held in memory at once.
     """
 
@@ -51,6 +54,7 @@ class Contrast(Stage):
     thinking: bool = True
     positions: AnyPositions = KlGate()
     target: AnyTarget = ContrastTarget()
+    vocabulary: Literal["same", "shared"] = "same"
     entries: int = Field(default=1 << 24, ge=1)
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
@@ -72,7 +76,7 @@ class Contrast(Stage):
         """Roll out, compare, write sparse rows."""
         problems = chosen_problems(context, self.data, self.where)
         pair, tokenizer, hashes = open_pair(
-            context.model(self.expert), context.model(self.amateur), self.entries
+            context.model(self.expert), context.model(self.amateur), self.vocabulary, self.entries
         )
         prompts = prompts_for(tokenizer, problems, self.thinking)
         pair.check(prompts[0].prompt_ids)
@@ -95,7 +99,7 @@ class Contrast(Stage):
                 f"{context.name}: no position was kept in {len(rows)} rollouts; see {out / FACTS}: lower "
                 "positions.beta, or take an amateur that differs more from the expert"
             )
-        write_rows(context.folder / "steered.jsonl", _steered(rows, tokenizer))
+        write_rows(context.folder / "steered.jsonl", steered(rows, tokenizer))
 
     def _all(
         self,
@@ -126,18 +130,29 @@ class Contrast(Stage):
         return rows
 
 
-def open_pair(expert: Path, amateur: Path, entries: int) -> tuple[Pair, Any, dict[str, Any]]:
-    """Load both models after checking that they share their vocabulary; also gives hashes of their weights.
+def open_pair(
+    expert: Path,
+    amateur: Path,
+    vocabulary: Literal["same", "shared"] = "same",
+    entries: int = 1 << 24,
+) -> tuple[Pair, Any, dict[str, Any]]:
+    """Load both models after comparing their vocabularies; also gives hashes of their weights.
 
     Raises:
         UserError: naming the first token with another id.
     """
-    check_tokenizers(expert, amateur)
+    import torch
+
+    shared = None
+    if vocabulary == "same":
+        check_tokenizers(expert, amateur)
+    else:
+        shared = torch.tensor(shared_token_ids(expert, amateur))
     tokenizer = load_tokenizer(expert)
     hashes = {"expert": weights_hash(expert), "amateur": weights_hash(amateur)}
-    weak = load_model(amateur).eval()
-    pair = Pair(engine(load_model(expert).eval(), tokenizer), weak, len(tokenizer), entries)
-    return pair, tokenizer, hashes
+    strong = engine(load_model(expert).eval(), tokenizer)
+    size = max(tokenizer.get_vocab().values()) + 1
+    return Pair(strong, load_model(amateur).eval(), size, entries, shared), tokenizer, hashes
 
 
 def weights_hash(folder: Path) -> str:
@@ -196,9 +211,7 @@ def _finished(log: Path, plan: str) -> dict[int, list[Contrasted]]:
     return found
 
 
-def _steered(
-    rows: Sequence[Contrasted], tokenizer: Any, shown: int = 6
-) -> Iterator[dict[str, Any]]:
+def steered(rows: Sequence[Contrasted], tokenizer: Any, shown: int = 6) -> Iterator[dict[str, Any]]:
     """A few rollouts as text with KL and targets at each token, for the report."""
     for row in rows[:: max(1, len(rows) // shown)][:shown]:
         targets = {target.position: target for target in row.targets}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import read_json, read_rows
@@ -10,7 +11,8 @@ from longstep.batches import SoftRow, training_order
 from longstep.config import UserError
 from longstep.stages.base import Artifact, Context, Stage
 from longstep.stages.contrast import FACTS, weights_hash
-from longstep.stages.finish import finish_model
+from longstep.stages.drift import alarms, measure
+from longstep.stages.finish import PROBED, finish_model
 from longstep.stages.start import open_policy
 from longstep.training import Training
 from longstep.types import Completion, Problem, SoftTarget
@@ -59,6 +61,10 @@ class SoftSft(Stage, Training):
         steps = self.total_steps(len(rows))
         order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
         tokenizer, model = open_policy(folder, self.lora)
+        problems = list(read_rows(context.rows(self.data, "problems.jsonl"), Problem))
+        path = context.rows(self.data, "completions.jsonl")
+        probed = problems[:PROBED], list(islice(read_rows(path, Completion), PROBED))
+        before = measure(model, tokenizer, *probed, facts["thinking"])
         job = Job(
             model=model,
             tokenizer=tokenizer,
@@ -74,11 +80,17 @@ class SoftSft(Stage, Training):
             "last_column" if self.rows == "step-at-padding" else "place",
         )
         context.cost.tokens_trained += sum(lengths[i] for i in order)
-        problems = list(read_rows(context.rows(self.data, "problems.jsonl"), Problem))
+        after = measure(job.model, tokenizer, *probed, facts["thinking"])
+        log = context.log("health.jsonl")
+        for note in alarms(before, after):
+            log.append(note)
+        log.close()
         trained: dict[str, Any] = {
             "rows": len(rows),
             "steps": steps,
             "positions trained": sum(len(rows[i].places) for i in order),
+            "perplexity on the expert's rollouts": f"{before.perplexity:.4f} -> {after.perplexity:.4f}",
+            "repeated 4-grams": f"{before.repetition:.4f} -> {after.repetition:.4f}",
             **dropped,
         }
         finish_model(
