@@ -104,7 +104,7 @@ def roll_out(
 # -- 3. verdicts and rewards ----------------------------------------------------------------------
 
 
-def judge(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[Verdict]:
+def judge_all(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[Verdict]:
     """Ask each problem's verifier about each completion; a completion cut at the limit is ``truncated``."""
     by_id = {problem.id: problem for problem in problems}
     return [judge(by_id[c.problem_id], c.text, c.finish_reason) for c in completions]
@@ -233,7 +233,7 @@ def score(policy: Policy, problems: Sequence[Problem]) -> float:
     """Share of problems whose most likely answer is right."""
     drawn = policy.sample(problems, Sampling(temperature=0, top_p=1.0, max_tokens=MAX_TOKENS))
     completions = [drawn[problem.id][0] for problem in problems]
-    return sum(v.status == "correct" for v in judge(problems, completions)) / len(problems)
+    return sum(v.status == "correct" for v in judge_all(problems, completions)) / len(problems)
 
 
 def train(policy: Policy, steps: int, questions: int, group: int, lr: float) -> None:
@@ -244,7 +244,7 @@ def train(policy: Policy, steps: int, questions: int, group: int, lr: float) -> 
     for step in range(steps):
         problems = pool[step * questions : (step + 1) * questions]
         completions = roll_out(policy, problems, group, seed=step)
-        verdicts = judge(problems, completions)
+        verdicts = judge_all(problems, completions)
         rewards_PG = torch.tensor(rewards(completions, verdicts)).reshape(questions, group)
         batch = collate(completions, policy.tokenizer.pad_token_id)
         facts = update(policy, reference, optimizer, batch, rewards_PG)

@@ -26,7 +26,10 @@ LAYERS = {
     },
     2: {"callbacks", "checkpoints", "evaluate", "report", "trainers", "training"},
     3: {"jobs", "stages"},
-    4: {"__main__", "chat", "cli", "data_cli", "doctor", "families", "plan", "recipe", "runner", "status"},
+    4: {
+        "__main__", "chat", "cli", "data_cli", "doctor", "eval_cli", "families", "pair", "plan", "recipe", "runner",
+        "status", "terminal",
+    },
 }  # fmt: skip
 #: The few imports inside a layer, each needed once.
 INSIDE = {
@@ -45,7 +48,7 @@ IMPORTERS = {
     "pyarrow": {"formats/parquet"},
     "orjson": {"formats/lines"},
     "zstandard": {"formats/lines"},
-    "typer": {"cli", "data_cli"},
+    "typer": {"cli", "data_cli", "eval_cli", "terminal"},
     "yaml": {"yaml12"},
     "pydantic": {"config"},
     "pydantic_core": {"config"},

@@ -16,7 +16,7 @@ from longstep.curate import (
     Funnel,
     PassRate,
     drop_duplicates,
-    key_audit,
+    judge_rows,
     pass_rates,
     with_pass_rates,
 )
@@ -86,34 +86,44 @@ def test_duplicates_keep_the_first_and_quarantine_conflicts() -> None:
     }
 
 
-LONG = " ".join(f"w{i}" for i in range(40))
+HANDSHAKES = "At a party of 23 guests everyone shakes hands with everyone else exactly once; how many handshakes?"
 
 
 def test_decontaminate() -> None:
-    keep = Decontaminate().build(
-        [
-            problem("short", "What is 12+7?"),
-            problem("medium", "Find the sum of all primes below ten"),
-            problem("long", LONG),
-            problem("symbols", "???"),
-        ]
-    )
-    window = " ".join(f"w{i}" for i in range(20, 33))  # 13 words
-    twelve = " ".join(f"w{i}" for i in range(20, 32))
+    rows = [
+        Problem("short", "What is 12+7?", "19", source="quiz"),
+        Problem("party", HANDSHAKES, "253", source="exam"),
+        Problem("symbols", "???", "1", source="quiz"),
+    ]
     cases = {
-        "what is 12 + 7": "contaminated, same prompt: short",
+        "what is 12 + 7": "contaminated, identical: quiz/short, score 1.00",
         "Tell me: what is 12+7? Then rest.": "",  # too common a phrase to forbid inside others
-        "What is 5-88?": "",  # the same family, other digits
-        "Hello! Find the sum of all primes below ten, please": (
-            "contaminated, 8 words in a row: medium"
-        ),
-        f"Now {window} end": "contaminated, 13 words in a row: long",
-        f"Now {twelve} end": "",
+        "What is 5+88?": "",  # the same family, other numbers: reported, not removed
+        f"Hello! {HANDSHAKES} Please answer": "contaminated, identical: exam/party, score 1.00",
+        HANDSHAKES.replace("23", "31"): "",
         "!!!": "",
         "": "",
     }
+    keep = Decontaminate().build(rows)
     for prompt, reason in cases.items():
         assert keep(problem("t", prompt)) == (not reason, reason), prompt
+    strict = Decontaminate.model_validate(
+        {"rule": {"kind": "overlap", "remove": ["identical", "reworded", "numbers_changed"]}}
+    ).build(rows)
+    assert strict(problem("t", "What is 5+88?")) == (
+        False,
+        "contaminated, numbers_changed: quiz/short, score 0.38",
+    )
+
+
+def test_decontaminate_by_a_published_rule() -> None:
+    rows = [Problem("party", HANDSHAKES, "253", source="exam")]
+    config = Decontaminate.model_validate({"rule": {"kind": "light-r1"}})
+    keep = config.build(rows)
+    assert not keep(problem("t", HANDSHAKES.replace("23", "31")))[0]  # digits do not count there
+    assert keep(problem("t", "Hello! " + HANDSHAKES))[0]  # too short for a window of 32 words
+    matches = judge_rows(config.index(rows), [HANDSHAKES, "other"], config.remove)
+    assert [match is None for match in matches] == [False, True]
 
 
 def test_pass_rates_read_correctness_only() -> None:
@@ -151,18 +161,3 @@ def test_bands() -> None:
     assert band.keep(at(0.5)) == (False, "outside the band: pass rate 0.5")
     assert band.keep(at(None)) == (False, "no pass rate")
     assert Band(max=0.4).keep(at(0.0))[0]
-
-
-def test_key_audit_names_agreeing_wrong_answers() -> None:
-    problems = [problem(each, "q") for each in "abcd"]
-    rows = [
-        *(sample("a", i, "incorrect", "7") for i in range(2)),
-        *(sample("a", 2 + i, "truncated") for i in range(2)),  # 2 of 4: half
-        sample("b", 0, "correct", "1"),
-        *(sample("b", 1 + i, "incorrect", "7") for i in range(3)),  # solved once
-        *(sample("c", i, "incorrect", str(i)) for i in range(3)),  # no agreement
-        sample("d", 0, "incorrect", "7"),  # one sample agrees with itself
-    ]
-    assert [(each.id, why) for each, why in key_audit(problems, rows)] == [
-        ("a", "suspect key: gold '1', 2 of 4 say '7'")
-    ]

@@ -1,20 +1,23 @@
-"""Teacher traces over HTTP become rows of a student with another tokenizer."""
+"""Teacher traces over HTTP become rows of a student with another tokenizer; what a server does is on record."""
 
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from longstep.artifacts import read_rows, write_rows
-from longstep.generate import Sampling
+from fault_server import Act, FaultServer, chat, completion, hang, reply
+from longstep.artifacts import read_json, read_rows, write_rows
+from longstep.config import UserError
+from longstep.generate import Sampling, probe
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
 from longstep.stages import Sample
-from longstep.stages.base import Context, Where
+from longstep.stages.base import PARTIAL, Context, Where
 from longstep.stages.sampling import ByEndpoint
 from longstep.stages.supervised import read_supervised
 from longstep.types import Completion, Problem
@@ -22,56 +25,212 @@ from longstep.types import Completion, Problem
 PROBLEMS = [Problem(f"p{n}", f"a{n}b+1?", str(n + 1)) for n in range(4)]
 
 
-class Teacher(BaseHTTPRequestHandler):
+def teach(body: dict[str, Any], before: int) -> Act:
     """Right on even problems, wrong on p1, and p3 answers without thinking."""
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        n = int(body["messages"][-1]["content"][1])
-        answer = {"content": f"\\boxed{{{n + (n != 1)}}}"}
-        if n != 3:
-            answer["reasoning_content"] = f"a{n}b+1={n + 1}"
-        reply = {"choices": [{"message": {"role": "assistant", **answer}, "finish_reason": "stop"}]}
-        data = json.dumps(reply).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *words):
-        pass
+    n = int(body["messages"][-1]["content"][1])
+    thought = {} if n == 3 else {"reasoning_content": f"a{n}b+1={n + 1}"}
+    return chat(f"\\boxed{{{n + (n != 1)}}}", usage=10, **thought)
 
 
 @pytest.fixture
-def teacher():
-    server = HTTPServer(("127.0.0.1", 0), Teacher)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
+def teacher() -> Iterator[FaultServer]:
+    server = FaultServer(teach)
+    yield server
+    server.stop()
 
 
-def test_only_verified_thinking_traces_become_rows(tmp_path: Path, teacher: str):
-    write_rows(tmp_path / "in" / "problems.jsonl", PROBLEMS)
-    quiet = lambda label, total, unit: Progress(label, total, unit, write=lambda text: None)  # noqa: E731
-    context = Context(
-        "traces", tmp_path / "traces", 1, {"@in": tmp_path / "in"}, quiet, lambda what, facts: None
-    )
-    stage = Sample(
-        by=ByEndpoint(url=teacher, model="r1"),
-        data="@in",
-        sampling=Sampling(max_tokens=50),
-        keep="correct",
-    )
-    stage.run(context)
-    kept = list(read_rows(context.out / "completions.jsonl", Completion))
+class Stage:
+    """A stage's folder, with what was said and recorded on the way."""
+
+    def __init__(self, folder: Path, problems: list[Problem] = PROBLEMS) -> None:
+        write_rows(folder / "in" / "problems.jsonl", problems)
+        self.lines: list[str] = []
+        self.events: list[tuple[str, Mapping[str, object]]] = []
+        self.context = Context(
+            "traces",
+            folder / "traces",
+            1,
+            {"@in": folder / "in"},
+            lambda label, total, unit: Progress(
+                label, total, unit, self.lines.append, terminal=False
+            ),
+            lambda what, facts: self.events.append((what, facts)),
+        )
+
+    def run(
+        self, *servers: FaultServer, samples: int = 1, keep: str = "correct", **settings: Any
+    ) -> dict[str, Any]:
+        by = {
+            "model": "r1",
+            "endpoints": [server.url for server in servers],
+            "backoff": 0.01,
+            **settings,
+        }
+        stage = Sample(
+            by=ByEndpoint.model_validate(by),
+            data="@in",
+            sampling=Sampling(max_tokens=50, samples=samples),
+            keep=keep,  # pyright: ignore
+        )
+        stage.run(self.context)
+        return read_json(self.context.out / "counts.json")
+
+
+def test_only_verified_thinking_traces_become_rows(tmp_path: Path, teacher: FaultServer):
+    stage = Stage(tmp_path)
+    stage.run(teacher)
+    kept = list(read_rows(stage.context.out / "completions.jsonl", Completion))
     assert sorted(row.problem_id for row in kept) == ["p0", "p2", "p3"]
-    after = Context(
-        "sft", tmp_path / "sft", 1, {"@traces": context.out}, quiet, lambda what, facts: None
+    after = replace(
+        stage.context, name="sft", folder=tmp_path / "sft", inputs={"@traces": stage.context.out}
     )
     tokenizer = build_tokenizer()
     found = read_supervised(after, "@traces", Where(), tokenizer, 100)
     assert found.dropped == {"no thinking": 1}
     texts = sorted(tokenizer.decode(row.ids, skip_special_tokens=False) for row in found.rows)
     assert texts[0] == "<|user|>a0b+1?<|assistant|><think>a0b+1=1</think>\\boxed{1}<|end|>"
+
+
+def drawn_from_two(folder: Path, dies_after: int) -> bytes:
+    """The rows of 60 samples from two teachers, of which one is gone after so many requests."""
+    problems = [
+        Problem(f"q{n}", f"a{n % 10}b+{n // 10}?", str(n % 10 + n // 10)) for n in range(30)
+    ]
+
+    def script(body: dict[str, Any], before: int) -> Act:
+        if len(second.asked) > dies_after:
+            return lambda connection: (
+                second.stop()
+            )  # no answer to this one, and no more connections
+        return teach(body, before)
+
+    first, second = FaultServer(teach), FaultServer(script)
+    stage = Stage(folder, problems)
+    counts = stage.run(first, second, samples=2, keep="all", concurrency=2)
+    assert counts["drawn"] == 60 and counts["engine"]["refused"] == {}
+    first.stop()
+    if dies_after > 60:
+        second.stop()
+    return (stage.context.out / "completions.jsonl").read_bytes()
+
+
+def test_killing_one_of_two_endpoints_leaves_the_artifact_as_it_was(tmp_path: Path):
+    whole = drawn_from_two(tmp_path / "whole", 1000)
+    assert drawn_from_two(tmp_path / "half", 20) == whole
+    assert whole.count(b"\n") == 60
+
+
+def test_a_refused_sample_is_counted_and_says_nothing_about_the_model(tmp_path: Path):
+    def script(body: dict[str, Any], before: int) -> Act:
+        if "a2" in body["messages"][0]["content"]:
+            return reply(400, b"flagged") if body["seed"] % 2 else chat(None, "content_filter")
+        return teach(body, before)
+
+    server = FaultServer(script)
+    stage = Stage(tmp_path)
+    counts = stage.run(server, samples=8, keep="all", max_refused=0.25)
+    assert counts["drawn"] == 32 and counts["verdicts"]["timeout"] == 8
+    refused = counts["engine"]["refused"]
+    assert sum(refused.values()) == 8 and set(refused) == {
+        "status 400",
+        "finish_reason 'content_filter'",
+    }
+    rows = list(read_rows(stage.context.out / "completions.jsonl", Completion))
+    lost = [row for row in rows if row.problem_id == "p2"]
+    assert [row.sample_index for row in lost] == list(range(8))
+    assert all(row.verdict and row.verdict.correctness is None for row in lost)
+    assert {row.verdict.reason for row in lost if row.verdict} == {
+        "no answer: status 400: flagged", "no answer: finish_reason 'content_filter'"
+    }  # fmt: skip
+    with pytest.raises(UserError, match=r"of 32 samples refused for good, and max_refused 0\.24"):
+        Stage(tmp_path / "again").run(server, samples=8, max_refused=0.24)
+    server.stop()
+
+
+def test_what_a_server_ignores_is_recorded_and_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    turns = iter(range(1000))
+
+    def forgetful(body: dict[str, Any], before: int) -> Act:
+        content = json.loads(completion(f"<think>{next(turns)}</think>\\boxed{{1}}"))
+        return reply(200, json.dumps({**content, "model": "another"}).encode())
+
+    def faithful(body: dict[str, Any], before: int) -> Act:
+        content = json.loads(completion(f"<think></think>{body['seed']}", usage=3))
+        choice = content["choices"][0]
+        if body.get("logprobs"):
+            choice["logprobs"] = {"content": [{"token": "x", "logprob": -0.1}]}
+        return reply(
+            200,
+            json.dumps({**content, "model": "r1", "choices": [choice] * body.get("n", 1)}).encode(),
+        )
+
+    first, second = FaultServer(forgetful), FaultServer(faithful)
+    stage = Stage(tmp_path)
+    counts = stage.run(first, second, keep="all")
+    features = {each["url"]: each["features"] for each in counts["engine"]["endpoints"]}
+    assert features[first.url] == {
+        "n": "ignored", "logprobs": "ignored", "seed": "ignored", "usage": "ignored", "answers_as": "another", "trouble": None,
+    }  # fmt: skip
+    assert features[second.url] == {
+        "n": "honoured", "logprobs": "honoured", "seed": "honoured", "usage": "honoured", "answers_as": None, "trouble": None,
+    }  # fmt: skip
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "ignores 'seed'" in line and first.url in line]
+    assert [line for line in said if "asked for model 'r1', it answers as 'another'" in line]
+    assert len(said) == 2
+    assert [what for what, _ in stage.events].count("probed") == 2
+    assert "url" not in (stage.context.folder / PARTIAL / "completions.jsonl").read_text()
+    first.stop()
+    second.stop()
+
+
+def test_a_server_that_refuses_the_extras_is_probed_without_them(tmp_path: Path):
+    def strict(body: dict[str, Any], before: int) -> Act:
+        if "n" in body or "logprobs" in body:
+            return reply(400, b"not supported")
+        return teach(body, before)
+
+    server = FaultServer(strict)
+    counts = Stage(tmp_path).run(server)
+    [engine] = counts["engine"]["endpoints"]
+    seen = {name: engine["features"][name] for name in ("n", "logprobs", "seed", "usage")}
+    assert seen == {"n": "refused", "logprobs": "refused", "seed": "honoured", "usage": "honoured"}
+    server.stop()
+
+
+def test_progress_is_in_tokens_and_says_when_they_are_estimated(
+    tmp_path: Path, teacher: FaultServer
+):
+    stage = Stage(tmp_path)
+    counts = stage.run(teacher, samples=2)
+    assert "100 %  80/80 tok  " in stage.lines[-1] and "answers 8" in stage.lines[-1]
+    assert (counts["engine"]["completion_tokens"], counts["engine"]["tokens_estimated"]) == (
+        80,
+        False,
+    )
+    silent = FaultServer(lambda *_: chat("<think></think>\\boxed{1}"))  # 24 bytes: 6 tokens
+    stage = Stage(tmp_path / "silent")
+    counts = stage.run(silent, keep="all")
+    assert "100 %  24/24 tok (estimated)  " in stage.lines[-1]
+    assert (counts["engine"]["completion_tokens"], counts["engine"]["tokens_estimated"]) == (
+        24,
+        True,
+    )
+    silent.stop()
+
+
+def test_a_server_that_cannot_be_probed_is_named_and_asked_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(probe, "SECONDS", 0.3)
+    server = FaultServer(lambda body, before: hang(9) if "n" in body else teach(body, before))
+    counts = Stage(tmp_path).run(server)
+    [engine] = counts["engine"]["endpoints"]
+    assert engine["features"]["trouble"] == "it did not answer within 0.3 s"
+    assert engine["features"]["seed"] == "unknown"
+    assert "could not be probed: it did not answer within 0.3 s" in capsys.readouterr().err
+    assert counts["kept"] == 3
+    assert json.loads((tmp_path / "traces" / PARTIAL / "probe.json").read_text()) == {}
+    server.stop()

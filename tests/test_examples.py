@@ -215,7 +215,7 @@ def table(cls: type[Strict], skip: frozenset[str] = frozenset()) -> str:
 
 def tables() -> dict[str, str]:
     """Marker -> table: what training stages share, each kind without that, then the settings inside of settings."""
-    from longstep.curate import Decontaminate, PairConfig
+    from longstep.curate import Adaptive, Decontaminate, KeyAudit, PairConfig
     from longstep.generate import Sampling
     from longstep.health import HealthConfig
     from longstep.models.tiny import TinySpec
@@ -230,6 +230,8 @@ def tables() -> dict[str, str]:
     parts = {
         "where": Where,
         "sampling": Sampling,
+        "adaptive": Adaptive,
+        "audit": KeyAudit,
         "pairs": PairConfig,
         "contamination": Decontaminate,
         "health": HealthConfig,
@@ -284,14 +286,19 @@ def test_the_recipes_in_the_documentation_are_recipes(tmp_path):
 
 
 def test_the_table_of_verbs_is_complete():
-    from longstep.cli import app, evaluation
+    from longstep.cli import app
+    from longstep.data_cli import data
+    from longstep.eval_cli import evaluation
     from longstep.families import stage_verbs
 
     text = RECIPES.read_text("utf-8")
     verbs = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
     verbs = {verb.removesuffix("_command") for verb in verbs} - stage_verbs().keys()
     verbs |= {f"eval {c.name}" for c in evaluation.registered_commands}
-    told = set(re.findall(r"^\| `longstep ((?:eval )?[a-z]+)", text, re.MULTILINE))
+    verbs |= {
+        f"data {c.name or c.callback.__name__}" for c in data.registered_commands if c.callback
+    }
+    told = set(re.findall(r"^\| `longstep ((?:eval |data )?[a-z]+)", text, re.MULTILINE))
     assert told == verbs
 
 

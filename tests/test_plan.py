@@ -15,7 +15,7 @@ from longstep.recipe import load, recipe_files
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 OVERLAYS = [
-    (folder.name, None if file.name == "recipe.yaml" else file.stem)
+    (folder.name, {"recipe": None, "evidence": "tiny+evidence"}.get(file.stem, file.stem))
     for folder in sorted(RECIPES.iterdir())
     for file in sorted(folder.glob("*.yaml"))
 ]

@@ -19,7 +19,11 @@ def problem(answer: str, verifier: str = "exact") -> Problem:
     ("text", "answer"),
     [
         (r"<think>1</think>\boxed{42}", "42"),
-        (r"<think>\boxed{1}</think>so \boxed{2} or \boxed{3}", "3"),
+        (r"<think>\boxed{1}</think>so \boxed{2}, that is 2; not 1 but \boxed{3}", "3"),
+        (r"\boxed{2} or \boxed{3}", r"2 \text{ or } 3"),  # both, not the last one
+        (r"$\boxed{1}$, $\boxed{2}$", r"1 \text{ or } 2"),
+        (r"\boxed{5} and \boxed{5}", "5"),
+        (r"\boxed{1} \boxed{}", None),
         (r"<think>\boxed{1}", None),  # the thought never ends
         (r"<think>a</think>\boxed{1}<think>again", None),
         (r"<think>\boxed{7}</think>", None),  # nothing after the thought
@@ -32,6 +36,11 @@ def problem(answer: str, verifier: str = "exact") -> Problem:
         ("steps\n#### 1,234", "1,234"),
         (r"\boxed{5} The answer is 6", "5"),  # prose is read without any box only
         ("<think>the answer is 5</think>hm", None),
+        ("**Final answer:** 12", "12"),
+        ("so\n**Answer**: x = 3", "x = 3"),
+        ("## Final Answer\n\n7/2\n", "7/2"),
+        ("Adding up,\n**17**", "17"),
+        ("**17** is wrong", None),
         ("", None),
     ],
 )
@@ -91,6 +100,17 @@ def test_truncated_is_never_extracted_from() -> None:
     assert (verdict.status, verdict.answer, verdict.correctness) == ("truncated", None, 0.0)
 
 
+def test_an_unfinished_thought_is_read_only_when_asked_and_says_so() -> None:
+    text = r"<think>So it must be \boxed{3}, but"
+    assert judge(problem("3", "math"), text).status == "unparseable"
+    asked = judge(problem("3", "math"), text, unfinished="read")
+    assert asked.status == "correct" and "unfinished" in asked.reason
+    cut = judge(problem("3"), r"<think></think>\boxed{3} and", "length", unfinished="read")
+    assert cut.status == "correct" and "unfinished" in cut.reason
+    whole = judge(problem("3"), r"<think>\boxed{4}</think>\boxed{3}", unfinished="read")
+    assert whole.status == "correct" and "unfinished" not in whole.reason
+
+
 @pytest.mark.parametrize("gold", ["7", "-3/4", "0.125", r"\frac{3}{8}", "1,234", "0"])
 @pytest.mark.parametrize("verifier", ["exact", "math"])
 def test_gold_answers_verify(gold: str, verifier: str) -> None:
@@ -122,8 +142,6 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("verifier", ["exact", "math"])
 def test_hostile_text_scores_zero_and_fast(name: str, verifier: str) -> None:
-    if verifier == "math" and name in {"python", "control characters", "lone surrogate"}:
-        pytest.skip("reaches the workers: see test_verify_pool")
     best = float("inf")
     for _ in range(3):  # a shared machine: the best of three is the code's own time
         start = time.perf_counter()

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from longstep.config import Located, UserError
+from longstep.config import UserError
+from longstep.data_cli import data
+from longstep.eval_cli import evaluation
 from longstep.ranks import rank
-
-
-class Interrupted(UserError):
-    """The user pressed Ctrl-C."""
-
-    exit_code = 130
-
+from longstep.terminal import (
+    Interrupted,
+    Json,
+    print_json,
+    print_table,
+    quiet_libraries,
+    run_single,
+    say,
+)
 
 app = typer.Typer(
     help="Train long chain-of-thought reasoners cheaply, step by step: from raw problems to a judged model.",
@@ -30,12 +30,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-evaluation = typer.Typer(
-    help="Sample once, score often: run, score, report, diff.", no_args_is_help=True
-)
 app.add_typer(evaluation, name="eval")
-console = Console(highlight=False, soft_wrap=True)
-
+app.add_typer(data, name="data")
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="recipe name, folder or YAML file")
 ]
@@ -44,28 +40,7 @@ Out = Annotated[Path | None, typer.Option(help="run folder; default runs/<name>[
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. stages.sft1.batch=16")
 ]
-Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")]
-
-
-def say(text: str) -> None:
-    """Print one plain line."""
-    console.print(text, markup=False)
-
-
-def print_json(value: object) -> None:
-    """Print JSON for a machine."""
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def print_table(rows: list[list[str]], title: str = "") -> None:
-    """Print rows, the first one as header."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name in rows[0]:
-        table.add_column(name)
-    for row in rows[1:]:
-        table.add_row(*row)
-    console.print(table, markup=False)
 
 
 def _load(recipe: str, size: str | None, overrides: list[str] | None) -> Any:
@@ -76,17 +51,6 @@ def _load(recipe: str, size: str | None, overrides: list[str] | None) -> Any:
 
 def _folder(out: Path | None, name: str, size: str | None) -> Path:
     return out or Path("runs") / (f"{name}-{size}" if size else name)
-
-
-def quiet_libraries() -> None:
-    """Keep libraries from going online or writing over our progress lines; torch gets the cores there are."""
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # TRL sets options by the names transformers is about to rename; nothing a user of ours can act on.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl)\.")
 
 
 @app.command()
@@ -170,11 +134,24 @@ def status(run_folder: RunFolder, as_json: Json = False) -> None:
 @app.command()
 def show(
     family: Annotated[
-        str, typer.Argument(help="a family (sources, losses, stages, ...) or schema")
+        str, typer.Argument(help="a family (sources, losses, stages, ...), schema, or pair")
     ],
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[EXPERT AMATEUR]", help="the two models of a pair"),
+    ] = None,
+    questions: Annotated[int, typer.Option(help="pair: how many questions")] = 50,
+    data: Annotated[Path | None, typer.Option(help="pair: JSONL with prompt and answer")] = None,
+    thinking: Annotated[bool, typer.Option(help="pair: let both think before they answer")] = True,
+    out: Annotated[Path, typer.Option(help="pair: where the page goes")] = Path("pair.html"),
     as_json: Json = False,
 ) -> None:
-    """List the members of a family with their defaults, or print the recipe's JSON Schema."""
+    """List the members of a family with their defaults, print the recipe's JSON Schema, or examine a pair of models."""
+    if family == "pair":
+        _show_pair(models or [], questions, data, thinking, out, as_json)
+        return
+    if models:
+        raise UserError(f"show {family} takes no models; only show pair EXPERT AMATEUR does")
     from longstep.families import family_rows, recipe_schema
 
     if family == "schema":
@@ -184,13 +161,49 @@ def show(
     if as_json:
         print_json(rows)
         return
-    print_table(
-        [
-            ["kind", "what", "defaults"],
-            *[[row["kind"], row["what"], row["defaults"]] for row in rows],
-        ],
-        family,
-    )
+    names = ("kind", "what", "defaults")
+    print_table([list(names), *[[row[name] for name in names] for row in rows]], family)
+
+
+def _show_pair(
+    models: list[str], questions: int, data: Path | None, thinking: bool, out: Path, as_json: bool
+) -> None:
+    if len(models) != 2:
+        raise UserError("show pair needs two models: longstep show pair EXPERT AMATEUR")
+    quiet_libraries()
+    from longstep.pair import Asked, examine_pair
+
+    facts = examine_pair(Asked(models[0], models[1], questions, data, thinking), out)
+    if as_json:
+        print_json(facts)
+        return
+    for sentence in facts["sentences"]:
+        say(sentence)
+    say(f"page: {out}")
+
+
+@app.command()
+def serve(
+    source: Annotated[
+        str,
+        typer.Argument(help="a model (shipped name, folder, hub id), or JSONL of solved problems"),
+    ],
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port; 0 takes a free one")] = 8000,
+    name: Annotated[
+        str | None, typer.Option("--model", help="what requests call the model")
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="environment variable with the key that requests must carry")
+    ] = None,
+    thinking: Annotated[bool, typer.Option(help="let the model think before it answers")] = True,
+) -> None:
+    """Serve a model, or the worked solutions of a file, as an OpenAI-compatible endpoint."""
+    quiet_libraries()
+    from longstep.generate.serve import serve as listen
+    from longstep.stages.serving import source_of
+
+    listen(source_of(source, name, thinking), host, port, api_key_env, say)
 
 
 @app.command(name="report")
@@ -236,100 +249,6 @@ def chat(
             say(talk.ask(line.strip()))
 
 
-@evaluation.command(name="run")
-def eval_run(
-    models: Annotated[list[str], typer.Argument(help="NAME=MODEL or MODEL, as many as wanted")],
-    benchmark: Annotated[list[str], typer.Option(help="benchmark name; may be repeated")],
-    out: Annotated[Path, typer.Option(help="run folder")],
-    samples: Annotated[int | None, typer.Option(help="k of avg@k")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="longest completion")] = None,
-) -> None:
-    """Sample models on benchmarks, store every completion, score."""
-    parted = [model.rpartition("=") for model in models]
-    named = {name or Path(model).name: model for name, _, model in parted}
-    if len(named) < len(models):
-        raise UserError("two models have the same name; give names of your own: NAME=MODEL")
-    settings = {
-        "models": named,
-        "benchmarks": benchmark,
-        "samples": samples,
-        "max_tokens": max_tokens,
-    }
-    _run_single("evaluate", Located(settings), out)
-
-
-@evaluation.command(name="score")
-def eval_score(
-    folder: Annotated[Path, typer.Argument(help="the out/ folder of an evaluate stage")],
-    samples: Annotated[
-        int | None, typer.Option(help="k of avg@k; refused when fewer are stored")
-    ] = None,
-) -> None:
-    """Score stored completions again; needs no model and gives identical bytes for identical verdicts."""
-    from longstep.evaluate import rescore
-    from longstep.runner import check_sealed, reseal
-
-    check_sealed(folder)
-    results = rescore(folder, samples)
-    reseal(folder)
-    say(f"scored {len(results['models'])} models: {folder / 'results.json'}")
-
-
-@evaluation.command(name="report")
-def eval_report(
-    folder: Annotated[Path, typer.Argument(help="the out/ folder of an evaluate stage")],
-) -> None:
-    """Print the score table and the comparisons in words."""
-    from longstep.artifacts import read_json
-    from longstep.report import score_rows
-
-    results = read_json(folder / "results.json")
-    print_table(score_rows(results))
-    for comparison in results["comparisons"]:
-        say(comparison["sentence"])
-
-
-@evaluation.command(name="diff")
-def eval_diff(
-    before: Annotated[Path, typer.Argument(metavar="A", help="an evaluate stage's out/ folder")],
-    after: Annotated[Path, typer.Argument(metavar="B", help="another one, or the same")],
-    models: Annotated[str | None, typer.Option(help="MODEL_OF_A,MODEL_OF_B")] = None,
-    as_json: Json = False,
-) -> None:
-    """Name the problems whose score differs between two evaluations, and why."""
-    from dataclasses import asdict
-
-    from longstep.evaluate import diff, summary
-
-    pair = tuple(models.split(",")) if models else None
-    if pair is not None and len(pair) != 2:
-        raise UserError(f"--models {models}: expected two names, MODEL_OF_A,MODEL_OF_B")
-    flips = diff(before, after, pair)
-    if as_json:
-        print_json([asdict(flip) for flip in flips])
-        return
-    for flip in flips:
-        say(flip.sentence)
-    say(summary(flips))
-
-
-def _run_single(kind: str, settings: Located, out: Path) -> None:
-    """Run one stage outside of a recipe."""
-    quiet_libraries()
-    from longstep.config import validate
-    from longstep.recipe import Recipe, check
-    from longstep.runner import Run, execute
-
-    data = {"name": kind, "stages": {kind: {"kind": kind, **settings.data}}}
-    origins = {("stages", kind, *path): origin for path, origin in settings.origins.items()}
-    located = Located(data, origins)
-    recipe = validate(Recipe, located)
-    check(recipe, located)
-    execute(Run(recipe, located, out, say))
-    if rank() == 0:
-        say(f"{kind}: {out / kind / 'out'}")
-
-
 def _stage_verb(kind: str, about: str) -> Callable[..., None]:
     def verb(
         config: Annotated[Path, typer.Argument(help="YAML with the stage's settings")],
@@ -341,7 +260,7 @@ def _stage_verb(kind: str, about: str) -> Callable[..., None]:
         located = load_yaml(config)
         for assignment in overrides or []:
             located = override(located, assignment)
-        _run_single(kind, located, out)
+        run_single(kind, located, out)
 
     verb.__doc__ = about
     return verb

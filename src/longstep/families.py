@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from longstep.config import Strict, UserError, json_schema, nearest
-from longstep.curate import AnyFilter
+from longstep.contrast import AnyPositions, AnyTarget
+from longstep.curate import AnyContamination, AnyFilter, AnySelection
 from longstep.curriculum import AnyCurriculum
 from longstep.evaluate import BENCHMARKS, REDUCERS
 from longstep.losses import AnyPolicyLoss, AnyPreferenceLoss
@@ -78,15 +79,19 @@ def _benchmark_rows() -> list[dict[str, str]]:
 
 FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "benchmarks": _benchmark_rows,
+    "contamination": lambda: _config_rows(AnyContamination),
     "curricula": lambda: _config_rows(AnyCurriculum),
     "filters": lambda: _config_rows(AnyFilter),
     "losses": lambda: [*_config_rows(AnyPolicyLoss), *_config_rows(AnyPreferenceLoss)],
     "merges": lambda: _config_rows(AnyMerge),
     "optimizers": lambda: _config_rows(AnyOptimizer),
+    "positions": lambda: _config_rows(AnyPositions),
     "reducers": lambda: _table_rows(REDUCERS),
     "rewards": lambda: _config_rows(AnyReward),
+    "selections": lambda: _config_rows(AnySelection),
     "sources": lambda: _config_rows(AnySource),
     "stages": lambda: _config_rows(AnyStage),
+    "targets": lambda: _config_rows(AnyTarget),
     "verifiers": lambda: _table_rows(VERIFIERS),
 }
 

@@ -49,7 +49,7 @@ class Verdict:
         status: the outcome; ``timeout`` and ``bad_gold`` say nothing about the model.
         answer: the answer that was judged, or ``None`` when there is none.
         reason: one short sentence.
-        rung: which step of the verifier's ladder decided, such as ``integer`` or ``symbolic``; may be empty.
+        rung: which step of the verifier's ladder decided, such as ``number`` or ``symbolic``; may be empty.
     """
 
     status: Status

@@ -1,27 +1,46 @@
-"""From raw problems to training rows: filters, duplicates, decontamination, difficulty, pairs."""
+"""From raw problems to training rows: filters, duplicates, decontamination, difficulty, selection, audits, pairs."""
 
 from __future__ import annotations
 
-from longstep.curate.decontaminate import Decontaminate
-from longstep.curate.difficulty import Band, PassRate, key_audit, pass_rates, with_pass_rates
-from longstep.curate.duplicates import drop_duplicates
+from longstep.curate.adaptive import Adaptive
+from longstep.curate.audit import KeyAudit, audit_keys, votes_of
+from longstep.curate.decontaminate import Decontaminate, judge_rows
+from longstep.curate.difficulty import Band, PassRate, Rated, Ratings, pass_rates, with_pass_rates
+from longstep.curate.duplicates import Duplicates, drop_duplicates
 from longstep.curate.filters import FILTERS, AnyFilter
 from longstep.curate.funnel import Dropped, Filter, Funnel
+from longstep.curate.overlap import AnyContamination, Overlap
 from longstep.curate.pairs import PairConfig, build_pairs
+from longstep.curate.queue import Doubt, queue_of, queue_table
+from longstep.curate.selection import SELECTIONS, AnySelection
 
 __all__ = [
     "FILTERS",
+    "SELECTIONS",
+    "Adaptive",
+    "AnyContamination",
     "AnyFilter",
+    "AnySelection",
     "Band",
     "Decontaminate",
+    "Doubt",
     "Dropped",
+    "Duplicates",
     "Filter",
     "Funnel",
+    "KeyAudit",
+    "Overlap",
     "PairConfig",
     "PassRate",
+    "Rated",
+    "Ratings",
+    "audit_keys",
     "build_pairs",
     "drop_duplicates",
-    "key_audit",
+    "judge_rows",
     "pass_rates",
+    "queue_of",
+    "queue_table",
+    "votes_of",
     "with_pass_rates",
 ]

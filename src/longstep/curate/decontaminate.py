@@ -1,67 +1,54 @@
-"""Contamination of training prompts with benchmark prompts: exact and n-gram matches.
-
-After Light-R1 (arXiv 2503.10460, section 3.1), with these differences: digits are kept (see
-``normalise``); a benchmark prompt shorter than n words is matched as a whole instead of not at
-all; LaTeX dressing is removed first; and hits are dropped with the benchmark row's id, where the
-released scripts only print them. Paraphrases and renumbered copies are not found.
-"""
+"""Contaminated training problems, as a filter: rows that hold a benchmark's question."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from longstep.config import Field, Strict
+from longstep.config import Strict
 from longstep.curate.funnel import Filter
-from longstep.curate.normalise import words
+from longstep.curate.overlap import AnyContamination, Index, Item, Match, Overlap
+from longstep.curate.overlap.legacy import LegacyIndex
+from longstep.curate.overlap.match import Kind
 from longstep.types import Problem
-
-_Gram = tuple[str, ...]
 
 
 class Decontaminate(Strict):
-    """How long a shared run of words makes a prompt contaminated.
+    """What counts as contamination.
 
     Attributes:
-        ngram: words in a row that must agree (Light-R1: 32; GPT-3's and most later tools: 13).
-        min_words: benchmark prompts with fewer words than this match only as the whole prompt;
-            from here to ``ngram`` they also match inside a longer prompt.
+        rule: how rows are compared with benchmarks: ``overlap``, or a published rule (``light-r1``, ``open-r1``,
+            ``s1``), of which every hit is removed.
     """
 
-    ngram: int = Field(default=13, ge=2)
-    min_words: int = Field(default=6, ge=1)
+    rule: AnyContamination = Overlap()
+
+    @property
+    def remove(self) -> tuple[Kind, ...]:
+        """Classes of matches whose rows go."""
+        return self.rule.remove if isinstance(self.rule, Overlap) else ("identical",)
+
+    def index(self, benchmarks: Iterable[Problem]) -> Index | LegacyIndex:
+        """Index benchmark problems; a problem's source is the name of its benchmark."""
+        return self.rule.build(Item(each.source, each.id, each.prompt) for each in benchmarks)
 
     def build(self, benchmarks: Iterable[Problem]) -> Filter:
-        """Index the benchmark problems and give the filter; linear in words on both sides."""
-        index = _Index(self.ngram, self.min_words)
-        for problem in benchmarks:
-            index.add(problem)
-        return index.keep
+        """Give a filter that judges one row at a time; ``judge_rows`` is faster for many."""
+        index = self.index(benchmarks)
+
+        def keep(problem: Problem) -> tuple[bool, str]:
+            match = judge_rows(index, [problem.prompt], self.remove)[0]
+            return (True, "") if match is None else (False, reason(match))
+
+        return keep
 
 
-class _Index:
-    def __init__(self, ngram: int, min_words: int) -> None:
-        self.ngram, self.min_words = ngram, min_words
-        self.whole: dict[_Gram, str] = {}
-        self.grams: dict[int, dict[_Gram, str]] = {}  # by length: short prompts use all their words
+def judge_rows(
+    index: Index | LegacyIndex, texts: Sequence[str], remove: Sequence[Kind]
+) -> list[Match | None]:
+    """Give for each text the best match of a class to be removed, if there is one."""
+    return [next((m for m in matches if m.kind in remove), None) for matches in index.scan(texts)]
 
-    def add(self, problem: Problem) -> None:
-        key = words(problem.prompt)
-        if not key:
-            return  # nothing but symbols: an empty key would match every other empty one
-        self.whole.setdefault(key, problem.id)
-        if len(key) >= self.min_words:
-            size = min(self.ngram, len(key))
-            grams = self.grams.setdefault(size, {})
-            for start in range(len(key) - size + 1):
-                grams.setdefault(key[start : start + size], problem.id)
 
-    def keep(self, problem: Problem) -> tuple[bool, str]:
-        key = words(problem.prompt)
-        if key in self.whole:
-            return False, f"contaminated, same prompt: {self.whole[key]}"
-        for size, grams in self.grams.items():
-            for start in range(len(key) - size + 1):
-                hit = grams.get(key[start : start + size])
-                if hit is not None:
-                    return False, f"contaminated, {size} words in a row: {hit}"
-        return True, ""
+def reason(match: Match) -> str:
+    """Say why a row goes, for the funnel: the class counts, the question is the detail."""
+    return f"contaminated, {match.kind}: {match.benchmark}/{match.item}, score {match.score:.2f}"

@@ -1,4 +1,4 @@
-"""Pass rates, bands of them, and answer keys that look wrong.
+"""Pass rates with their intervals, bands of them, ratings that others measured, and a first look at answer keys.
 
 Everything here reads correctness only, never a shaped reward. Verdicts that say nothing about the
 model (``timeout``, ``bad_gold``) are left out of numerator and denominator and counted.
@@ -7,12 +7,22 @@ model (``timeout``, ``bad_gold``) are left out of numerator and denominator and 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from longstep.config import Field, Strict, model_validator
 from longstep.types import Completion, Problem
+
+#: What a number beside a problem says.
+Unit = Literal[
+    "solved_count",
+    "solved_share",
+    "solved_percent",
+    "failed_count",
+    "failed_share",
+    "failed_percent",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,58 @@ def with_pass_rates(problems: Iterable[Problem], rates: Mapping[str, PassRate]) 
     return [replace(each, pass_rate=rates.get(each.id, none).value) for each in problems]
 
 
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """One row of ``rates.jsonl``: how often a problem was solved, and the 95 % Wilson interval of the rate."""
+
+    problem_id: str
+    correct: int
+    scored: int
+    excluded: int
+    pass_rate: float | None
+    low: float
+    high: float
+
+
+def rated(problem_id: str, rate: PassRate) -> Rated:
+    """The row of one problem."""
+    return Rated(problem_id, rate.correct, rate.scored, rate.excluded, rate.value, *rate.interval())
+
+
+class Ratings(Strict):
+    """How to read a pass rate that somebody else measured from a number beside the problem.
+
+    DeepScaleR's ``difficulty`` as limenlp/verl publishes it is ``{unit: failed_percent, samples: 128}``.
+
+    Attributes:
+        unit: what the number says: a count, a share in [0, 1] or a percentage, of solved or of failed samples.
+        samples: how many samples per problem it was measured with.
+    """
+
+    unit: Unit
+    samples: int = Field(ge=1)
+
+    def read(self, value: object) -> PassRate:
+        """Counts behind a number.
+
+        Raises:
+            ValueError: it is no number, or not one that ``samples`` samples can give: the unit or the number of
+                samples is then wrong, and a silent guess would turn hard problems into easy ones.
+        """
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"expected a number ({self.unit}), got {str(value)[:40]!r}")
+        outcome, scale = self.unit.split("_")
+        count = value * {"count": 1.0, "share": self.samples, "percent": self.samples / 100}[scale]
+        whole = round(count) if math.isfinite(count) else -1
+        # Published percentages are rounded: a tenth of a sample is forgiven.
+        if not 0 <= whole <= self.samples or abs(count - whole) > 0.1:
+            raise ValueError(
+                f"{value} is no {self.unit} of {self.samples} samples; set another unit or the "
+                "number of samples it was measured with"
+            )
+        return PassRate(whole if outcome == "solved" else self.samples - whole, self.samples)
+
+
 class Band(Strict):
     """Problems by pass rate, both ends included.
 
@@ -82,8 +144,8 @@ class Band(Strict):
         mixed: the samples must hold both a correct and a wrong one.
     """
 
-    min: float = Field(0.0, ge=0.0, le=1.0)
-    max: float = Field(1.0, ge=0.0, le=1.0)
+    min: float = Field(default=0.0, ge=0.0, le=1.0)
+    max: float = Field(default=1.0, ge=0.0, le=1.0)
     mixed: bool = False
 
     @model_validator(mode="after")
@@ -102,34 +164,3 @@ class Band(Strict):
         if self.mixed and rate in (0.0, 1.0):
             return False, f"not mixed: pass rate {rate:.4g}"
         return True, ""
-
-
-def key_audit(
-    problems: Sequence[Problem], completions: Iterable[Completion]
-) -> list[tuple[Problem, str]]:
-    """Name never-solved problems whose wrong answers agree: the gold answer is then suspect.
-
-    Suspect means: two samples or more were scored, none is correct, and one wrong answer makes up
-    at least half of all scored samples, unparseable and truncated ones included in the count.
-    """
-    scored: Counter[str] = Counter()
-    solved: set[str] = set()
-    wrong: dict[str, Counter[str]] = {}
-    for each in completions:
-        if each.verdict is None or each.verdict.correctness is None:
-            continue
-        scored[each.problem_id] += 1
-        if each.verdict.status == "correct":
-            solved.add(each.problem_id)
-        elif each.verdict.status == "incorrect" and each.verdict.answer is not None:
-            wrong.setdefault(each.problem_id, Counter())[each.verdict.answer] += 1
-    suspects = []
-    for problem in problems:
-        total = scored[problem.id]
-        if problem.id in solved or problem.id not in wrong or total < 2:
-            continue
-        answer, count = wrong[problem.id].most_common(1)[0]
-        if 2 * count >= total:
-            reason = f"suspect key: gold {problem.answer!r}, {count} of {total} say {answer!r}"
-            suspects.append((problem, reason))
-    return suspects

@@ -1,44 +1,239 @@
-"""Duplicates under the normal form of the prompt, and duplicates that contradict each other."""
+"""Duplicates inside a training set, and duplicates that contradict each other.
+
+Three kinds of equal, each wider than the one before: ``exact`` (the same text, white space folded),
+``normalised`` (the same words and numbers in the same order, see ``normalise``) and ``near`` (the same numbers, the
+same answer, and nearly the same words). Rows of an exact or normalised group with different golds ask the same and
+nobody knows which gold is right: the whole group is dropped, to be looked at. Near rows with different golds may just
+as well ask for different things ("the sum", "the product"): they are no duplicates, stay, and are reported by
+``near_conflicts``.
+
+Near pairs are found exactly, by prefix filtering (Bayardo, Ma, Srikant 2007, *Scaling up all pairs similarity
+search*): two bags of words can only be similar enough when they share one of their rarest words. No random
+projections, so the same rows always give the same groups. In memory; ``duplicate_key`` is for streams.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
+from longstep.config import Field, Strict, model_validator
 from longstep.curate.normalise import words
 from longstep.types import Problem
 
+Kind = Literal["exact", "normalised", "near"]
+#: Canonical form of an answer, or ``None`` where there is none; then the stripped text counts.
+AnswerKey = Callable[[str], str | None]
+#: Share of words in common from which rows are near duplicates, when none is given.
+SIMILARITY = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that are duplicates of each other, in their order, two or more.
+
+    Attributes:
+        kind: the narrowest kind that holds for all of them.
+        members: the rows; the first one is the one to keep.
+        golds: their different answers, sorted; more than one is a conflict.
+    """
+
+    kind: Kind
+    members: tuple[Problem, ...]
+    golds: tuple[str, ...]
+
+    @property
+    def conflicting(self) -> bool:
+        """Whether the members carry different gold answers."""
+        return len(self.golds) > 1
+
+
+class Duplicates(Strict):
+    """What counts as a duplicate.
+
+    Attributes:
+        kind: the widest kind looked for.
+        similarity: for ``near`` alone: words in common over words in either, repeated words counted (Jaccard of bags);
+            ``None`` is 0.7, tuned on labelled rewordings of DeepScaleR rows.
+    """
+
+    kind: Kind = "normalised"
+    similarity: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _has_effect(self) -> Duplicates:
+        if self.similarity is not None and self.kind != "near":
+            raise ValueError(
+                f"similarity has no effect on {self.kind} duplicates; remove it or say kind: near"
+            )
+        return self
+
+    def groups(self, problems: Iterable[Problem], answer_key: AnswerKey) -> list[Group]:
+        """Give every group of two or more, ordered by first member."""
+        return [group for group in _grouped(problems, answer_key, self) if len(group.members) > 1]
+
 
 def drop_duplicates(
-    problems: Iterable[Problem], answer_key: Callable[[str], str | None]
+    problems: Iterable[Problem], answer_key: AnswerKey, how: Duplicates | None = None
 ) -> tuple[list[Problem], list[tuple[Problem, str]]]:
-    """Keep the first of every group of equal prompts.
-
-    When members of a group carry different gold answers nobody knows which is right: the whole
-    group is dropped, to be looked at.
+    """Keep the first of every group of duplicates, and nothing of a group whose golds conflict.
 
     Args:
         problems: rows in order; the order decides which one is first.
-        answer_key: canonical form of an answer (``longstep.verify.canonical``), or ``None`` where
-            there is none; then the stripped text counts.
+        answer_key: ``longstep.verify.canonical``, or what widens it.
+        how: what counts as a duplicate; ``None`` is the same normal form of the prompt.
 
     Returns:
         The kept problems in their order, and the dropped ones with their reasons.
     """
-    groups: dict[tuple[str, ...], list[Problem]] = {}
-    for problem in problems:
-        # A prompt of symbols only has no words; its own text is its key then.
-        key = words(problem.prompt) or ("", problem.prompt.strip())
-        groups.setdefault(key, []).append(problem)
     kept, dropped = [], []
-    for group in groups.values():
-        first = group[0]
-        golds = {answer_key(each.answer) or each.answer.strip() for each in group}
-        if len(golds) > 1:
-            shown = ", ".join(sorted(golds))[:200]
-            dropped += [(each, f"conflicting golds: {shown}") for each in group]
+    for group in _grouped(problems, answer_key, how or Duplicates()):
+        first, *rest = group.members
+        if group.conflicting:
+            shown = ", ".join(group.golds)[:200]
+            dropped += [(each, f"conflicting golds: {shown}") for each in group.members]
             continue
         kept.append(first)
-        for each in group[1:]:
-            how = "exact" if each.prompt == first.prompt else "normalised"
-            dropped.append((each, f"{how} duplicate: of {first.id}"))
+        for each in rest:
+            dropped.append((each, f"{_narrowest(first, each)} duplicate: of {first.id}"))
     return kept, dropped
+
+
+def near_conflicts(
+    problems: Iterable[Problem], answer_key: AnswerKey, similarity: float = SIMILARITY
+) -> list[tuple[Problem, Problem, float]]:
+    """Give pairs with the same numbers, similar words and different golds: wrong keys, or another question.
+
+    One row stands for each normalised group. Of 40 such DeepScaleR pairs read by eye 11 asked the same and disagreed,
+    3 only wrote the answer differently, and 26 asked for something else.
+    """
+    firsts = [g.members[0] for g in _grouped(problems, answer_key, Duplicates())]
+    golds = [_gold(each, answer_key) for each in firsts]
+    bags = [words(each.prompt) for each in firsts]
+    found = _similar_pairs(bags, [_numbers(bag) for bag in bags], similarity)
+    return [(firsts[i], firsts[j], score) for i, j, score in found if golds[i] != golds[j]]
+
+
+def duplicate_key(text: str) -> int:
+    """Give the normal form of a prompt as 64 bits: rows with equal keys are normalised duplicates.
+
+    For streams, row by row; the same in every process. Ten million rows collide by chance with probability 3e-6.
+    """
+    key = _normal_form(text)
+    digest = hashlib.blake2b("\0".join(key).encode("utf-8", "surrogatepass"), digest_size=8)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _normal_form(text: str) -> tuple[str, ...]:
+    # a prompt of symbols only has no words; its own text is its key then
+    return words(text) or ("", text.strip())
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _gold(problem: Problem, answer_key: AnswerKey) -> str:
+    return answer_key(problem.answer) or problem.answer.strip()
+
+
+def _numbers(bag: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(word for word in bag if word[-1].isdigit()))
+
+
+def _narrowest(first: Problem, other: Problem) -> Kind:
+    if _folded(first.prompt) == _folded(other.prompt):
+        return "exact"
+    return "normalised" if _normal_form(first.prompt) == _normal_form(other.prompt) else "near"
+
+
+def _grouped(problems: Iterable[Problem], answer_key: AnswerKey, how: Duplicates) -> list[Group]:
+    """Partition the problems, singles included."""
+    key: Callable[[str], Hashable] = _folded if how.kind == "exact" else _normal_form
+    found: dict[Hashable, list[Problem]] = {}
+    for problem in problems:
+        found.setdefault(key(problem.prompt), []).append(problem)
+    groups = [
+        Group(
+            "exact" if how.kind == "exact" else _widest(members),
+            tuple(members),
+            tuple(sorted({_gold(each, answer_key) for each in members})),
+        )
+        for members in found.values()
+    ]
+    return groups if how.kind != "near" else _merged(groups, how.similarity or SIMILARITY)
+
+
+def _widest(members: Sequence[Problem]) -> Kind:
+    first = _folded(members[0].prompt)
+    return "exact" if all(_folded(m.prompt) == first for m in members[1:]) else "normalised"
+
+
+def _merged(groups: Sequence[Group], similarity: float) -> list[Group]:
+    """Join near groups; those whose golds conflict are left alone, and so is what only resembles them."""
+    bags = [words(group.members[0].prompt) for group in groups]
+    blocks = [
+        None if group.conflicting else (group.golds, _numbers(bag))
+        for group, bag in zip(groups, bags, strict=True)
+    ]
+    leader = list(range(len(groups)))
+
+    def lead(at: int) -> int:
+        while leader[at] != at:
+            leader[at] = leader[leader[at]]
+            at = leader[at]
+        return at
+
+    for i, j, _ in _similar_pairs(bags, blocks, similarity):
+        a, b = sorted((lead(i), lead(j)))
+        leader[b] = a
+    together: dict[int, list[Group]] = {}
+    for number, group in enumerate(groups):
+        together.setdefault(lead(number), []).append(group)
+    return [
+        parts[0]
+        if len(parts) == 1
+        else Group("near", tuple(m for part in parts for m in part.members), parts[0].golds)
+        for parts in together.values()
+    ]
+
+
+def _similar_pairs(
+    bags: Sequence[Sequence[str]], blocks: Sequence[Hashable], similarity: float
+) -> Iterator[tuple[int, int, float]]:
+    """Yield (i, j, Jaccard of the bags), i < j, for every pair of one block that reaches the similarity.
+
+    A bag's elements are (word, how many times before), so that repeated words count. ``None`` is no block, and an
+    empty bag resembles nothing.
+    """
+    counted = [_elements(bag) for bag in bags]
+    frequency = Counter(element for elements in counted for element in elements)
+    index: dict[tuple[Hashable, tuple[str, int]], list[int]] = {}
+    for i, elements in enumerate(counted):
+        if blocks[i] is None or not elements:
+            continue
+        size = len(elements)
+        rarest = sorted(elements, key=lambda each: (frequency[each], each))
+        seen: set[int] = set()
+        for element in rarest[: size - math.ceil(similarity * size - 1e-9) + 1]:
+            same = index.setdefault((blocks[i], element), [])
+            seen.update(same)
+            same.append(i)
+        for j in sorted(seen):
+            common = len(elements & counted[j])
+            score = common / (size + len(counted[j]) - common)
+            if score >= similarity:
+                yield j, i, score
+
+
+def _elements(bag: Sequence[str]) -> set[tuple[str, int]]:
+    times: Counter[str] = Counter()
+    elements = set()
+    for word in bag:
+        elements.add((word, times[word]))
+        times[word] += 1
+    return elements

@@ -1,26 +1,235 @@
-r"""The one normal form of a prompt: case, spacing, LaTeX dressing and punctuation do not count.
+r"""The one normal form of a question: spelling, spacing, case, punctuation and answer-format sentences do not count.
 
-Digits and operators stay. Light-R1's released rule strips the digits too, under which "What is
-12+7?" equals "What is 5-88?" and one benchmark row deletes a whole synthetic family.
+A text is folded to ASCII (Unicode NFKD; what has no ASCII form gets a spelling of its own, so nothing becomes
+invisible) and rewritten in lower case *without a change of length*: what does not count becomes spaces. So the place
+of a word in the normal form is its place in the folded text, and ``place`` leads from there to the user's own
+characters. Then the words are runs of letters, runs of digits, and single operators. Numbers keep their value:
+``1,000`` and ``1{,}000`` are 1000, ``0.50`` is .5, ``three`` is 3. A drawing in Asymptote is one number made of its
+code, and printed choices ``(A) ... (E)`` are left out. ``\dfrac12``, ``\frac{1}{2}`` and ``1/2`` have the same words
+(the slash stands in another place).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+import zlib
+from bisect import bisect_right
+from functools import cache
+from itertools import accumulate
 
-_DRESSING = re.compile(r"\\(?:left|right|displaystyle|[!,;: ])")
-_COMMAND = re.compile(r"\\([a-z]+)")
-_WORD = re.compile(r"[^\W_]+|[-+*/^=<>!%\u00b1\u00d7\u00f7\u2212]")
+__all__ = ["DECIMAL", "OPERATORS", "SPELT", "fold", "place", "rewrite", "words"]
+
+#: Stands for a decimal point inside a number.
+DECIMAL = 1
+OPERATORS = b"+-*/^=<>!%"
+_WORD = re.compile(rb"[a-z]+|[0-9\x01]+|[-+*/^=<>!%]")
+#: Words that are numbers. ``one`` is rather a pronoun in most questions, and stays a word.
+SPELT = {
+    name.encode(): str(value).encode()
+    for value, name in enumerate(
+        [
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+        ],
+        start=2,
+    )
+}
+
+_SPACE = b" " * 4096
+
+
+def _blank(found: re.Match[bytes]) -> bytes:
+    return _SPACE[: found.end() - found.start()]
+
+
+def _pad(text: bytes, found: re.Match[bytes]) -> bytes:
+    return text.ljust(found.end() - found.start())
+
+
+def _fraction(found: re.Match[bytes]) -> bytes:
+    return _pad(b"/ " + b" ".join(bytes([digit]) for digit in found[1]), found)
+
+
+def _grouped(found: re.Match[bytes]) -> bytes:
+    return _pad(bytes(b for b in found[0] if 48 <= b <= 57), found)
+
+
+def _leading(found: re.Match[bytes]) -> bytes:
+    before = found.string[max(found.start() - 1, 0) : found.start()]
+    return found[0] if before.isdigit() else b" \x01"
+
+
+def _figure(found: re.Match[bytes]) -> bytes:
+    return _pad(b"\x01%09d" % (zlib.crc32(b"".join(found[0].split())) % 10**9), found)
+
+
+_COMMANDS: dict[bytes, bytes] = {
+    **dict.fromkeys(
+        b"left right big bigg bigl bigr biggl biggr displaystyle textstyle text textbf textit textrm mathrm mathbf "
+        b"mathit mathcal mathbb operatorname mbox hbox rm quad qquad hspace vspace phantom dots ldots cdots dotsb "
+        b"dotsc vdots ddots limits nolimits label tag hline bf it em boldsymbol mathsf".split(),
+        b"",
+    ),
+    b"cdot": b"*", b"times": b"*", b"div": b"/", b"leq": b"le", b"geq": b"ge", b"neq": b"ne", b"lt": b"<", b"gt": b">",
+    b"leqslant": b"le", b"geqslant": b"ge", b"circ": b"deg", b"degree": b"deg", b"over": b"/", b"varphi": b"phi",
+    b"varepsilon": b"epsilon", b"overarc": b"arc", b"wedge": b"^", b"to": b"rightarrow", b"lvert": b"", b"rvert": b"",
+    b"ast": b"*", b"percent": b"%", b"widehat": b"hat", b"varnothing": b"empty", b"emptyset": b"empty",
+}  # fmt: skip
+
+
+def _command(found: re.Match[bytes]) -> bytes:
+    name = found[1]
+    new = _COMMANDS.get(name)
+    if new is None or len(new) > len(name):
+        return b" " + name
+    return (b" " + new).ljust(len(name) + 1)
+
+
+_ASK = re.compile(
+    rb"(?:please )?(?:express|give|write|provide|enter|put|state|report|present|return|output|submit)"
+    rb"(?: (?:your|the|a|an))?(?: (?:final|exact))? $"
+)
+_REST = re.compile(rb"answers?\b[^.\d\x00\n]{0,120}")
+_OPTION = rb"enter the letter of the correct (?:option|answer)s?"
+_THINK = rb"let's think step by step[^.\x00\n]{0,80}"
+_REASON = rb"please reason step by step[^.\x00\n]{0,80}"
+_ENVIRONMENT = (
+    rb"\\(?:begin|end) ?\{(?:align|aligned|alignat|equation|gather|gathered|split|array|eqnarray|multline|center)\*?"
+    rb"\}"
+)
+#: Printed choices have capitals; ``(a) ... (b) ...`` are parts of a question.
+_CHOICES = re.compile(
+    rb"\(A\)" + b"".join(rb"[^\x00]{1,120}?\(%c\)" % c for c in b"BCD") + rb"[^\x00]{0,200}"
+)
+#: In this order; each keeps the length.
+_RULES = (
+    (re.compile(rb"\[asy\][^\x00]*?\[/asy\]"), _figure),
+    (re.compile(rb"\.\.+"), _blank),
+    (re.compile(rb"\\[dtc]?frac ?([0-9]{0,2})"), _fraction),
+    (re.compile(_ENVIRONMENT), _blank),
+    (re.compile(rb"(?<![0-9.])[0-9]{1,3}(?:(?:,(?:\\!)?|\{,\})[0-9]{3})+(?![0-9])"), _grouped),
+    (re.compile(_THINK), _blank),
+    (re.compile(_REASON), _blank),
+    (re.compile(_OPTION), _blank),
+    (re.compile(rb"\\([a-z]+)"), _command),
+    (re.compile(rb"\.0+(?![0-9])"), _blank),
+    (re.compile(rb"\.(?=[0-9])"), lambda _: b"\x01"),
+    (re.compile(rb"0\x01"), _leading),
+    (re.compile(rb"(\x01[0-9]*[1-9])0+(?![0-9])"), lambda found: _pad(found[1], found)),
+)
+
+
+def rewrite(folded: bytes) -> bytes:
+    """Give the normal form of folded text, of the same length; texts may be joined by NUL bytes."""
+    text = _without_answer_sentences(_CHOICES.sub(_blank, folded).lower())
+    for pattern, new in _RULES:
+        text = pattern.sub(new, text)
+    return text
+
+
+def _without_answer_sentences(text: bytes) -> bytes:
+    """Blank "express your answer as ...": found by its rarest word, which is faster than by its first."""
+    out, done = [], 0
+    for found in _REST.finditer(text):
+        ask = _ASK.search(text, max(found.start() - 48, done), found.start())
+        if ask is not None:
+            out += [text[done : ask.start()], b" " * (found.end() - ask.start())]
+            done = found.end()
+    return b"".join([*out, text[done:]])
+
+
+class _Table(dict[int, str]):
+    def __missing__(self, code: int) -> str:
+        self[code] = text = _spell(chr(code))
+        return text
+
+
+_SPECIAL = {
+    "\N{MULTIPLICATION SIGN}": "*",
+    "\N{MIDDLE DOT}": "*",
+    "\N{DOT OPERATOR}": "*",
+    "\N{DIVISION SIGN}": "/",
+    "\N{MINUS SIGN}": "-",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
+    "\N{HYPHEN}": "-",
+    "\N{DEGREE SIGN}": " deg ",
+    "\N{SQUARE ROOT}": " sqrt ",
+    "\N{LESS-THAN OR EQUAL TO}": " le ",
+    "\N{GREATER-THAN OR EQUAL TO}": " ge ",
+    "\N{NOT EQUAL TO}": " ne ",
+    "\N{INFINITY}": " infty ",
+    "\N{GREEK SMALL LETTER PI}": " pi ",
+    "\N{ANGLE}": " angle ",
+    "\N{WHITE UP-POINTING TRIANGLE}": " triangle ",
+    "\N{INCREMENT}": " triangle ",
+    "\N{ELEMENT OF}": " in ",
+    "\N{UNION}": " cup ",
+    "\N{INTERSECTION}": " cap ",
+    "\N{HORIZONTAL ELLIPSIS}": " ",
+    "\N{UP TACK}": " perp ",
+    "\N{N-ARY SUMMATION}": " sum ",
+    "\N{RIGHTWARDS ARROW}": " rightarrow ",
+    "\N{INTEGRAL}": " int ",
+}
+
+
+def _spell(char: str) -> str:
+    """One character in ASCII: its compatibility form, the name of a Greek letter, or else its code in letters."""
+    if char < "\x80":
+        return " " if char == "\x00" else char
+    if char in _SPECIAL:
+        return _SPECIAL[char]
+    name = unicodedata.name(char, "")
+    if name.startswith("GREEK ") and " LETTER " in name:
+        return f" {name.split(' LETTER ')[1].split()[0].lower()} "
+    plain = unicodedata.normalize("NFKD", char)
+    kept = "".join(c for c in plain if c < "\x80")
+    if name.startswith("SUPERSCRIPT") and kept:
+        return "^" + kept
+    if kept.strip() or unicodedata.category(char)[0] in "ZCMP":
+        return kept or " "
+    code = "".join(chr(ord("g") + int(digit, 16)) for digit in f"{ord(char):x}")
+    wide = unicodedata.east_asian_width(char) in "WF" or not char.isalpha()
+    return f" {code} " if wide else code
+
+
+@cache
+def _table() -> _Table:
+    return _Table()
+
+
+def fold(text: str) -> str:
+    """Give the text in ASCII without NUL; most texts come back as they are."""
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.translate(_table())
+
+
+def place(text: str, span: tuple[int, int]) -> tuple[int, int]:
+    """Lead a span of ``fold(text)`` back to the characters of ``text``."""
+    if text.isascii():
+        return span
+    table = _table()
+    ends = list(accumulate(len(table[ord(char)]) for char in text))
+    return bisect_right(ends, span[0]), bisect_right(ends, span[1] - 1) + 1
 
 
 def words(text: str) -> tuple[str, ...]:
-    r"""Give the words of a prompt: lower-case words, numbers and single operators, in order.
+    r"""Give the words of a text: lower-case words, numbers and single operators, in order.
 
-    ``\dfrac{1}{2}``, ``\frac 1 2`` and ``\frac{1}{2}`` give the same words. Punctuation, dollar
-    signs, braces and brackets are dropped.
+    Punctuation, dollar signs, braces, brackets and sentences about the form of the answer are dropped; a decimal
+    point is ``.``.
     """
-    text = unicodedata.normalize("NFKC", text).lower()
-    text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac").replace("\u2212", "-")
-    text = _COMMAND.sub(r" \1 ", _DRESSING.sub(" ", text))
-    return tuple(_WORD.findall(text))
+    found = (SPELT.get(each) or each for each in _WORD.findall(rewrite(fold(text).encode("ascii"))))
+    return tuple(str(each, "ascii").replace("\x01", ".") for each in found)

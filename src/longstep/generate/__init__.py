@@ -1,23 +1,30 @@
 """Generators: what draws completions. Importing this package imports neither torch nor httpx.
 
-The generators themselves: ``engine.TransformersEngine``, ``endpoint.EndpointGenerator``,
-``fake.FakeGenerator`` and ``fake.ReferenceGenerator``.
+The one that needs torch is ``engine.TransformersEngine``.
 """
 
 from longstep.generate.base import Generator, Prompt, Sampling
 from longstep.generate.batches import Batch, Row, plan_batches
-from longstep.generate.endpoint import Endpoint
+from longstep.generate.endpoint import Endpoint, EndpointGenerator
 from longstep.generate.fake import FakeGenerator, ReferenceGenerator, worked
+from longstep.generate.managed import Managed
+from longstep.generate.pool import Tally, Tell
+from longstep.generate.transport import Address
 
 __all__ = [
+    "Address",
     "Batch",
     "Endpoint",
+    "EndpointGenerator",
     "FakeGenerator",
     "Generator",
+    "Managed",
     "Prompt",
     "ReferenceGenerator",
     "Row",
     "Sampling",
+    "Tally",
+    "Tell",
     "plan_batches",
     "worked",
 ]

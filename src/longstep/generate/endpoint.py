@@ -1,91 +1,146 @@
-"""Completions from an OpenAI-compatible endpoint: one seeded request each, retried, in order."""
+"""Completions from OpenAI-compatible endpoints: one seeded request each, journaled, in canonical order."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator as Turns
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from typing import Any, Self
 
-from longstep.config import Field, Strict, UserError, field_validator
+from longstep.config import (
+    TypeAdapter,
+    UserError,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from longstep.generate.answer import Answer
 from longstep.generate.base import Prompt, Sampling
 from longstep.generate.batches import Row, plan_batches
+from longstep.generate.breaker import Breaker
+from longstep.generate.journal import Journal, request_key
+from longstep.generate.managed import Managed, Started, managed
 from longstep.generate.noise import row_key
-from longstep.types import Completion, FinishReason
+from longstep.generate.pool import Job, Lane, Pool, Remote, Tally, Tell
+from longstep.generate.probe import Features, probe, warnings
+from longstep.generate.transport import Address, Transport
+from longstep.generate.window import Window
+from longstep.types import Completion
 
-if TYPE_CHECKING:
-    import httpx
-
-AHEAD = 4  # requests kept in flight or waiting their turn, times the concurrency
-LONGEST_WAIT = 60.0  # seconds
+Watch = Callable[[Tally], None]
+PROBED = "probe.json"
+_PROBED = TypeAdapter(dict[str, Features])
 
 
-class Endpoint(Strict):
-    """Where completions come from.
+class Endpoint(Remote):
+    """Servers that run already: one ``url``, or several ``endpoints`` that serve the same model.
 
     Attributes:
         url: base of the API, such as ``http://host:8000/v1``.
-        model: the name the server knows the model by.
-        api_key_env: environment variable holding the key; the key itself is never written anywhere.
-        concurrency: requests in flight.
-        timeout: seconds to wait for the server between bytes.
-        max_retries: further tries after a failure that may pass.
-        backoff: seconds before the first retry, doubled each time, unless the server says how long.
-        max_response_bytes: a longer response is refused.
+        api_key_env: environment variable holding the key for ``url``.
+        endpoints: addresses, each a URL or ``{url, model, api_key_env}``.
     """
 
-    url: str
-    model: str
+    url: str | None = None
     api_key_env: str | None = None
-    concurrency: int = Field(default=16, ge=1)
-    timeout: float = Field(default=600.0, gt=0)
-    max_retries: int = Field(default=6, ge=0)
-    backoff: float = Field(default=1.0, ge=0)
-    max_response_bytes: int = Field(default=16_000_000, ge=1)
+    endpoints: tuple[Address, ...] = ()
+
+    @field_validator("endpoints", mode="before")
+    @classmethod
+    def _short_form(cls, given: Any) -> Any:
+        if not isinstance(given, list | tuple):
+            return given
+        return tuple({"url": each} if isinstance(each, str) else each for each in given)
 
     @field_validator("url")
     @classmethod
-    def _plain_http(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-            raise ValueError("expected http(s)://host/v1 without a name or key in it")
-        return url.rstrip("/")
+    def _plain(cls, url: str | None) -> str | None:
+        return url if url is None else Address(url=url).url
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.url is None) == (not self.endpoints):
+            raise ValueError("expected one 'url' or a list of 'endpoints', and not both")
+        if self.api_key_env and self.endpoints:
+            raise ValueError("api_key_env belongs into each of the 'endpoints'")
+        urls = [address.url for address in self.endpoints]
+        if len(set(urls)) < len(urls):
+            raise ValueError("an endpoint is listed twice; raise 'concurrency' instead")
+        return self
 
-class _Passing(Exception):
-    """A failure that may pass; ``wait`` is what the server asked for."""
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """All of them."""
+        if self.url is not None:
+            return (Address(url=self.url, api_key_env=self.api_key_env),)
+        return self.endpoints
 
 
 class EndpointGenerator:
-    """Draws completions over HTTP; ids stay empty, for a server gives text. See ``Generator``."""
+    """Draws completions over HTTP; ids stay empty, for a server gives text. See ``Generator``.
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        """Read the key from the environment."""
-        self.endpoint = endpoint
-        self._key = ""
-        if endpoint.api_key_env:
-            self._key = os.environ.get(endpoint.api_key_env, "")
-            if not self._key:
-                raise UserError(
-                    f"environment variable {endpoint.api_key_env} is not set;"
-                    f" {endpoint.url} needs the key it should hold"
-                )
+    A sample that is refused for good is left out and counted, up to ``max_refused``.
+    """
+
+    def __init__(self, remote: Endpoint | Managed, tell: Tell | None = None, **fill: str) -> None:
+        """Take the settings.
+
+        Args:
+            remote: running servers, or one that is started when the first request is sent.
+            tell: told of what happens on the way: resting endpoints, refusals, warnings.
+            fill: what stands for ``{name}`` in the command of a managed server.
+        """
+        self.remote, self.tell, self._fill = remote, tell or _nobody, fill
+        self.features: dict[str, Features] = {}
+        self.tally = Tally(0)
+        self._tokens = self._estimated = 0
+        self._refused: Counter[str] = Counter()
 
     def describe(self) -> dict[str, Any]:
-        """Name the endpoint and the model it serves."""
-        return {"engine": "endpoint", "url": self.endpoint.url, "model": self.endpoint.model}
+        """Name the servers, what they honour, and what was refused; nothing that differs from run to run."""
+        remote = self.remote
+        facts: dict[str, Any] = {
+            "model": remote.model,
+            "completion_tokens": self._tokens,
+            "tokens_estimated": bool(self._estimated),
+            "refused": dict(sorted(self._refused.items())),
+        }
+        if isinstance(remote, Managed):
+            seen = [each.model_dump(mode="json") for each in self.features.values()]
+            return {"engine": "server", "command": list(remote.command), "features": seen, **facts}
+        servers = [
+            {
+                "url": each.url,
+                "model": each.model or remote.model,
+                "features": self.features[each.url].model_dump(mode="json")
+                if each.url in self.features
+                else None,
+            }
+            for each in remote.addresses
+        ]
+        return {"engine": "endpoint", "endpoints": servers, **facts}
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
         """Ask for all completions and give them in canonical order, whatever order they arrive in.
 
         Requests advance on their own event loop while the caller waits for the next completion.
+        """
+        return self.draw(prompts, sampling, None, _unwatched)
+
+    def draw(
+        self, prompts: Sequence[Prompt], sampling: Sampling, log: Path | None, watch: Watch
+    ) -> Iterator[Completion]:
+        """Generate with answers kept in the journal ``log``, and with the servers probed first.
+
+        Args:
+            prompts: what is asked; only their text is sent.
+            sampling: how.
+            log: holds answers of an interrupted attempt, which are not asked for again; ``None`` keeps
+                nothing and probes nothing.
+            watch: called after answers, and every few seconds.
         """
         if sampling.logprobs:
             raise UserError("an endpoint gives no log-probabilities; leave 'logprobs' false")
@@ -93,158 +148,113 @@ class EndpointGenerator:
         for row in rows:
             if not row.prompt.text:
                 raise UserError(f"problem {row.prompt.problem_id!r} has no text to send")
-        return self._stream(rows, sampling)
+        return self._stream(rows, sampling, log, watch)
 
-    def _stream(self, rows: list[Row], sampling: Sampling) -> Iterator[Completion]:
-        with asyncio.Runner() as runner:
-            session = runner.run(_open(self, sampling))
-            waiting: deque[asyncio.Task[Completion]] = deque()
-            upcoming = iter(rows)
+    def _stream(
+        self, rows: list[Row], sampling: Sampling, log: Path | None, watch: Watch
+    ) -> Iterator[Completion]:
+        jobs = [_job(self.remote.model, row, sampling) for row in rows]
+        self.tally = tally = Tally(len(jobs))
+        with closing(Journal(log)) as journal:
+            for job in jobs:
+                if job.key in journal:
+                    tally.count(journal[job.key])
+            tally.replayed = tally.tokens
+            if log is not None:
+                self.features = _recorded(log.with_name(PROBED))
+            with closing(self._ask(jobs, journal, log, watch)) as steps:
+                for job in jobs:
+                    while job.key not in journal and job.place not in tally.refused:
+                        next(steps)
+                    if job.key in journal:
+                        yield _completion(job, journal[job.key])
+        self._tokens += tally.tokens
+        self._estimated += tally.estimated
+        self._refused += Counter(why.partition(":")[0] for why in tally.refused.values())
+        watch(tally)
+
+    def _ask(
+        self, jobs: Sequence[Job], journal: Journal, log: Path | None, watch: Watch
+    ) -> Turns[None]:
+        """Begin, with the first turn, to send what the journal lacks; each turn lasts until something happens."""
+        with self._servers(log) as started, asyncio.Runner() as runner:
+            lanes = runner.run(self._lanes(started.addresses))
+            pool = Pool(self.remote, lanes, jobs, journal, self.tally, self.tell)
             try:
+                if log is not None:
+                    question = jobs[0].body["messages"][0]["content"]
+                    runner.run(self._probe(lanes, question, log.with_name(PROBED)))
                 while True:
-                    while len(waiting) < AHEAD * self.endpoint.concurrency:
-                        if (row := next(upcoming, None)) is None:
-                            break
-                        waiting.append(runner.get_loop().create_task(session.complete(row)))
-                    if not waiting:
-                        return
-                    yield runner.run(_result(waiting[0]))
-                    waiting.popleft()
+                    runner.run(pool.step())
+                    started.check()
+                    watch(self.tally)
+                    yield
             finally:
-                runner.run(session.close(waiting))
+                runner.run(pool.close())
 
+    def _servers(self, log: Path | None) -> AbstractContextManager[Started]:
+        if isinstance(self.remote, Managed):
+            return managed(self.remote, log and log.with_name("server.log"), self._fill)
+        return nullcontext(Started(self.remote.addresses))
 
-class _Session:
-    """One client, its limit on concurrent requests, and how one completion is asked for."""
+    async def _lanes(self, addresses: Sequence[Address]) -> list[Lane]:
+        return [self._lane(address) for address in addresses]
 
-    def __init__(self, generator: EndpointGenerator, sampling: Sampling) -> None:
-        import httpx
-
-        self.endpoint = generator.endpoint
-        self.sampling = sampling
-        self.key = generator._key
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        # Redirects are not followed: key and prompts go to the configured host only.
-        self.client = httpx.AsyncClient(
-            timeout=self.endpoint.timeout, headers=headers, follow_redirects=False
+    def _lane(self, address: Address) -> Lane:
+        remote = self.remote
+        return Lane(
+            address,
+            address.model or remote.model,
+            Transport(address, remote.timeout, remote.max_response_bytes),
+            Breaker(remote.open_after, remote.backoff),
+            Window(remote.concurrency),
         )
-        self.turn = asyncio.Semaphore(self.endpoint.concurrency)
 
-    async def close(self, tasks: Sequence[asyncio.Task[Completion]]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.client.aclose()
-
-    async def complete(self, row: Row) -> Completion:
-        """Ask until an answer comes, the tries are used up, or the server refuses for good."""
-        body = self._body(row)
-        problem = f"problem {row.prompt.problem_id!r}, sample {row.sample_index}"
-        where = f"{self.endpoint.url}, {problem}"
-        async with self.turn:
-            for attempt in range(self.endpoint.max_retries + 1):
-                try:
-                    return _completion(row, _parse(await self._post(body, where)))
-                except _Passing as failure:
-                    if attempt == self.endpoint.max_retries:
-                        raise UserError(
-                            f"{where}: gave up after {attempt + 1} tries: {failure};"
-                            " check the server, then run again: finished work is kept"
-                        ) from None
-                    wait = (
-                        self.endpoint.backoff * 2**attempt if failure.wait is None else failure.wait
-                    )
-                    await asyncio.sleep(min(wait, LONGEST_WAIT))
-        raise AssertionError("unreachable: every try returns or raises")
-
-    def _body(self, row: Row) -> dict[str, Any]:
-        sampling = self.sampling
-        body = {
-            "model": self.endpoint.model,
-            "messages": [{"role": "user", "content": row.prompt.text}],
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
-            # 31 bits: some servers read the seed as a signed 32-bit number
-            "seed": row_key(sampling.seed, row.prompt.problem_id, row.sample_index) & 0x7FFFFFFF,
-        }
-        return body if sampling.top_k is None else body | {"top_k": sampling.top_k}
-
-    async def _post(self, body: dict[str, Any], where: str) -> bytes:
-        import httpx
-
-        url = f"{self.endpoint.url}/chat/completions"
-        try:
-            async with self.client.stream("POST", url, json=body) as response:
-                content = await self._read(response, where)
-        except httpx.TransportError as error:
-            raise _Passing(f"{type(error).__name__} {error}".rstrip()) from None
-        status = response.status_code
-        if status == 200:
-            return content
-        said = content[:500].decode("utf-8", "replace")
-        if self.key:
-            said = said.replace(self.key, "***")
-        if status in (408, 429) or status >= 500:
-            raise _Passing(f"status {status}: {said}", _retry_after(response))
-        if 300 <= status < 400:
-            said = f"it points to {response.headers.get('location')!r}; redirects are not followed"
-        raise UserError(f"{where}: the server refused with status {status}: {said}")
-
-    async def _read(self, response: httpx.Response, where: str) -> bytes:
-        content = bytearray()
-        async for chunk in response.aiter_bytes():
-            content += chunk
-            if len(content) > self.endpoint.max_response_bytes:
-                raise UserError(
-                    f"{where}: the response exceeds max_response_bytes"
-                    f" {self.endpoint.max_response_bytes}; lower max_tokens or raise the limit"
-                )
-        return bytes(content)
+    async def _probe(self, lanes: Sequence[Lane], question: str, record: Path) -> None:
+        """Ask each server what it honours, unless an interrupted attempt did."""
+        known = {lane.address.url: lane for lane in lanes}
+        self.features = {url: seen for url, seen in self.features.items() if url in known}
+        new = [lane for url, lane in known.items() if url not in self.features]
+        for lane, features in zip(
+            new, await asyncio.gather(*(probe(lane, question) for lane in new)), strict=True
+        ):
+            self.features[lane.address.url] = features
+            self.tell("probed", {"url": lane.address.url, **features.model_dump(mode="json")})
+            for sentence in warnings(lane, features):
+                self.tell("warning", {"warning": sentence})
+        clear = {url: seen for url, seen in self.features.items() if seen.trouble is None}
+        record.write_bytes(_PROBED.dump_json(clear))
 
 
-async def _open(generator: EndpointGenerator, sampling: Sampling) -> _Session:
-    return _Session(generator, sampling)
-
-
-async def _result(task: asyncio.Task[Completion]) -> Completion:
-    return await task
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds the server asks for; the header's other form, a date, is left to the backoff."""
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isascii() and value.isdigit() else None
-
-
-def _parse(content: bytes) -> tuple[str, FinishReason]:
-    """Give the assistant turn and its finish reason; a malformed answer may pass."""
+def _recorded(record: Path) -> dict[str, Features]:
     try:
-        choice = json.loads(content)["choices"][0]
-        message, reason = choice["message"], choice["finish_reason"]
-        answer = message.get("content") or ""
-        thought = message.get("reasoning_content") or message.get("reasoning") or ""
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise _Passing(f"not a chat completion: {content[:200]!r}") from None
-    if (
-        reason not in ("stop", "length")
-        or not isinstance(answer, str)
-        or not isinstance(thought, str)
-    ):
-        raise _Passing(f"finish_reason {reason!r}, expected 'stop' or 'length', with text")
-    return _turn(thought, answer, reason), reason
+        return _PROBED.validate_json(record.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return {}
 
 
-def _turn(thought: str, answer: str, reason: FinishReason) -> str:
-    """Put a thought that came apart, or without its opening tag, back in front of the answer."""
-    if thought:
-        cut = reason == "length" and not answer
-        return f"<think>{thought}" if cut else f"<think>{thought}</think>{answer}"
-    if "</think>" in answer and "<think>" not in answer:
-        return f"<think>{answer}"
-    return answer
+def _job(model: str, row: Row, sampling: Sampling) -> Job:
+    problem_id, index = row.prompt.problem_id, row.sample_index
+    body: dict[str, Any] = {
+        "messages": [{"role": "user", "content": row.prompt.text}],
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        # 31 bits: some servers read the seed as a signed 32-bit number
+        "seed": row_key(sampling.seed, problem_id, index) & 0x7FFFFFFF,
+    }
+    if sampling.top_k is not None:
+        body["top_k"] = sampling.top_k
+    return Job(request_key(model, body), body, (problem_id, index))
 
 
-def _completion(row: Row, parsed: tuple[str, FinishReason]) -> Completion:
-    text, reason = parsed
-    return Completion(row.prompt.problem_id, row.sample_index, (), (), text, reason)
+def _completion(job: Job, answer: Answer) -> Completion:
+    return Completion(*job.place, (), (), answer.text, answer.finish_reason)
+
+
+def _nobody(what: str, facts: Mapping[str, object]) -> None:
+    """Tell nobody."""
+
+
+def _unwatched(tally: Tally) -> None:
+    """Watch nothing."""

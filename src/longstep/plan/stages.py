@@ -21,10 +21,11 @@ from longstep.stages import (
     Pretrain,
     Rl,
     Sample,
+    Select,
     Sft,
     SoftSft,
 )
-from longstep.stages.sampling import ByEndpoint, ByModel
+from longstep.stages.sampling import ByEndpoint, ByModel, ByServer
 from longstep.training import Training
 
 #: Share of problems with both a right trace and a wrong answer of the model's own.
@@ -81,6 +82,13 @@ class Planner:
                 return self._curate(name, stage)
             case Sample() as stage:
                 return self._sample(name, stage)
+            case Select() as stage:
+                given = self._given(stage.data)
+                kept = self.plan.rows.get(name, given.problems)
+                if stage.rules and name not in self.plan.rows:
+                    self._remark(f"{name}: rules are not estimated; set plan.rows.{name}")
+                flow = replace(given, problems=kept)
+                return flow, StagePlan(name, stage.kind, rows=kept)
             case Contrast() as stage:
                 return self._contrast(name, stage)
             case Sft() | Pretrain() as stage:
@@ -110,7 +118,8 @@ class Planner:
     def _sample(self, name: str, stage: Sample) -> Made:
         given = self._given(stage.data)
         problems = self.plan.rows.get(name, given.problems * rows.share(stage.where, given))
-        drawn = problems * stage.sampling.samples
+        adaptive = stage.adaptive
+        drawn = problems * (adaptive.expected_samples() if adaptive else stage.sampling.samples)
         mean = self._mean(name, stage.sampling.max_tokens)
         kept = drawn
         if stage.keep == "correct":
@@ -129,6 +138,9 @@ class Planner:
                 stage.sampling.batch_size,
             )
             return flow, self._decoded(planned, self._model(stage.by.model), work)
+        if isinstance(stage.by, ByServer):
+            self._remark(f"{name}: hours of the server started for it are not estimated")
+            return flow, planned
         if isinstance(stage.by, ByEndpoint):
             dollars = drawn * mean * self.plan.endpoint_price / 1e6
             self._remark(

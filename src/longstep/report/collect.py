@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from longstep.config import UserError
+from longstep.curate import queue_table
 from longstep.report.completions import Lengths, Trace, read_completions, shorten
 from longstep.report.curves import Curve, read_curves
-from longstep.report.read import Reader, mapping, number, sequence, words
+from longstep.report.read import Reader, mapping, number, sequence, visible, words
 from longstep.report.scores import Scores, read_scores
 from longstep.report.steering import Steering, read_steering
 
 _STAGE_NAME = re.compile(r"\w[\w.-]{0,99}")
 _MASK_ROWS = 3
 _MASK_TOKENS = 700
+_QUEUED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Stage:
         lengths: answer lengths for each model and benchmark.
         traces: sample answers.
         steering: what a contrast stage found.
+        queue: rows for a person to look at, the header first; empty without any.
     """
 
     name: str
@@ -106,6 +109,7 @@ class Stage:
     lengths: tuple[Lengths, ...]
     traces: tuple[Trace, ...]
     steering: Steering | None
+    queue: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +213,7 @@ def _stage(reader: Reader, name: str, run: Mapping[str, Any]) -> Stage:
         lengths=lengths,
         traces=traces,
         steering=read_steering(reader, folder),
+        queue=_queue(reader, folder),
     )
 
 
@@ -276,6 +281,11 @@ def _pass_rates(reader: Reader, folder: Path, config: Mapping[str, Any]) -> tupl
         if rate is not None and 0 <= rate <= 1:
             tenths[min(int(rate * 10), 9)] += 1
     return tuple(tenths) if any(tenths) else ()
+
+
+def _queue(reader: Reader, folder: Path) -> tuple[tuple[str, ...], ...]:
+    table = queue_table(reader.rows(folder / "out" / "queue.jsonl"), _QUEUED)
+    return tuple(tuple(map(visible, row)) for row in table) if len(table) > 1 else ()
 
 
 def _masks(reader: Reader, path: Path) -> tuple[MaskSample, ...]:

@@ -10,10 +10,12 @@ from longstep.stages.checkpoint import Checkpoint
 from longstep.stages.contrast import Contrast
 from longstep.stages.curate import Curate
 from longstep.stages.evaluate import Evaluate
+from longstep.stages.lrsamples import LrSamples
 from longstep.stages.merge import Merge
 from longstep.stages.prefer import Prefer
 from longstep.stages.rl import Rl
 from longstep.stages.sample import Sample
+from longstep.stages.select import Select
 from longstep.stages.sft import Pretrain, Sft
 from longstep.stages.soft_sft import SoftSft
 
@@ -22,11 +24,13 @@ AnyStage = Annotated[
     | Contrast
     | Curate
     | Evaluate
+    | LrSamples
     | Merge
     | Prefer
     | Pretrain
     | Rl
     | Sample
+    | Select
     | Sft
     | SoftSft,
     Field(discriminator="kind"),
@@ -40,11 +44,13 @@ __all__ = [
     "Contrast",
     "Curate",
     "Evaluate",
+    "LrSamples",
     "Merge",
     "Prefer",
     "Pretrain",
     "Rl",
     "Sample",
+    "Select",
     "Sft",
     "SoftSft",
     "Stage",

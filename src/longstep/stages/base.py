@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from longstep.artifacts import AppendLog, fresh_folder, read_json
+from longstep.artifacts import AppendLog, fresh_folder, read_json, write_json
 from longstep.config import Field, Strict, UserError
 from longstep.models.load import locate
 from longstep.progress import Progress
@@ -16,6 +16,8 @@ Artifact = Literal["rows", "model", "report"]
 POINTER = "pointer.json"
 CHECKPOINTS = "checkpoints"
 PARTIAL = "partial"
+#: What the data was decontaminated against; handed on from stage to stage, and into model cards.
+LEDGER = "ledger.json"
 
 
 @dataclass
@@ -88,6 +90,17 @@ class Context:
             )
             raise UserError(f"{self.name}: {reference} holds no {file} (it holds {have})")
         return path
+
+    def ledger(self, reference: str) -> dict[str, Any] | None:
+        """The contamination ledger of an artifact, if it has one."""
+        path = self.artifact(reference) / LEDGER
+        return read_json(path) if path.is_file() else None
+
+    def hand_on_ledger(self, reference: str) -> None:
+        """Write the ledger of an input, if it has one, beside this stage's rows."""
+        ledger = self.ledger(reference)
+        if ledger is not None:
+            write_json(self.out / LEDGER, ledger)
 
     def log(self, file: str) -> AppendLog:
         """An append-only log in the stage's folder."""

@@ -89,6 +89,7 @@ class Contrast(Stage):
         rows = self._all(context, pair, batches, sampling, plan)
         context.cost.tokens_generated += sum(len(row.completion.token_ids) for row in rows)
         out = context.fresh_out()
+        context.hand_on_ledger(self.data)
         write_rows(out / "problems.jsonl", problems)
         write_rows(out / "completions.jsonl", (row.completion for row in rows))
         write_rows(out / "soft_targets.jsonl", (target for row in rows for target in row.targets))

@@ -29,9 +29,13 @@ def finish_model(
     parents: Sequence[str],
     problems: Sequence[Problem],
     facts: Mapping[str, object],
+    data: Sequence[str],
     thinking: bool = True,
 ) -> None:
-    """Write ``out/``: weights, tokenizer, template, generation config and card."""
+    """Write ``out/``: weights, tokenizer, template, generation config and card.
+
+    ``data`` are the artifacts it was trained on; the card says what they were decontaminated against.
+    """
     from longstep.models.load import save_model, whole_weights
     from longstep.models.lora import merge
 
@@ -53,8 +57,24 @@ def finish_model(
     if rank() == 0:
         out = context.fresh_out()
         save_model(model, tokenizer, out, weights)
-        write_card(out, context.name, config, parents, {**facts, "stop rate": f"{rate:.3f}"})
+        said = {
+            **facts,
+            "stop rate": f"{rate:.3f}",
+            "decontaminated": _decontaminated(context, data),
+        }
+        write_card(out, context.name, config, parents, said)
     barrier()
+
+
+def _decontaminated(context: Context, data: Sequence[str]) -> str:
+    said = []
+    for ledger in filter(None, map(context.ledger, dict.fromkeys(data))):
+        names = ", ".join(f"{name} ({digest[:8]})" for name, digest in ledger["sources"].items())
+        rule = ledger["rule"]["kind"]
+        said.append(
+            f"against {names} by rule {rule}: {ledger['removed']} of {ledger['compared']} rows removed"
+        )
+    return "; ".join(dict.fromkeys(said)) or "no"
 
 
 def stop_rate(

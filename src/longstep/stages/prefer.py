@@ -86,6 +86,7 @@ class Prefer(Stage, Training):
             [self.model],
             problems,
             {"pairs": len(rows), "steps": steps},
+            [self.chosen, self.rejected],
         )
 
     def _pairs(self, context: Context, tokenizer: Any) -> list[Pair]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from longstep.artifacts import read_rows, write_rows
 from longstep.checkpoints import Side
 from longstep.config import Field, UserError
-from longstep.curate import key_audit
+from longstep.curate import KeyAudit, audit_keys, votes_of
 from longstep.curriculum import AnyCurriculum, Shuffle
 from longstep.generate import Generator, Prompt
 from longstep.health import Health, HealthConfig
@@ -18,6 +18,7 @@ from longstep.rewards import AnyReward, ClippedCosine
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
 from longstep.stages.rollouts import Rollouts, observe_health
+from longstep.stages.rounds import same_answer
 from longstep.stages.sample import chosen_problems
 from longstep.stages.sampling import engine, prompts_for
 from longstep.stages.start import open_policy
@@ -121,7 +122,9 @@ class Rl(Stage, Training):
             "steps": steps,
             "rollouts": steps * self.batch // self.iterations,
         }
-        finish_model(context, self, job.model, tokenizer, [self.model], problems, facts)
+        finish_model(
+            context, self, job.model, tokenizer, [self.model], problems, facts, [self.data]
+        )
 
     def _pool(self, context: Context, tokenizer: Any) -> tuple[list[Problem], list[Prompt]]:
         """The band of problems whose key is trusted and whose prompt leaves room, with their rendered prompts."""
@@ -144,12 +147,16 @@ class Rl(Stage, Training):
         """
         everything = chosen_problems(context, self.data, Where())
         completions = read_rows(context.rows(self.data, "completions.jsonl"), Completion)
-        suspects = key_audit(everything, completions)
+        votes = votes_of(completions, same_answer)
+        suspects = audit_keys(everything, votes, KeyAudit(), same_answer)
         write_rows(
             context.folder / "suspect_keys.jsonl",
-            ({"id": p.id, "answer": p.answer, "reason": r} for p, r in suspects),
+            (
+                {"id": s.problem.id, "answer": s.problem.answer, "reason": s.reason}
+                for s in suspects
+            ),
         )
-        return {p.id for p in everything} - {p.id for p, _ in suspects}
+        return {p.id for p in everything} - {s.problem.id for s in suspects}
 
     def _rollouts(
         self,

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from longstep.artifacts import AppendLog, sha256_json
+from longstep.artifacts import AppendLog, sha256_json, write_rows
 from longstep.config import Field, Strict, TypeAdapter
 from longstep.generate import (
     Endpoint,
+    EndpointGenerator,
     FakeGenerator,
     Generator,
+    Managed,
     Prompt,
     ReferenceGenerator,
     Sampling,
+    Tally,
+    Tell,
     worked,
 )
 from longstep.generate.base import canonical
-from longstep.progress import Progress
-from longstep.stages.base import Context
-from longstep.types import Completion, Problem
+from longstep.progress import Progress, to_stderr
+from longstep.stages.base import PARTIAL, Context
+from longstep.types import Completion, Problem, Verdict
 from longstep.verify import judge
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from longstep.generate.engine import TransformersEngine
 
 
 class ByModel(Strict):
@@ -45,22 +52,28 @@ class ByReference(Strict):
 
 
 class ByEndpoint(Endpoint):
-    """An OpenAI-compatible server samples (vLLM, SGLang, a hosted R1); its rows carry text, not ids."""
+    """OpenAI-compatible servers sample (vLLM, SGLang, a hosted R1); their rows carry text, not ids."""
 
     kind: Literal["endpoint"] = "endpoint"
 
 
-AnySampler = Annotated[ByModel | ByReference | ByEndpoint, Field(discriminator="kind")]
+class ByServer(Managed):
+    """An OpenAI-compatible server that longstep starts for the stage and stops after it."""
+
+    kind: Literal["server"] = "server"
+
+
+Sampler = ByModel | ByReference | ByEndpoint | ByServer
+AnySampler = Annotated[Sampler, Field(discriminator="kind")]
 
 
 def open_sampler(
-    by: ByModel | ByReference | ByEndpoint, problems: Sequence[Problem], context: Context
+    by: Sampler, problems: Sequence[Problem], context: Context
 ) -> tuple[Generator, list[Prompt]]:
     """Build the generator and the prompts it continues."""
-    if isinstance(by, ByEndpoint):
-        from longstep.generate.endpoint import EndpointGenerator
-
-        return EndpointGenerator(by), [Prompt(p.id, text=p.prompt) for p in problems]
+    if isinstance(by, ByEndpoint | ByServer):
+        remote = EndpointGenerator(by, _teller(context), **_files(by, problems, context))
+        return remote, [Prompt(p.id, text=p.prompt) for p in problems]
     if by.model is None:
         generator = FakeGenerator({problem.id: [worked(problem)] for problem in problems})
         return generator, [Prompt(p.id, text=p.prompt) for p in problems]
@@ -77,7 +90,27 @@ def open_sampler(
     return engine(load_model(folder), tokenizer), prompts_for(tokenizer, problems, by.thinking)
 
 
-def engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Generator:
+def _teller(context: Context) -> Tell:
+    """Events go to the run's log; a warning is also said at once."""
+
+    def tell(what: str, facts: Mapping[str, object]) -> None:
+        context.event(what, facts)
+        if "warning" in facts:
+            to_stderr(f"{context.name}: {facts['warning']}\n")
+
+    return tell
+
+
+def _files(by: Sampler, problems: Sequence[Problem], context: Context) -> dict[str, str]:
+    """What a managed server is given: the stage's problems, for one that answers with their solutions."""
+    if not isinstance(by, ByServer) or not any("{problems}" in part for part in by.command):
+        return {}
+    path = context.folder / PARTIAL / "problems.jsonl"
+    write_rows(path, problems)
+    return {"problems": str(path.resolve())}
+
+
+def engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> TransformersEngine:
     """The in-process engine over a loaded model."""
     from longstep.generate.engine import TransformersEngine
     from longstep.models.load import stop_ids
@@ -106,8 +139,14 @@ def draw(
     log: Path,
     progress: Progress,
 ) -> list[Completion]:
-    """Draw and verify every completion, in canonical order; finished chunks are read back from ``log``."""
+    """Draw and verify every completion, in canonical order; what is finished is read back from ``log``.
+
+    A local engine is logged by chunks. A server is logged by requests, because chunks would each wait for their
+    slowest answer.
+    """
     by_id = {problem.id: problem for problem in problems}
+    if isinstance(generator, EndpointGenerator):
+        return _draw_remote(generator, prompts, by_id, sampling, log, progress)
     plan = sha256_json(
         [
             sampling.model_dump(mode="json"),
@@ -129,6 +168,40 @@ def draw(
     record.close()
     progress.finish()
     return drawn
+
+
+def _draw_remote(
+    generator: EndpointGenerator,
+    prompts: Sequence[Prompt],
+    by_id: Mapping[str, Problem],
+    sampling: Sampling,
+    log: Path,
+    progress: Progress,
+) -> list[Completion]:
+    """Every sample, those without an answer too: they say nothing about the model, and are counted."""
+    found = {
+        (row.problem_id, row.sample_index): verified(by_id[row.problem_id], row)
+        for row in generator.draw(prompts, sampling, log, partial(_show, progress))
+    }
+    progress.finish({"answers": generator.tally.answered})
+    for place, why in generator.tally.refused.items():
+        verdict = Verdict("timeout", None, f"no answer: {why}", "endpoint")
+        found[place] = Completion(*place, (), (), "", "stop", verdict=verdict)
+    places = [(p.problem_id, i) for p in canonical(prompts) for i in range(sampling.samples)]
+    return [found[place] for place in places]
+
+
+def _show(progress: Progress, tally: Tally) -> None:
+    """Progress by tokens: how many there will be follows from the mean so far."""
+    if not tally.answered:
+        progress.advance(0)  # a line that says so is better than none
+        return
+    progress.unit = "tok (estimated)" if tally.estimated else "tok"
+    ended = tally.answered + len(tally.refused)
+    progress.total = tally.tokens + round((tally.total - ended) * tally.tokens / tally.answered)
+    if progress.done < tally.replayed:
+        progress.start_at(tally.replayed)
+    progress.advance(tally.tokens - progress.done, {"answers": tally.answered})
 
 
 def verified(problem: Problem, completion: Completion) -> Completion:

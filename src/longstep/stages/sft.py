@@ -67,7 +67,9 @@ class _Supervised(Stage, Training):
         train_sft(job, [rows[i] for i in order], dev, self.packing)
         context.cost.tokens_trained += sum(lengths[i] for i in order)
         facts = {"rows": len(rows), "steps": steps, **found.dropped}
-        finish_model(context, self, job.model, tokenizer, parents, found.prompts, facts)
+        finish_model(
+            context, self, job.model, tokenizer, parents, found.prompts, facts, [self.data]
+        )
 
 
 class Sft(_Supervised):

@@ -94,7 +94,15 @@ class SoftSft(Stage, Training):
             **dropped,
         }
         finish_model(
-            context, self, job.model, tokenizer, [self.model], problems, trained, facts["thinking"]
+            context,
+            self,
+            job.model,
+            tokenizer,
+            [self.model],
+            problems,
+            trained,
+            [self.data],
+            facts["thinking"],
         )
 
     def _rows(self, context: Context) -> tuple[list[SoftRow], dict[str, int]]:

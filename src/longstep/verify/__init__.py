@@ -9,33 +9,60 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Literal
 
 from longstep.config import UserError, lookup, nearest
 from longstep.types import Problem, Verdict
 from longstep.verify.countdown import countdown
+from longstep.verify.equality import KINDS, Kind, verify
 from longstep.verify.exact import canonical, exact
-from longstep.verify.extract import extract
+from longstep.verify.extract import extract, unfinished_part
 from longstep.verify.math import math
 
-__all__ = ["VERIFIERS", "Verifier", "canonical", "extract", "judge", "judge_all", "judge_gold"]
+__all__ = [
+    "KINDS",
+    "VERIFIERS",
+    "Kind",
+    "Verifier",
+    "canonical",
+    "extract",
+    "judge",
+    "judge_all",
+    "judge_gold",
+    "verify",
+]
 
 Verifier = Callable[[Problem, str], Verdict]
 
 VERIFIERS: dict[str, Verifier] = {
     "countdown": countdown,  # any expression over the given numbers
     "exact": exact,  # integers, fractions, decimals, percents
-    "math": math,  # the same, then symbolic equality
+    "math": math,  # the ladder of equality
 }
 
 
-def judge(problem: Problem, text: str, finish_reason: str = "stop") -> Verdict:
+def judge(
+    problem: Problem,
+    text: str,
+    finish_reason: str = "stop",
+    unfinished: Literal["ignore", "read"] = "ignore",
+) -> Verdict:
     """Judge one completion with the problem's verifier.
 
-    A completion cut at the token limit is ``truncated``; no answer is ever looked for in it.
+    A completion cut at the token limit is ``truncated``; no answer is ever looked for in it, nor in a
+    thought that was never closed, unless ``unfinished`` is ``read``: the reason then says so.
 
     Raises:
         UserError: there is no such verifier, or it returned something that is not a ``Verdict``.
     """
+    if unfinished == "read":
+        thought = unfinished_part(text)
+        if thought is not None or finish_reason == "length":
+            verdict = judge(problem, text if thought is None else thought)
+            note = "read from an unfinished answer"
+            reason = f"{note}; {verdict.reason}" if verdict.reason else note
+            return replace(verdict, reason=reason)
     if finish_reason == "length":
         return Verdict("truncated", None, "cut at the token limit")
     name = problem.verifier

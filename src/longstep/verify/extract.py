@@ -7,12 +7,19 @@ that was opened and not closed leaves no answer at all. Every function is linear
 from __future__ import annotations
 
 import re
+from collections import deque
 
 MAX_DEPTH = 200  # an answer nested deeper than this is an attack, not an answer
+MAX_BOXES = 50  # joined boxes that are read as one answer with several parts
 _TAIL = 600  # prose answers are looked for in the last characters only
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is a printed one and does not count
-_PROSE = re.compile(r"(?im)\banswer(?: is|:)[ \t]*:?|^####")
+_PROSE = re.compile(
+    r"(?i)\banswer\**(?: is|:)[*]*[ \t]*:?|\bfinal answer\**:?\**[ \t]*\n|(?m:^####)(?! *final answer| *answer)"
+)
+_BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*\.?")
+#: What may stand between two boxes that are parts of one answer.
+_JOINT = re.compile(r"[\s$.,;&]*(?:\b(?:or|and)\b|\\text\{ ?(?:or|and) ?\}|\\quad)?[\s$,;]*")
 
 
 def finished_part(text: str) -> str | None:
@@ -24,23 +31,47 @@ def finished_part(text: str) -> str | None:
     return None if "<think>" in answer else answer
 
 
+def unfinished_part(text: str) -> str | None:
+    """Give the thought that was opened last and never closed, or ``None`` when there is none."""
+    start = text.rfind("<think>")
+    return text[start + len("<think>") :] if start > text.rfind("</think>") else None
+
+
 def extract(text: str) -> str | None:
     r"""Give the final answer of a completion as written, or ``None`` when there is none.
 
     The last ``\boxed{...}`` (or ``\fbox``) wins; when it never closes, is empty or is nested deeper
-    than ``MAX_DEPTH`` there is no answer. The forms "the answer is X" and "#### X" are read only
-    in the absence of any box.
+    than ``MAX_DEPTH`` there is no answer. Boxes with nothing but ``or``, ``and`` or a comma between
+    them are one answer with several parts, so that ``\boxed{5} or \boxed{6}`` is both. The forms
+    "the answer is X", "Answer: X", "#### X", a heading "Final answer" and a last line in bold are
+    read only in the absence of any box.
     """
     answer = finished_part(text)
     if answer is None:
         return None
-    start = None
-    for box in _BOX.finditer(answer):
-        start = box.end()
-    return _prose(answer[-_TAIL:]) if start is None else _balanced(answer, start)
+    starts = list(deque((box.span() for box in _BOX.finditer(answer)), MAX_BOXES))
+    return _joined(answer, starts) if starts else _prose(answer[-_TAIL:])
 
 
-def _balanced(text: str, start: int) -> str | None:
+def _joined(text: str, boxes: list[tuple[int, int]]) -> str | None:
+    """Give the last box with the boxes that are joined to it; a box is where its command starts and ends."""
+    following, inside = boxes[-1]
+    end = _closing(text, inside)
+    if end is None or not text[inside:end].strip():
+        return None
+    parts = [text[inside:end].strip()]
+    for start, inside in reversed(boxes[:-1]):
+        end = _closing(text, inside)
+        if end is None or end > following or not _JOINT.fullmatch(text, end + 1, following):
+            break
+        parts.append(text[inside:end].strip())
+        following = start
+    distinct = list(dict.fromkeys(part for part in reversed(parts) if part))
+    return r" \text{ or } ".join(distinct)
+
+
+def _closing(text: str, start: int) -> int | None:
+    """Give where the brace that was opened before ``start`` closes."""
     depth = 1
     for brace in _BRACE.finditer(text, start):
         if brace[0] == "{":
@@ -48,7 +79,7 @@ def _balanced(text: str, start: int) -> str | None:
         elif brace[0] == "}":
             depth -= 1
         if depth == 0:
-            return text[start : brace.start()].strip() or None
+            return brace.start()
         if depth > MAX_DEPTH:
             return None
     return None
@@ -59,7 +90,9 @@ def _prose(tail: str) -> str | None:
     for match in _PROSE.finditer(tail):
         found = match
     if found is None:
-        return None
-    line = tail[found.end() :].split("\n", 1)[0]
+        lines = tail.strip().rsplit("\n", 1)
+        bold = _BOLD.fullmatch(lines[-1].strip())
+        return bold[1].strip() or None if bold else None
+    line = tail[found.end() :].lstrip("\n").split("\n", 1)[0]
     sentence = line.split(". ", 1)[0]
     return sentence.strip().removesuffix(".").strip(" *") or None

@@ -166,6 +166,7 @@ class Pool:
         """Remember the limits; starts nothing."""
         self.function, self.workers = function, workers
         self.timeout_s, self.memory_mb = timeout_s, memory_mb
+        self._owner = os.getpid()
         self._turn = _Turn()
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
@@ -221,7 +222,9 @@ class Pool:
             return [worker.process.pid for worker in self._all if worker.alive]
 
     def close(self) -> None:
-        """Kill every worker; calls still running raise ``NoReply``."""
+        """Kill every worker; calls still running raise ``NoReply``. In a forked child they are not ours to kill."""
+        if os.getpid() != self._owner:
+            return
         with self._lock:
             self._closed = True
             workers = list(self._all)

@@ -15,7 +15,9 @@ logging.getLogger("math_verify").setLevel(logging.ERROR)
 
 
 def compare(gold: str, answer: str) -> list[str]:
-    """Compare two answers already extracted; the order matters to the library: gold first.
+    """Compare two answers already extracted; the order matters to the library, so both must hold.
+
+    Decimals are compared to 30 digits, where the library's own default of 6 takes 0.333333 for 1/3.
 
     Returns:
         A status and a reason: ``correct``, ``incorrect``, ``unparseable`` or ``bad_gold``.
@@ -26,8 +28,12 @@ def compare(gold: str, answer: str) -> list[str]:
     parsed = _parse(answer)
     if not parsed:
         return ["unparseable", "the answer does not parse"]
-    same = verify(parsed_gold, parsed, timeout_seconds=None)
+    same = _equal(parsed_gold, parsed) and _equal(parsed, parsed_gold)
     return ["correct", ""] if same else ["incorrect", "not equal to the gold answer"]
+
+
+def _equal(one: list, two: list) -> bool:
+    return verify(one, two, float_rounding=30, numeric_precision=50, timeout_seconds=None)
 
 
 def _parse(answer: str) -> list:

@@ -1,0 +1,59 @@
+"""Overlap of training rows with benchmark questions: an index, classes of matches, and published rules beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
+
+from longstep.config import Field, Strict
+from longstep.curate.overlap.config import Thresholds
+from longstep.curate.overlap.index import Index
+from longstep.curate.overlap.legacy import S1, LightR1, OpenR1
+from longstep.curate.overlap.match import Item, Kind, Match
+from longstep.curate.overlap.table import table
+
+__all__ = [
+    "S1",
+    "AnyContamination",
+    "Index",
+    "Item",
+    "LightR1",
+    "Match",
+    "OpenR1",
+    "Overlap",
+    "Thresholds",
+]
+
+
+class Overlap(Strict):
+    """Matches with a class each; see ``Index``.
+
+    Attributes:
+        remove: classes whose rows go; the others are reported.
+        thresholds: where the classes begin.
+    """
+
+    kind: Literal["overlap"] = "overlap"
+    remove: tuple[Kind, ...] = ("identical", "reworded")
+    thresholds: Thresholds = Thresholds()
+
+    def build(self, items: Iterable[Item]) -> Index:
+        """Index questions by their text.
+
+        Raises:
+            ValueError: an item has no text; load its fingerprint with ``Index.load`` instead.
+        """
+        kept = tuple(items)
+        texts = [item.text for item in kept if item.text is not None]
+        if len(texts) < len(kept):
+            raise ValueError(
+                "an item without text can only come from a fingerprint: use Index.load"
+            )
+        return Index(kept, table(texts), self.thresholds)
+
+    def merged(self, parts: Sequence[Index]) -> Index:
+        """Put indexes into one under these thresholds."""
+        return self.build(()).merged(*parts)
+
+
+AnyContamination = Annotated[Overlap | LightR1 | OpenR1 | S1, Field(discriminator="kind")]

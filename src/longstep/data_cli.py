@@ -1,0 +1,386 @@
+"""``longstep data``: check, convert, decontaminate, dedup, verify, rate, select, show.
+
+Each verb builds the config of a job and runs it in a folder; the same command continues a killed one. Nothing here
+loads torch or transformers (``rate`` by a model apart), so the verbs run where memory is short.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from longstep.config import Located, UserError, override, validate
+
+if TYPE_CHECKING:
+    from longstep.jobs.base import Job
+
+data = typer.Typer(
+    help="Data files: check, convert, decontaminate, deduplicate, verify, rate, select, show.",
+    no_args_is_help=True,
+)
+console = Console(highlight=False, soft_wrap=True)
+
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="JSONL, CSV or Parquet; also .gz and .zst")
+]
+Out = Annotated[Path | None, typer.Option(help="folder for the results; default ./FILE-VERB")]
+Workers = Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")]
+Layout = Annotated[str, typer.Option(help="how rows are laid out; auto: told from the first rows")]
+Columns = Annotated[
+    str | None, typer.Option(help="instead of a layout: prompt=COLUMN,answer=COLUMN,...")
+]
+MaxBad = Annotated[float, typer.Option(help="most lines that may be no rows, as a share")]
+Encoding = Annotated[str, typer.Option(help="of the text in the files")]
+Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
+
+
+class Interrupted(UserError):
+    """The user pressed Ctrl-C."""
+
+    exit_code = 130
+
+
+@data.command()
+def check(
+    files: Files,
+    out: Out = None,
+    layout: Layout = "auto",
+    columns: Columns = None,
+    max_bad: MaxBad = 1.0,
+    encoding: Encoding = "utf-8",
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Look at every row: layout, types, encoding, torn lines, repeated ids, missing answers, lengths.
+
+    Exits with 1 when a line is no row or an id occurs twice.
+    """
+    from longstep.jobs.check import Check
+
+    settings = _rows(layout, columns, max_bad, encoding)
+    manifest = _run(Check, files, settings, out, workers, as_json)
+    rows = manifest["counts"]["rows"]
+    if rows["bad"] or rows["id repeats an earlier one"]:
+        raise typer.Exit(1)
+
+
+@data.command()
+def convert(
+    files: Files,
+    to: Annotated[str, typer.Option(help="layout to write")],
+    out: Out = None,
+    file: Annotated[str | None, typer.Option(help="jsonl, jsonl.gz, jsonl.zst, parquet")] = None,
+    name: Annotated[str, typer.Option(help="of the file and the dataset")] = "data",
+    extra: Annotated[str, typer.Option(help="keep or drop fields without a column")] = "keep",
+    layout: Layout = "auto",
+    columns: Columns = None,
+    max_bad: MaxBad = 0.01,
+    encoding: Encoding = "utf-8",
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Write the rows in another layout, nothing lost."""
+    from longstep.jobs.convert import Convert
+
+    settings = {
+        **_rows(layout, columns, max_bad, encoding),
+        "to": to,
+        "file": file,
+        "name": name,
+        "extra": extra,
+    }
+    _run(Convert, files, settings, out, workers, as_json)
+
+
+@data.command()
+def decontaminate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the rows to clean")],
+    against: Annotated[
+        list[str], typer.Option(metavar="NAME|FILE ...", help="benchmarks, by name or as files")
+    ],
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="", help="more benchmarks", hidden=True)
+    ] = None,
+    out: Out = None,
+    mode: Annotated[
+        str, typer.Option(help="overlap, light-r1, open-r1 or s1, with settings: s1:words=13")
+    ] = "overlap",
+    remove: Annotated[
+        str | None, typer.Option(help="classes to remove, e.g. identical,reworded")
+    ] = None,
+    layout: Layout = "auto",
+    columns: Columns = None,
+    max_bad: MaxBad = 0.01,
+    encoding: Encoding = "utf-8",
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Set rows aside that hold a benchmark's question, each with class, score, span and both texts."""
+    from longstep.jobs.decontaminate import Decontaminate
+
+    contamination = member(mode, "--mode")
+    if remove is not None:
+        contamination["remove"] = [each.strip() for each in remove.split(",") if each.strip()]
+    settings = {
+        **_rows(layout, columns, max_bad, encoding),
+        "against": [*against, *(more or [])],
+        "contamination": contamination,
+    }
+    _run(Decontaminate, [file], settings, out, workers, as_json)
+
+
+@data.command()
+def dedup(
+    files: Files,
+    out: Out = None,
+    match: Annotated[
+        str, typer.Option(help="exact, normalised, or near:similarity=0.7")
+    ] = "normalised",
+    layout: Layout = "auto",
+    columns: Columns = None,
+    max_bad: MaxBad = 0.01,
+    encoding: Encoding = "utf-8",
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Keep the first of equal questions; set groups whose answers contradict each other aside."""
+    from longstep.jobs.dedup import Dedup
+
+    settings = {"match": member(match, "--match"), **_rows(layout, columns, max_bad, encoding)}
+    _run(Dedup, files, settings, out, workers, as_json)
+
+
+@data.command()
+def verify(
+    files: Files,
+    out: Out = None,
+    verifier: Annotated[str, typer.Option(help="who judges")] = "math",
+    second: Annotated[str | None, typer.Option(help="another one; differences are queued")] = None,
+    completions: Annotated[str | None, typer.Option(help="column of the completions")] = None,
+    layout: Layout = "auto",
+    columns: Columns = None,
+    max_bad: MaxBad = 0.01,
+    encoding: Encoding = "utf-8",
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Judge golds and completions, and queue the rows that a person should look at."""
+    from longstep.jobs.verify import Verify
+
+    settings = {
+        **_rows(layout, columns, max_bad, encoding),
+        "verifier": verifier,
+        "second": second,
+        "completions": completions,
+    }
+    _run(Verify, files, settings, out, workers, as_json)
+
+
+@data.command()
+def rate(
+    files: Files,
+    out: Out = None,
+    column: Annotated[
+        str | None, typer.Option("--import", help="column of ratings; needs --unit and --samples")
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="solved or failed, count, share or percent: failed_percent")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="sample this model instead")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="URL that serves the model")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="per problem")] = 8,
+    max_tokens: Annotated[int, typer.Option(min=1, help="longest completion")] = 4096,
+    layout: Layout = "auto",
+    columns: Columns = None,
+    max_bad: MaxBad = 0.01,
+    encoding: Encoding = "utf-8",
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Pass rate of every problem: imported from a column, or measured with a model or an endpoint."""
+    from longstep.jobs.rate import Problems, Rate
+
+    settings = _rows(layout, columns, max_bad, encoding)
+    if (column is None) == (model is None):
+        raise UserError("rate: expected --import COLUMN or --model MODEL, one of the two")
+    if column is not None:
+        ratings = {"column": column, "unit": unit, "samples": samples}
+        _run(Rate, files, {**settings, "ratings": ratings}, out, workers, as_json)
+        return
+    from longstep.jobs.rate import sampling
+
+    folder = out or Path(f"{_stem(files[0])}-rate")
+    _run(Problems, files, settings, folder / "problems", workers, as_json)
+    by = {"kind": "endpoint", "url": endpoint} if endpoint else {"kind": "model"}
+    made = folder / "problems" / "out" / "problems.jsonl"
+    _sample(sampling(made, {**by, "model": model}, samples, max_tokens), folder)
+
+
+@data.command()
+def select(
+    files: Files,
+    rule: Annotated[
+        list[str],
+        typer.Option(help="e.g. band:min=0.25,max=0.625 or random:count=100; may be repeated"),
+    ],
+    out: Out = None,
+    rater: Annotated[
+        list[str] | None, typer.Option(help="NAME=COLUMN of another rater's pass rate")
+    ] = None,
+    domain: Annotated[str | None, typer.Option(help="column of the subject")] = None,
+    chain: Annotated[str | None, typer.Option(help="column of the reasoning trace")] = None,
+    seed: Annotated[int, typer.Option(help="of random picks")] = 0,
+    layout: Layout = "auto",
+    columns: Columns = None,
+    max_bad: MaxBad = 0.01,
+    encoding: Encoding = "utf-8",
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Pick rows by rules on pass rate, length and subject; every other row says which rule dropped it."""
+    from longstep.jobs.select import Select
+
+    settings = {
+        **_rows(layout, columns, max_bad, encoding),
+        "rules": [member(each, "--rule") for each in rule],
+        "raters": dict(_pair(each, "--rater") for each in rater or []),
+        "domain": domain,
+        "chain": chain,
+        "seed": seed,
+    }
+    _run(Select, files, settings, out, workers, as_json)
+
+
+@data.command()
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    row: Annotated[int, typer.Option(min=1, help="begin at this line, or row of a table")] = 1,
+    rows: Annotated[int, typer.Option(min=1, help="how many")] = 3,
+    fields: Annotated[
+        bool, typer.Option("--fields", help="instead: count what is in each field")
+    ] = False,
+    layout: Layout = "auto",
+    columns: Columns = None,
+    encoding: Encoding = "utf-8",
+    characters: Annotated[int, typer.Option(min=20, help="longest text shown in full")] = 600,
+    as_json: Json = False,
+) -> None:
+    """Print some rows readably, or a table of all fields."""
+    from longstep.jobs.show import Show, field_table, shown
+
+    settings = {**_rows(layout, columns, encoding=encoding), "path": str(file)}
+    config = validate(
+        Show, Located({**settings, "row": row, "rows": rows, "characters": characters}, {})
+    )
+    if fields:
+        table = field_table(config.path, config.encoding)
+        if as_json:
+            _print_json([dict(zip(table[0], each, strict=True)) for each in table[1:]])
+        else:
+            _print_table(table, str(file))
+        return
+    lines = shown(config)
+    if as_json:
+        _print_json(list(lines))
+        return
+    for line in lines:
+        console.print(line, markup=False)
+
+
+def _rows(
+    layout: str, columns: str | None, max_bad: float | None = None, encoding: str = "utf-8"
+) -> dict[str, Any]:
+    """The settings of everything that reads rows."""
+    named = dict(_pair(each, "--columns") for each in columns.split(",")) if columns else {}
+    settings = {"layout": layout, "columns": named, "encoding": encoding}
+    return settings if max_bad is None else {**settings, "max_bad": max_bad}
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value.strip()):
+        raise UserError(f"{option} {text}: expected NAME=VALUE")
+    return name.strip(), value.strip()
+
+
+def member(text: str, option: str) -> dict[str, Any]:
+    """A member of a family from ``kind`` or ``kind:key=value,key=value``; values are YAML.
+
+    Raises:
+        UserError: a setting is no ``key=value``.
+    """
+    kind, colon, rest = text.partition(":")
+    located = Located({"kind": kind.strip()}, {})
+    for setting in re.split(r",(?![^\[{]*[\]}])", rest) if colon else []:
+        key, value = _pair(setting, option)
+        located = override(located, f"{key}={value}")
+    return located.data
+
+
+def _run(
+    job: type[Job],
+    files: list[Path],
+    settings: Mapping[str, Any],
+    out: Path | None,
+    workers: int,
+    as_json: bool,
+) -> dict[str, Any]:
+    """Build the job, run it in its folder, and say what came out."""
+    from longstep.jobs.base import How, run_job
+    from longstep.jobs.counts import count_rows
+
+    verb = str(job.model_fields["kind"].default)
+    config = validate(job, Located({"inputs": [str(path) for path in files], **settings}, {}))
+    folder = out or Path(f"{_stem(files[0])}-{verb}")
+    try:
+        manifest = run_job(config, folder, How(workers))
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command continues") from None
+    if as_json:
+        _print_json(manifest)
+    else:
+        _print_table(count_rows(manifest["counts"]), f"{verb}: {folder / 'out'}")
+    return manifest
+
+
+def _sample(settings: dict[str, Any], folder: Path) -> None:
+    """Run the stage ``sample`` outside of a recipe; it goes on where it was, as in one."""
+    from longstep.recipe import Recipe, check
+    from longstep.runner import Run, execute
+
+    located = Located({"name": "rate", "stages": {"sample": {"kind": "sample", **settings}}}, {})
+    recipe = validate(Recipe, located)
+    check(recipe, located)
+    try:
+        execute(Run(recipe, located, folder, lambda line: console.print(line, markup=False)))
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command continues") from None
+    console.print(f"rate: {folder / 'sample' / 'out'}", markup=False)
+
+
+def _stem(path: Path) -> str:
+    """``rows`` for ``rows.jsonl.gz``."""
+    return path.name.split(".")[0] or path.name
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def _print_table(rows: list[list[str]], title: str) -> None:
+    """Print rows, the first one as header; numbers to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name, *cells in zip(*rows, strict=True):
+        numbers = any(cells) and all(re.fullmatch(r"[\d,.-]*", cell) for cell in cells)
+        table.add_column(name, justify="right" if numbers else "left")
+    for row in rows[1:]:
+        table.add_row(*row)
+    console.print(table, markup=False)

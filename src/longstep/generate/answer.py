@@ -1,0 +1,85 @@
+"""What a chat completion says: the assistant turn as one text, how it ended, how long it was."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from longstep.types import FinishReason
+
+BYTES_PER_TOKEN = 4  # of an estimate, when a server does not count
+
+
+class Malformed(Exception):
+    """Not a chat completion; the next try may give one."""
+
+
+class Refused(Exception):
+    """The server will not answer this request, however often it is asked; others it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One assistant turn.
+
+    Attributes:
+        text: thought and answer in one text, as a local model would have written it.
+        finish_reason: how it ended.
+        tokens: completion tokens as the server counted them, or ``None``.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    tokens: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Tokens, estimated from the bytes when the server did not count."""
+        if self.tokens is not None:
+            return self.tokens
+        return math.ceil(len(self.text.encode()) / BYTES_PER_TOKEN)
+
+
+def parse(content: bytes) -> Answer:
+    """Read the first choice of a response.
+
+    Raises:
+        Malformed: it is torn, empty, in another encoding or of another form.
+        Refused: a filter withheld the answer.
+    """
+    try:
+        reply = json.loads(content)
+        choice = reply["choices"][0]
+        message, reason = choice["message"], choice["finish_reason"]
+        answer = message.get("content") or ""
+        thought = message.get("reasoning_content") or message.get("reasoning") or ""
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise Malformed(f"not a chat completion: {content[:200]!r}") from None
+    if reason == "content_filter":
+        raise Refused("finish_reason 'content_filter'")
+    plain = isinstance(answer, str) and isinstance(thought, str)
+    if reason not in ("stop", "length") or not plain:
+        raise Malformed(f"finish_reason {reason!r}, expected 'stop' or 'length', with text")
+    text = turn(thought, answer, reason)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Malformed("the text holds half of a surrogate pair") from None
+    return Answer(text, reason, _counted(reply.get("usage")))
+
+
+def turn(thought: str, answer: str, reason: FinishReason) -> str:
+    """Put a thought that came apart, or without its opening tag, back in front of the answer."""
+    if thought:
+        cut = reason == "length" and not answer
+        return f"<think>{thought}" if cut else f"<think>{thought}</think>{answer}"
+    if "</think>" in answer and "<think>" not in answer:
+        return f"<think>{answer}"
+    return answer
+
+
+def _counted(usage: Any) -> int | None:
+    number = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return number if type(number) is int and 0 <= number < 2**31 else None

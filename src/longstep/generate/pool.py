@@ -1,0 +1,346 @@
+"""Many requests to one or several endpoints at once: who is asked next, and what a failure means."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from longstep.config import Field, Strict, UserError
+from longstep.generate.answer import Answer, Malformed, Refused, parse
+from longstep.generate.breaker import Breaker
+from longstep.generate.journal import Journal
+from longstep.generate.transport import Address, Broken, Overdue, Reply, Transport, Unreachable
+from longstep.generate.window import Window
+
+LONGEST_BACKOFF = 60.0  # seconds
+HEARTBEAT = 2.0  # seconds between looks at a server that is ours, and at the progress line
+FEW = 10  # refusals in a row from the start that are enough to stop
+
+Tell = Callable[[str, Mapping[str, object]], None]
+
+
+class Remote(Strict):
+    """How a model behind HTTP is asked.
+
+    Attributes:
+        model: the name the server knows the model by.
+        concurrency: requests in flight at one endpoint at most; fewer while it is overloaded.
+        timeout: seconds one request may take, the last byte included.
+        max_retries: further tries of one request after failures that may be its own.
+        backoff: seconds before the first retry, doubled each time, unless the server says how long.
+        patience: seconds that all endpoints may be down or turn us away before the run stops.
+        open_after: failures in a row after which an endpoint rests.
+        max_response_bytes: a longer response is refused.
+        max_refused: share of the samples that may be refused for good; more stop the run.
+    """
+
+    model: str
+    concurrency: int = Field(default=16, ge=1)
+    timeout: float = Field(default=1800.0, gt=0)
+    max_retries: int = Field(default=6, ge=0)
+    backoff: float = Field(default=1.0, ge=0)
+    patience: float = Field(default=600.0, ge=0)
+    open_after: int = Field(default=5, ge=1)
+    max_response_bytes: int = Field(default=16_000_000, ge=1)
+    max_refused: float = Field(default=0.01, ge=0, le=1)
+
+
+@dataclass
+class Job:
+    """One request: its name in the journal, what is asked, for which problem and sample."""
+
+    key: str
+    body: Mapping[str, Any]
+    place: tuple[str, int]
+    tries: int = 0
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"problem {self.place[0]!r}, sample {self.place[1]}"
+
+
+class _Later(Exception):
+    """The endpoint did not answer; ``wait`` is how many seconds it asks for, if it does."""
+
+    def __init__(self, message: str, wait: float | None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class Busy(_Later):
+    """It turned us away (429)."""
+
+
+class Failed(_Later):
+    """It failed inside (5xx)."""
+
+
+@dataclass
+class Lane:
+    """One endpoint and its state; times are those of ``time.monotonic``.
+
+    Attributes:
+        address: where it is.
+        model: its name for the model.
+        transport: sends requests.
+        breaker: whether it rests after failures.
+        window: how many requests it is sent at once.
+        paused_until: it asked not to be asked before.
+        turned_away: overloads in a row.
+        silent_since: since when it has been down or taken no requests.
+        answered: answers.
+        failed: failures, refusals and overloads apart.
+        last: what it said when it last took no request.
+    """
+
+    address: Address
+    model: str
+    transport: Transport
+    breaker: Breaker
+    window: Window
+    paused_until: float = 0.0
+    turned_away: int = 0
+    silent_since: float | None = None
+    answered: int = 0
+    failed: int = 0
+    last: str = ""
+
+    def ready(self, now: float) -> bool:
+        """Whether it may be asked."""
+        return self.window.free and now >= self.paused_until and self.breaker.allows(now)
+
+    def wakes(self, now: float) -> float:
+        """Seconds until a rest or pause ends; infinite when neither is on."""
+        ends = max(self.paused_until, self.breaker.opens_at or 0.0)
+        return ends - now if ends > now else float("inf")
+
+    def pause(self, now: float, seconds: float | None) -> None:
+        """Do not ask it for so long; a longer pause that is on stays."""
+        self.paused_until = max(self.paused_until, now + (seconds or 0.0))
+
+    def spoke(self) -> None:
+        """It answered, if only to refuse: it is there and takes requests."""
+        self.breaker.succeeded()
+        self.silent_since, self.turned_away = None, 0
+
+
+@dataclass
+class Tally:
+    """What came of all requests so far.
+
+    Attributes:
+        total: requests in all.
+        answered: answers, those read back from the journal included.
+        tokens: completion tokens of the answers.
+        replayed: those of answers read back.
+        estimated: whether some server did not count its tokens.
+        refused: reasons of requests refused for good, by problem and sample.
+    """
+
+    total: int
+    answered: int = 0
+    tokens: int = 0
+    replayed: int = 0
+    estimated: bool = False
+    refused: dict[tuple[str, int], str] = field(default_factory=dict)
+
+    def count(self, answer: Answer) -> None:
+        """Add an answer."""
+        self.answered += 1
+        self.tokens += answer.size
+        self.estimated |= answer.tokens is None
+
+
+class Pool:
+    """Sends jobs in order to the least loaded endpoints and keeps every answer in the journal."""
+
+    def __init__(
+        self,
+        settings: Remote,
+        lanes: Sequence[Lane],
+        jobs: Sequence[Job],
+        journal: Journal,
+        tally: Tally,
+        tell: Tell,
+    ) -> None:
+        """Take the requests; those answered in the journal are not asked again."""
+        self.settings, self.lanes, self.journal = settings, lanes, journal
+        self.tally, self.tell = tally, tell
+        self._fresh = iter([job for job in jobs if job.key not in journal])
+        self._later: list[tuple[float, int, Job]] = []
+        self._order = 0
+        self._running: dict[asyncio.Task[Answer], tuple[Job, Lane, int]] = {}
+
+    async def step(self) -> None:
+        """Send what can be sent, then wait until something happens, a heartbeat at most."""
+        now = time.monotonic()
+        self._send(now)
+        wait = min([HEARTBEAT, *(lane.wakes(now) for lane in self.lanes)])
+        if self._later and any(lane.ready(now) for lane in self.lanes):
+            wait = min(wait, self._later[0][0] - now)
+        if self._running:
+            done, _ = await asyncio.wait(
+                self._running, timeout=max(wait, 0.001), return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                self._settle(task, time.monotonic())
+        else:
+            await asyncio.sleep(max(wait, 0.001))
+
+    async def close(self) -> None:
+        """Give up what is in flight and close the clients."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for lane in self.lanes:
+            await lane.transport.close()
+            facts = {
+                "answered": lane.answered,
+                "failed": lane.failed,
+                "window": int(lane.window.limit),
+            }
+            self.tell("endpoint", {"url": lane.address.url, **facts})
+
+    def _send(self, now: float) -> None:
+        while ready := [lane for lane in self.lanes if lane.ready(now)]:
+            if (job := self._next(now)) is None:
+                return
+            # One that fails at once is never loaded: without the first key it would draw every request.
+            lane = min(ready, key=lambda lane: (lane.breaker.failures, lane.window.load))
+            lane.breaker.sent()
+            task = asyncio.get_running_loop().create_task(_ask(lane, job.body))
+            self._running[task] = (job, lane, lane.window.sent())
+
+    def _next(self, now: float) -> Job | None:
+        if self._later and self._later[0][0] <= now:
+            return heapq.heappop(self._later)[2]
+        return next(self._fresh, None)
+
+    def _settle(self, task: asyncio.Task[Answer], now: float) -> None:
+        """Take note of how a request ended.
+
+        A refused connection and a 429 say nothing about the request; other failures may be its own, and count
+        against its tries.
+        """
+        job, lane, round_sent = self._running.pop(task)
+        lane.window.done()
+        try:
+            answer = task.result()
+        except Refused as refusal:
+            lane.spoke()
+            self._refuse(job, lane, str(refusal))
+        except Busy as busy:
+            self._turned_away(lane, busy, round_sent, now)
+            self._again(job, now)
+        except Unreachable as failure:
+            self._failed(lane, failure, now)
+            self._silent(lane, failure, now)
+            self._again(job, now)
+        except (Failed, Overdue, Broken, Malformed) as failure:
+            self._failed(lane, failure, now)
+            if isinstance(failure, Failed):
+                lane.pause(now, failure.wait)
+                self._silent(lane, failure, now)
+            elif isinstance(failure, Overdue):
+                lane.window.narrow(round_sent)
+            job.tries += 1
+            if job.tries > self.settings.max_retries:
+                self._refuse(job, lane, f"gave up after {job.tries} tries: {failure}")
+            else:
+                self._again(job, now + self._pause(job.tries))
+        else:
+            lane.spoke()
+            lane.window.widen()
+            lane.answered += 1
+            self.journal.append(job.key, answer)
+            self.tally.count(answer)
+
+    def _turned_away(self, lane: Lane, busy: Busy, round_sent: int, now: float) -> None:
+        """Ask less and later: as late as the server says, else doubled for each overload in a row."""
+        lane.breaker.withdrawn()
+        if lane.window.narrow(round_sent):
+            lane.turned_away += 1
+            lane.pause(now, self._pause(lane.turned_away))
+        lane.pause(now, busy.wait)
+        self._silent(lane, busy, now)
+
+    def _failed(self, lane: Lane, failure: Exception, now: float) -> None:
+        lane.failed += 1
+        if lane.breaker.failed(now):
+            self.tell("endpoint_rests", {"url": lane.address.url, "after": str(failure)})
+
+    def _again(self, job: Job, when: float) -> None:
+        self._order += 1
+        heapq.heappush(self._later, (when, self._order, job))
+
+    def _pause(self, tries: int) -> float:
+        """Seconds, doubled each time and spread by a quarter either way, so that retries do not meet."""
+        wait = min(self.settings.backoff * 2 ** min(tries - 1, 30), LONGEST_BACKOFF)
+        return wait * random.uniform(0.75, 1.25)
+
+    def _silent(self, lane: Lane, failure: Exception, now: float) -> None:
+        """Stop when no endpoint has taken a request for longer than our patience, or says that it will not."""
+        lane.last = str(failure)
+        if lane.silent_since is None:
+            lane.silent_since = now
+        for each in self.lanes:
+            if each.silent_since is None:
+                return
+            if max(now, each.paused_until) - each.silent_since < self.settings.patience:
+                return
+        told = "; ".join(f"{each.address.url}: {each.last}" for each in self.lanes)
+        raise UserError(
+            f"no endpoint takes requests (patience {self.settings.patience:g} s): {told};"
+            " check the server, then run again: finished work is kept"
+        )
+
+    def _refuse(self, job: Job, lane: Lane, why: str) -> None:
+        tally, cap = self.tally, self.settings.max_refused
+        tally.refused[job.place] = why
+        self.tell("refused", {"url": lane.address.url, "request": job.name, "why": why})
+        refused = len(tally.refused)
+        hopeless = refused >= FEW and not tally.answered
+        if refused > cap * tally.total or hopeless:
+            raise UserError(
+                f"{lane.address.url}: {refused} of {tally.total} samples refused for good, and max_refused"
+                f" {cap:g} of them may be; the last was {job.name}: {why}; answers are kept: put it right, run again"
+            )
+
+
+async def _ask(lane: Lane, body: Mapping[str, Any]) -> Answer:
+    """Send one request and read the answer, or say what its failure means."""
+    reply = await lane.transport.post("/chat/completions", {"model": lane.model, **body})
+    judge_status(lane.address.url, reply)
+    answer = parse(reply.content)
+    return replace(answer, text=lane.transport.scrub_answer(answer.text))
+
+
+def judge_status(url: str, reply: Reply) -> None:
+    """Pass a 200; anything else is an exception that says whose fault it is.
+
+    Raises:
+        Busy: 429. Failed: 5xx and 408.
+        Refused: 400 and others that are about one request.
+        UserError: what concerns all requests: key, address, redirect.
+    """
+    status, words = reply.status, f"status {reply.status}: {reply.said}"
+    if status == 200:
+        return
+    if status == 429:
+        raise Busy(words, reply.retry_after)
+    if status in (408, 425) or status >= 500:
+        raise Failed(words, reply.retry_after)
+    if 300 <= status < 400:
+        raise UserError(
+            f"{url}: it points to {reply.location!r} (status {status}); redirects are not followed,"
+            " so that key and prompts go nowhere else: give the final address"
+        )
+    if status in (401, 402, 403, 404, 405, 407):
+        raise UserError(f"{url}: the server refused with {words}")
+    raise Refused(words)

@@ -1,0 +1,105 @@
+"""What a server honours: some answer 200 while ignoring ``n``, ``logprobs`` or ``seed``, so they are asked once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from longstep.config import Strict
+from longstep.generate.answer import Malformed, Refused, parse
+from longstep.generate.pool import Busy, Failed, Lane, judge_status
+from longstep.generate.transport import Broken, Overdue, Unreachable
+
+Honour = Literal["honoured", "ignored", "refused", "unknown"]
+TOKENS = 16
+SECONDS = 60.0  # a server that takes longer for so few tokens is busy, and stays unknown
+
+
+class Features(Strict):
+    """What one server was seen to do.
+
+    Attributes:
+        n: several choices to one request; longstep never needs it.
+        logprobs: log-probabilities of the tokens.
+        seed: the same seed gave the same text twice. A server that always says the same passes too.
+        usage: it counts its tokens.
+        answers_as: the model name in its answers, when it is another than was asked for.
+        trouble: why it could not be asked.
+    """
+
+    n: Honour = "unknown"
+    logprobs: Honour = "unknown"
+    seed: Honour = "unknown"
+    usage: Honour = "unknown"
+    answers_as: str | None = None
+    trouble: str | None = None
+
+
+async def probe(lane: Lane, question: str) -> Features:
+    """Ask for the beginning of an answer twice, the same in all, and plainly if the server refuses the extras.
+
+    Args:
+        lane: the server.
+        question: one of those that will be asked: some servers know no others.
+
+    Raises:
+        UserError: the server refuses every request: its key, address or certificate is wrong.
+    """
+    plain = {
+        "messages": [{"role": "user", "content": question}],
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_tokens": TOKENS,
+        "seed": 1,
+    }
+    try:
+        async with asyncio.timeout(SECONDS):
+            extras, first, again = await _twice(lane, plain)
+        same = parse(first).text == parse(again).text
+    except TimeoutError:
+        return Features(trouble=f"it did not answer within {SECONDS:g} s")
+    except (Unreachable, Overdue, Broken, Busy, Failed, Malformed, Refused) as failure:
+        return Features(trouble=lane.transport.scrub(str(failure)))
+    said = json.loads(first)
+    named = said.get("model")
+    same_name = named in (None, lane.model, f"{lane.model}@main")  # as transformers serve calls it
+    return Features(
+        n="honoured" if len(said["choices"]) == 2 else extras,
+        logprobs="honoured" if _has_logprobs(said["choices"][0]) else extras,
+        seed="honoured" if same else "ignored",
+        usage="ignored" if parse(first).tokens is None else "honoured",
+        answers_as=None if same_name else str(named)[:200],
+    )
+
+
+async def _twice(lane: Lane, plain: dict[str, Any]) -> tuple[Honour, bytes, bytes]:
+    """What becomes of extras that are not honoured, and two responses to one request."""
+    extended = {**plain, "n": 2, "logprobs": True}
+    try:
+        return "ignored", await _reply(lane, extended), await _reply(lane, extended)
+    except Refused:
+        return "refused", await _reply(lane, plain), await _reply(lane, plain)
+
+
+async def _reply(lane: Lane, body: dict[str, Any]) -> bytes:
+    reply = await lane.transport.post("/chat/completions", {"model": lane.model, **body})
+    judge_status(lane.address.url, reply)
+    return reply.content
+
+
+def _has_logprobs(choice: dict[str, Any]) -> bool:
+    found = choice.get("logprobs")
+    return isinstance(found, dict) and bool(found.get("content"))
+
+
+def warnings(lane: Lane, features: Features) -> Iterator[str]:
+    """One sentence for each thing that a user should know before spending."""
+    url = lane.address.url
+    if features.trouble:
+        yield f"{url}: could not be probed: {features.trouble}"
+    if features.seed == "ignored":
+        yield f"{url}: ignores 'seed' (one seed gave two texts), so its samples cannot be drawn again"
+    if features.answers_as:
+        yield f"{url}: asked for model {lane.model!r}, it answers as {features.answers_as!r}"

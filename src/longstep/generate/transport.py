@@ -1,0 +1,224 @@
+"""One HTTP request to one endpoint, bounded in bytes and seconds, its key kept to itself. Only here is httpx used."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from longstep.config import Strict, UserError, field_validator
+from longstep.generate.answer import Refused
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_SECONDS = 15.0
+SHOWN_BYTES = 500  # of a server's words, in a message
+LONG_KEY = 16  # a shorter one ("EMPTY") may be a word of an answer
+
+
+class Address(Strict):
+    """One OpenAI-compatible server.
+
+    Attributes:
+        url: base of the API, such as ``http://host:8000/v1``.
+        model: the name this server knows the model by, when it is another.
+        api_key_env: environment variable holding the key; the key itself is never written anywhere.
+    """
+
+    url: str
+    model: str | None = None
+    api_key_env: str | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _plain_http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        plain = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+        if not plain or parts.query or parts.fragment or parts.port == 0:
+            raise ValueError("expected http(s)://host/v1 without a name or key in it")
+        return url.rstrip("/")
+
+
+class Unreachable(Exception):
+    """No connection: nothing is known about the request itself."""
+
+
+class Broken(Exception):
+    """The answer broke off, or is not one that can be read."""
+
+
+class Overdue(Exception):
+    """The answer did not come in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A server's words, with our key taken out of them.
+
+    Attributes:
+        status: HTTP status.
+        content: the body, within the limit.
+        retry_after: seconds the server asks us to wait, or ``None``.
+        location: where a redirect points; it is not followed.
+    """
+
+    status: int
+    content: bytes
+    retry_after: float | None = None
+    location: str = ""
+
+    @property
+    def said(self) -> str:
+        """The beginning of the body, for a message."""
+        return self.content[:SHOWN_BYTES].decode("utf-8", "replace")
+
+
+class Transport:
+    """A client of one address. It follows no redirect: key and prompts go to the configured host only."""
+
+    def __init__(self, address: Address, timeout: float, max_bytes: int) -> None:
+        """Open the client; a request may take ``timeout`` seconds from the first byte sent to the last one read.
+
+        Raises:
+            UserError: the variable of the key is not set, or holds no key.
+        """
+        import httpx
+
+        self.url, self.timeout, self.max_bytes = address.url, timeout, max_bytes
+        self._key = _key(address)
+        headers = {
+            "Accept-Encoding": "identity"
+        }  # a compressed body could hold any number of bytes
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=None),
+            limits=httpx.Limits(max_connections=None),
+            headers=headers,
+            follow_redirects=False,
+            trust_env=not _is_local(address.url),  # no proxy between us and this machine
+        )
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.aclose()
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Reply:
+        """Send one request.
+
+        Raises:
+            Unreachable: no connection.
+            Overdue: no whole answer in time.
+            Broken: the answer broke off, or is compressed.
+            Refused: it exceeds the limit.
+            UserError: the server's certificate is not trusted.
+        """
+        import httpx
+
+        try:
+            async with (
+                asyncio.timeout(self.timeout),
+                self._client.stream("POST", self.url + path, json=body) as response,
+            ):
+                return self._reply(response, await self._read(response))
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            _refuse_certificate(self.url, error)
+            raise Unreachable(self.scrub(f"{type(error).__name__} {error}".rstrip())) from None
+        except (TimeoutError, httpx.TimeoutException):
+            raise Overdue(f"no whole answer within {self.timeout:g} s") from None
+        except httpx.InvalidURL as error:
+            raise UserError(f"{self.url}: is no address: {error}") from None
+        except httpx.TransportError as error:
+            raise Broken(self.scrub(f"{type(error).__name__} {error}".rstrip())) from None
+
+    def scrub(self, text: str) -> str:
+        """Take the key out of a text that a server or a library wrote."""
+        return text.replace(self._key, "***") if self._key else text
+
+    def scrub_answer(self, text: str) -> str:
+        """Take the key out of an answer, unless it is so short that it may be a word."""
+        return self.scrub(text) if len(self._key) >= LONG_KEY else text
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise Broken("the response is compressed, which was not asked for")
+        content = bytearray()
+        async for chunk in response.aiter_raw():
+            content += chunk
+            if len(content) > self.max_bytes:
+                raise Refused(
+                    f"the response exceeds max_response_bytes {self.max_bytes};"
+                    " lower max_tokens or raise the limit"
+                )
+        return bytes(content)
+
+    def _reply(self, response: httpx.Response, content: bytes) -> Reply:
+        if self._key and response.status_code != 200:
+            content = content.replace(self._key.encode(), b"***")
+        return Reply(
+            response.status_code,
+            content,
+            retry_after(response.headers.get("retry-after", ""), time.time()),
+            self.scrub(response.headers.get("location", "")),
+        )
+
+
+def retry_after(value: str, now: float) -> float | None:
+    """Seconds to wait by a Retry-After header, in either form (RFC 9110, section 10.2.3).
+
+    Args:
+        value: the header; empty or senseless gives ``None``.
+        now: seconds since the epoch, against which a date is read.
+    """
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _key(address: Address) -> str:
+    if address.api_key_env is None:
+        return ""
+    key = os.environ.get(address.api_key_env, "").strip()
+    if not key:
+        raise UserError(
+            f"environment variable {address.api_key_env} is not set;"
+            f" {address.url} needs the key it should hold"
+        )
+    if not (key.isascii() and key.isprintable()):  # a library would quote it in its complaint
+        raise UserError(
+            f"environment variable {address.api_key_env} holds no key:"
+            " expected one line of plain ASCII characters"
+        )
+    return key
+
+
+def _is_local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refuse_certificate(url: str, error: BaseException) -> None:
+    """A certificate does not become trusted by asking again."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise UserError(
+                f"{url}: its certificate is not trusted ({cause.verify_message});"
+                " use the right host name, or name your authority's file in SSL_CERT_FILE"
+            ) from None
+        cause = cause.__cause__ or cause.__context__

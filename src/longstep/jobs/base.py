@@ -1,0 +1,275 @@
+"""A streaming job: files in, files out, in flat memory, and a kill at any moment costs seconds.
+
+A job makes one or several *passes* over its input files. A pass cuts them into chunks of lines, turns each chunk into
+a ``Piece`` (bytes to append to its output files, and counts to add up), and *seals* its position every second: where
+it is in the input, how long each output is, the counts so far. Killed at any moment, the same command cuts the outputs
+back to the sealed lengths and goes on; since a piece depends on its chunk alone, the result has the same bytes as one
+uninterrupted run with any number of workers.
+
+    DIR/job.json       what the result depends on, written first
+    DIR/partial/       seals and scratch files; ``partial/out`` becomes ``out``; removed in the end
+    DIR/out/           the results
+    DIR/manifest.json  counts, facts and the hash of every result, written last
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import longstep
+from longstep.artifacts import (
+    MANIFEST,
+    read_json,
+    read_manifest,
+    sha256_file,
+    verify_manifest,
+    write_json,
+    write_manifest,
+)
+from longstep.config import Field, Strict, UserError, dump
+from longstep.disk import disk_errors, locked
+from longstep.jobs.inputs import Chunk, Place, chunks, text_bytes
+from longstep.jobs.workers import in_order
+from longstep.progress import Progress
+
+JOB, PARTIAL, OUT = "job.json", "partial", "out"
+SEAL_SECONDS = 1.0
+_HEAD = 1 << 20
+
+#: Two levels of names and a whole number: ``{"rows": {"read": 3}, "class": {"identical": 1}}``.
+Counts = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one chunk becomes: bytes to append per output file, and counts to add."""
+
+    outputs: Mapping[str, bytes]
+    counts: Counts
+
+
+Work = Callable[[Chunk], Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What a job's result does not depend on: processes, where progress goes, how often the position is sealed."""
+
+    workers: int = 1
+    progress: Callable[[str, int, str], Progress] = Progress
+    seal_seconds: float = SEAL_SECONDS
+
+
+class Job(Strict):
+    """Base of the configs of all jobs.
+
+    Attributes:
+        inputs: the files to read, in order.
+        encoding: of their text.
+    """
+
+    inputs: tuple[Path, ...] = Field(min_length=1)
+    encoding: str = "utf-8"
+
+    def files(self) -> Iterator[Path]:
+        """Every file that the result depends on."""
+        yield from self.inputs
+
+    def run(self, task: Task) -> dict[str, Any]:
+        """Do the work into ``task``; returns facts for the manifest, which hold ``counts``."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job's folder while it is being worked on."""
+
+    folder: Path
+    inputs: tuple[Path, ...]
+    encoding: str
+    how: How
+
+    def scratch(self, name: str) -> Path:
+        """A file or folder for this job alone, gone when it is finished; ``out/...`` is kept."""
+        path = self.folder / PARTIAL / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def stream(
+        self,
+        name: str,
+        make: Callable[[], Work],
+        outputs: Sequence[str],
+        check: Callable[[Counts], None] = lambda counts: None,
+    ) -> Counts:
+        """One pass over the inputs, from the beginning or from where a killed process left it.
+
+        Args:
+            name: of the pass, one per job.
+            make: gives the function from chunk to piece; called once in each worker process, so it can be pickled
+                (a module's function, or ``functools.partial`` of one).
+            outputs: files below ``partial`` that pieces append to; all exist in the end, perhaps empty.
+            check: looks at the counts after each chunk and raises ``UserError`` to stop.
+
+        Returns:
+            The counts over all chunks.
+        """
+        seal = _Seal(self.scratch(f"{name}.seal.json"))
+        if seal.finished:
+            return seal.counts
+        total = text_bytes(self.inputs)
+        progress = self.how.progress(name, max(total >> 20, 1), "MB")
+        progress.start_at(seal.place.total >> 20)
+        with ExitStack() as stack:
+            files = {
+                each: stack.enter_context(seal.reopen(self.scratch(each), each)) for each in outputs
+            }
+            todo = chunks(self.inputs, seal.place, self.encoding)
+            for chunk, piece in in_order(make, todo, self.how.workers):
+                for each, data in piece.outputs.items():
+                    files[each].write(data)
+                seal.add(chunk.next, piece.counts)
+                check(seal.counts)
+                progress.advance((chunk.next.total >> 20) - progress.done)
+                if time.monotonic() - seal.written >= self.how.seal_seconds:
+                    seal.write(files)
+            if seal.place == Place():
+                raise UserError(f"{self.inputs[0]}: holds no row")
+            seal.write(files, finished=True)
+        progress.finish()
+        return seal.counts
+
+
+def run_job(job: Job, folder: Path, how: How) -> dict[str, Any]:
+    """Run a job in a folder, go on with it, or find it finished; returns the manifest.
+
+    Raises:
+        UserError: an input cannot be used, or the folder belongs to other settings or other inputs.
+    """
+    if folder.exists() and not (folder / JOB).is_file() and any(_strangers(folder)):
+        raise UserError(
+            f"{folder}: holds files that no job of this kind wrote; choose another --out"
+        )
+    identity = _identity(job)
+    with locked(folder), disk_errors(folder):
+        _begin(folder, identity)
+        if read_manifest(folder) is not None:
+            shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+            return verify_manifest(folder)
+        if (folder / OUT).exists():  # killed after its last rename and before its manifest
+            (folder / OUT).rename(folder / PARTIAL / OUT)
+        facts = job.run(Task(folder, job.inputs, job.encoding, how))
+        return _finish(folder, identity, facts)
+
+
+def _strangers(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.name != "run.lock")
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    return {
+        "job": dump(job),
+        "inputs": {str(path): _looks(path) for path in job.files()},
+        "version": longstep.__version__,
+    }
+
+
+def _looks(path: Path) -> dict[str, Any]:
+    """What tells a changed input cheaply: its size and the hash of both its ends; the manifest has the whole hash."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            digest = hashlib.sha256(file.read(_HEAD))
+            file.seek(max(size - _HEAD, 0))
+            digest.update(file.read(_HEAD))
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); expected a data file"
+        ) from None
+    return {"bytes": size, "ends": digest.hexdigest()}
+
+
+def _begin(folder: Path, identity: dict[str, Any]) -> None:
+    if not (folder / JOB).is_file():
+        write_json(folder / JOB, identity)
+        return
+    changes = list(_differences(read_json(folder / JOB), identity, ""))
+    if changes:
+        raise UserError(
+            f"{folder}: was begun with other settings or inputs ({'; '.join(changes[:3])}); "
+            "choose another --out, or delete the folder to begin again"
+        )
+
+
+def _differences(then: Any, now: Any, at: str) -> Iterator[str]:
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in sorted(then.keys() | now.keys()):
+            yield from _differences(
+                then.get(key), now.get(key), f"{at}.{key}".removeprefix(".job").lstrip(".")
+            )
+    elif then != now:
+        yield f"{at}: {str(then)[:60]} -> {str(now)[:60]}"
+
+
+def _finish(folder: Path, identity: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    (folder / PARTIAL / OUT).rename(folder / OUT)
+    hashes = {name: sha256_file(Path(name)) for name in identity["inputs"]}
+    write_manifest(folder, **{**identity, "inputs": hashes}, **facts, artifact="rows")
+    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+    return read_json(folder / MANIFEST)  # as a later call reads it
+
+
+class _Seal:
+    """How far a pass is, on disk: everything beyond it is redone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        state = read_json(path) if path.is_file() else {}
+        self.place = Place(**state.get("place", {}))
+        self.lengths: dict[str, int] = state.get("lengths", {})
+        self.counts: Counts = state.get("counts", {})
+        self.finished: bool = state.get("finished", False)
+        self.written = time.monotonic()
+
+    def reopen(self, path: Path, name: str) -> BinaryIO:
+        """Open an output where the seal says it ends."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+        length = self.lengths.get(name, 0)
+        if file.tell() < length:
+            file.close()
+            raise UserError(
+                f"{path}: is shorter than when it was sealed; delete the job's folder to begin again"
+            )
+        file.truncate(length)
+        return file
+
+    def add(self, place: Place, counts: Counts) -> None:
+        self.place = place
+        for table, entries in counts.items():
+            mine = self.counts.setdefault(table, {})
+            for key, count in entries.items():
+                mine[key] = mine.get(key, 0) + count
+
+    def write(self, files: Mapping[str, BinaryIO], finished: bool = False) -> None:
+        """Bring the outputs to disk, then say how long they are."""
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        self.lengths = {name: file.tell() for name, file in files.items()}
+        state = {
+            "place": asdict(self.place),
+            "lengths": self.lengths,
+            "counts": self.counts,
+            "finished": finished,
+        }
+        write_json(self.path, state)
+        self.written = time.monotonic()

@@ -1,0 +1,153 @@
+"""Rows of a chunk as the jobs see them: the record, the line as it was, and lines that are no rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longstep.config import Field, UserError, model_validator
+from longstep.formats.faults import RowError
+from longstep.formats.files import layout_of
+from longstep.formats.layout import Layout
+from longstep.formats.layouts import layout, mapped
+from longstep.formats.lines import Line, dump, parse
+from longstep.formats.record import Record
+from longstep.jobs.base import Counts, Job
+from longstep.jobs.inputs import Chunk
+
+CLEAN, QUARANTINE = "out/clean.jsonl", "out/quarantine.jsonl"
+#: Fewer rows than this say nothing yet about the share of bad ones.
+ENOUGH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One usable row: its line number over all inputs, its line, what it says, and the names of its columns."""
+
+    number: int
+    line: Line
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """One line that is no row of the layout."""
+
+    line: Line
+    error: RowError
+
+
+Read = Callable[[Chunk], tuple[list[Row], list[Bad]]]
+
+
+class RowJob(Job):
+    """Base of the jobs that read rows.
+
+    Attributes:
+        layout: name of the files' layout; ``auto`` finds it from each file's first rows.
+        columns: field of a record -> column, for a table of no known layout.
+        max_bad: most lines that may be no rows, as a share; beyond it the job stops.
+    """
+
+    layout: str = "auto"
+    columns: dict[str, str] = Field(default_factory=dict)
+    max_bad: float = Field(default=0.01, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> RowJob:
+        if self.columns and self.layout != "auto":
+            raise ValueError("layout and columns both say how a row is laid out; give one of them")
+        return self
+
+    def reader(self) -> Read:
+        """Give what reads a chunk into rows and bad lines.
+
+        Raises:
+            UserError: when it meets a file of no known layout.
+        """
+        layouts: dict[Path, Layout] = {}
+
+        def read(chunk: Chunk) -> tuple[list[Row], list[Bad]]:
+            if chunk.path not in layouts:
+                layouts[chunk.path] = self.layout_of(chunk.path)
+            take = layouts[chunk.path].read
+            rows: list[Row] = []
+            bad: list[Bad] = []
+            for line in chunk.lines:
+                try:
+                    rows.append(Row(chunk.start.base + line.number, line, take(parse(line))))
+                except RowError as error:
+                    bad.append(Bad(line, error))
+            return rows, bad
+
+        return read
+
+    def layout_of(self, path: Path) -> Layout:
+        """How the rows of a file are read.
+
+        Raises:
+            UserError: the layout is unknown, or none fits.
+        """
+        if self.columns:
+            return mapped(self.columns)
+        return layout_of(path, self.encoding) if self.layout == "auto" else layout(self.layout)
+
+    def check(self, counts: Counts, enough: int = ENOUGH) -> None:
+        """Stop when too many lines are bad.
+
+        Args:
+            counts: of a pass so far.
+            enough: fewer rows say nothing yet; 1 at the end.
+
+        Raises:
+            UserError: with how many of how many.
+        """
+        rows = counts.get("rows", {"read": 0, "bad": 0})
+        if rows["read"] >= enough and rows["bad"] > self.max_bad * rows["read"]:
+            raise UserError(
+                f"{self.inputs[0]}: {rows['bad']} of the first {rows['read']} lines are no rows of "
+                "the layout; look at them with: longstep data check, or allow more with --max-bad"
+            )
+
+
+def refuse_nothing(counts: Counts, quarantine: Path) -> None:
+    """Stop when no row is kept.
+
+    Raises:
+        UserError: with what became of them.
+    """
+    rows = counts["rows"]
+    if not rows["kept"]:
+        fate = ", ".join(f"{name} {count}" for name, count in rows.items())
+        raise UserError(f"no row is left ({fate}); see why in {quarantine}")
+
+
+def as_line(line: Line) -> bytes:
+    """The row as a line of its own: byte for byte, unless its JSON goes over several lines (items of an array)."""
+    return dump(parse(line)) if b"\n" in line.data else line.data + b"\n"
+
+
+def quarantined(path: Path, line: Line, facts: Mapping[str, Any]) -> bytes:
+    """A line for the quarantine: where it was, why it is here, and the row as it was, byte for byte where it can be."""
+    head = dump({"file": str(path), "line": line.number, **facts})[:-2]
+    try:
+        parse(line)
+        return head + b',"row":' + as_line(line)[:-1] + b"}\n"
+    except RowError:
+        raw = dump({"raw": line.data.decode(errors="backslashreplace")})
+        return head + b"," + raw[1:]
+
+
+def quarantined_bad(path: Path, bad: Bad) -> bytes:
+    """The same for a line that is no row."""
+    facts = {"reason": "bad row", "field": bad.error.field, "why": bad.error.reason}
+    return quarantined(path, bad.line, facts)
+
+
+def hash64(text: str) -> int:
+    """A 64-bit hash of a text, the same in every process; never 0."""
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") or 1

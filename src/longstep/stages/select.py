@@ -1,0 +1,203 @@
+"""Stage ``select``: pick the problems to train on by rules, and say of every other one why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal, TypeVar
+
+from longstep.artifacts import read_rows, write_json, write_rows
+from longstep.config import Field, UserError
+from longstep.curate import Funnel
+from longstep.curate.audit import conflict_suspects, conflicting_golds
+from longstep.curate.difficulty import Rated, Ratings, rated
+from longstep.curate.domains import domain_of
+from longstep.curate.duplicates import duplicate_key
+from longstep.curate.queue import FILE, Doubt, queue
+from longstep.curate.selection import AnySelection, Candidate
+from longstep.stages.base import Artifact, Context, Stage
+from longstep.stages.rounds import same_answer
+from longstep.types import Completion, Problem
+
+R = TypeVar("R")
+RATES = "rates.jsonl"
+
+
+class Select(Stage):
+    """A selection of problems, with their completions when there are any.
+
+    Attributes:
+        data: problems, rated by a ``sample`` stage or not; completions beside them are carried along, and the first
+            verified-correct one of a problem (else its first) is its chain and gives its length.
+        raters: pass rates of other stages by the name that rules call them.
+        ratings: read a pass rate out of each problem's own ``difficulty``, where it has one.
+        domain: what rules take for a problem's subject: its source, or a guess by the words in it.
+        suspects: what to do with problems that the data's ``queue.jsonl`` doubts the key of, or that contradict
+            another row with the same question.
+        rules: applied one after the other; none sets suspects aside and nothing else.
+    """
+
+    produces: ClassVar[Artifact] = "rows"
+    kind: Literal["select"] = "select"
+    data: str
+    raters: dict[str, str] = Field(default_factory=dict)
+    ratings: Ratings | None = None
+    domain: Literal["source", "words"] = "source"
+    suspects: Literal["drop", "keep"] = "drop"
+    rules: tuple[AnySelection, ...] = ()
+
+    def references(self) -> Iterator[tuple[str, Artifact]]:
+        """The problems and the other raters."""
+        yield self.data, "rows"
+        for reference in self.raters.values():
+            yield reference, "rows"
+
+    def run(self, context: Context) -> None:
+        """Read ratings, set suspects aside, apply the rules."""
+        problems = list(read_rows(context.rows(self.data, "problems.jsonl"), Problem))
+        imported: list[Rated] = []
+        if self.ratings is not None:
+            problems, imported = import_ratings(problems, self.ratings, self.data)
+        funnel = Funnel()
+        funnel.record("read", problems, [])
+        found = conflict_suspects(conflicting_golds(problems, duplicate_key, same_answer))
+        doubts = merged(problems, _beside(context, self.data, FILE, Doubt), queue(problems, found))
+        if self.suspects == "drop":
+            problems = _trusted(funnel, problems, doubts)
+        completions = _beside(context, self.data, "completions.jsonl", Completion)
+        candidates = self._candidates(context, problems, completions)
+        for number, rule in enumerate(self.rules):
+            candidates = apply(funnel, rule, candidates, context.seed + number)
+        kept = [candidate.problem for candidate in candidates]
+        ids = {problem.id for problem in kept}
+        out = context.fresh_out()
+        context.hand_on_ledger(self.data)
+        write_json(out / "funnel.json", funnel.rows())
+        write_rows(out / "dropped.jsonl", funnel.dropped_rows())
+        write_rows(out / FILE, doubts)
+        if not kept:
+            raise UserError(
+                f"{context.name}: no problem is left: {steps(funnel)}; see {out / 'dropped.jsonl'}"
+            )
+        if completions:
+            write_rows(
+                out / "completions.jsonl", (row for row in completions if row.problem_id in ids)
+            )
+        rates = imported if self.ratings is not None else _beside(context, self.data, RATES, Rated)
+        if rates:
+            write_rows(out / RATES, (row for row in rates if row.problem_id in ids))
+        write_rows(out / "problems.jsonl", kept)
+
+    def _candidates(
+        self, context: Context, problems: Sequence[Problem], completions: Iterable[Completion]
+    ) -> list[Candidate]:
+        rates = {name: _rates(context, reference) for name, reference in self.raters.items()}
+        chains = first_chains(completions)
+        candidates: list[Candidate] = []
+        for problem in problems:
+            chain = chains.get(problem.id)
+            candidates.append(
+                Candidate(
+                    problem,
+                    {n: table[problem.id] for n, table in rates.items() if problem.id in table},
+                    problem.source if self.domain == "source" else domain_of(problem.prompt),
+                    None if chain is None else chain.text,
+                    # Endpoints give no ids; all chains of one artifact come from one sampler.
+                    None if chain is None else len(chain.token_ids) or len(chain.text),
+                )
+            )
+        return candidates
+
+
+def apply(
+    funnel: Funnel, rule: AnySelection, candidates: Sequence[Candidate], seed: int
+) -> list[Candidate]:
+    """One rule as a step of the funnel."""
+    reasons = rule.pick(candidates, seed)
+    kept = [c for c, reason in zip(candidates, reasons, strict=True) if not reason]
+    dropped = [(c.problem, r) for c, r in zip(candidates, reasons, strict=True) if r]
+    funnel.record(rule.kind, [c.problem for c in kept], dropped)
+    return kept
+
+
+def import_ratings(
+    problems: Iterable[Problem], ratings: Ratings, place: str
+) -> tuple[list[Problem], list[Rated]]:
+    """Problems with the pass rate that their ``difficulty`` states, and the counts; those without one keep none.
+
+    Raises:
+        UserError: a difficulty that the ratings cannot mean.
+    """
+    made: list[Problem] = []
+    rates: list[Rated] = []
+    for problem in problems:
+        if problem.difficulty is None:
+            made.append(replace(problem, pass_rate=None))
+            continue
+        try:
+            rate = ratings.read(problem.difficulty)
+        except ValueError as error:
+            raise UserError(f"{place}: problem {problem.id}: difficulty: {error}") from None
+        made.append(replace(problem, pass_rate=rate.value))
+        rates.append(rated(problem.id, rate))
+    return made, rates
+
+
+def first_chains(completions: Iterable[Completion]) -> dict[str, Completion]:
+    """One completion per problem: the first verified-correct one, else the first."""
+    chains: dict[str, Completion] = {}
+    for row in completions:
+        known = chains.get(row.problem_id)
+        if known is None or (_right(row) and not _right(known)):
+            chains[row.problem_id] = row
+    return chains
+
+
+def _right(row: Completion) -> bool:
+    return row.verdict is not None and row.verdict.status == "correct"
+
+
+def merged(
+    problems: Sequence[Problem], earlier: Iterable[Doubt], new: Iterable[Doubt]
+) -> list[Doubt]:
+    """Doubts of an earlier stage and new ones, one row per problem of ``problems``, in their order."""
+    doubts: dict[str, Doubt] = {}
+    for doubt in (*earlier, *new):
+        known = doubts.get(doubt.problem_id)
+        if known is not None:
+            reasons = tuple(dict.fromkeys(known.why + doubt.why))
+            doubt = replace(known, why=reasons, answers=known.answers or doubt.answers)
+        doubts[doubt.problem_id] = doubt
+    return [doubts[problem.id] for problem in problems if problem.id in doubts]
+
+
+def _trusted(funnel: Funnel, problems: list[Problem], doubts: Iterable[Doubt]) -> list[Problem]:
+    reasons = {doubt.problem_id: _key_doubt(doubt.why) for doubt in doubts}
+    kept = [problem for problem in problems if not reasons.get(problem.id)]
+    dropped = [(p, reasons[p.id]) for p in problems if reasons.get(p.id)]
+    return funnel.record("suspects", kept, dropped)
+
+
+def _key_doubt(why: Iterable[str]) -> str:
+    """The first reason that speaks against the key; a timeout or a disagreement of verifiers does not."""
+    kinds = ("suspect key:", "conflicting golds:", "bad_gold:")
+    return next((reason for reason in why if reason.startswith(kinds)), "")
+
+
+def steps(funnel: Funnel) -> str:
+    """The funnel in one line."""
+    return "; ".join(
+        f"{row['step']} kept {row['kept']}, dropped {row['dropped']}" for row in funnel.rows()
+    )
+
+
+def _beside(context: Context, reference: str, file: str, cls: type[R]) -> list[R]:
+    """Rows of another file of the artifact, if it has one."""
+    path = context.artifact(reference) / file
+    return list(read_rows(path, cls)) if path.is_file() else []
+
+
+def _rates(context: Context, reference: str) -> Mapping[str, float]:
+    path = context.rows(reference, "problems.jsonl")
+    rated = (problem for problem in read_rows(path, Problem))
+    return {problem.id: problem.pass_rate for problem in rated if problem.pass_rate is not None}

@@ -1,0 +1,75 @@
+"""What every verb of the program shares: printing for people and machines, and running one stage by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from longstep.config import Located, UserError
+from longstep.ranks import rank
+
+console = Console(highlight=False, soft_wrap=True)
+
+Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
+
+
+class Interrupted(UserError):
+    """The user pressed Ctrl-C."""
+
+    exit_code = 130
+
+
+def say(text: str) -> None:
+    """Print one plain line."""
+    console.print(text, markup=False)
+
+
+def print_json(value: object) -> None:
+    """Print JSON for a machine."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def print_table(rows: list[list[str]], title: str = "") -> None:
+    """Print rows, the first one as header."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in rows[0]:
+        table.add_column(name)
+    for row in rows[1:]:
+        table.add_row(*row)
+    console.print(table, markup=False)
+
+
+def quiet_libraries() -> None:
+    """Keep libraries from going online or writing over our progress lines; torch gets the cores there are."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # TRL sets options by the names transformers is about to rename; nothing a user of ours can act on.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl)\.")
+
+
+def run_single(kind: str, settings: Located, out: Path) -> None:
+    """Run one stage outside of a recipe."""
+    quiet_libraries()
+    from longstep.config import validate
+    from longstep.recipe import Recipe, check
+    from longstep.runner import Run, execute
+
+    data = {"name": kind, "stages": {kind: {"kind": kind, **settings.data}}}
+    origins = {("stages", kind, *path): origin for path, origin in settings.origins.items()}
+    located = Located(data, origins)
+    recipe = validate(Recipe, located)
+    check(recipe, located)
+    execute(Run(recipe, located, out, say))
+    if rank() == 0:
+        say(f"{kind}: {out / kind / 'out'}")

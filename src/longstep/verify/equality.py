@@ -1,0 +1,252 @@
+r"""``verify``: is this answer the gold answer? The ladder of ``longstep.verify.ladder``, rung by rung."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from longstep.types import Status, Verdict
+from longstep.verify.ladder import compare, marks
+from longstep.verify.ladder.node import Node, TooLarge, Unreadable
+from longstep.verify.ladder.reading import MAX_CHARS, Reading, read
+from longstep.verify.ladder.relations import settle
+from longstep.verify.ladder.spelling import spell
+from longstep.verify.ladder.values import Judgement
+from longstep.verify.pool import NoReply
+from longstep.verify.workers import refusal, shared_pool
+
+Kind = Literal["integer", "number", "expression", "set", "tuple", "interval", "choice", "text"]
+KINDS: tuple[Kind, ...] = (
+    "integer",
+    "number",
+    "expression",
+    "set",
+    "tuple",
+    "interval",
+    "choice",
+    "text",
+)
+Omit = compare.Omit
+
+_PLAIN = re.compile(r"[+-]?[0-9]+")
+_DIGITS = re.compile(r"[+-]?[0-9]+|[+-]?[0-9]{1,3}(?:,[0-9]{3})+")
+
+
+def verify(*, gold: str, answer: str, kind: Kind | None = None, omit: Omit = "either") -> Verdict:
+    """Decide whether an extracted answer equals the gold answer.
+
+    Args:
+        gold: the gold answer, LaTeX or plain text.
+        answer: the answer to judge, already extracted (``extract``).
+        kind: what the gold answer is; ``None`` infers it.
+        omit: which side may leave out a unit, a percent sign or a name such as ``x =``. With ``either`` the
+            verdict is symmetric: swapping gold and answer never changes whether it is ``correct``.
+
+    Returns:
+        ``correct`` or ``incorrect``; ``unparseable`` when the answer cannot be read or is too large, ``bad_gold`` when
+        the gold answer cannot, ``timeout`` when a worker had to be killed. The rung that decided is named.
+    """
+    if not gold.strip():
+        return Verdict("bad_gold", answer[:MAX_CHARS], "the gold answer is empty", "size")
+    if not answer.strip():
+        return Verdict("unparseable", None, "the answer is empty", "size")
+    try:
+        return _long(gold, answer) or _climb(gold, answer, kind, omit)
+    except (
+        Exception
+    ) as error:  # a fault of ours says nothing about the model, and must not end a training run
+        return Verdict(
+            "timeout",
+            answer[:MAX_CHARS],
+            f"internal error: {type(error).__name__}: {error}",
+            "fault",
+        )
+
+
+def _long(gold: str, answer: str) -> Verdict | None:
+    """Compare where a side is too long to read: as strings and as digits."""
+    if len(gold) <= MAX_CHARS and len(answer) <= MAX_CHARS:
+        return None
+    shown = answer[:MAX_CHARS]
+    one, two = gold.strip(), answer.strip()
+    if _DIGITS.fullmatch(one) and _DIGITS.fullmatch(two):
+        same = _plain(one) == _plain(two)
+        return _verdict(Judgement(same, "number", "" if same else "another number"), shown)
+    if one == two:
+        return Verdict("correct", shown, "", "spelling")
+    if len(gold) > MAX_CHARS:
+        return Verdict(
+            "bad_gold", shown, f"the gold answer is longer than {MAX_CHARS} characters", "size"
+        )
+    return Verdict("unparseable", shown, f"longer than {MAX_CHARS} characters", "size")
+
+
+def _plain(digits: str) -> str:
+    """Give the one string of a whole number of any length."""
+    bare = digits.lstrip("+-0").replace(",", "") or "0"
+    return f"-{bare}" if digits[0] == "-" and bare != "0" else bare
+
+
+def _verdict(found: Judgement, answer: str) -> Verdict:
+    status: Status = "correct" if found.equal else "incorrect"
+    return Verdict(status, answer, found.reason or ("" if found.equal else "not equal"), found.rung)
+
+
+def _climb(gold: str, answer: str, kind: Kind | None, omit: Omit) -> Verdict:
+    if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer) and kind not in ("choice", "text"):
+        same = _plain(gold) == _plain(answer)
+        return _verdict(Judgement(same, "number", "" if same else "another number"), answer)
+    ours, theirs = read(gold), read(answer)
+    if reason := _unfit(ours, gold, kind):
+        return Verdict("bad_gold", answer, reason, "kind")
+    if ours.spelt == theirs.spelt:
+        return Verdict("correct", answer, "", "spelling")
+    found = _marked(gold, answer, ours, theirs, kind, omit)
+    if found is not None:
+        return _verdict(found, answer)
+    if ours.large:
+        return Verdict("bad_gold", answer, f"the gold answer: {ours.problem}", "size")
+    if theirs.large:
+        return Verdict("unparseable", answer, theirs.problem, "size")
+    if ours.tree is None or theirs.tree is None:
+        return _unread(ours, theirs, gold, answer, kind)
+    return _trees(ours, theirs, answer, kind, omit)
+
+
+def _unfit(reading: Reading, gold: str, kind: Kind | None) -> str:
+    """Say why a gold answer is not of the kind it should be."""
+    tree = reading.tree
+    if kind in (None, "text", "set", "tuple", "interval"):
+        return ""
+    if kind == "choice":
+        letters = _letters(gold)
+        return "" if letters else f"gold {gold[:60]!r} is no choice"
+    if tree is None or tree.op in ("text", "list", "set", "tuple", "matrix", "union", "empty"):
+        return f"gold {gold[:60]!r} is no {kind}"
+    return ""
+
+
+def _letters(text: str) -> frozenset[str]:
+    """Give the letters of a choice, several of them for a question with several right ones."""
+    parts = re.split(r"\s*(?:,|;|\band\b)\s*", marks.unwrapped(spell(text)))
+    found = [marks.choice(part) for part in parts]
+    return frozenset(each.letter for each in found if each) if all(found) else frozenset()
+
+
+def _marked(
+    gold: str, answer: str, ours: Reading, theirs: Reading, kind: Kind | None, omit: Omit
+) -> Judgement | None:
+    """Compare choices, words, times and dates; ``None`` when they are none of these."""
+    if kind == "choice":
+        same = _letters(gold) == _letters(answer)
+        return Judgement(same, "choice", "" if same else "another choice")
+    if kind == "text":
+        same = bool(ours.words) and ours.words == theirs.words
+        return Judgement(same, "text", "" if same else "another text")
+    left, right = spell(gold), spell(answer)
+    found = _dated(left, right)
+    if found is not None:
+        return found
+    one, two = marks.choice(left), marks.choice(right)
+    if one and two and (one.marked or two.marked):
+        return _choices(one, two, omit)
+    if (one and one.rest) or (two and two.rest):
+        return _labelled(one, two, gold, answer, omit)
+    return None
+
+
+def _dated(left: str, right: str) -> Judgement | None:
+    """Compare times of day and dates."""
+    one, two = marks.clock(left), marks.clock(right)
+    if one is not None and two is not None:
+        same = marks.same_clock(one, two)
+        return Judgement(same, "time", "" if same else "another time")
+    if (one is not None and one[1]) or (two is not None and two[1]):
+        return Judgement(False, "time", "only one side is a time of day")
+    first, second = marks.date(left), marks.date(right)
+    if first is not None and second is not None:
+        same = marks.same_date(first, second)
+        return Judgement(same, "time", "" if same else "another date")
+    return None
+
+
+def _choices(one: marks.Choice, two: marks.Choice, omit: Omit) -> Judgement:
+    if one.letter != two.letter:
+        return Judgement(False, "choice", "another choice")
+    if one.rest and two.rest:
+        same = verify(gold=one.rest, answer=two.rest, omit=omit).status == "correct"
+        return Judgement(same, "choice", "" if same else "the same letter with another value")
+    return Judgement(True, "choice")
+
+
+def _labelled(
+    one: marks.Choice | None, two: marks.Choice | None, gold: str, answer: str, omit: Omit
+) -> Judgement | None:
+    """Compare ``(A) 5`` with ``5``: the value counts when the other side has no letter."""
+    left = one.rest if one and one.rest else gold
+    right = two.rest if two and two.rest else answer
+    found = verify(gold=left, answer=right, omit=omit)
+    return Judgement(found.status == "correct", "choice", found.reason)
+
+
+def _trees(ours: Reading, theirs: Reading, answer: str, kind: Kind | None, omit: Omit) -> Verdict:
+    assert ours.tree is not None and theirs.tree is not None
+    pairs = [(_as(kind, ours.tree), _as(kind, theirs.tree))]
+    if ours.grouped is not None and theirs.tree.op in ("list", "set", "tuple"):
+        pairs.append((_as(kind, ours.grouped), _as(kind, theirs.tree)))
+    if theirs.grouped is not None and ours.tree.op in ("list", "set", "tuple"):
+        pairs.append((_as(kind, ours.tree), _as(kind, theirs.grouped)))
+    verdict = Verdict("incorrect", answer)
+    for left, right in pairs:
+        verdict = _compare(left, right, answer, omit)
+        if verdict.status == "correct":
+            return verdict
+    if ours.words and ours.words == theirs.words and "text" in (ours.tree.op, theirs.tree.op):
+        return Verdict("correct", answer, "", "text")
+    return verdict
+
+
+def _as(kind: Kind | None, tree: Node) -> Node:
+    """Read a tree as the kind says: a bare list as a set or as a tuple."""
+    if kind == "set":
+        tree = settle(tree)
+        if tree.op in ("list", "tuple"):
+            return Node("set", tree.args)
+        return tree if tree.op in ("set", "empty", "named", "union") else Node("set", (tree,))
+    if kind == "tuple" and tree.op in ("list", "tuple"):
+        return Node("tuple", tree.args)
+    return tree
+
+
+def _compare(left: Node, right: Node, answer: str, omit: Omit) -> Verdict:
+    try:
+        return _verdict(compare.same(left, right, omit), answer)
+    except TooLarge as error:
+        rung, reason = "size", str(error)
+    except Unreadable as error:
+        rung, reason = "structure", str(error)
+    if own := compare.trouble(left):
+        return Verdict("bad_gold", answer, f"the gold answer: {own}", rung)
+    return Verdict("unparseable", answer, reason, rung)
+
+
+def _unread(ours: Reading, theirs: Reading, gold: str, answer: str, kind: Kind | None) -> Verdict:
+    """Compare where a side is no mathematics we read: as words, then by the last rung."""
+    if ours.words and ours.words == theirs.words:
+        return Verdict("correct", answer, "", "text")
+    readable = all(each.tree is not None or each.foreign for each in (ours, theirs))
+    if readable and refusal(gold) is None and refusal(answer) is None:
+        return _symbolic(gold, answer)
+    if ours.tree is None and theirs.tree is None:
+        return Verdict("incorrect", answer, "another text", "text")
+    if ours.tree is None:
+        return Verdict("incorrect", answer, f"not the gold text ({ours.problem})", "text")
+    return Verdict("unparseable", answer, theirs.problem, "text")
+
+
+def _symbolic(gold: str, answer: str) -> Verdict:
+    try:
+        status, reason = shared_pool().call(gold, answer)
+    except NoReply as error:
+        return Verdict("timeout", answer, str(error), "symbolic")
+    return Verdict(status, answer, reason, "symbolic")

@@ -1,0 +1,15 @@
+r"""The ladder of equality: cheap and exact rungs first, each of which decides or passes on.
+
+1. ``spelling``: two answers spelt alike.
+2. ``number``, 3. ``algebra``, ``intervals``, ``separation``, ``digits``: values (``values``).
+4. ``structure``, ``text``, ``choice``, ``time``: lists, tuples, intervals, units, words (``compare``, ``marks``).
+5. ``symbolic``: Math-Verify in a worker process (``longstep.verify.symbolic``), for the little that the
+   grammar does not read.
+
+Policy. Equality is exact: a rounded decimal is not the fraction, neighbouring long integers differ, nearly one is not
+one. A unit, a percent or degree sign and a name (``x =``) may be missing on one side; two of them must agree, and known
+units of one dimension are converted. Solution lists have no order, tuples and points have; the ends of intervals
+matter; equations count up to a non-zero rational factor. All members must be there and nothing else, so that a
+response that hedges (``5 or 6``, ``about 5``) is not equal to one value. What is too large to evaluate is refused by
+its size, never by a clock.
+"""

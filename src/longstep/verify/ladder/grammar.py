@@ -1,0 +1,369 @@
+r"""Read an expression: a recursive descent parser with bounded depth. Text becomes a tree, nothing is evaluated.
+
+Conventions of written mathematics: ``2\frac{1}{2}`` is a mixed number, ``\sin 2x`` takes the
+product, ``\log`` has base ten unless it says otherwise, ``1/2x`` is read from left to right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from longstep.verify.ladder import numerals
+from longstep.verify.ladder.node import Foreign, Node, TooLarge, Unreadable, number
+from longstep.verify.ladder.tokens import MAX_NESTING, Token
+from longstep.verify.ladder.units import DEGREE, PERCENT
+from longstep.verify.ladder.vocabulary import ACCENTS, FOREIGN, FUNCTIONS, GREEK, OVER, PAIRS, TIMES
+
+_NO_FACTOR = TIMES | OVER | {r"\rfloor", r"\rceil", r"\rangle", r"\pm", r"\mp"}
+_END = Token("end", "", False)
+
+
+def parse(tokens: Sequence[Token]) -> Node:
+    """Read the whole token sequence as one expression.
+
+    Raises:
+        Unreadable: it is none.
+        TooLarge: nested too deeply or a number too long.
+    """
+    parser = _Parser(tokens)
+    node = parser.sum()
+    if parser.peek is not _END:
+        raise Unreadable(f"unexpected {parser.peek.text[:20]!r}")
+    return node
+
+
+class _Parser:
+    """The tokens, a place in them, and how deep it is."""
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self.tokens, self.place, self.depth = tokens, 0, 0
+        self.bars = 0  # open absolute values at this level of brackets
+        self.peek = tokens[0] if tokens else _END
+
+    def take(self) -> Token:
+        token = self.peek
+        self.place += 1
+        self.peek = self.tokens[self.place] if self.place < len(self.tokens) else _END
+        return token
+
+    def expect(self, text: str) -> None:
+        if self.take().text != text:
+            raise Unreadable(f"expected {text!r}")
+
+    def sum(self) -> Node:
+        parts = [self.product()]
+        while self.peek.text in ("+", "-", r"\pm", r"\mp"):
+            sign = self.take().text
+            part = self.product()
+            parts.append(part if sign == "+" else _signed(sign, part))
+        return parts[0] if len(parts) == 1 else Node("add", tuple(parts))
+
+    def product(self) -> Node:
+        sign = self.sign()
+        parts, under = [self.power()], list[Node]()
+        while True:
+            if self.peek.text in TIMES:
+                self.take()
+                parts.append(self.signed_power())
+            elif self.peek.text in OVER:
+                self.take()
+                under.append(self.signed_power())
+            elif self.starts_factor():
+                parts.append(self.juxtaposed(parts[-1], bool(under)))
+                if parts[-1].op == "mixed":
+                    parts[-2:] = [parts[-1].args[0]]
+            else:
+                break
+        node = parts[0] if len(parts) == 1 else Node("mul", tuple(parts))
+        if under:
+            below = under[0] if len(under) == 1 else Node("mul", tuple(under))
+            node = Node("div", (node, below))
+        return node if sign == "+" else _signed(sign, node)
+
+    def sign(self) -> str:
+        """Take the signs before a term; several of them fold into one."""
+        sign = "+"
+        while self.peek.text in ("+", "-", r"\pm", r"\mp"):
+            text = self.take().text
+            if text in (r"\pm", r"\mp") or sign in (r"\pm", r"\mp"):
+                if sign != "+":
+                    raise Unreadable("two signs")
+                sign = text
+            elif text == "-":
+                sign = "-" if sign == "+" else "+"
+        return sign
+
+    def juxtaposed(self, before: Node, divided: bool) -> Node:
+        r"""Read a factor that follows without a sign; ``2\frac{1}{2}`` and ``2 1/2`` are mixed numbers."""
+        first = self.peek
+        whole = before.op == "num" and self.tokens[self.place - 1].text.isdigit()
+        part = self.power()
+        if before.op == part.op == "num" and first.text != "(" and first.kind != "number":
+            raise Unreadable("two numbers side by side")
+        if whole and first.text == r"\frac" and _proper(part):
+            return Node("mixed", (Node("add", (before, part)),))
+        if before.op == "num" and first.kind == "number":
+            digits = whole and first.text.isdigit() and self.peek.text == "/" and not divided
+            following = self.tokens[self.place + 1 : self.place + 2]
+            if not (digits and first.spaced and following and following[0].text.isdigit()):
+                raise Unreadable("two numbers side by side")
+            self.take()
+            fraction = Node("div", (part, number(int(self.take().text[:400]))))
+            if not _proper(fraction):
+                raise Unreadable("two numbers side by side")
+            return Node("mixed", (Node("add", (before, fraction)),))
+        return part
+
+    def starts_factor(self) -> bool:
+        token = self.peek
+        if token.kind in ("number", "letter"):
+            return True
+        if token.text == "|":
+            return self.bars == 0
+        if token.kind == "command":
+            return token.text not in _NO_FACTOR
+        return token.text in ("(", "[", "{")
+
+    def signed_power(self) -> Node:
+        sign = self.sign()
+        node = self.power()
+        return node if sign == "+" else _signed(sign, node)
+
+    def power(self) -> Node:
+        self.deeper()
+        node = self.postfix(self.atom())
+        if self.peek.text in ("^", "**"):
+            self.take()
+            if self.peek.text == r"\circ":
+                self.take()
+                node = Node("unit", (node,), unit=DEGREE)
+            else:
+                exponent = self.exponent()
+                node = (
+                    Node("unit", (node,), unit=DEGREE)
+                    if exponent is None
+                    else Node("pow", (node, exponent))
+                )
+            node = self.postfix(node)
+        self.depth -= 1
+        return node
+
+    def deeper(self) -> None:
+        self.depth += 1
+        if self.depth > 2 * MAX_NESTING + 20:
+            raise TooLarge("nested too deeply")
+
+    def exponent(self) -> Node | None:
+        r"""Read an exponent; ``None`` for the degree sign. Without braces it is one digit or letter, as in TeX."""
+        if self.peek.text == "{":
+            self.take()
+            if self.peek.text == r"\circ":
+                self.take()
+                self.expect("}")
+                return None
+            if self.peek.text == "}":
+                raise Unreadable("an empty exponent")
+            node = self.inside("{")
+            return node
+        return self.signed_power()
+
+    def postfix(self, node: Node) -> Node:
+        if self.peek.text in ("!", r"\%", "%"):
+            mark = self.take().text
+            if self.peek.text in ("!", r"\%", "%"):
+                raise Unreadable(f"two of {mark!r}")
+            if mark != "!":
+                return Node("unit", (node,), unit=PERCENT)
+            return Node("call", (node,), "factorial")
+        return node
+
+    def inside(self, left: str) -> Node:
+        """Read what is between brackets whose first one is taken."""
+        bars, self.bars = self.bars, 0
+        node = self.sum()
+        self.bars = bars
+        self.expect(PAIRS[left])
+        return node
+
+    def argument(self) -> Node:
+        """Read a TeX argument: a group, or one digit, letter or command."""
+        token = self.peek
+        if token.text == "{":
+            self.take()
+            return self.inside("{")
+        if token.kind == "number" and len(token.text) > 1 and token.text.isdigit():
+            self.peek = Token("number", token.text[1:], False)  # \frac12 is one half
+            place = self.place
+            self.tokens = [*self.tokens[:place], self.peek, *self.tokens[place + 1 :]]
+            return number(int(token.text[0]))
+        return self.atom()
+
+    def atom(self) -> Node:
+        self.deeper()
+        node = self.primary(self.take())
+        self.depth -= 1
+        return node
+
+    def primary(self, token: Token) -> Node:
+        if token.kind == "number":
+            return self.number(token.text)
+        if token.kind == "letter":
+            return self.letter(token.text)
+        if token.text in PAIRS:
+            node = self.inside(token.text)
+            calls = {r"\lfloor": "floor", r"\lceil": "ceil"}
+            return Node("call", (node,), calls[token.text]) if token.text in calls else node
+        if token.text == "|":
+            self.bars += 1
+            node = self.sum()
+            self.bars -= 1
+            self.expect("|")
+            return Node("call", (node,), "abs")
+        if token.kind == "command":
+            return self.command(token.text)
+        raise Unreadable(f"unexpected {token.text[:20]!r}" if token.text else "it ends early")
+
+    def number(self, text: str) -> Node:
+        if self.peek.text == "_":
+            self.take()
+            return number(numerals.in_base(text, self.subscript()))
+        if "." in text and self.peek.text in (r"\overline", r"\bar", r"\dot"):
+            self.take()
+            return number(numerals.repeating(text, self.digits()))
+        return number(numerals.decimal(text))
+
+    def digits(self) -> str:
+        """Take ``{digits}``."""
+        self.expect("{")
+        token = self.take()
+        self.expect("}")
+        return token.text
+
+    def letter(self, name: str) -> Node:
+        if name == "e" and self.peek.text != "_":
+            return Node("const", (), "e")
+        if name == "i" and self.peek.text != "_":
+            return Node("const", (), "i")
+        if self.peek.text == "_":
+            self.take()
+            name = f"{name}_{self.subscript()}"
+        while self.peek.text == "'":
+            self.take()
+            name += "'"
+        return Node("var", (), name)
+
+    def subscript(self) -> str:
+        if self.peek.text != "{":
+            token = self.take()
+            if token.kind not in ("number", "letter", "command", "word"):
+                raise Unreadable("a subscript")
+            return token.text
+        self.take()
+        parts = []
+        while self.peek.text != "}":
+            if self.peek is _END or self.peek.text == "{":
+                raise Unreadable("a subscript that does not end")
+            parts.append(self.take().text)
+        self.take()
+        return "".join(parts)
+
+    def command(self, name: str) -> Node:
+        if name in (r"\frac", r"\binom"):
+            over = self.argument()
+            under = self.argument()
+            return (
+                Node("div", (over, under))
+                if name == r"\frac"
+                else Node("call", (over, under), "binomial")
+            )
+        if name == r"\sqrt":
+            return self.root()
+        if name == r"\pi":
+            return Node("const", (), "pi")
+        if name == r"\infty":
+            return Node("const", (), "infinity")
+        if name in GREEK:
+            return self.letter(name)
+        if name[1:] in FUNCTIONS:
+            return self.function(name[1:])
+        if name in ACCENTS:
+            inner = self.argument()
+            if inner.op != "var":
+                raise Unreadable(f"the command {name}")
+            return self.letter(f"{name}{inner.value}")
+        raise (Foreign if name in FOREIGN else Unreadable)(f"the command {name[:20]}")
+
+    def root(self) -> Node:
+        index: Node = number(2)
+        if self.peek.text == "[":
+            self.take()
+            index = self.inside("[")
+        if self.peek.text == "(":
+            self.take()
+            radicand = self.inside("(")
+        else:
+            radicand = self.argument() if self.peek.text == "{" else self.bare()
+        return Node("call", (radicand, index), "root")
+
+    def bare(self) -> Node:
+        r"""Read an argument without braces, where ``√12`` and ``\sqrt 12`` mean the whole number."""
+        return self.number(self.take().text) if self.peek.kind == "number" else self.atom()
+
+    def function(self, name: str) -> Node:
+        if name in ("max", "min", "gcd", "lcm"):
+            raise Foreign(f"the function {name}")
+        base: Node | None = None
+        exponent: Node | None = None
+        while self.peek.text in ("^", "_"):
+            mark = self.take().text
+            if mark == "^":
+                exponent = self.exponent()
+            else:
+                base = self.argument() if self.peek.text == "{" else self.bare()
+        if (base is not None) and name != "log":
+            raise Unreadable(f"a subscript of {name}")
+        argument = self.operand()
+        if exponent is not None and _is_minus_one(exponent) and name in ("sin", "cos", "tan"):
+            return Node("call", (argument,), f"arc{name}")
+        node = Node("call", (argument,), "ln" if name == "log" else name)
+        if name in ("log", "lg"):
+            below = Node("call", (base or number(10),), "ln")
+            node = Node("div", (Node("call", (argument,), "ln"), below))
+        return node if exponent is None else Node("pow", (node, exponent))
+
+    def operand(self) -> Node:
+        r"""Read what a function applies to: brackets, or a product up to the next sign or function."""
+        if self.peek.text in ("(", "{", "|", "["):
+            return self.atom()  # in \sin(x)^2 the square is outside
+        sign = self.sign()
+        parts = [self.power()]
+        while self.starts_factor() and self.peek.text not in ("(", "[") and not self.at_function():
+            parts.append(self.power())
+        node = parts[0] if len(parts) == 1 else Node("mul", tuple(parts))
+        return node if sign == "+" else _signed(sign, node)
+
+    def at_function(self) -> bool:
+        return self.peek.text[1:] in FUNCTIONS and self.peek.text not in (r"\sqrt",)
+
+
+def _signed(sign: str, node: Node) -> Node:
+    if sign == "-":
+        if node.op == "num":
+            assert isinstance(node.value, Fraction)
+            return number(-node.value)
+        return Node("neg", (node,))
+    return Node("pm", (node,), sign)
+
+
+def _proper(node: Node) -> bool:
+    """Tell whether it is a fraction of two whole numbers, less than one."""
+    if node.op != "div" or any(arg.op != "num" for arg in node.args):
+        return False
+    over, under = (arg.value for arg in node.args)
+    assert isinstance(over, Fraction) and isinstance(under, Fraction)
+    return over.denominator == under.denominator == 1 and 0 <= over < under
+
+
+def _is_minus_one(node: Node) -> bool:
+    return node.op == "num" and node.value == -1

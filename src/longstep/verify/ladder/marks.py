@@ -1,0 +1,109 @@
+r"""Answers that are no formulas: a choice letter, a time of day, digits in a base, plain words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from longstep.verify.ladder.vocabulary import MONTHS
+
+_WRAPPER = re.compile(r"\\(?:text[a-z]*|mbox|mathrm|mathbf|mathsf|operatorname)\s*\{([^{}]*)\}")
+_CHOICE = re.compile(r"\(?([A-Ja-j])(?:\)|[.:](?= |$))\s*(.*)", re.DOTALL)
+_LETTER = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?([A-Ja-j])\)?[.:]?", re.IGNORECASE)
+_TIME = re.compile(
+    r"(?:[a-zA-Z] ?= ?)?([0-9]{1,2})(?:\s*:\s*([0-9]{2}))?(?:\s*:\s*([0-9]{2}))?\s*\(?([ap])\.?\s?m\.?\)?",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
+_DAY, _YEAR = r"([0-9]{1,2})(?:st|nd|rd|th)?", r"(?:,? ([0-9]{4}))?"
+_DATE = re.compile(
+    rf"([A-Za-z]{{3,9}})\.? {_DAY}{_YEAR}|{_DAY} (?:of )?([A-Za-z]{{3,9}})\.?{_YEAR}"
+)
+_IN_BASE = re.compile(r"\(?([0-9A-Fa-f]{1,400})\)?_\{?([0-9]{1,2})\}?")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A letter, how sure it is that it names a choice, and what is written behind it."""
+
+    letter: str
+    marked: bool
+    rest: str = ""
+
+
+def unwrapped(spelt: str) -> str:
+    r"""Take off ``\text{}`` and its like."""
+    for _ in range(3):
+        spelt, count = _WRAPPER.subn(r"\1", spelt)
+        if not count:
+            break
+    return " ".join(spelt.split())
+
+
+def choice(spelt: str) -> Choice | None:
+    r"""Read ``A``, ``(a)``, ``\text{A}``, ``B.``, ``A) 5``; a bare ``e`` or ``E`` may be something else."""
+    plain = unwrapped(spelt).strip("{}* ")
+    if found := _LETTER.fullmatch(plain):
+        marked = len(plain) > 1 or plain in "ABCD"
+        return Choice(found[1].upper(), marked)
+    if found := _CHOICE.fullmatch(plain):
+        return Choice(found[1].upper(), True, found[2].strip())
+    return None
+
+
+def clock(spelt: str) -> tuple[int, bool] | None:
+    """Read a time of day as seconds after midnight, and whether morning or afternoon is known."""
+    plain = unwrapped(spelt)
+    if found := _TIME.fullmatch(plain):
+        hour, late = int(found[1]), found[4].lower() == "p"
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + 12 * late
+    elif found := _CLOCK.fullmatch(plain):
+        hour = int(found[1])
+    else:
+        return None
+    minute, second = int(found[2] or 0), int(found[3] or 0)
+    if hour > 23 or minute > 59 or second > 59:
+        return None
+    known = found.re is _TIME or hour > 12
+    return hour * 3600 + minute * 60 + second, known
+
+
+def date(spelt: str) -> tuple[int, int, int | None] | None:
+    """Read month, day and year of a date with the month in letters."""
+    found = _DATE.fullmatch(
+        unwrapped(spelt).replace(",", ", ").replace("  ", " ").replace(" ,", ",")
+    )
+    if found is None:
+        return None
+    name = (found[1] or found[5]).lower()
+    months = [place for place, month in enumerate(MONTHS, 1) if name in (month, month[:3])]
+    if not months:
+        return None
+    year = found[3] or found[6]
+    return months[0], int(found[2] or found[4]), int(year) if year else None
+
+
+def in_base(spelt: str) -> Fraction | None:
+    """Read digits with their base behind them, such as ``(1A)_{16}``."""
+    found = _IN_BASE.fullmatch(spelt.replace(" ", ""))
+    if found is None or not 2 <= int(found[2]) <= 36:
+        return None
+    try:
+        return Fraction(int(found[1], int(found[2])))
+    except ValueError:
+        return None
+
+
+def same_clock(left: tuple[int, bool], right: tuple[int, bool]) -> bool:
+    """Compare two times; where one does not say morning or afternoon, twelve hours do not count."""
+    if left[1] and right[1]:
+        return left[0] == right[0]
+    return (left[0] - right[0]) % (12 * 3600) == 0
+
+
+def same_date(left: tuple[int, int, int | None], right: tuple[int, int, int | None]) -> bool:
+    """Compare two dates; the year may be missing on one side."""
+    return left[:2] == right[:2] and (left[2] == right[2] or None in (left[2], right[2]))

@@ -1,0 +1,104 @@
+r"""Rung 1: one spelling per answer. Two answers spelt alike are equal, whatever they mean.
+
+Only what never changes a meaning is folded: spacing commands, ``\left``/``\right``, ``\dfrac``,
+Unicode look-alikes, math delimiters around the whole. Every step is linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from longstep.verify.ladder.symbols import COMMANDS, SUPERSCRIPTS, UNICODE
+
+_SUPERSCRIPTS = str.maketrans(SUPERSCRIPTS)
+_SUPERSCRIPT = re.compile(f"[{''.join(SUPERSCRIPTS)}]+")
+_UNICODE = str.maketrans(UNICODE)
+_SPACING = re.compile(
+    r"(\\\\)|\\(?:[,;:>! ]|(?:q?quad|thinspace|displaystyle|textstyle|limits|left|right|[bB]igg?[lrm]?)(?![A-Za-z]))"
+)
+_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,\\!|,\{\}|\\,|~)\s*(?=[0-9]{3}(?![0-9]))")
+_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_ORDINAL = re.compile(r"\^\s*\{?\s*\\(?:text|mathrm|textrm)\s*\{(st|nd|rd|th)\}\s*\}?")
+_ESCAPED_TWICE = re.compile(r"\\\\(?=[A-Za-z])")
+_BRACED = re.compile(r"(?<![A-Za-z])\{\s*([:,;=<>+])\s*\}")
+_PRIME = re.compile(r"\^\s*\{?\s*('+)\s*\}?")
+_ABBREVIATED = re.compile(r"\b(sq|cu|ft|in|hr|hrs|min|sec|yd|lb|lbs|oz)\.(?= [a-zA-Z])")
+_DOLLARS = re.compile(r"(?<!\\)\$")
+_DELIMITERS = (("**", "**"), ("`", "`"), ("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
+_RENAME = re.compile("|".join(rf"{re.escape(old)}(?![A-Za-z])" for old in COMMANDS))
+_SPACES = re.compile(r"\s+")
+
+
+def spell(text: str) -> str:
+    """Give the answer in its one spelling; spaces are folded to one and still there."""
+    if not text.isascii():
+        text = _SUPERSCRIPT.sub(lambda m: f"^{{{m[0].translate(_SUPERSCRIPTS)}}}", text)
+        text = text.translate(_UNICODE)
+    text = _ABBREVIATED.sub(r"\1", text)
+    if text.startswith("~"):
+        text = rf"\approx {text[1:]}"
+    if "\\" in text or "{" in text or "~" in text:
+        text = _THOUSANDS.sub("", text)
+        text = _SPACING.sub(lambda m: m[1] or " ", text)  # a double backslash ends a row
+        text = _FRACTION.sub(r"\\frac", text)
+        text = _RENAME.sub(lambda m: COMMANDS[m[0]], text)
+        text = _BRACED.sub(r"\1", text).replace("~", " ")
+        text = _PRIME.sub(r"\1", text)
+        text = _ORDINAL.sub(r" \1", text)
+        if "\\begin" not in text:
+            text = _ESCAPED_TWICE.sub(r"\\", text)
+    return _outside(_SPACES.sub(" ", text).strip())
+
+
+def _outside(text: str) -> str:
+    """Take off delimiters around the whole and inside, and the full stop of a sentence."""
+    if text.count("$") > 1:
+        text = _without_dollars(text)
+    for _ in range(4):
+        before = text
+        for left, right in _DELIMITERS:
+            inner = text[len(left) : -len(right)]
+            if text.startswith(left) and text.endswith(right) and inner and left not in inner:
+                text = inner.strip()
+        if text.endswith((".", ",", ";")) and not text.endswith(("..", "\\,", "\\;")):
+            text = text[:-1].strip()
+        text = text.removesuffix("\\").rstrip() if text.endswith(" \\") else text
+        if text.startswith("{") and text.endswith("}") and _closes_last(text):
+            text = text[1:-1].strip()
+        if text == before:
+            break
+    return text
+
+
+def _without_dollars(text: str) -> str:
+    """Take off pairs of dollar signs around formulas; ``$5 or $6`` is money and stays."""
+    places = [match.start() for match in _DOLLARS.finditer(text)]
+    money = any(text[place + 1 : place + 2].isdigit() for place in places[1::2])
+    if len(places) % 2 or money:
+        return text
+    return _DOLLARS.sub(" ", text).strip()
+
+
+def _closes_last(text: str) -> bool:
+    depth = 0
+    escaped = False
+    for place, letter in enumerate(text):
+        if escaped:
+            escaped = False
+        elif letter == "\\":
+            escaped = True
+        elif letter == "{":
+            depth += 1
+        elif letter == "}":
+            depth -= 1
+            if depth == 0:
+                return place == len(text) - 1
+    return False
+
+
+def squeezed(spelt: str) -> str:
+    """Give the spelling without any space, but for those that keep two numbers or words apart."""
+    return _LOOSE.sub("", spelt)
+
+
+_LOOSE = re.compile(r"(?<![0-9A-Za-z]) | (?![0-9A-Za-z])|(?<=[0-9]) (?=[A-Za-z])")

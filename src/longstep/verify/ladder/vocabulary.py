@@ -1,0 +1,110 @@
+r"""The words, commands and marks that the ladder knows; no rule is here, only names."""
+
+from __future__ import annotations
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _phrases(text: str) -> frozenset[str]:
+    return frozenset(each.strip() for each in text.split(","))
+
+
+FUNCTIONS = _names(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log lg exp sqrt max min gcd lcm"
+)
+#: Names without a backslash, and the command that each is.
+ALIASES = {
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "pi": "pi", "infinity": "infty", "inf": "infty",
+    "oo": "infty", "theta": "theta", "alpha": "alpha", "beta": "beta", "lambda": "lambda", "omega": "omega",
+    "phi": "phi",
+}  # fmt: skip
+GREEK = _names(
+    r"""\alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \rho \sigma \tau \upsilon
+    \phi \chi \psi \omega \Gamma \Delta \Theta \Lambda \Xi \Sigma \Phi \Psi \Omega \ell \hbar"""
+)
+#: Functions that only the last rung knows.
+FOREIGN = _names(r"\gcd \lcm \max \min \bmod \mod")
+TIMES = _names(r"\cdot \times *")
+OVER = _names(r"/ \div")
+ACCENTS = _names(r"\dot \ddot \vec \hat \bar \tilde")
+OPEN = _names(r"( [ { \{ \lfloor \lceil \langle")
+CLOSE = _names(r") ] } \} \rfloor \rceil \rangle")
+PAIRS = {
+    "(": ")",
+    "[": "]",
+    "{": "}",
+    r"\lfloor": r"\rfloor",
+    r"\lceil": r"\rceil",
+    r"\langle": r"\rangle",
+}
+RELATIONS = {
+    "=": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", r"\le": "<=", r"\ge": ">=", r"\ne": "!=",
+    r"\approx": "~",
+}  # fmt: skip
+MATRICES = _names("pmatrix bmatrix matrix array Bmatrix smallmatrix")
+NAMES = _names(
+    r"\vec \hat \bar \overline \overrightarrow _ ' { } \angle \triangle ( ) , \lambda \theta \alpha \mu \omega"
+)
+
+CONNECTIVES = _names("or and")
+HEDGES = _names(
+    "approximately approx about around roughly nearly almost maybe perhaps probably possibly either circa"
+)
+LEADING = _phrases(
+    "answer is, answer, final answer is, final answer, so, thus, therefore, hence, is, we get, it is, value is"
+)
+EMPTY = _phrases(
+    "none, no solution, no solutions, empty set, the empty set, no real solution, no real solutions, null set,"
+    "no solution exists"
+)
+EVERYTHING = _phrases(
+    "all real numbers, all reals, all real number, the real numbers, real numbers"
+)
+NUMERALS = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12,
+}  # fmt: skip
+MULTIPLES = {
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+}  # fmt: skip
+#: Words after a number that change it, and so cannot be what is counted.
+NO_LABEL = _names(
+    """plus minus times over divided not no except without less more than half halves third thirds quarter quarters
+    fourth fourths fifth fifths squared cubed if when where mod modulo base wrong remainder double
+    twice to infinity unless"""
+)
+SUFFIXES = _names("st nd rd th am pm")
+_MONTHS = "january february march april may june july august september october november december"
+MONTHS = tuple(_MONTHS.split())
+
+_UNITS = """
+length 1 m meter meters metre metres; length 1/100 cm centimeter centimeters centimetre centimetres
+length 1/1000 mm millimeter millimeters millimetre millimetres
+length 1/1000000 um micrometer micrometers micron microns
+length 1/1000000000 nm nanometer nanometers; length 1000 km kilometer kilometers kilometre kilometres
+length 1/10 dm decimeter decimeters; length 127/5000 inch inches; length 381/1250 ft foot feet
+length 1143/1250 yd yard yards; length 201168/125 mi mile miles
+mass 1 g gram grams; mass 1000 kg kilogram kilograms; mass 1/1000 mg milligram milligrams
+mass 45359237/100000 lb lbs pound pounds; mass 45359237/1600000 oz ounce ounces; mass 1000000 ton tons tonne tonnes
+time 1 s sec secs second seconds; time 60 min mins minute minutes; time 3600 h hr hrs hour hours; time 86400 day days
+time 604800 week weeks; time 1/1000 ms millisecond milliseconds
+year 1 yr yrs year years; year 1/12 month months; year 10 decade decades; year 100 century centuries
+volume 1 L l liter liters litre litres; volume 1/1000 mL ml milliliter milliliters; volume 1000 kL kl
+gallon 1 gal gallon gallons; gallon 1/4 qt quart quarts; gallon 1/8 pt pint pints; gallon 1/16 cup cups
+dollar 1 dollar dollars usd USD; dollar 1/100 cent cents ¢; euro 1 euro euros eur EUR; sterling 1 gbp GBP
+rupee 1 rupee rupees Rs rs; yuan 1 yuan rmb RMB; yen 1 yen
+force 1 N newton newtons; force 1000 kN; energy 1 J joule joules; energy 1000 kJ
+electronvolt 1 eV; electronvolt 1000 keV; electronvolt 1000000 MeV; power 1 W watt watts; power 1000 kW
+voltage 1 V volt volts; current 1 A amp amps ampere amperes; resistance 1 ohm ohms
+kelvin 1 K kelvin kelvins; celsius 1 C celsius; fahrenheit 1 F fahrenheit; pressure 1 Pa pascal pascals
+pressure 1000 kPa
+frequency 1 Hz hertz; frequency 1000 kHz; amount 1 mol mole moles; radian 1 rad rads radian radians; unit 1 unit units
+"""
+#: Word -> what it measures, and its size in the first unit of that kind.
+UNITS = {
+    word: (row.split()[0], row.split()[1])
+    for row in _UNITS.replace("\n", ";").split(";")
+    for word in row.split()[2:]
+}

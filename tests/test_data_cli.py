@@ -1,0 +1,468 @@
+"""``longstep data ...`` as a user types it, on good, bad and hostile files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import zstandard
+from typer.testing import CliRunner
+
+from longstep.artifacts import read_json, verify_manifest
+from longstep.config import UserError
+from longstep.curate.duplicates import Duplicates, drop_duplicates
+from longstep.curate.overlap import Item, Overlap
+from longstep.data_cli import data
+from longstep.jobs import against, near
+from longstep.types import Problem
+from longstep.verify import canonical
+
+
+def typed(*words: object) -> Any:
+    """Run a verb in this process; a user error is raised."""
+    result = CliRunner().invoke(data, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def write(path: Path, *rows: object) -> Path:
+    lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return path
+
+
+def question(number: int, **more: object) -> dict[str, object]:
+    return {
+        "id": f"q{number}",
+        "problem": f"What is {number} plus 1?",
+        "answer": str(number + 1),
+        **more,
+    }
+
+
+# -- check ----------------------------------------------------------------------------------------
+
+
+def test_check_names_file_line_and_field_of_everything_that_is_no_row(tmp_path: Path):
+    path = write(
+        tmp_path / "rows.jsonl",
+        question(1),
+        b'{"id": "q2", "problem": [7], "answer": "x"}',
+        b"",
+        b'{"id": "q3", "problem": "a\xff", "answer": "x"}',
+        b"[1]",
+        question(1, answer=None),
+        question(4),
+    )
+    path.write_bytes(path.read_bytes() + b'{"id": "q5", "prob')
+    result = typed("check", path, "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 1
+    counts = json.loads(result.stdout)["counts"]
+    assert counts["rows"] == {
+        "read": 7, "bad": 4, "without id": 0, "without answer": 1, "odd characters": 0,
+        "id repeats an earlier one": 1,
+    }  # fmt: skip
+    assert counts["lines by layout"] == {"problem": 8}
+    # "What is 1 plus 1?" has 17 characters
+    assert counts["characters of the prompt"] == {"16-31": 3}
+    bad = rows_of(tmp_path / "out/out/quarantine.jsonl")
+    assert [(row["line"], row["field"]) for row in bad] == [
+        (2, "problem"),
+        (4, ""),
+        (5, ""),
+        (8, ""),
+    ]
+    assert "expected text" in bad[0]["why"] and "torn" in bad[3]["why"]
+    assert bad[0]["row"]["problem"] == [7] and "\\xff" in bad[1]["raw"]
+    assert rows_of(tmp_path / "out/out/repeated_ids.jsonl") == [
+        {"row": f"{path}:6", "same_id_as": f"{path}:1"}
+    ]
+
+
+def test_check_of_a_good_file_exits_with_zero(tmp_path: Path):
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(
+        gzip.compress(b"".join(json.dumps(question(n)).encode() + b"\n" for n in range(20)))
+    )
+    assert typed("check", path, "--out", tmp_path / "out").exit_code == 0
+
+
+# -- dedup ----------------------------------------------------------------------------------------
+
+
+def test_dedup_keeps_the_first_and_sets_contradictions_aside_whole(tmp_path: Path):
+    first = write(
+        tmp_path / "a.jsonl",
+        question(1, extra={"kept": [1.50, "\u00e9"]}),
+        {"id": "x", "problem": "What is $\\dfrac{1}{2}$ of 4?", "answer": "2"},
+        {"id": "c", "problem": "Compute 3!", "answer": "6"},
+    )
+    second = write(
+        tmp_path / "b.jsonl",
+        {"id": "y", "problem": "what is \\frac{1}{2} of 4", "answer": "2.0"},
+        {"id": "d", "problem": "compute  3!", "answer": "9"},
+        question(1),
+        {"id": "z", "problem": "Compute 3!"},
+    )
+    result = typed("dedup", first, second, "--out", tmp_path / "out", "--json")
+    counts = json.loads(result.stdout)["counts"]
+    assert counts["groups"] == {"groups": 3, "conflicts": 1, "surplus": 2}
+    lines = first.read_bytes().splitlines(keepends=True)
+    assert (tmp_path / "out/out/clean.jsonl").read_bytes() == b"".join(lines[:2])
+    aside = rows_of(tmp_path / "out/out/quarantine.jsonl")
+    assert [(row["reason"], row["group"], row["row"]["id"]) for row in aside] == [
+        ("conflicting answers", f"{first}:3", "c"),
+        ("normalised duplicate", f"{first}:2", "y"),
+        ("conflicting answers", f"{first}:3", "d"),
+        ("exact duplicate", f"{first}:1", "q1"),
+        ("conflicting answers", f"{first}:3", "z"),
+    ]
+    exact = typed("dedup", first, second, "--out", tmp_path / "exact", "--match", "exact", "--json")
+    assert (
+        json.loads(exact.stdout)["counts"]["groups"]["groups"] == 2
+    )  # q1 and "Compute 3!", spelt alike
+
+
+@pytest.mark.parametrize("parts", [1, 7])
+def test_near_duplicates_on_disk_are_those_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int
+):
+    monkeypatch.setattr(near, "_ROWS_PER_PART", 120 // parts)
+    rng = random.Random(0)
+    verbs, things = ["Find", "Compute", "Determine", "Work out"], ["sum", "product", "mean"]
+    rows = []
+    for number in range(120):
+        a, b = rng.randrange(3), rng.randrange(3)
+        text = f"{rng.choice(verbs)} the {rng.choice(things)} of the two given whole numbers {a} and {b}{'.' * rng.randrange(2)}"
+        rows.append({"id": str(number), "prompt": text, "answer": str(rng.randrange(2))})
+    path = write(tmp_path / "rows.jsonl", *rows)
+    typed("dedup", path, "--out", tmp_path / "out", "--match", "near:similarity=0.75")
+    problems = [Problem(**row) for row in rows]
+    kept, dropped = drop_duplicates(problems, canonical, Duplicates(kind="near", similarity=0.75))
+    assert [row["id"] for row in rows_of(tmp_path / "out/out/clean.jsonl")] == [p.id for p in kept]
+    aside = rows_of(tmp_path / "out/out/quarantine.jsonl")
+    ours = {row["row"]["id"]: row["reason"] for row in aside}
+    theirs = {problem.id: reason.split(":")[0] for problem, reason in dropped}
+    # a repetition of a near duplicate is named after what it repeats here, after the group's first row there
+    assert {id for id, reason in ours.items() if reason == "conflicting answers"} == {
+        id for id, reason in theirs.items() if reason == "conflicting golds"
+    }
+    assert {id for id, reason in ours.items() if theirs[id] == reason} > {
+        id for id, reason in ours.items() if reason == "near duplicate"
+    }
+    assert {"near duplicate", "exact duplicate", "conflicting answers"} <= set(ours.values())
+
+
+def test_dedup_stops_when_too_many_lines_are_no_rows(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(98)], b"{", b"{")
+    with pytest.raises(UserError, match="2 of the first 100 lines are no rows"):
+        typed("dedup", path, "--out", tmp_path / "out")
+    typed("dedup", path, "--out", tmp_path / "more", "--max-bad", "0.02")
+    assert len(rows_of(tmp_path / "more/out/clean.jsonl")) == 98
+    assert len(rows_of(tmp_path / "more/out/quarantine.jsonl")) == 2
+
+
+# -- folders --------------------------------------------------------------------------------------
+
+
+def test_the_same_command_again_finds_its_work_done_and_another_one_is_refused(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(9)])
+    words = ["dedup", path, "--out", tmp_path / "out", "--json"]
+    assert typed(*words).stdout == typed(*words).stdout
+    verify_manifest(tmp_path / "out")
+    with pytest.raises(UserError, match=r"match\.kind: normalised -> exact"):
+        typed(*words, "--match", "exact")
+    write(path, *[question(n) for n in range(10)])
+    with pytest.raises(UserError, match=r"inputs.*rows\.jsonl.*bytes"):
+        typed(*words)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="choose another --out"):
+        typed("dedup", path, "--out", tmp_path / "mine")
+
+
+def test_nothing_in_and_nothing_out_are_refused(tmp_path: Path):
+    (tmp_path / "empty.jsonl").write_bytes(b"\n\n")
+    for verb in ("check", "dedup"):
+        with pytest.raises(UserError, match=r"empty\.jsonl: holds no row"):
+            typed(verb, tmp_path / "empty.jsonl", "--out", tmp_path / verb)
+    path = write(tmp_path / "rows.jsonl", question(1, answer="2"), question(1, answer="3"))
+    with pytest.raises(UserError, match=r"no row is left \(read 2, kept 0\)"):
+        typed("dedup", path, "--out", tmp_path / "out")
+
+
+def test_a_missing_file_and_a_missing_column_are_one_sentence(tmp_path: Path):
+    with pytest.raises(UserError, match="No such file"):
+        typed("check", tmp_path / "none.jsonl", "--out", tmp_path / "out")
+    path = write(tmp_path / "rows.jsonl", {"frage": "Was ist 1 + 1?"})
+    with pytest.raises(UserError, match="frage"):
+        typed("check", path, "--out", tmp_path / "out")
+    assert (
+        typed("check", path, "--out", tmp_path / "named", "--columns", "prompt=frage").exit_code
+        == 0
+    )
+
+
+# -- size and kills -------------------------------------------------------------------------------
+
+
+def program(
+    *words: object, limit: int = 1 << 30, file_limit: int = 1 << 40
+) -> subprocess.Popen[bytes]:
+    """Start the program in so much address space, with files of at most so many bytes."""
+
+    def limits() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "longstep", "data", *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=limits,
+        process_group=0,
+    )
+
+
+def children(pid: int) -> set[int]:
+    """Processes whose parent it is."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.add(int(stat.parent.name))
+    return found
+
+
+def test_a_killed_verb_goes_on_to_the_same_bytes_and_leaves_no_worker_behind(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", *[question(n % 30_000) for n in range(40_000)])
+    whole = program("dedup", path, "--out", tmp_path / "whole")
+    words = ["dedup", path, "--out", tmp_path / "killed", "--workers", 2]
+    victim = program(*words)
+    sealed = tmp_path / "killed/partial/keys.seal.json"
+    deadline = time.monotonic() + 60
+    while not sealed.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    workers = children(victim.pid)
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.communicate(timeout=60)
+    assert len(workers) >= 2
+    assert not (tmp_path / "killed/manifest.json").exists()
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    again = program(*words)
+    assert again.communicate(timeout=60) and again.returncode == 0
+    assert whole.communicate(timeout=60) and whole.returncode == 0
+    for out in ("whole", "killed"):
+        verify_manifest(tmp_path / out)
+    assert read_json(tmp_path / "whole/manifest.json") == read_json(
+        tmp_path / "killed/manifest.json"
+    )
+
+
+def test_a_full_disk_is_one_sentence_and_the_same_command_continues(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(20_000)])
+    words = ["dedup", path, "--out", tmp_path / "out"]
+    full = program(*words, file_limit=300_000)
+    _, said = full.communicate(timeout=60)
+    assert full.returncode == 2
+    assert b"cannot be written" in said and b"Traceback" not in said
+    again = program(*words)
+    assert again.communicate(timeout=60) and again.returncode == 0
+    assert (tmp_path / "out/out/clean.jsonl").read_bytes() == path.read_bytes()
+
+
+def test_ctrl_c_is_one_sentence_with_its_own_exit_code(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(60_000)])
+    process = program("dedup", path, "--out", tmp_path / "out", "--workers", 2)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out/partial/keys.seal.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted; the same command continues" in said and b"Traceback" not in said
+
+
+def test_data_verbs_load_no_heavy_library(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(5)])
+    code = (
+        "import sys; sys.argv = sys.argv[1:];"
+        "from longstep import cli; cli._add_stage_verbs(); cli.app(standalone_mode=False);"
+        "heavy = ['torch', 'transformers', 'trl', 'datasets', 'pyarrow', 'matplotlib', 'sympy', 'httpx'];"
+        "sys.stderr.write(str([m for m in heavy if m in sys.modules]))"
+    )
+    for verb in ("check", "dedup"):
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            "longstep",
+            "data",
+            verb,
+            str(path),
+            "--out",
+            str(tmp_path / verb),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.stderr.endswith("[]"), done.stderr
+
+
+@pytest.mark.parametrize("name", ["rows.json", "rows.csv", "rows.parquet", "rows.jsonl.zst"])
+def test_every_kind_of_file_gives_the_same_clean_rows(tmp_path: Path, name: str):
+    rows = [question(n % 4, note='two\nlines, "quoted"') for n in range(6)]
+    path = tmp_path / name
+    if name.endswith(".json"):
+        path.write_text(json.dumps(rows, indent=1))  # an item goes over several lines
+    elif name.endswith(".csv"):
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif name.endswith(".parquet"):
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    else:
+        text = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+        path.write_bytes(zstandard.ZstdCompressor().compress(text))
+    typed("dedup", path, "--out", tmp_path / "out")
+    assert rows_of(tmp_path / "out/out/clean.jsonl") == rows[:4]
+    assert [row["row"] for row in rows_of(tmp_path / "out/out/quarantine.jsonl")] == rows[4:]
+
+
+# -- decontaminate --------------------------------------------------------------------------------
+
+ASKED = "A farmer has 17 sheep and buys 25 geese at the market in Siena; how many legs do his animals have?"
+OTHER = "Determine the remainder when the product of the first eleven odd primes is divided by 64."
+
+
+def contaminated(tmp_path: Path, name: str = "exam.jsonl") -> tuple[Path, Path]:
+    """A benchmark of two questions, and rows of which one is a question and one has it inside."""
+    exam = write(tmp_path / name, {"id": "e1", "problem": ASKED}, {"id": "e2", "problem": OTHER})
+    rows = write(
+        tmp_path / "rows.jsonl",
+        question(1),
+        {"id": "copy", "problem": ASKED, "answer": "168"},
+        {"id": "inside", "problem": f"Think hard. {ASKED} Explain.", "answer": "168"},
+        question(2),
+    )
+    return exam, rows
+
+
+def test_decontaminate_sets_rows_aside_with_the_evidence(tmp_path: Path):
+    exam, rows = contaminated(tmp_path)
+    result = typed("decontaminate", rows, "--against", exam, "--out", tmp_path / "out", "--json")
+    manifest = json.loads(result.stdout)
+    assert manifest["counts"]["rows"] == {"read": 4, "bad": 0, "kept": 2, "removed": 2}
+    assert manifest["counts"]["rows removed for"] == {"exam: identical": 2}
+    assert manifest["ledger"]["sources"] == {"exam": hashlib.sha256(exam.read_bytes()).hexdigest()}
+    lines = rows.read_bytes().splitlines(keepends=True)
+    assert (tmp_path / "out/out/clean.jsonl").read_bytes() == lines[0] + lines[3]
+    for path in ("quarantine.jsonl", "hits.jsonl"):
+        found = rows_of(tmp_path / "out/out" / path)
+        assert [(row["line"], row["class"], row["benchmark"], row["item"]) for row in found] == [
+            (2, "identical", "exam", "e1"),
+            (3, "identical", "exam", "e1"),
+        ]
+        assert all(row["file"] == str(rows) and 0.99 < row["score"] <= 1 for row in found)
+    hit = rows_of(tmp_path / "out/out/hits.jsonl")[1]
+    assert hit["benchmark_text"] == ASKED and hit["removed"] is True
+    start, end = hit["span"]
+    assert hit["text"][start:end].rstrip("?") == ASKED.rstrip("?")
+    assert read_json(tmp_path / "out/out/items.json") == {"exam/e1: identical": 2}
+
+
+def test_published_rules_and_their_settings_are_modes(tmp_path: Path):
+    exam, rows = contaminated(tmp_path)
+    renumbered = ASKED.replace("17", "31").replace("25", "6")
+    write(rows, question(1), {"id": "new", "problem": renumbered, "answer": "136"})
+    kept = {}
+    for mode in ("light-r1:rules=characters", "light-r1:rules=windows", "open-r1", "s1:words=30"):
+        out = tmp_path / mode
+        words = ["decontaminate", rows, "--against", exam, "--mode", mode, "--out", out, "--json"]
+        kept[mode] = json.loads(typed(*words).stdout)["counts"]["rows"]["kept"]
+    # other numbers are no difference to the first; windows of 32 and 30 words do not fit into 20; 8 words in a row do
+    assert list(kept.values()) == [1, 2, 1, 2]
+    with pytest.raises(UserError, match=r"did you mean 'light-r1'"):
+        typed(
+            "decontaminate", rows, "--against", exam, "--mode", "lightr1", "--out", tmp_path / "x"
+        )
+
+
+def test_text_of_gpqa_is_not_written(tmp_path: Path):
+    exam, rows = contaminated(tmp_path, "gpqa_main.jsonl")
+    typed("decontaminate", rows, "--against", exam, "--out", tmp_path / "out")
+    assert len(rows_of(tmp_path / "out/out/hits.jsonl")) == 2
+    assert rows_of(tmp_path / "out/out/quarantine.jsonl")[0]["line"] == 2
+    for path in (tmp_path / "out").rglob("*"):
+        assert path.is_dir() or "farmer" not in path.read_text()
+
+
+def test_an_unknown_benchmark_names_its_neighbour(tmp_path: Path):
+    _, rows = contaminated(tmp_path)
+    with pytest.raises(
+        UserError, match=r"--against math50: no such file .* did you mean 'math500'"
+    ):
+        typed("decontaminate", rows, "--against", "math50", "--out", tmp_path / "out")
+
+
+def test_several_benchmarks_follow_against(tmp_path: Path):
+    exam, rows = contaminated(tmp_path)
+    second = write(tmp_path / "second.jsonl", {"id": "s", "problem": OTHER})
+    typed("decontaminate", rows, "--out", tmp_path / "out", "--against", exam, second)
+    assert set(read_json(tmp_path / "out/manifest.json")["ledger"]["sources"]) == {"exam", "second"}
+
+
+def fingerprint(folder: Path, name: str, *questions: str) -> None:
+    """What the script that builds the shipped fingerprints writes."""
+    folder.mkdir()
+    items = [Item(name, f"i{n}", text) for n, text in enumerate(questions)]
+    Overlap().build(items).save_fingerprint(folder / f"{name}.npz")
+
+
+def test_a_fingerprint_finds_the_same_rows_and_knows_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    _, rows = contaminated(tmp_path)
+    monkeypatch.setattr(against, "FINGERPRINTS", tmp_path / "prints")
+    fingerprint(tmp_path / "prints", "exam2", ASKED, OTHER)
+    typed("decontaminate", rows, "--against", "exam2", "--out", tmp_path / "out")
+    hits = rows_of(tmp_path / "out/out/hits.jsonl")
+    assert [(hit["line"], hit["item"], hit["benchmark_text"]) for hit in hits] == [
+        (2, "i0", None),
+        (3, "i0", None),
+    ]
+    with pytest.raises(UserError, match="known by its fingerprint only"):
+        typed("decontaminate", rows, "--against", "exam2", "--mode", "s1", "--out", tmp_path / "s1")
+
+
+def test_a_renamed_copy_of_gpqa_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    exam, rows = contaminated(tmp_path, "hard_questions.jsonl")
+    monkeypatch.setattr(against, "FINGERPRINTS", tmp_path / "prints")
+    fingerprint(tmp_path / "prints", "gpqa_diamond", ASKED)
+    typed("decontaminate", rows, "--against", exam, "--out", tmp_path / "out")
+    assert len(rows_of(tmp_path / "out/out/hits.jsonl")) == 2
+    for path in (tmp_path / "out").rglob("*"):
+        assert path.is_dir() or "farmer" not in path.read_text()

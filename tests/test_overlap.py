@@ -1,0 +1,298 @@
+"""The overlap engine: classes of matches, spans, files, and that nothing depends on how texts are batched."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from longstep.config import UserError, ValidationError
+from longstep.curate.normalise import fold, place, rewrite, words
+from longstep.curate.overlap import Index, Item, Overlap, Thresholds
+from longstep.curate.overlap.features import features
+from longstep.curate.overlap.tokens import NUMBER, tokenise
+
+TRAIN = (
+    "A freight train leaves Lisbon at a speed of 72 kilometres per hour, and 35 minutes later a courier on a motorcycle "
+    "follows it at 118 kilometres per hour along a parallel road. After how many minutes does the courier overtake the train?"
+)
+MATRIX = r"Let $M=\begin{pmatrix}\dfrac{3}{7}&-2\\5&\sqrt{11}\end{pmatrix}$ and let $\zeta$ be an eigenvalue of $M^{2}$. Determine the trace of $M^{2}+\zeta M$."
+WORD = "Determine the number of ways to arrange the letters of the word BANANA."
+SHORT = "What is 12+7?"
+SYMBOLS = "((?)) ~ ((?))"
+ITEMS = [
+    Item("exam", "train", TRAIN),
+    Item("exam", "matrix", MATRIX),
+    Item("exam", "word", WORD),
+    Item("quiz", "short", SHORT),
+    Item("quiz", "symbols", SYMBOLS),
+]
+
+
+@pytest.fixture(scope="module")
+def index() -> Index:
+    return Overlap().build(ITEMS)
+
+
+def kinds(index: Index, text: str) -> dict[str, str]:
+    return {match.item: match.kind for match in index.scan([text])[0]}
+
+
+PLANTED = {
+    "verbatim": (TRAIN, "train", "identical"),
+    "case and space": (TRAIN.upper().replace(" ", "  "), "train", "identical"),
+    "suffix": (TRAIN + " Express your answer as a common fraction.", "train", "identical"),
+    "instruction": (
+        TRAIN + " Let's think step by step and output the final answer within \\boxed{}.", "train", "identical",
+    ),
+    "embedded": (
+        f"Here is a puzzle of my uncle, who drives 9 lorries. {TRAIN} Also say which of the 3 roads is best, and why.",
+        "train", "identical",
+    ),
+    "renumbered": (TRAIN.replace("72", "64").replace("118", "97").replace("35", "20"), "train", "numbers_changed"),
+    "reworded": (
+        "A freight train departs from Lisbon travelling at 72 kilometres per hour. A courier on a motorcycle starts 35 minutes "
+        "later and follows on a parallel road at 118 kilometres per hour. How many minutes until the courier overtakes the train?",
+        "train", "reworded",
+    ),
+    "respelt": (
+        r"Let \(M = \left(\begin{matrix} \frac37 & -2 \\ 5 & \sqrt{11} \end{matrix}\right)\) and let \(\zeta\) be an eigenvalue "
+        r"of \(M^2\). Determine the trace of \(M^2 + \zeta \, M\).",
+        "matrix", "reworded",
+    ),
+    "respelt, words kept": (
+        r"Let \[M = \begin{pmatrix} {\frac 3 7} & -2 \\ 5 & \sqrt 11 \end{pmatrix}\] and let $\zeta$ be an eigenvalue of $M^2$. "
+        r"Determine the trace of $M^2+\zeta\,M.$",
+        "matrix", "identical",
+    ),
+    "short": ("what is $12 + 7$ ?", "short", "identical"),
+    "short, renumbered": ("What is 5+88?", "short", "numbers_changed"),
+    "symbols only": ("((?))~((?))", "symbols", "identical"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_questions_get_their_class(index: Index, name: str) -> None:
+    text, item, kind = PLANTED[name]
+    assert kinds(index, text).get(item) == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Determine the number of ways to arrange the letters of the word OCTOPUS.",
+        "What is the value of 12+9?",
+        "Tell me: what is 12+7? Then explain the history of addition.",  # too common a phrase to forbid inside others
+        "A train leaves Madrid at noon. After how many minutes does it arrive?",
+        "What is 5-88?",
+        "((!)) ~ ((?))",
+        "",
+        "   ",
+    ],
+)
+def test_similar_but_clean_rows_are_not_the_same(index: Index, text: str) -> None:
+    assert not {"identical", "reworded"} & set(kinds(index, text).values())
+
+
+def test_a_stock_phrase_is_never_the_same() -> None:
+    stock = "What is the value of $x$ if $x$ and $y$ are relatively prime positive integers? Find $m+n$."
+    index = Overlap().build(
+        [Item("b", str(n), stock.replace("$y$", f"${c}$")) for n, c in enumerate("abcdefgh")]
+    )
+    for text in (
+        "What is the value of $z$?",
+        "What is the value of",
+        "where m and n are relatively prime positive integers",
+    ):
+        assert not {"identical", "reworded"} & set(kinds(index, text).values()), text
+
+
+def test_spans_point_at_the_users_characters(index: Index) -> None:
+    before, after = "Überschrift: ½ — наука 数学. ", " Danke schön & 5² more."
+    for question in (TRAIN, MATRIX):
+        (match,) = [m for m in index.scan([before + question + after])[0] if m.kind == "identical"]
+        cut = (before + question + after)[match.span[0] : match.span[1]]
+        assert words(cut) == words(question)
+        assert question.startswith(cut[:10]) and match.text == question and match.score == 1.0
+    text = "First some other sentence here. " + PLANTED["reworded"][0]
+    match = next(m for m in index.scan([text])[0] if m.item == "train")
+    assert match.span[0] >= 32 and match.span[1] <= len(text)  # nothing of the first sentence
+    assert "Lisbon" in text[slice(*match.span)] and "motorcycle" in text[slice(*match.span)]
+
+
+def test_the_longest_texts_are_read_to_their_end(index: Index) -> None:
+    filler = "lorem ipsum dolor sit amet " * 40_000  # 1,080,000 characters
+    text = filler + TRAIN + filler[:1000]
+    (match,) = index.scan([text])[0]
+    assert match.kind == "identical" and text[slice(*match.span)] == TRAIN[:-1]
+
+
+def test_batches_do_not_matter(index: Index) -> None:
+    texts = [text for text, _, _ in PLANTED.values()] + [
+        "",
+        "plain",
+        "\x00 nul \x00",
+        "a" * 3000,
+    ] * 70
+    random.Random(3).shuffle(texts)
+    together = index.scan(texts)
+    assert together == [index.scan([text])[0] for text in texts]
+    assert index.scan([]) == []
+
+
+def test_an_index_is_its_file_and_its_fingerprint(index: Index, tmp_path: Path) -> None:
+    index.save(tmp_path / "index")
+    index.save_fingerprint(tmp_path / "print")
+    texts = [text for text, _, _ in PLANTED.values()]
+    assert Index.load(tmp_path / "index").scan(texts) == index.scan(texts)
+    blind = Index.load(tmp_path / "print")
+    assert [item.text for item in blind.items] == [None] * len(ITEMS)
+
+    def seen(one: Index) -> list[list[tuple[str, str, str, float, tuple[int, int]]]]:
+        return [
+            [(m.benchmark, m.item, m.kind, m.score, m.span) for m in row] for row in one.scan(texts)
+        ]
+
+    assert seen(blind) == seen(index)
+    assert blind.ledger()["benchmarks"]["exam"] == {
+        **index.ledger()["benchmarks"]["exam"],
+        "with_text": 0,
+    }  # type: ignore[index]
+    data = (tmp_path / "print").read_bytes()
+    assert b"Lisbon" not in data and b"lisbon" not in data
+    with pytest.raises(UserError, match="exam is known by its fingerprint only"):
+        blind.shares_ngram(["x"], 8)
+
+
+def test_merged_indexes_find_what_each_finds() -> None:
+    parts = [Overlap().build([item]) for item in ITEMS]
+    whole, merged = Overlap().build(ITEMS), Overlap().merged(parts)
+    texts = [text for text, _, _ in PLANTED.values()]
+    assert merged.items == whole.items
+    assert merged.scan(texts) == whole.scan(texts)
+    assert Overlap().build([]).scan(texts) == [()] * len(texts)
+
+
+def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
+    for name, content in {"text": b"hello", "empty": b"", "zip": b"PK\x03\x04 nothing"}.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="not an index or fingerprint"):
+            Index.load(path)
+
+
+def plain_ngrams(texts: list[str], n: int) -> set[tuple[str, ...]]:
+    token = re.compile(r"[a-z]+|[0-9\x01]+|[-+*/^=<>!%]")
+    found: set[tuple[str, ...]] = set()
+    for text in texts:
+        each = token.findall(text.lower())
+        found |= {tuple(each[k : k + n]) for k in range(len(each) - n + 1)}
+    return found
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 13])
+def test_shared_ngrams_against_sets_of_tuples(n: int) -> None:
+    maker = random.Random(n)
+    vocabulary = ["alpha", "beta", "x", "12", "+", "gamma", "7", "=", "$", "\\frac"]
+
+    def text() -> str:
+        return " ".join(maker.choices(vocabulary, k=maker.randrange(0, 25)))
+
+    benchmark, rows = [text() for _ in range(40)], [text() for _ in range(2500)]
+    index = Overlap().build(Item("b", str(k), each) for k, each in enumerate(benchmark))
+    grams = plain_ngrams(benchmark, n)
+    expected = [bool(plain_ngrams([row], n) & grams) for row in rows]
+    assert index.shares_ngram(rows, n).tolist() == expected
+    assert index.shares_ngram([], n).tolist() == []
+
+
+def test_tokens_are_the_words() -> None:
+    texts = [text for text, _, _ in PLANTED.values()] + [
+        "",
+        "Zwölf 3.50 and 1,000,000 = 10^6",
+        "seven 7 0.5 .5",
+    ]
+    tokens = tokenise(texts)
+    first, last = tokens.bounds[:-1], tokens.bounds[1:]
+    assert (last - first).tolist() == [len(words(text)) for text in texts]
+    by_word: dict[str, set[int]] = {}
+    for text, a, b in zip(texts, first, last, strict=True):
+        for word, value in zip(words(text), tokens.hashes[a:b].tolist(), strict=True):
+            by_word.setdefault(word, set()).add(value)
+    assert all(len(values) == 1 for values in by_word.values())
+    assert len({value for values in by_word.values() for value in values}) == len(by_word)
+    numbers = {w for w in by_word if w[0].isdigit() or w[0] == "."}
+    marked = set(tokens.hashes[tokens.classes == NUMBER].tolist())
+    assert marked == {value for word in numbers for value in by_word[word]}
+
+
+def test_features_count_words_and_pairs() -> None:
+    # words: a(2) b c; pairs: ab ba ac; 6 different features, one of them twice
+    found = features(tokenise(["a b a c", ""]))
+    assert sorted(found.counts.tolist()) == [1, 1, 1, 1, 1, 2]
+    assert found.bounds.tolist() == [0, 6, 6]
+    renumbered = features(tokenise(["add 5 to 17", "add 9 to 21"]))
+    one, two = (set(renumbered.hashes[a:b].tolist()) for a, b in ((0, 7), (7, 14)))
+    assert len(one & two) == 2 + 3  # both words, and all pairs: a number is any number there
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"\dfrac12 + \frac{3}{4}", "/ 1 2 + / 3 4"),
+        (r"$\left( x^{2} \right)$ \, \cdot \text{cm}", "x ^ 2 * cm"),
+        (r"\[ 1{,}000 = 10,\!000 \]", "1000 = 10000"),
+        ("3.50 and 0.5 and 5.00 and 10.25", "3.5 and .5 and 5 and 10.25"),
+        ("x² ≥ 30° \N{MINUS SIGN} π", "x ^ 2 ge 30 deg - pi"),
+        (r"x^2 \geq 30^\circ - \pi", "x ^ 2 ge 30 ^ deg - pi"),
+        ("three dots ... four", "3 dots 4"),
+        ("Find x. Express your answer as a decimal.", "find x"),
+        ("Find x. Put your final answer within \\boxed{}.", "find x"),
+        ("See [asy] draw(a--b); [/asy] it", "see .842489704 it"),
+        ("Pick: (A) red (B) blue (C) green (D) none", "pick"),
+        (r"a \textbf{and} b \begin{align*} c \end{align*}", "a and b c"),
+    ],
+)
+def test_normal_form(text: str, expected: str) -> None:
+    if "[asy]" in text:
+        assert (
+            words(text)[1:2]
+            == words(text.replace("; ", ";"))[1:2]
+            != words(text.replace("a--b", "a--c"))[1:2]
+        )
+        assert len(words(text)) == 3
+    else:
+        assert " ".join(words(text)) == expected
+
+
+def test_rewriting_keeps_every_place() -> None:
+    maker = random.Random(11)
+    pieces = ["\\frac12", "1,000", "0.50", "5.00", "...", "\\dfrac", "[asy] x [/asy]", "express your answer in cm", "\\cdot",
+              "(a) 1 (b) 2 (c) 3 (d) 4", "\\leq", "\\begin{align*}", "word", " ", "$", ".", ",", "7", "\x00", "é", "½", "数"]  # fmt: skip
+    for _ in range(300):
+        text = "".join(maker.choices(pieces, k=12))
+        folded = fold(text).encode("ascii")
+        assert len(rewrite(folded)) == len(folded)
+        assert place(text, (0, len(folded))) == (0, len(text)) or not folded
+
+
+def test_place_leads_back_through_folding() -> None:
+    text = "½é数x"  # each of the first three is longer or shorter in ASCII
+    at = fold(text).index("x")
+    assert place(text, (at, at + 1)) == (3, 4)
+
+
+def test_thresholds_are_strict_and_matter() -> None:
+    eager = Overlap(thresholds=Thresholds(same=-10.0)).build(ITEMS)
+    assert (
+        kinds(eager, "Determine the number of ways to arrange the letters of the word OCTOPUS.")[
+            "word"
+        ]
+        == "reworded"
+    )
+    assert np.isfinite(Thresholds().same)
+    with pytest.raises(ValidationError, match="remove"):
+        Overlap.model_validate({"remove": ["paraphrased"]})
