@@ -33,7 +33,7 @@ LAYERS = {
 }  # fmt: skip
 #: The few imports inside a layer, each needed once.
 INSIDE = {
-    ("yaml12", "config"), ("config", "yaml12"),
+    ("yaml12", "config"), ("config", "yaml12"), ("problems", "formats"),
     ("callbacks", "checkpoints"), ("trainers", "callbacks"), ("trainers", "checkpoints"), ("trainers", "training"),
 }  # fmt: skip
 #: Heavy library -> where it may be imported.
@@ -42,6 +42,7 @@ IMPORTERS = {
     "transformers": {"models", "callbacks"},
     "peft": {"models"},
     "math_verify": {"verify/symbolic"},
+    "mpmath": {"verify/ladder/intervals"},
     "matplotlib": {"report/plots"},
     "jinja2": {"report/page"},
     "httpx": {"generate/transport"},

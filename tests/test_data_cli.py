@@ -202,7 +202,7 @@ def test_the_same_command_again_finds_its_work_done_and_another_one_is_refused(t
 
 def test_nothing_in_and_nothing_out_are_refused(tmp_path: Path):
     (tmp_path / "empty.jsonl").write_bytes(b"\n\n")
-    for verb in ("check", "dedup"):
+    for verb in ("check", "dedup", "decontaminate --against math500"):
         with pytest.raises(UserError, match=r"empty\.jsonl: holds no row"):
             typed(verb, tmp_path / "empty.jsonl", "--out", tmp_path / verb)
     path = write(tmp_path / "rows.jsonl", question(1, answer="2"), question(1, answer="3"))
@@ -284,9 +284,9 @@ def test_a_killed_verb_goes_on_to_the_same_bytes_and_leaves_no_worker_behind(tmp
 
 
 def test_a_full_disk_is_one_sentence_and_the_same_command_continues(tmp_path: Path):
-    path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(20_000)])
+    path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(6_000)])
     words = ["dedup", path, "--out", tmp_path / "out"]
-    full = program(*words, file_limit=300_000)
+    full = program(*words, file_limit=100_000)
     _, said = full.communicate(timeout=60)
     assert full.returncode == 2
     assert b"cannot be written" in said and b"Traceback" not in said
@@ -315,17 +315,18 @@ def test_data_verbs_load_no_heavy_library(tmp_path: Path):
         "heavy = ['torch', 'transformers', 'trl', 'datasets', 'pyarrow', 'matplotlib', 'sympy', 'httpx'];"
         "sys.stderr.write(str([m for m in heavy if m in sys.modules]))"
     )
-    for verb in ("check", "dedup"):
+    for verb in ("check", "dedup", "decontaminate --against math500"):
         command = [
             sys.executable,
             "-c",
             code,
             "longstep",
             "data",
-            verb,
+            verb.split()[0],
             str(path),
             "--out",
-            str(tmp_path / verb),
+            str(tmp_path / verb.split()[0]),
+            *verb.split()[1:],
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.stderr.endswith("[]"), done.stderr

@@ -321,7 +321,7 @@ def test_a_row_without_an_answer_is_read_for_a_filter_to_drop(tmp_path, blank):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("{broken\n", r"mine.jsonl:2: not valid JSON"),
+        ("{broken\n", r"mine.jsonl:2: is not JSON"),
         ("[1]\n", r"mine.jsonl:2: expected a JSON object"),
         ({"prompts": "x", "answer": "1"}, r":2:prompt: no column 'prompt'; did you mean 'prompts'"),
         ({"prompt": " ", "answer": "1"}, r"mine.jsonl:2:prompt: expected text or a number"),
