@@ -6,18 +6,15 @@ loads torch or transformers (``rate`` by a model apart), so the verbs run where 
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from longstep.config import Located, UserError, override, validate
+from longstep.terminal import Interrupted, Json, print_json, print_table, run_single, say
 
 if TYPE_CHECKING:
     from longstep.jobs.base import Job
@@ -26,7 +23,6 @@ data = typer.Typer(
     help="Data files: check, convert, decontaminate, deduplicate, verify, rate, select, show.",
     no_args_is_help=True,
 )
-console = Console(highlight=False, soft_wrap=True)
 
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="JSONL, CSV or Parquet; also .gz and .zst")
@@ -39,13 +35,6 @@ Columns = Annotated[
 ]
 MaxBad = Annotated[float, typer.Option(help="most lines that may be no rows, as a share")]
 Encoding = Annotated[str, typer.Option(help="of the text in the files")]
-Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
-
-
-class Interrupted(UserError):
-    """The user pressed Ctrl-C."""
-
-    exit_code = 130
 
 
 @data.command()
@@ -221,7 +210,8 @@ def rate(
     _run(Problems, files, settings, folder / "problems", workers, as_json)
     by = {"kind": "endpoint", "url": endpoint} if endpoint else {"kind": "model"}
     made = folder / "problems" / "out" / "problems.jsonl"
-    _sample(sampling(made, {**by, "model": model}, samples, max_tokens), folder)
+    settings = sampling(made, {**by, "model": model}, samples, max_tokens)
+    run_single("sample", Located(settings, {}), folder)
 
 
 @data.command()
@@ -283,16 +273,16 @@ def show(
     if fields:
         table = field_table(config.path, config.encoding)
         if as_json:
-            _print_json([dict(zip(table[0], each, strict=True)) for each in table[1:]])
+            print_json([dict(zip(table[0], each, strict=True)) for each in table[1:]])
         else:
-            _print_table(table, str(file))
+            print_table(table, str(file))
         return
     lines = shown(config)
     if as_json:
-        _print_json(list(lines))
+        print_json(list(lines))
         return
     for line in lines:
-        console.print(line, markup=False)
+        say(line)
 
 
 def _rows(
@@ -345,42 +335,12 @@ def _run(
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command continues") from None
     if as_json:
-        _print_json(manifest)
+        print_json(manifest)
     else:
-        _print_table(count_rows(manifest["counts"]), f"{verb}: {folder / 'out'}")
+        print_table(count_rows(manifest["counts"]), f"{verb}: {folder / 'out'}")
     return manifest
-
-
-def _sample(settings: dict[str, Any], folder: Path) -> None:
-    """Run the stage ``sample`` outside of a recipe; it goes on where it was, as in one."""
-    from longstep.recipe import Recipe, check
-    from longstep.runner import Run, execute
-
-    located = Located({"name": "rate", "stages": {"sample": {"kind": "sample", **settings}}}, {})
-    recipe = validate(Recipe, located)
-    check(recipe, located)
-    try:
-        execute(Run(recipe, located, folder, lambda line: console.print(line, markup=False)))
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; the same command continues") from None
-    console.print(f"rate: {folder / 'sample' / 'out'}", markup=False)
 
 
 def _stem(path: Path) -> str:
     """``rows`` for ``rows.jsonl.gz``."""
     return path.name.split(".")[0] or path.name
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def _print_table(rows: list[list[str]], title: str) -> None:
-    """Print rows, the first one as header; numbers to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name, *cells in zip(*rows, strict=True):
-        numbers = any(cells) and all(re.fullmatch(r"[\d,.-]*", cell) for cell in cells)
-        table.add_column(name, justify="right" if numbers else "left")
-    for row in rows[1:]:
-        table.add_row(*row)
-    console.print(table, markup=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -38,10 +39,11 @@ def print_json(value: object) -> None:
 
 
 def print_table(rows: list[list[str]], title: str = "") -> None:
-    """Print rows, the first one as header."""
+    """Print rows, the first one as header; columns of numbers to the right."""
     table = Table(title=title, title_justify="left", header_style="bold")
-    for name in rows[0]:
-        table.add_column(name)
+    for name, *cells in zip(*rows, strict=True):
+        numbers = any(cells) and all(re.fullmatch(r"[\d,.-]*", cell) for cell in cells)
+        table.add_column(name, justify="right" if numbers else "left")
     for row in rows[1:]:
         table.add_row(*row)
     console.print(table, markup=False)
@@ -70,6 +72,9 @@ def run_single(kind: str, settings: Located, out: Path) -> None:
     located = Located(data, origins)
     recipe = validate(Recipe, located)
     check(recipe, located)
-    execute(Run(recipe, located, out, say))
+    try:
+        execute(Run(recipe, located, out, say))
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command continues") from None
     if rank() == 0:
         say(f"{kind}: {out / kind / 'out'}")

@@ -32,6 +32,8 @@ DEPTH_LIMIT = 200
 _BLOCK = 1 << 20
 #: Compressed bytes given to zstd at once: four bytes can stand for 128 KiB, so this bounds a block to 16 MiB.
 _ZSTD_PIECE = 1 << 9
+#: orjson takes some 14 bytes of address space for each byte it reads, and dies where that is limited.
+_LONG = 4 << 20
 #: Part of a line too long to be held that is kept for the report.
 _KEPT = 1 << 12
 _KEY = re.compile(rb'"\s*:')
@@ -241,6 +243,8 @@ def parse(line: Line) -> dict[str, Any]:
     """
     if line.fault:
         raise RowError(line.fault)
+    if len(line.data) > _LONG:
+        return _parse_slowly(line.data)
     try:
         row = orjson.loads(line.data)
     except orjson.JSONDecodeError as error:
