@@ -224,7 +224,8 @@ def test_every_recipe_and_overlay_has_a_plan(name, size):
     assert json.loads(json.dumps(made.as_json()))["hours"] == pytest.approx(
         sum(s.hours for s in made.stages)
     )
-    assert made.hours > 0 and len(made.assumptions) >= 6
+    assert len(made.assumptions) >= 6
+    assert (made.hours > 0) == any(stage.parameters for stage in made.stages)
 
 
 @pytest.mark.parametrize(
