@@ -2,10 +2,10 @@
 
     python scripts/build_fingerprints.py ../shared/data
 
-Reads ``FILE.jsonl.gz`` (rows with ``id`` and ``problem``) of every benchmark and training set below from the folder
-and writes ``src/longstep/data/fingerprints``. No text is written: hashes of words, the ids, and ``sources.json`` with
-where each file came from. A hash of a single word can be guessed with a dictionary: this keeps benchmark text out of
-packages, crawls and training sets, it is not encryption.
+Reads ``FILE.jsonl.gz`` (rows with ``id``, ``problem`` and mostly ``answer``) of every benchmark and training set below
+from the folder and writes ``src/longstep/data/fingerprints``. No text is written: hashes of words, the ids, and
+``sources.json`` with where each file came from. A hash of a single word can be guessed with a dictionary: this keeps
+benchmark text out of packages, crawls and training sets, it is not encryption. Of the answers it keeps 16 bits each.
 """
 
 from __future__ import annotations
@@ -58,10 +58,30 @@ TRAINING = {
 }  # fmt: skip
 
 
-def questions(path: Path) -> list[tuple[str, str]]:
-    """Id and text of every row."""
+def questions(path: Path) -> list[tuple[str, str, str | None]]:
+    """Id, text and answer of every row."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [(str(row["id"]), row["problem"]) for row in map(json.loads, lines)]
+        return [(str(row["id"]), row["problem"], answer(row)) for row in map(json.loads, lines)]
+
+
+def answer(row: dict) -> str | None:
+    """A row's answer: its own, the choice that is right, or the last box of its solution."""
+    if "choices" in row:
+        return row["choices"][row["answer"]]
+    if "answer" in row:
+        return str(row["answer"])
+    return boxed(row["solution"]) if "solution" in row else None
+
+
+def boxed(solution: str) -> str | None:
+    r"""What stands in the last ``\boxed{}``; ``None`` without one that ends."""
+    start = solution.rfind(r"\boxed{") + len(r"\boxed{")
+    depth = 1
+    for at in range(start, len(solution) if start >= len(r"\boxed{") else 0):
+        depth += {"{": 1, "}": -1}.get(solution[at], 0)
+        if not depth:
+            return solution[start:at]
+    return None
 
 
 def described(source: Source, path: Path, rows: int) -> dict[str, object]:
@@ -81,14 +101,14 @@ def build(folder: Path, out: Path) -> dict[str, dict[str, object]]:
     for name, source in TRAINING.items():
         path = folder / f"{source.file}.jsonl.gz"
         rows = questions(path)
-        texts += [text for _, text in rows]
+        texts += [text for _, text, _ in rows]
         made["background"][name] = described(source, path, len(rows))
     batches = (texts[at : at + 1000] for at in range(0, len(texts), 1000))
     background.write(out / background.BACKGROUND, *background.count(batches))
     for name, source in BENCHMARKS.items():
         path = folder / f"{source.file}.jsonl.gz"
         rows = questions(path)
-        index = Overlap().build(Item(name, key, text) for key, text in rows)
+        index = Overlap().build(Item(name, key, text, gold) for key, text, gold in rows)
         index.save_fingerprint(out / f"{name}.npz")
         made["benchmarks"][name] = described(source, path, len(rows))
     return made

@@ -16,13 +16,14 @@ from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
 from longstep.stages.base import Context, Where
-from longstep.stages.curate import answer_key, spoil
+from longstep.stages.curate import Curate, spoil
 from longstep.stages.rl import Rl
 from longstep.stages.rollouts import rollout_stats
 from longstep.stages.sample import chosen_problems
 from longstep.stages.sampling import draw
 from longstep.stages.supervised import read_supervised
 from longstep.types import Completion, Problem, Verdict
+from longstep.verify.keys import answer_key
 
 RIGHT = Verdict("correct", "1")
 WRONG = Verdict("incorrect", "2")
@@ -242,3 +243,26 @@ def test_benchmark_instructions_take_no_part_in_decontamination():
     assert all(BOXED in p.prompt for p in short.load()) and not any(
         BOXED in p.prompt for p in short.questions()
     )
+
+
+def test_the_text_of_a_protected_benchmark_is_never_written(tmp_path: Path):
+    """A made-up exam under a protected name: classes and ids stay, texts go."""
+    asked = "Which of the seventeen violet lanterns above the drowned observatory hums at dusk?"
+    write_rows(tmp_path / "exam.jsonl", [{"prompt": asked, "answer": "3"}])
+    write_rows(
+        tmp_path / "rows.jsonl",
+        [{"prompt": asked, "answer": "3"}, {"prompt": "1+1?", "answer": "2"}],
+    )
+    for name, hidden in (("gpqa_mine", True), ("open_mine", False)):
+        exam = {"name": name, "source": {"kind": "jsonl", "path": str(tmp_path / "exam.jsonl")}}
+        config = {
+            "sources": [{"kind": "jsonl", "path": str(tmp_path / "rows.jsonl")}],
+            "decontaminate": [exam],
+        }
+        stage = Curate.model_validate(config)
+        stage.run(context(tmp_path / name))
+        written = "".join(p.read_text("utf-8") for p in sorted((tmp_path / name / "out").iterdir()))
+        assert ("lanterns" in written) is not hidden
+        ledger = json.loads((tmp_path / name / "out" / "ledger.json").read_text("utf-8"))
+        assert (ledger["compared"], ledger["removed"]) == (2, 1)
+        assert ledger["hits"] == {f"{name}, identical": 1}

@@ -24,8 +24,7 @@ def eval_run(
     max_tokens: Annotated[int | None, typer.Option(help="longest completion")] = None,
 ) -> None:
     """Sample models on benchmarks, store every completion, score."""
-    parted = [model.rpartition("=") for model in models]
-    named = {name or Path(model).name: model for name, _, model in parted}
+    named = dict(map(_named, models))
     if len(named) < len(models):
         raise UserError("two models have the same name; give names of your own: NAME=MODEL")
     settings = {
@@ -90,3 +89,11 @@ def eval_diff(
     for flip in flips:
         say(flip.sentence)
     say(summary(flips))
+
+
+def _named(model: str) -> tuple[str, str]:
+    """``NAME=MODEL``, or a model that is called by its folder; a path may hold an equals sign of its own."""
+    name, equals, rest = model.partition("=")
+    if equals and name and "/" not in name:
+        return name, rest
+    return Path(model).name, model

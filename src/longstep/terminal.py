@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from longstep.config import Located, UserError
 from longstep.ranks import rank
@@ -40,7 +41,7 @@ def print_json(value: object) -> None:
 
 def print_table(rows: list[list[str]], title: str = "") -> None:
     """Print rows, the first one as header; columns of numbers to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=Text(title), title_justify="left", header_style="bold")
     for name, *cells in zip(*rows, strict=True):
         numbers = any(cells) and all(re.fullmatch(r"[\d,.-]*", cell) for cell in cells)
         table.add_column(name, justify="right" if numbers else "left")

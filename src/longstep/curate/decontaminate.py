@@ -29,24 +29,37 @@ class Decontaminate(Strict):
 
     def index(self, benchmarks: Iterable[Problem]) -> Index | LegacyIndex:
         """Index benchmark problems; a problem's source is the name of its benchmark."""
-        return self.rule.build(Item(each.source, each.id, each.prompt) for each in benchmarks)
+        return self.rule.build(
+            Item(each.source, each.id, each.prompt, each.answer or None) for each in benchmarks
+        )
 
     def build(self, benchmarks: Iterable[Problem]) -> Filter:
         """Give a filter that judges one row at a time; ``judge_rows`` is faster for many."""
         index = self.index(benchmarks)
 
         def keep(problem: Problem) -> tuple[bool, str]:
-            match = judge_rows(index, [problem.prompt], self.remove)[0]
+            match = judge_rows(index, [problem.prompt], self.remove, [problem.answer])[0]
             return (True, "") if match is None else (False, reason(match))
 
         return keep
 
 
 def judge_rows(
-    index: Index | LegacyIndex, texts: Sequence[str], remove: Sequence[Kind]
+    index: Index | LegacyIndex,
+    texts: Sequence[str],
+    remove: Sequence[Kind],
+    answers: Sequence[str | None] | None = None,
 ) -> list[Match | None]:
     """Give for each text the best match of a class to be removed, if there is one."""
-    return [next((m for m in matches if m.kind in remove), None) for matches in index.scan(texts)]
+    found = scan(index, texts, answers)
+    return [next((m for m in matches if m.kind in remove), None) for matches in found]
+
+
+def scan(
+    index: Index | LegacyIndex, texts: Sequence[str], answers: Sequence[str | None] | None = None
+) -> list[tuple[Match, ...]]:
+    """Give each text's matches, best first; published rules do not look at answers."""
+    return index.scan(texts, answers) if isinstance(index, Index) else index.scan(texts)
 
 
 def reason(match: Match) -> str:

@@ -4,12 +4,13 @@ Three kinds of equal, each wider than the one before: ``exact`` (the same text, 
 ``normalised`` (the same words and numbers in the same order, see ``normalise``) and ``near`` (the same numbers, the
 same answer, and nearly the same words). Rows of an exact or normalised group with different golds ask the same and
 nobody knows which gold is right: the whole group is dropped, to be looked at. Near rows with different golds may just
-as well ask for different things ("the sum", "the product"): they are no duplicates, stay, and are reported by
-``near_conflicts``.
+as well ask for different things ("the sum", "the product"): they are no duplicates, and stay.
 
-Near pairs are found exactly, by prefix filtering (Bayardo, Ma, Srikant 2007, *Scaling up all pairs similarity
-search*): two bags of words can only be similar enough when they share one of their rarest words. No random
-projections, so the same rows always give the same groups. In memory; ``duplicate_key`` is for streams.
+A row joins the first earlier row that it is near to and that leads a group; rows of a group resemble their leader, not
+each other, so that a chain of small changes ends in several groups. Leaders are found exactly, by prefix filtering
+(Bayardo, Ma, Srikant 2007, *Scaling up all pairs similarity search*): two bags of words can only be similar enough
+when they share one of their rarest words. No random projections, so the same rows always give the same groups. In
+memory; ``duplicate_key`` is for streams.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -103,21 +104,6 @@ def drop_duplicates(
     return kept, dropped
 
 
-def near_conflicts(
-    problems: Iterable[Problem], answer_key: AnswerKey, similarity: float = SIMILARITY
-) -> list[tuple[Problem, Problem, float]]:
-    """Give pairs with the same numbers, similar words and different golds: wrong keys, or another question.
-
-    One row stands for each normalised group. Of 40 such DeepScaleR pairs read by eye 11 asked the same and disagreed,
-    3 only wrote the answer differently, and 26 asked for something else.
-    """
-    firsts = [g.members[0] for g in _grouped(problems, answer_key, Duplicates())]
-    golds = [_gold(each, answer_key) for each in firsts]
-    bags = [words(each.prompt) for each in firsts]
-    found = _similar_pairs(bags, [_numbers(bag) for bag in bags], similarity)
-    return [(firsts[i], firsts[j], score) for i, j, score in found if golds[i] != golds[j]]
-
-
 def duplicate_key(text: str) -> int:
     """Give the normal form of a prompt as 64 bits: rows with equal keys are normalised duplicates.
 
@@ -180,20 +166,10 @@ def _merged(groups: Sequence[Group], similarity: float) -> list[Group]:
         None if group.conflicting else (group.golds, _numbers(bag))
         for group, bag in zip(groups, bags, strict=True)
     ]
-    leader = list(range(len(groups)))
-
-    def lead(at: int) -> int:
-        while leader[at] != at:
-            leader[at] = leader[leader[at]]
-            at = leader[at]
-        return at
-
-    for i, j, _ in _similar_pairs(bags, blocks, similarity):
-        a, b = sorted((lead(i), lead(j)))
-        leader[b] = a
+    leader = _leaders(bags, blocks, similarity)
     together: dict[int, list[Group]] = {}
     for number, group in enumerate(groups):
-        together.setdefault(lead(number), []).append(group)
+        together.setdefault(leader[number], []).append(group)
     return [
         parts[0]
         if len(parts) == 1
@@ -202,32 +178,35 @@ def _merged(groups: Sequence[Group], similarity: float) -> list[Group]:
     ]
 
 
-def _similar_pairs(
+def _leaders(
     bags: Sequence[Sequence[str]], blocks: Sequence[Hashable], similarity: float
-) -> Iterator[tuple[int, int, float]]:
-    """Yield (i, j, Jaccard of the bags), i < j, for every pair of one block that reaches the similarity.
+) -> list[int]:
+    """For every bag the first leader of its block whose Jaccard with it reaches the similarity, or itself.
 
     A bag's elements are (word, how many times before), so that repeated words count. ``None`` is no block, and an
-    empty bag resembles nothing.
+    empty bag resembles nothing. Only leaders are looked through, so that many copies of one row cost no more than one.
     """
     counted = [_elements(bag) for bag in bags]
     frequency = Counter(element for elements in counted for element in elements)
     index: dict[tuple[Hashable, tuple[str, int]], list[int]] = {}
+    leader = list(range(len(bags)))
     for i, elements in enumerate(counted):
         if blocks[i] is None or not elements:
             continue
         size = len(elements)
         rarest = sorted(elements, key=lambda each: (frequency[each], each))
-        seen: set[int] = set()
-        for element in rarest[: size - math.ceil(similarity * size - 1e-9) + 1]:
-            same = index.setdefault((blocks[i], element), [])
-            seen.update(same)
-            same.append(i)
-        for j in sorted(seen):
-            common = len(elements & counted[j])
-            score = common / (size + len(counted[j]) - common)
-            if score >= similarity:
-                yield j, i, score
+        prefix = rarest[: size - math.ceil(similarity * size - 1e-9) + 1]
+        seen = {j for element in prefix for j in index.get((blocks[i], element), ())}
+        leader[i] = next((j for j in sorted(seen) if _near(elements, counted[j], similarity)), i)
+        if leader[i] == i:
+            for element in prefix:
+                index.setdefault((blocks[i], element), []).append(i)
+    return leader
+
+
+def _near(one: set[tuple[str, int]], other: set[tuple[str, int]], similarity: float) -> bool:
+    common = len(one & other)
+    return common >= similarity * (len(one) + len(other) - common)
 
 
 def _elements(bag: Sequence[str]) -> set[tuple[str, int]]:

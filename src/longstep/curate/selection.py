@@ -316,3 +316,16 @@ def _rest(
         if index not in picked:
             reasons[index] = reason
     return reasons
+
+
+def raters_of(rule: AnySelection) -> tuple[str, ...]:
+    """The raters a rule asks by name; the problem's own pass rate has none."""
+    match rule:
+        case Limo():
+            return rule.weak, rule.strong
+        case S1():
+            return tuple(filter(None, rule.raters))
+        case InBand() | LightR1Hard() | LightR1Rl() | Hardest():
+            return tuple(filter(None, (rule.rater,)))
+        case _:
+            return ()

@@ -85,7 +85,7 @@ def items(source: Known) -> Iterator[Item]:
             record = layout.read(parse(line))
         except RowError as error:
             raise error.at(source.path, line.number) from None
-        yield Item(source.name, record.id or str(line.number), record.prompt)
+        yield Item(source.name, record.id or str(line.number), record.prompt, record.answer)
 
 
 def index_of(contamination: AnyContamination, sources: Sequence[Known]) -> AnyIndex:

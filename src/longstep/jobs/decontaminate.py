@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from longstep.artifacts import write_json
 from longstep.config import Field
+from longstep.curate.decontaminate import scan
 from longstep.curate.overlap import AnyContamination, Match, Overlap
 from longstep.curate.overlap.match import Kind
 from longstep.formats.lines import dump
@@ -79,7 +80,10 @@ def _work(job: Decontaminate, sources: Sequence[Known], hidden: frozenset[str]) 
         aside = [quarantined_bad(chunk.path, each) for each in bad]
         hits: list[bytes] = []
         tally = _Tally()
-        for row, matches in zip(rows, index.scan([row.record.prompt for row in rows]), strict=True):
+        texts = [row.record.prompt for row in rows]
+        for row, matches in zip(
+            rows, scan(index, texts, [row.record.answer for row in rows]), strict=True
+        ):
             worst = next((each for each in matches if each.kind in remove), None)
             tally.add(matches, worst)
             secret = any(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import random
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar, Literal
 
-from longstep.artifacts import sha256_file, sha256_json, write_json, write_rows
+from longstep.artifacts import write_json, write_rows
 from longstep.config import Field, UserError
 from longstep.curate import (
     AnyFilter,
@@ -20,18 +17,14 @@ from longstep.curate import (
     drop_duplicates,
     queue_of,
 )
-from longstep.curate.decontaminate import reason
-from longstep.curate.overlap import Index, Item, Match, Overlap
-from longstep.curate.overlap.shipped import shipped
 from longstep.curate.queue import FILE as QUEUE
 from longstep.evaluate import Benchmark, resolve
 from longstep.problems import AnySource
 from longstep.stages.base import LEDGER, Artifact, Context, Stage, local_data
+from longstep.stages.contamination import by_fingerprint, decontaminated
 from longstep.types import Problem
-from longstep.verify import canonical, judge_gold
-
-#: What changes how LaTeX looks and not what it says.
-_SPELLING = re.compile(r"\\(?:left|right|text|mathrm|[,!; ])|[\s{}$]")
+from longstep.verify import judge_gold
+from longstep.verify.keys import answer_key
 
 
 class Curate(Stage):
@@ -64,7 +57,7 @@ class Curate(Stage):
         for source in self.sources:
             yield from local_data(source.model_dump(mode="json"))
         for member in self.decontaminate:
-            if not self._by_fingerprint(member):
+            if not by_fingerprint(member, self.contamination.rule):
                 yield from local_data(resolve(member).source)
 
     def run(self, context: Context) -> None:
@@ -80,7 +73,9 @@ class Curate(Stage):
         problems = funnel.record("duplicates", *found)
         out = context.fresh_out()
         if self.decontaminate:
-            problems, ledger, hits = self._decontaminated(funnel, problems)
+            problems, ledger, hits = decontaminated(
+                funnel, problems, self.decontaminate, self.contamination
+            )
             write_json(out / LEDGER, ledger)
             write_rows(out / "hits.jsonl", hits)
         write_json(out / "funnel.json", funnel.rows())
@@ -99,73 +94,6 @@ class Curate(Stage):
             problems, spoiled = spoil(problems, self.spoil_keys, context.seed)
             write_rows(out / "spoiled.jsonl", spoiled)
         write_rows(out / "problems.jsonl", problems)
-
-    def _by_fingerprint(self, member: str | Benchmark) -> bool:
-        rule = self.contamination.rule
-        return isinstance(member, str) and member in shipped() and isinstance(rule, Overlap)
-
-    def _decontaminated(
-        self, funnel: Funnel, problems: Sequence[Problem]
-    ) -> tuple[list[Problem], dict[str, object], list[dict[str, object]]]:
-        """The clean problems, the ledger, and every hit, those that are only reported too."""
-        items: list[Item] = []
-        prints: dict[str, Path] = {}
-        sources: dict[str, str] = {}
-        for member in self.decontaminate:
-            if isinstance(member, str) and self._by_fingerprint(member):
-                prints[member] = shipped()[member]
-                sources[member] = sha256_file(prints[member])
-                continue
-            benchmark = resolve(member)
-            texts = [(p.id, p.prompt) for p in benchmark.questions()]
-            sources[benchmark.name] = sha256_json(texts)
-            items += [Item(benchmark.name, item, text) for item, text in texts]
-        rule = self.contamination.rule
-        if isinstance(rule, Overlap):
-            parts = [Index.load(path) for path in prints.values()]
-            index = rule.merged([*parts, *([rule.build(items)] if items else [])])
-        else:
-            index = rule.build(items)
-        matches = index.scan([problem.prompt for problem in problems])
-        remove = self.contamination.remove
-        kept, dropped, hits = [], [], []
-        for problem, found in zip(problems, matches, strict=True):
-            worst = next((match for match in found if match.kind in remove), None)
-            if worst is None:
-                kept.append(problem)
-            else:
-                dropped.append((problem, reason(worst)))
-            hits += [_hit(problem, match, match is worst) for match in found]
-        counts = Counter((str(hit["benchmark"]), str(hit["kind"])) for hit in hits)
-        ledger = {
-            **index.ledger(),
-            "rule": rule.model_dump(mode="json"),
-            "sources": sources,
-            "compared": len(problems),
-            "removed": len(dropped),
-            "hits": {f"{name}, {kind}": number for (name, kind), number in sorted(counts.items())},
-        }
-        return funnel.record("decontaminate", kept, dropped), ledger, hits
-
-
-def _hit(problem: Problem, match: Match, removed: bool) -> dict[str, object]:
-    """One match, with the part of the row that it is about; a benchmark's own text stays where it is."""
-    start, end = match.span
-    return {
-        "problem_id": problem.id,
-        "benchmark": match.benchmark,
-        "item": match.item,
-        "kind": match.kind,
-        "score": round(match.score, 4),
-        "removed": removed,
-        "text": problem.prompt[start:end][:500],
-    }
-
-
-def answer_key(answer: str) -> str | None:
-    """Answers with one key are one answer: exact values where there are any, else the LaTeX without its spelling."""
-    value = canonical(answer)
-    return value if value is not None else _SPELLING.sub("", answer.replace("dfrac", "frac"))
 
 
 def spoil(

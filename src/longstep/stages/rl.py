@@ -18,12 +18,12 @@ from longstep.rewards import AnyReward, ClippedCosine
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
 from longstep.stages.rollouts import Rollouts, observe_health
-from longstep.stages.rounds import same_answer
 from longstep.stages.sample import chosen_problems
 from longstep.stages.sampling import engine, prompts_for
 from longstep.stages.start import open_policy
 from longstep.training import Training
 from longstep.types import Completion, Problem
+from longstep.verify.keys import same_answer
 
 
 class Rl(Stage, Training):

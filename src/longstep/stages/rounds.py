@@ -14,7 +14,6 @@ from longstep.generate import Generator, Prompt, Sampling
 from longstep.stages.base import PARTIAL, Context
 from longstep.stages.sampling import draw
 from longstep.types import Completion, Problem
-from longstep.verify import verify
 
 
 @dataclass
@@ -92,8 +91,3 @@ def draw_adaptively(rounds: Rounds, adaptive: Adaptive) -> dict[str, Any]:
         "most": most,
         "saved": 1 - drawn / most,
     }
-
-
-def same_answer(first: str, second: str) -> bool:
-    """Whether two answers are spelt alike or are equal in the eyes of the verifier."""
-    return first.strip() == second.strip() or verify(gold=first, answer=second).status == "correct"

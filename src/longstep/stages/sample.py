@@ -33,10 +33,11 @@ from longstep.curate.duplicates import duplicate_key
 from longstep.curate.queue import FILE, Doubt, queue
 from longstep.generate import Sampling
 from longstep.stages.base import Artifact, Context, Stage, Where
-from longstep.stages.rounds import Rounds, draw_adaptively, same_answer
+from longstep.stages.rounds import Rounds, draw_adaptively
 from longstep.stages.sampling import AnySampler, ByModel, ByReference, open_sampler
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify import VERIFIERS, judge
+from longstep.verify.keys import same_answer
 
 
 class Sample(Stage):

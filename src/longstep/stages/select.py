@@ -14,10 +14,10 @@ from longstep.curate.difficulty import Rated, Ratings, rated
 from longstep.curate.domains import domain_of
 from longstep.curate.duplicates import duplicate_key
 from longstep.curate.queue import FILE, Doubt, queue
-from longstep.curate.selection import AnySelection, Candidate
+from longstep.curate.selection import AnySelection, Candidate, raters_of
 from longstep.stages.base import Artifact, Context, Stage
-from longstep.stages.rounds import same_answer
 from longstep.types import Completion, Problem
+from longstep.verify.keys import same_answer
 
 R = TypeVar("R")
 RATES = "rates.jsonl"
@@ -51,6 +51,14 @@ class Select(Stage):
         yield self.data, "rows"
         for reference in self.raters.values():
             yield reference, "rows"
+
+    def check(self) -> Iterator[str]:
+        """Rules that ask a rater nobody named."""
+        for number, rule in enumerate(self.rules):
+            for rater in raters_of(rule):
+                if rater not in self.raters:
+                    known = ", ".join(sorted(self.raters)) or "none is named"
+                    yield f"rules.{number}: no rater is called {rater!r} (raters: {known})"
 
     def run(self, context: Context) -> None:
         """Read ratings, set suspects aside, apply the rules."""

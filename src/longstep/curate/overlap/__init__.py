@@ -49,7 +49,7 @@ class Overlap(Strict):
             raise ValueError(
                 "an item without text can only come from a fingerprint: use Index.load"
             )
-        return Index(kept, table(texts), self.thresholds)
+        return Index(kept, table(texts, [item.answer for item in kept]), self.thresholds)
 
     def merged(self, parts: Sequence[Index]) -> Index:
         """Put indexes into one under these thresholds."""

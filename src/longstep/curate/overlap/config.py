@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longstep.config import Field, Strict
+from longstep.curate.overlap.answers import Signs
 from longstep.curate.overlap.match import Kind
 from longstep.curate.overlap.pairs import Flags, Overlaps
 
@@ -20,7 +21,11 @@ class Thresholds(Strict):
     The defaults are tuned on the rows with split ``dev`` of ``tests/labels/same_problem.jsonl``.
 
     Attributes:
-        same: score of ``sameness`` from which a pair is the same problem.
+        same: score of ``sameness`` from which a pair is the same problem, when an answer is unknown.
+        same_answer: the same, when both answers are known and equal.
+        other_answer: the same, when they differ: near-identical wording passes, since a wrong key does not make a copy
+            clean and a re-posed question may ask for another form of the answer.
+        numbers: share of the numbers of either that both have, from which numbers on one side only may be an omission.
         short: a question of fewer bits than this is compared as a whole and never looked for inside of a text.
         embedded: share of the question's words and pairs of words that a longer text has to hold.
         renumbered: pairs of words in common over those of either, from which a question with other numbers is the
@@ -29,6 +34,9 @@ class Thresholds(Strict):
     """
 
     same: float = 3.35
+    same_answer: float = 3.0
+    other_answer: float = 3.85
+    numbers: float = Field(default=0.5, ge=0, le=1)
     short: float = Field(default=35.0, ge=0)
     embedded: float = Field(default=0.96, gt=0, le=1)
     renumbered: float = Field(default=0.4, gt=0, le=1)
@@ -50,7 +58,7 @@ def sameness(o: Overlaps) -> NDArray[np.float32]:
 
 
 def classify(
-    o: Overlaps, whole: Flags, skeleton: Flags, contained: Flags, limits: Thresholds
+    o: Overlaps, whole: Flags, skeleton: Flags, contained: Flags, agree: Signs, limits: Thresholds
 ) -> NDArray[np.uint8]:
     """Class of each pair.
 
@@ -59,13 +67,17 @@ def classify(
         whole: all words are equal, in order.
         skeleton: all words are equal when every number counts as the same.
         contained: all words of the question stand in the row, in order and in one piece.
+        agree: 1 where the answers are equal, -1 where they differ, 0 where one is unknown.
         limits: thresholds.
     """
     bits = np.where(o.held > 0, o.shared / np.maximum(o.held, 1e-6), 0)
     enough = bits >= limits.short
     renumbered = (o.missing > 0) & (o.extra > 0)
     held = (o.held >= limits.embedded) & (o.held_pairs >= limits.embedded) & (o.missing == 0)
-    same = ~renumbered & ~skeleton & ((sameness(o) >= limits.same) | (held & enough))
+    omitted = (agree > 0) | (o.same_numbers >= limits.numbers) | ((o.missing == 0) & (o.extra == 0))
+    needed = np.choose(agree + 1, (limits.other_answer, limits.same, limits.same_answer))
+    alike = ((sameness(o) >= needed) & omitted) | (held & enough)
+    same = ~renumbered & ~skeleton & alike
     rules = (
         whole | (contained & enough),
         same,

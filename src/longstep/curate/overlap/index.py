@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from longstep.config import UserError
 from longstep.curate.normalise import place
 from longstep.curate.overlap import store
+from longstep.curate.overlap.answers import Answers, Signs, agreement, hashed
 from longstep.curate.overlap.background import shipped
 from longstep.curate.overlap.config import KINDS, NOTHING, Thresholds, classify
 from longstep.curate.overlap.exact import Ngrams
 from longstep.curate.overlap.features import (
     Features,
     Floats,
+    Hashes,
     features,
     pair_features,
     word_features,
@@ -116,11 +118,20 @@ class Index:
 
     # -- matching ------------------------------------------------------------------------------------------------------
 
-    def scan(self, texts: Sequence[str]) -> list[tuple[Match, ...]]:
-        """Give each text's matches, best first; each question at most once, and at most 20 of them."""
+    def scan(
+        self, texts: Sequence[str], answers: Sequence[str | None] | None = None
+    ) -> list[tuple[Match, ...]]:
+        """Give each text's matches, best first; each question at most once, and at most 20 of them.
+
+        Args:
+            texts: the rows' questions.
+            answers: their answers, where they are known: equal ones are evidence for a match, others against it.
+        """
+        known = answers or [None] * len(texts)
         found: list[tuple[Match, ...]] = []
-        for batch in _batches(texts):
-            found += self._scan_long(batch[0]) if len(batch[0]) > PIECE else self._scan(batch)
+        for cut in _batches(texts):
+            scan = self._scan_long if len(texts[cut.start]) > PIECE else self._scan
+            found += scan(texts[cut], known[cut])
         return found
 
     def shares_ngram(self, texts: Sequence[str], n: int) -> NDArray[np.bool_]:
@@ -141,10 +152,13 @@ class Index:
             self._grams[n] = Ngrams([item.text or "" for item in self.items], n)
         return self._grams[n].shared(texts)
 
-    def _scan_long(self, text: str) -> list[tuple[Match, ...]]:
+    def _scan_long(
+        self, texts: Sequence[str], answers: Sequence[str | None]
+    ) -> list[tuple[Match, ...]]:
+        (text,) = texts
         best: dict[tuple[str, str], Match] = {}
         for start in range(0, max(len(text) - SEAM, 1), PIECE - SEAM):
-            for match in self._scan([text[start : start + PIECE]])[0]:
+            for match in self._scan([text[start : start + PIECE]], answers)[0]:
                 span = match.span[0] + start, match.span[1] + start
                 moved = Match(
                     match.benchmark, match.item, match.kind, match.score, span, match.text
@@ -153,39 +167,47 @@ class Index:
                 best[key] = min(best.get(key, moved), moved, key=_order)
         return [tuple(sorted(best.values(), key=_order)[:MOST])]
 
-    def _scan(self, texts: Sequence[str]) -> list[tuple[Match, ...]]:
+    def _scan(self, texts: Sequence[str], answers: Sequence[str | None]) -> list[tuple[Match, ...]]:
         tokens = tokenise(texts)
         rows = features(tokens)
         whole, masked = wholes(tokens)
         for at in np.flatnonzero(np.diff(tokens.bounds) == 0).tolist():
             whole[at] = masked[at] = symbol_hash(texts[at])
-        row, item = self._pairs(rows, whole, masked)
+        row, item, agree = self._pairs(rows, whole, masked, hashed(answers))
         if not len(row):
             return [()] * len(texts)
         o = overlaps(rows, row, self._table.features, item, self._bits, shipped())
         same = whole[row] == self._table.whole[item]
         skeleton = masked[row] == self._table.masked[item]
         places = self._contained(tokens, row, item, o)
-        kinds = classify(o, same, skeleton, places[:, 1] > 0, self.thresholds)
+        kinds = classify(o, same, skeleton, places[:, 1] > 0, agree, self.thresholds)
         found: list[list[Match]] = [[] for _ in texts]
+        marks = word_features(tokens), pair_features(tokens)
         for c in np.flatnonzero(kinds != NOTHING).tolist():
             r, one = int(row[c]), self.items[item[c]]
-            span = self._span(tokens, r, int(item[c]), places[c], bool(same[c] or skeleton[c]))
+            span = self._span(
+                tokens, marks, r, int(item[c]), places[c], bool(same[c] or skeleton[c])
+            )
             span = place(texts[r], span) if span[1] else (0, len(texts[r]))
             score = 1.0 if same[c] else round(float(o.held[c]), 4)
             found[r].append(Match(one.benchmark, one.item, KINDS[kinds[c]], score, span, one.text))
         return [tuple(sorted(each, key=_order)[:MOST]) for each in found]
 
-    def _pairs(self, rows: Features, whole: U64, masked: U64) -> tuple[Ints, Ints]:
-        """Pairs (row, question) worth a comparison, each once."""
+    def _pairs(
+        self, rows: Features, whole: U64, masked: U64, answers: Answers
+    ) -> tuple[Ints, Ints, Signs]:
+        """Pairs (row, question) worth a comparison, each once, and whether their answers agree."""
+        row, item, enough = candidates(rows, self._postings)
+        enough |= agreement(answers.take(row), self._table.answers.take(item)) > 0
         parts = [
-            candidates(rows, self._postings),
+            (row[enough], item[enough]),
             self._whole.find(whole),
             self._masked.find(masked),
         ]
         size = max(len(self.items), 1)
         keys = np.unique(np.concatenate([row * size + item for row, item in parts]))
-        return np.divmod(keys, size)
+        row, item = np.divmod(keys, size)
+        return row, item, agreement(answers.take(row), self._table.answers.take(item))
 
     def _contained(self, tokens: Tokens, row: Ints, item: Ints, o: Overlaps) -> NDArray[np.int64]:
         """First word and last, exclusive, of a question that stands in the row in one piece; (0, 0) elsewhere."""
@@ -205,7 +227,13 @@ class Index:
         return spans
 
     def _span(
-        self, tokens: Tokens, row: int, item: int, exact: NDArray[np.int64], all_of_it: bool
+        self,
+        tokens: Tokens,
+        marks: tuple[Hashes, Hashes],
+        row: int,
+        item: int,
+        exact: NDArray[np.int64],
+        all_of_it: bool,
     ) -> tuple[int, int]:
         """Characters of the folded row from the first to the last shared rare word or pair."""
         first, last = int(tokens.bounds[row]), int(tokens.bounds[row + 1])
@@ -214,18 +242,23 @@ class Index:
         if exact[1]:
             first, last = int(exact[0]), int(exact[1])
         elif not all_of_it:
-            first, last = self._marked(tokens, item, first, last)
+            first, last = self._marked(marks, item, first, last)
         return int(tokens.starts[first]), int(tokens.ends[last - 1])
 
-    def _marked(self, tokens: Tokens, item: int, first: int, last: int) -> tuple[int, int]:
-        part = tokens.part(first, last)
+    def _marked(
+        self, marks: tuple[Hashes, Hashes], item: int, first: int, last: int
+    ) -> tuple[int, int]:
         bounds = self._table.features.bounds
         mine = slice(bounds[item], bounds[item + 1])
         hashes, bits = self._table.features.hashes[mine], self._bits[mine]
         rare = hashes[bits >= min(MARKING, float(bits.max()))]
-        words, pairs = (lookup(rare, made(part))[1] for made in (word_features, pair_features))
-        marks = np.concatenate([words, words + 1, pairs, pairs + 2])
-        return (first + int(marks.min()), first + int(marks.max())) if len(marks) else (first, last)
+        words = lookup(rare, marks[0][first:last])[1]
+        pairs = lookup(rare, marks[1][first : last - 1])[1]
+        if not len(words) and not len(pairs):
+            return first, last
+        begin = min(int(each[0]) for each in (words, pairs) if len(each))
+        end = max(int(each[-1]) + n for n, each in ((1, words), (2, pairs)) if len(each))
+        return first + begin, first + end
 
 
 class _Sorted:
@@ -246,15 +279,13 @@ def _order(match: Match) -> tuple[int, float]:
     return KINDS.index(match.kind), -match.score
 
 
-def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+def _batches(texts: Sequence[str]) -> Iterator[slice]:
     """Cut texts into batches of bounded length; a long text is alone."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        if batch and (len(batch) == BATCH or size + len(text) > BATCH_CHARS):
-            yield batch
-            batch, size = [], 0
-        batch.append(text)
+    first = size = 0
+    for at, text in enumerate(texts):
+        if at > first and (at - first == BATCH or size + len(text) > BATCH_CHARS):
+            yield slice(first, at)
+            first, size = at, 0
         size += len(text)
-    if batch:
-        yield batch
+    if first < len(texts):
+        yield slice(first, len(texts))

@@ -19,11 +19,13 @@ class Item:
         benchmark: name of the benchmark.
         item: id of the question in it.
         text: the question, or ``None`` when only its fingerprint is known.
+        answer: its answer, where it is known: evidence, and never shown.
     """
 
     benchmark: str
     item: str
     text: str | None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,13 @@ _HIGH = np.uint64(32)
 _FILTER = 21
 _FILTER_SHIFT = np.uint32(32 - _FILTER)
 #: A feature finds candidates only when at most so many questions have it,
-POSTINGS = 32
+POSTINGS = 24
 #: and when it is at least this rare, in bits.
 RARE = 7.0
-#: Candidates share at least this part, by weight, of the question's features that find candidates.
+#: Candidates share at least this part, by weight, of the question's features that find candidates,
 ENOUGH = 0.25
+#: or this part when their answers are equal too.
+LEAST = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ def filter_of(hashes: Hashes) -> Flags:
     return mask
 
 
-def candidates(rows: Features, index: Postings) -> tuple[Ints, Ints]:
-    """Pairs (row, question) with enough rare features in common."""
+def candidates(rows: Features, index: Postings) -> tuple[Ints, Ints, Flags]:
+    """Pairs (row, question) with some rare features in common, and which of them have enough without more evidence."""
     maybe = np.flatnonzero(index.filter[rows.hashes >> _FILTER_SHIFT])
     hashes = rows.hashes[maybe]
     at, hit = lookup(index.hashes, hashes)
@@ -83,11 +85,12 @@ def candidates(rows: Features, index: Postings) -> tuple[Ints, Ints]:
     key = packed >> 8
     first = _firsts(key)
     if not len(first):
-        return first, first
+        return first, first, np.zeros(0, bool)
     shared = np.add.reduceat((packed & 255) / 16, first)
     row, item = np.divmod(key[first], len(index.totals))
-    good = shared >= ENOUGH * index.totals[item]
-    return row[good], item[good]
+    share = shared / index.totals[item]
+    some = share >= LEAST
+    return row[some], item[some], share[some] >= ENOUGH
 
 
 def lookup(table: NDArray, values: NDArray) -> tuple[Ints, Ints]:

@@ -12,3 +12,8 @@ FOLDER = Path(longstep.__file__).parent / "data" / "fingerprints"
 def shipped() -> dict[str, Path]:
     """Files by benchmark name; ``sources.json`` beside them says what each was made from."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.npz"))}
+
+
+def protected(benchmark: str) -> bool:
+    """Whether a benchmark's authors ask that its text is not put where crawlers may find it: GPQA's do."""
+    return "gpqa" in benchmark.lower()

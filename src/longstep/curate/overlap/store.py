@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from longstep.config import UserError
+from longstep.curate.overlap.answers import Answers
 from longstep.curate.overlap.features import Features
 from longstep.curate.overlap.match import Item
 from longstep.curate.overlap.pairs import Postings, filter_of
 from longstep.curate.overlap.table import Table
 
-FORMAT = 1
+FORMAT = 2
 _POSTINGS = tuple(each.name for each in fields(Postings) if each.name != "filter")
 
 
@@ -40,7 +41,8 @@ def write(
     arrays = {
         "head": _packed(head), "whole": table.whole, "masked": table.masked, "lengths": table.lengths.astype(np.uint32),
         "hashes": table.features.hashes, "counts": table.features.counts, "tags": table.features.tags,
-        "sizes": np.diff(table.features.bounds).astype(np.uint32), **more,
+        "sizes": np.diff(table.features.bounds).astype(np.uint32), "answers": table.answers.values,
+        "totals": table.answers.totals, **more,
     }  # fmt: skip
     with path.open("wb") as file:
         (np.savez if texts else np.savez_compressed)(file, **arrays)
@@ -68,9 +70,14 @@ def read(path: Path) -> tuple[list[Item], Table, Postings | None, np.ndarray | N
         bounds = np.concatenate([[0], np.cumsum(arrays["sizes"], dtype=np.int64)])
         features = Features(arrays["hashes"], arrays["counts"], arrays["tags"], bounds)
         table = Table(
-            arrays["whole"], arrays["masked"], arrays["lengths"].astype(np.int64), features
+            arrays["whole"],
+            arrays["masked"],
+            arrays["lengths"].astype(np.int64),
+            features,
+            Answers(arrays["answers"], arrays["totals"]),
         )
-        if not len(items) == len(table.whole) == len(table.lengths) == len(bounds) - 1:
+        sizes = {len(items), len(table.whole), len(table.lengths), len(bounds) - 1}
+        if sizes != {len(table.answers.values)} or sizes != {len(table.answers.totals)}:
             raise ValueError("arrays of different lengths")
         found = None
         if "bits" in arrays:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longstep.curate.overlap.answers import Answers, hashed
 from longstep.curate.overlap.features import Features, features
 from longstep.curate.overlap.tokens import (
     ANY_NUMBER,
@@ -30,21 +31,24 @@ class Table:
         masked: the same, every number the same.
         lengths: words of each question.
         features: its words and pairs.
+        answers: its answer.
     """
 
     whole: U64
     masked: U64
     lengths: Ints
     features: Features
+    answers: Answers
 
 
-def table(texts: Sequence[str]) -> Table:
-    """Hash questions."""
+def table(texts: Sequence[str], answers: Sequence[str | None] | None = None) -> Table:
+    """Hash questions and their answers."""
     tokens = tokenise(texts)
     whole, masked = wholes(tokens)
     symbols = np.flatnonzero(np.diff(tokens.bounds) == 0)
     whole[symbols] = masked[symbols] = [symbol_hash(texts[at]) for at in symbols.tolist()]
-    return Table(whole, masked, np.diff(tokens.bounds), features(tokens))
+    known = hashed(answers or [None] * len(texts))
+    return Table(whole, masked, np.diff(tokens.bounds), features(tokens), known)
 
 
 def wholes(tokens: Tokens) -> tuple[U64, U64]:
@@ -77,4 +81,8 @@ def concatenated(tables: Sequence[Table]) -> Table:
         np.concatenate([each.masked for each in tables]),
         np.concatenate([each.lengths for each in tables]),
         joined,
+        Answers(
+            np.concatenate([each.answers.values for each in tables]),
+            np.concatenate([each.answers.totals for each in tables]),
+        ),
     )
