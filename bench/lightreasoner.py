@@ -163,7 +163,7 @@ def reference_training(model: Any, steps: list[Step], batch: int) -> float:
         logps_BV = logits_BV.log_softmax(-1)[:, : target_BV.shape[-1]]
         loss = (target_BV.xlogy(target_BV) - target_BV * logps_BV).sum(-1)
         (loss.mean()).backward()
-        total += float(loss.sum())
+        total += float(loss.detach().sum())
     return total / len(steps)
 
 
@@ -177,7 +177,7 @@ def ours_training(model: Any, rows: list[Contrasted], batch: int) -> float:
         loss = soft_loss(model, inputs, None)
         loss.backward()
         positions = sum(len(row.places) for row in part)
-        total, count = total + float(loss) * positions, count + positions
+        total, count = total + float(loss.detach()) * positions, count + positions
     return total / count
 
 
@@ -259,8 +259,8 @@ def main() -> None:
     )
     if asked.shape == "tiny":
         for tokens in (32, 64, 128):
-            compare(tiny_bed(128, tokens), batch=128, few=8)
-        for batch in (1, 8, 32):
+            compare(tiny_bed(512, tokens), batch=512, few=8)
+        for batch in (1, 8, 32, 128):
             compare(tiny_bed(max(8, batch), 64), batch=batch, few=8)
     else:
         for tokens in (64, 128, 256):
