@@ -190,6 +190,7 @@ class _Prefilled:
         self.position_B = self.mask_BT.sum(-1)
         # Without padding no mask is needed, and attention without a mask is faster.
         self.padded = not bool(self.mask_BT.all())
+        self.wide_mask = _takes_wide_masks(model)
         self.cache: Any = None
         positions_PT = (self.mask_BT.cumsum(-1) - 1).clamp(min=0)
         self._forward(ids_PT.to(model.device), positions_PT)
@@ -221,9 +222,12 @@ class _Prefilled:
             hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         else:
             hook = None
+        mask = self.mask_BT if self.padded else None
+        if mask is not None and self.wide_mask and ids_BT.shape[1] == 1:
+            mask = mask[:, None, None, :].bool()  # as the model would make it, at every step anew
         out = self.model(
             input_ids=ids_BT,
-            attention_mask=self.mask_BT if self.padded else None,
+            attention_mask=mask,
             position_ids=positions_BT,
             past_key_values=self.cache,
             use_cache=True,
@@ -234,6 +238,12 @@ class _Prefilled:
             self.head_input_BH = seen[0][:, -1]
         self.cache = out.past_key_values
         self.logits_BV = out.logits[:, -1]
+
+
+def _takes_wide_masks(model: Any) -> bool:
+    """Whether one mask [B, 1, 1, T] is what all attention layers need; windows and other kernels make their own."""
+    kinds = model.config.to_dict().get("layer_types") or ()
+    return model.config._attn_implementation == "sdpa" and set(kinds) == {"full_attention"}
 
 
 def _logp(logits_BV: Tensor, token_B: Tensor) -> Tensor:
