@@ -170,6 +170,7 @@ def test_the_first_token_and_the_end_of_turn_are_eligible():
     for row in rows:
         places = [target.position for target in row.targets]
         assert places == list(range(len(row.completion.token_ids)))
+    assert any(row.completion.token_ids[-1] in row.targets[-1].token_ids for row in ended)
 
 
 def test_batch_size_and_memory_bound_change_nothing():
@@ -185,7 +186,7 @@ def test_batch_size_and_memory_bound_change_nothing():
 
 def test_a_model_that_changes_its_logits_after_the_head_is_refused():
     both, prompts = pair()
-    both.check(prompts[1].prompt_ids)
+    both.check(prompts, GREEDY)
     forward = both.amateur.forward
 
     def capped(*args, **kwargs):
@@ -195,7 +196,7 @@ def test_a_model_that_changes_its_logits_after_the_head_is_refused():
 
     both.amateur.forward = capped
     with pytest.raises(UserError, match="the amateur changes its logits"):
-        both.check(prompts[1].prompt_ids)
+        both.check(prompts, GREEDY)
 
 
 RECIPE = """
@@ -273,7 +274,7 @@ def test_a_kill_in_the_contrast_stage_loses_and_doubles_nothing(tmp_path: Path):
     facts = json.loads((whole / "contrast" / "out" / "contrast.json").read_text())
     assert facts["kept"] == len(rows) and sum(facts["kl_histogram"]) == facts["positions"]
     shown = lines(whole / "contrast" / "steered.jsonl")
-    assert shown and all("target" in token or "kl" in token for token in shown[0]["tokens"])
+    assert sum("target" in token for row in shown for token in row["tokens"]) > 0
 
 
 def test_another_expert_than_the_sampled_one_is_refused(tmp_path: Path):
@@ -284,3 +285,27 @@ def test_another_expert_than_the_sampled_one_is_refused(tmp_path: Path):
 def test_a_pair_without_any_divergence_says_so(tmp_path: Path):
     said = finish(tmp_path / "run", setting(amateur="longstep-tiny"))
     assert said.startswith("error:") and "no position was kept" in said
+
+
+def test_nothing_is_taught_where_the_expert_means_an_id_that_is_not_shared():
+    both, prompts = pair()
+    stops = both.expert.stop_ids
+    kept = torch.tensor([i for i in range(both.vocabulary) if i not in stops])
+    shared = Pair(both.expert, both.amateur, both.vocabulary, shared=kept)
+    ended = 0
+    for batch in plan_batches(prompts, GREEDY):
+        for row in shared.run(batch, GREEDY, EveryPosition(), Contrast()):
+            assert not stops & {i for target in row.targets for i in target.token_ids}
+            if row.completion.token_ids[-1] in stops:
+                ended += 1
+                last = len(row.completion.token_ids) - 1
+                assert all(target.position != last for target in row.targets)
+            assert row.targets  # ordinary positions are kept
+    assert ended
+
+
+def test_rollouts_too_long_for_the_amateur_are_refused():
+    both, prompts = pair()
+    both.amateur.config.max_position_embeddings = 8
+    with pytest.raises(UserError, match="the amateur's context of 8 tokens is too short"):
+        both.check(prompts, GREEDY)

@@ -28,7 +28,8 @@ class Divergence:
         amateur_NV: the same of the amateur.
         kl_N: ``KL(expert || amateur)`` in nats.
         agree_N: whether both prefer the same token.
-        discarded_N: probability the expert and the amateur together gave to padded rows, cut off here.
+        discarded_N: probability the expert and the amateur together gave to ids that are cut off here.
+        expert_discarded_N: the expert's part of it: where that is large, what is left says little of the expert.
     """
 
     expert_NV: Tensor
@@ -36,6 +37,7 @@ class Divergence:
     kl_N: Tensor
     agree_N: Tensor
     discarded_N: Tensor
+    expert_discarded_N: Tensor
 
 
 def diverge(
@@ -58,15 +60,15 @@ def diverge(
         if logits_NV.shape[-1] < size:
             raise ValueError(f"the {name} gives {logits_NV.shape[-1]} logits for {size} token ids")
         wide_NV = logits_NV.float()
-        if not wide_NV.isfinite().all():
-            raise ValueError(f"the {name}'s logits are not finite")
         cut_NV = wide_NV[:, shared]
+        if not cut_NV.isfinite().all():
+            raise ValueError(f"the {name}'s logits are not finite")
         lost.append(1 - (cut_NV.logsumexp(-1) - wide_NV.logsumexp(-1)).exp())
         parts.append(cut_NV.log_softmax(-1))
     expert_NV, amateur_NV = parts
     kl_N = (expert_NV.exp() * (expert_NV - amateur_NV)).sum(-1).clamp(min=0)
     agree_N = expert_NV.argmax(-1) == amateur_NV.argmax(-1)
-    return Divergence(expert_NV, amateur_NV, kl_N, agree_N, lost[0] + lost[1])
+    return Divergence(expert_NV, amateur_NV, kl_N, agree_N, lost[0] + lost[1], lost[0])
 
 
 def plausible(expert_NV: Tensor, alpha: float) -> Tensor:

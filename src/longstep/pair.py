@@ -58,8 +58,8 @@ def examine_pair(asked: Asked, page: Path) -> dict[str, Any]:
     pair, tokenizer, _ = open_pair(locate(asked.expert), locate(asked.amateur))
     problems = _questions(asked)
     prompts = prompts_for(tokenizer, problems, asked.thinking)
-    pair.check(prompts[0].prompt_ids)
     sampling = Sampling(temperature=0, top_p=1, max_tokens=asked.max_tokens, batch_size=64)
+    pair.check(prompts, sampling)
     rows = [
         row
         for batch in plan_batches(prompts, sampling)
@@ -113,9 +113,10 @@ def _correct(
 
 
 def _standard_error(values: Sequence[float]) -> float:
+    """Of a mean of differences in [-1, 1]; at least what one more, opposite answer would make of it."""
     mean = sum(values) / len(values)
     variance = sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1)
-    return math.sqrt(variance / len(values))
+    return max(math.sqrt(variance / len(values)), 1 / len(values))
 
 
 def _sentences(facts: dict[str, Any]) -> Iterator[str]:
@@ -129,7 +130,9 @@ def _sentences(facts: dict[str, Any]) -> Iterator[str]:
         f"{facts['kept_share']:.1%} of {facts['positions']:,} positions pass the gate (KL above 0.4 nats); both prefer "
         f"the same token at {facts['agreement']:.1%}. Published for Qwen2.5-Math and Qwen2.5-0.5B: about 20 % pass."
     )
-    if gap + half <= 0:
+    if facts["expert_accuracy"] == facts["amateur_accuracy"] and facts["expert_accuracy"] in (0, 1):
+        yield "The gap cannot be told: both answer all of these, or none; ask other questions."
+    elif gap + half < 0:
         yield "Not a good pair: the amateur is the better one; published gains vanish or turn negative there."
     elif gap - half <= 0:
         yield "Unclear: the gap is within noise; ask more questions, or take a weaker amateur."

@@ -57,7 +57,7 @@ def merge(peft_model: Any, probe_ids_BT: Tensor) -> PreTrainedModel:
             "the LoRA adapter has no effect: its logits equal the base model's; nothing was trained"
         )
     difference = (adapter_BTV - merged_BTV).abs().max().item()
-    if difference > TOLERANCE:
+    if not difference <= TOLERANCE:  # not a number is no agreement either
         raise UserError(
             f"the merged LoRA model differs from the adapter model by {difference:.2g} in its logits"
         )

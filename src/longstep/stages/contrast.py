@@ -39,8 +39,9 @@ class Contrast(Stage):
         positions: which positions are kept: ``kl`` gate, as many at ``random``, or ``all``.
         target: what is learnt there: ``contrast``, ``one_hot`` or ``sharpen``.
         vocabulary: ``same`` refuses a pair with any token of another id; ``shared`` compares over the ids that mean
-            the same in both, for families whose added tokens differ (Qwen2.5 and DeepSeek's distillations of it): the
-            end of turn is then not among them, and the amateur reads the prompt's added tokens as its own.
+            the same in both, for families whose added tokens differ (Qwen2.5 and DeepSeek's distillations of it). Where
+            the expert means another id, such as its end of turn, nothing is taught; the amateur reads the prompt's
+            added tokens as its own.
         entries: logits of each model held in memory at once.
     """
 
@@ -79,9 +80,8 @@ class Contrast(Stage):
             context.model(self.expert), context.model(self.amateur), self.vocabulary, self.entries
         )
         prompts = prompts_for(tokenizer, problems, self.thinking)
-        pair.check(prompts[0].prompt_ids)
         sampling = self.sampling.model_copy(update={"seed": context.seed})
-        pair.expert.check(prompts, sampling)
+        pair.check(prompts, sampling)
         batches = plan_batches(prompts, sampling)
         plan = sha256_json(
             [hashes, self.model_dump(mode="json"), context.seed, [p.prompt_ids for p in prompts]]

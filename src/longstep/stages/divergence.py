@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
 from longstep.contrast import AnyPositions, AnyTarget, Divergence, diverge
-from longstep.generate import Sampling
+from longstep.generate import Prompt, Sampling
 from longstep.generate.batches import Batch
 from longstep.types import Completion, SoftTarget
 
@@ -62,14 +62,23 @@ class Pair:
     entries: int = 1 << 24
     shared: Tensor | None = None
 
-    def check(self, probe_ids: Sequence[int]) -> None:
-        """Refuse a model whose logits are not its output head applied to its decoder's last state.
+    def check(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
+        """Refuse prompts too long for one of the models, and models whose head does not give their logits.
 
         Raises:
-            UserError: such a model scales or caps its logits, and the states that are kept would not give them back.
+            UserError: a prompt leaves too little context; or a model scales or caps its logits, so that the states
+                that are kept would not give them back.
         """
         import torch
 
+        self.expert.check(prompts, sampling)
+        longest = max(len(prompt.prompt_ids) for prompt in prompts) + sampling.max_tokens
+        if longest > self.amateur.config.max_position_embeddings:
+            raise UserError(
+                f"the amateur's context of {self.amateur.config.max_position_embeddings} tokens is too short for "
+                f"rollouts of up to {longest} with their prompt; lower sampling.max_tokens or take another amateur"
+            )
+        probe_ids = prompts[0].prompt_ids
         for name, model in (("expert", self.expert.model), ("amateur", self.amateur)):
             ids_BT = torch.tensor([list(probe_ids)], device=model.device)
             with torch.inference_mode(), self._precision():
@@ -91,14 +100,22 @@ class Pair:
         drawn, expert_NH = self._rollouts(batch, sampling)
         with torch.inference_mode(), self._precision():
             amateur_NH = self._teacher_forced(drawn)
-            kl, agree, discarded = self._compare(expert_NH, amateur_NH)
+            kl, agree, discarded, cut = self._compare(expert_NH, amateur_NH)
             starts = _starts([len(each.token_ids) for each in drawn])
+            # Where the expert means an id that is not shared, such as its end of turn, the rest of its
+            # distribution is noise: nothing is taught there.
             kept = [
-                positions.keep(kl[a:b], f"{sampling.seed}:{c.problem_id}:{c.sample_index}")
+                [
+                    t
+                    for t in positions.keep(
+                        kl[a:b], f"{sampling.seed}:{c.problem_id}:{c.sample_index}"
+                    )
+                    if cut[a + t] < MOST_CUT
+                ]
                 for c, (a, b) in zip(drawn, starts, strict=True)
             ]
             flat = [a + t for (a, _), ts in zip(starts, kept, strict=True) for t in ts]
-            sparse = iter(self._targets(expert_NH, amateur_NH, flat, target))
+            sparse = iter(list(self._targets(expert_NH, amateur_NH, flat, target)))
         return [
             Contrasted(
                 completion=each,
@@ -160,23 +177,29 @@ class Pair:
         head_E = self.expert.model.get_output_embeddings()
         head_A = self.amateur.get_output_embeddings()
         for start in range(0, len(expert_NH), size):
-            yield diverge(
-                head_E(expert_NH[start : start + size]),
-                head_A(amateur_NH[start : start + size]),
-                self.vocabulary if self.shared is None else self.shared.to(expert_NH.device),
-            )
+            expert_NV = head_E(expert_NH[start : start + size])
+            amateur_NV = head_A(amateur_NH[start : start + size])
+            ids = self.vocabulary if self.shared is None else self.shared.to(expert_NH.device)
+            try:
+                yield diverge(expert_NV, amateur_NV, ids)
+            except ValueError as error:
+                raise UserError(
+                    f"contrast: {error}; check the weights, and that both models fit the tokenizer"
+                ) from None
 
     def _compare(
         self, expert_NH: Tensor, amateur_NH: Tensor
-    ) -> tuple[list[float], list[bool], list[float]]:
+    ) -> tuple[list[float], list[bool], list[float], list[float]]:
         kl: list[float] = []
         agree: list[bool] = []
         discarded: list[float] = []
+        cut: list[float] = []
         for found in self._logits(expert_NH, amateur_NH):
             kl += found.kl_N.tolist()
             agree += found.agree_N.tolist()
             discarded += found.discarded_N.tolist()
-        return kl, agree, discarded
+            cut += found.expert_discarded_N.tolist()
+        return kl, agree, discarded, cut
 
     def _targets(
         self, expert_NH: Tensor, amateur_NH: Tensor, flat: Sequence[int], target: AnyTarget
@@ -198,6 +221,8 @@ class Pair:
         return columns if self.shared is None else self.shared.to(columns.device)[columns]
 
 
+#: Probability the expert may give to ids that are cut off, where something is taught.
+MOST_CUT = 0.01
 #: Tokens of one teacher-forced pass: enough to keep a device busy, few enough to stay in a processor's cache.
 _PASS_TOKENS = 8192
 

@@ -63,6 +63,8 @@ def _perplexity(model: Any, rollouts: Sequence[Completion]) -> float:
     model.eval()
     with torch.inference_mode():
         for rollout in rollouts:
+            if not rollout.token_ids:
+                continue
             ids_BT = torch.tensor([[*rollout.prompt_ids, *rollout.token_ids]], device=model.device)
             number = len(rollout.token_ids)
             logits_TV = model(input_ids=ids_BT, logits_to_keep=number + 1).logits[0, :-1].float()
@@ -70,7 +72,7 @@ def _perplexity(model: Any, rollouts: Sequence[Completion]) -> float:
             total -= float(logps_T.sum())
             count += number
     model.train(training)
-    return math.exp(total / count)
+    return math.exp(min(total / count, 700.0)) if count else 1.0
 
 
 def alarms(before: Drift, after: Drift) -> list[dict[str, object]]:

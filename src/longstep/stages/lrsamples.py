@@ -8,6 +8,7 @@ their question's longest one become rollouts of their own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class LrSamples(Stage):
         expert: the model they were sampled from; the file does not say, so this is the user's word.
         instruction: added to every question, as the sampling code did.
         thinking: ``false`` asks the template for an empty think block, and adds none to a template without thinking.
+        incomplete: what to do with rows whose weights do not sum to 1: the released code loses the weight of added
+            tokens such as the end of turn. ``drop`` counts them.
     """
 
     produces: ClassVar[Artifact] = "rows"
@@ -56,6 +59,7 @@ class LrSamples(Stage):
     expert: str
     instruction: str = ""
     thinking: bool = False
+    incomplete: Literal["refuse", "drop"] = "refuse"
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The file and the expert, for its tokenizer."""
@@ -67,9 +71,17 @@ class LrSamples(Stage):
         folder = context.model(self.expert)
         tokenizer = load_tokenizer(folder)
         by_question: dict[str, list[LrSample]] = {}
+        incomplete = 0
         for number, row in enumerate(read_rows(Path(self.path), LrSample), start=1):
+            if self.incomplete == "drop" and abs(sum(row.weights) - 1) > TOLERANCE:
+                incomplete += 1
+                continue
             _check(row, tokenizer, f"{self.path}:{number}")
-            by_question.setdefault(row.prompt_id, []).append(row)
+            rows = by_question.setdefault(row.prompt_id, [])
+            if all(
+                row.prefix != other.prefix for other in rows
+            ):  # equal questions were sampled twice
+                rows.append(row)
         problems, rollouts, targets = [], [], []
         for question, rows in by_question.items():
             name = f"lrsamples-{len(problems)}"
@@ -84,7 +96,15 @@ class LrSamples(Stage):
         write_rows(out / "completions.jsonl", rollouts)
         write_rows(out / "soft_targets.jsonl", targets)
         facts = {"expert": weights_hash(folder), "thinking": self.thinking, "kept": len(targets)}
-        write_json(out / FACTS, {**facts, "rollouts": len(rollouts), "questions": len(problems)})
+        write_json(
+            out / FACTS,
+            {
+                **facts,
+                "rollouts": len(rollouts),
+                "questions": len(problems),
+                "incomplete": incomplete,
+            },
+        )
 
 
 def _check(row: LrSample, tokenizer: PreTrainedTokenizerBase, place: str) -> None:
@@ -93,10 +113,17 @@ def _check(row: LrSample, tokenizer: PreTrainedTokenizerBase, place: str) -> Non
             f"{place}:token_ids: {len(row.token_ids)} ids, {len(row.weights)} weights and {len(row.tokens)} tokens; "
             "expected as many of each, and at least one"
         )
+    if not all(map(math.isfinite, (*row.weights, row.kl_divergence))):
+        raise UserError(f"{place}:weights: not a finite number; expected probabilities")
+    if not all(0 <= index < len(tokenizer) for index in row.token_ids):
+        raise UserError(
+            f"{place}:token_ids: an id outside of the expert's {len(tokenizer)}; the samples are from a model with "
+            "another tokenizer"
+        )
     if abs(sum(row.weights) - 1) > TOLERANCE or min(row.weights) < 0:
         raise UserError(
             f"{place}:weights: sum to {sum(row.weights):.4f}; expected probabilities that sum to 1 (the released code "
-            "loses the weight of added tokens such as the end of turn)"
+            "loses the weight of added tokens; incomplete: drop leaves such rows out)"
         )
     for token, index in zip(row.tokens, row.token_ids, strict=True):
         said = tokenizer.decode([index], skip_special_tokens=False)

@@ -54,6 +54,8 @@ def collate(
         ids_BT.append([pad] * shift + list(row.ids) + [pad] * (filler - shift))
         mask_BT.append([0] * shift + [1] * len(row.ids) + [0] * (filler - shift))
         marks = [-100] * (width + 1)
+        if len(set(row.places)) < len(row.places):
+            raise ValueError(f"{row.name} has two targets at one place")
         for place, token_ids, weights in zip(row.places, row.token_ids, row.weights, strict=True):
             marks[place] = 0
             before = width - 1 if supervise == "last_column" else shift + place - 1
@@ -61,9 +63,14 @@ def collate(
             ids_NK.append((*token_ids, *[0] * (kinds - len(token_ids))))
             weights_NK.append((*weights, *[0.0] * (kinds - len(weights))))
         labels_BT.append(marks)
+    attended_BT = torch.tensor(mask_BT)
+    # The released code gives no positions, so that a pad token stands at its column, not at its row's end.
+    columns_BT = torch.arange(width).expand(len(rows), -1)
+    counted_BT = (attended_BT.cumsum(-1) - 1).clamp(min=0)
     return {
         "input_ids": torch.tensor(ids_BT),
-        "attention_mask": torch.tensor(mask_BT),
+        "attention_mask": attended_BT,
+        "position_ids": columns_BT if supervise == "last_column" else counted_BT,
         "labels": torch.tensor(labels_BT),
         "where": torch.tensor(where_N2),
         "target_ids": torch.tensor(ids_NK),
@@ -82,7 +89,7 @@ def soft_loss(model: Any, inputs: dict[str, Tensor], total: float | None) -> Ten
     mask_BT = inputs["attention_mask"]
     rows_N, columns_N = inputs["where"].unbind(-1)
     needed_C, column_N = columns_N.unique(return_inverse=True)
-    ids_BT, at_BT = inputs["input_ids"], (mask_BT.cumsum(-1) - 1).clamp(min=0)
+    ids_BT, at_BT = inputs["input_ids"], inputs["position_ids"]
     kept = {"use_cache": False, "logits_to_keep": needed_C}
     out = model(input_ids=ids_BT, attention_mask=mask_BT, position_ids=at_BT, **kept)
     logits_NV = out.logits[rows_N, column_N]
