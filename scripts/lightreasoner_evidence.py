@@ -36,9 +36,9 @@ CLAIMS = [
     ("a stronger amateur does harm (expert above it)", "expert", "t_stronger"),
     ("contrast above rejection sampling, equal tuned tokens", "tuned", "rft_tokens"),
     ("contrast above rejection sampling, equal steps and about equal time", "tuned", "rft_steps"),
-    ("contrast above rejection sampling, twice the steps", "tuned", "rft_time"),
+    ("contrast above rejection sampling, about equal forward tokens", "tuned", "rft_time"),
     (
-        "contrast above rejection sampling, full budget, about equal forward tokens",
+        "contrast above rejection sampling, full budget (19 % more forward tokens)",
         "tuned",
         "rft_full",
     ),
@@ -53,6 +53,8 @@ CONTRASTS = {
     "t_equal": "c_equal", "t_stronger": "c_stronger", "t_16": "c_16", "t_32": "c_32",
     "t_step": "contrast", "t_padding": "contrast",
 }  # fmt: skip
+#: Tokens of the chat format around a question of the tiny models.
+PROMPT_MARKUP = 3
 AMATEURS = {"weak": "tuned", "early": "t_early", "equal": "t_equal", "stronger": "t_stronger"}
 
 
@@ -137,7 +139,10 @@ def _cost(run: Path, arm: str) -> list[float]:
         )
         tuned = trained["tokens_trained"] * share
         questions = len(list(read_rows(run / "right" / "out" / "problems.jsonl", Problem)))
-        drawn = read_json(run / "right" / "manifest.json")["cost"]["tokens_generated"]
+        # The prompts of all questions were read too; a generated chain has one token per character.
+        asked = read_rows(run / "right" / "out" / "problems.jsonl", Problem)
+        prompts = sum(len(problem.prompt) + PROMPT_MARKUP for problem in asked)
+        drawn = prompts + read_json(run / "right" / "manifest.json")["cost"]["tokens_generated"]
         sampled = questions, drawn
     seconds = trained["seconds"] + read_json(run / stage / "manifest.json")["cost"]["seconds"]
     return [seconds, sampled[0], tuned, sampled[1] + trained["tokens_trained"]]

@@ -27,7 +27,8 @@ from longstep.config import UserError
 from longstep.curate.duplicates import Duplicates, drop_duplicates
 from longstep.curate.overlap import Item, Overlap
 from longstep.data_cli import data
-from longstep.jobs import against, near
+from longstep.formats.layouts import LAYOUTS, detect
+from longstep.jobs import near
 from longstep.types import Problem
 from longstep.verify import canonical
 
@@ -81,7 +82,7 @@ def test_check_names_file_line_and_field_of_everything_that_is_no_row(tmp_path: 
         "read": 7, "bad": 4, "without id": 0, "without answer": 1, "odd characters": 0,
         "id repeats an earlier one": 1,
     }  # fmt: skip
-    assert counts["lines by layout"] == {"problem": 8}
+    assert counts["lines by layout"] == {"problem": 7}  # the blank line is none
     # "What is 1 plus 1?" has 17 characters
     assert counts["characters of the prompt"] == {"16-31": 3}
     bad = rows_of(tmp_path / "out/out/quarantine.jsonl")
@@ -204,7 +205,7 @@ def test_nothing_in_and_nothing_out_are_refused(tmp_path: Path):
     (tmp_path / "empty.jsonl").write_bytes(b"\n\n")
     for verb in ("check", "dedup", "decontaminate --against math500"):
         with pytest.raises(UserError, match=r"empty\.jsonl: holds no row"):
-            typed(verb, tmp_path / "empty.jsonl", "--out", tmp_path / verb)
+            typed(*verb.split(), tmp_path / "empty.jsonl", "--out", tmp_path / verb)
     path = write(tmp_path / "rows.jsonl", question(1, answer="2"), question(1, answer="3"))
     with pytest.raises(UserError, match=r"no row is left \(read 2, kept 0\)"):
         typed("dedup", path, "--out", tmp_path / "out")
@@ -432,7 +433,7 @@ def test_an_unknown_benchmark_names_its_neighbour(tmp_path: Path):
 def test_several_benchmarks_follow_against(tmp_path: Path):
     exam, rows = contaminated(tmp_path)
     second = write(tmp_path / "second.jsonl", {"id": "s", "problem": OTHER})
-    typed("decontaminate", rows, "--out", tmp_path / "out", "--against", exam, second)
+    typed("decontaminate", rows, "--out", tmp_path / "out", "--against", f"{exam},{second}")
     assert set(read_json(tmp_path / "out/manifest.json")["ledger"]["sources"]) == {"exam", "second"}
 
 
@@ -447,7 +448,7 @@ def test_a_fingerprint_finds_the_same_rows_and_knows_no_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     _, rows = contaminated(tmp_path)
-    monkeypatch.setattr(against, "FINGERPRINTS", tmp_path / "prints")
+    monkeypatch.setattr("longstep.curate.overlap.shipped.FOLDER", tmp_path / "prints")
     fingerprint(tmp_path / "prints", "exam2", ASKED, OTHER)
     typed("decontaminate", rows, "--against", "exam2", "--out", tmp_path / "out")
     hits = rows_of(tmp_path / "out/out/hits.jsonl")
@@ -461,9 +462,136 @@ def test_a_fingerprint_finds_the_same_rows_and_knows_no_text(
 
 def test_a_renamed_copy_of_gpqa_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     exam, rows = contaminated(tmp_path, "hard_questions.jsonl")
-    monkeypatch.setattr(against, "FINGERPRINTS", tmp_path / "prints")
+    monkeypatch.setattr("longstep.curate.overlap.shipped.FOLDER", tmp_path / "prints")
     fingerprint(tmp_path / "prints", "gpqa_diamond", ASKED)
     typed("decontaminate", rows, "--against", exam, "--out", tmp_path / "out")
     assert len(rows_of(tmp_path / "out/out/hits.jsonl")) == 2
     for path in (tmp_path / "out").rglob("*"):
         assert path.is_dir() or "farmer" not in path.read_text()
+
+
+# -- what is typed -------------------------------------------------------------------------------
+
+
+def test_a_file_behind_against_is_never_taken_for_the_other_kind(tmp_path: Path):
+    exam, rows = contaminated(tmp_path)
+    for words in ([rows, exam, "--against", "math500"], [rows, "--against", "math500", exam]):
+        with pytest.raises(UserError, match="--against A --against B or --against A,B"):
+            typed("decontaminate", *words, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    result = typed("decontaminate", rows, "--against", exam, "--out", tmp_path / "out")
+    said = " ".join(result.output.split())
+    assert said.startswith(f"cleaning {rows} against {exam}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "verify",
+        "rate --import level --unit solved_share --samples 4",
+        "select --rule random:count=1",
+    ],
+)
+def test_few_bad_rows_of_a_small_file_count_too(tmp_path: Path, words: str):
+    rows = [question(n, level=0.5, pass_rate=0.5) for n in range(3)]
+    path = write(tmp_path / "rows.jsonl", *rows, b"[1]")
+    verb, *rest = words.split()
+    with pytest.raises(UserError, match="1 of the first 4 lines are no rows"):
+        typed(verb, path, *rest, "--out", tmp_path / "strict")
+    typed(verb, path, *rest, "--max-bad", 0.25, "--out", tmp_path / "loose")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "verify --completions levl",
+        "rate --import levl --unit solved_share --samples 4",
+        "select --rule random:count=1 --rater them=levl",
+        "select --rule random:count=1 --domain levl",
+        "select --rule random:count=1 --import levl --unit solved_share --samples 4",
+    ],
+)
+def test_a_misspelt_column_is_refused_with_the_right_one(tmp_path: Path, words: str):
+    path = write(tmp_path / "rows.jsonl", question(1, level=0.5), question(2, level=None))
+    verb, *rest = words.split()
+    with pytest.raises(UserError, match=r"levl: no row has this column; did you mean 'level'"):
+        typed(verb, path, *rest, "--out", tmp_path / "out")
+
+
+def test_a_parquet_column_of_nulls_is_a_column(tmp_path: Path):
+    table = pyarrow.Table.from_pylist(
+        [question(1, level=None)],
+        schema=pyarrow.schema(
+            [
+                *((n, pyarrow.string()) for n in ("id", "problem", "answer")),
+                ("level", pyarrow.float64()),
+            ]
+        ),
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    words = ("--unit", "solved_share", "--samples", 4, "--out", tmp_path / "out")
+    typed("rate", tmp_path / "rows.parquet", "--import", "level", *words)
+    assert rows_of(tmp_path / "out/out/rated.jsonl")[0]["pass_rate"] is None
+
+
+def test_ratings_in_csv_are_numbers_and_select_reads_them(tmp_path: Path):
+    path = tmp_path / "rows.csv"
+    path.write_text("id,problem,answer,level\na,What?,1,25\nb,Why?,2,\nc,How?,3,75\n")
+    ratings = ("--import", "level", "--unit", "failed_percent", "--samples", 4)
+    typed("rate", path, *ratings, "--out", tmp_path / "rated")
+    rates = [row["pass_rate"] for row in rows_of(tmp_path / "rated/out/rated.jsonl")]
+    assert rates == [0.75, None, 0.25]
+    typed("select", path, *ratings, "--rule", "band:min=0.5", "--out", tmp_path / "out")
+    assert [row["id"] for row in rows_of(tmp_path / "out/out/selected.jsonl")] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("rate --import level --unit solved_share", "needs --samples N"),
+        ("rate --import level --samples 4", "needs --unit UNIT"),
+        ("rate --import level --unit solved_share --samples 4 --max-tokens 9", "--max-tokens has"),
+        ("rate --import level --unit solved_share --samples 4 --endpoint x", "--endpoint has"),
+        ("rate --model m --unit solved_share", "--unit belongs to --import"),
+        ("select --rule random:count=1 --samples 4", "of --import COLUMN"),
+    ],
+)
+def test_options_without_effect_and_missing_ones_are_refused(tmp_path: Path, words: str, said: str):
+    path = write(tmp_path / "rows.jsonl", question(1, level=0.5))
+    verb, *rest = words.split()
+    with pytest.raises(UserError, match=said):
+        typed(verb, path, *rest, "--out", tmp_path / "out")
+
+
+def test_no_escape_sequence_of_a_file_reaches_the_terminal(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", question(1, **{"a\x1b]0;owned\x07": "b\x1b[2J"}))
+    for words in (["--fields"], []):
+        output = typed("show", path, *words).output
+        assert "\x1b]0" not in output and "\x07" not in output and "\x1b[2J" not in output
+        assert "\\x1b]0" in output
+
+
+def test_a_fingerprint_that_changed_is_another_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    _, rows = contaminated(tmp_path)
+    monkeypatch.setattr("longstep.curate.overlap.shipped.FOLDER", tmp_path / "one")
+    fingerprint(tmp_path / "one", "exam2", "What is the sum of the first twenty odd numbers?")
+    words = ("decontaminate", rows, "--against", "exam2", "--out", tmp_path / "out")
+    typed(*words)
+    fingerprint(tmp_path / "two", "exam2", "How many primes are there below one hundred and one?")
+    (tmp_path / "two/exam2.npz").replace(tmp_path / "one/exam2.npz")
+    with pytest.raises(UserError, match="begun with other settings or inputs"):
+        typed(*words)
+
+
+def test_convert_says_when_auto_detection_reads_the_new_file_as_another_layout(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", question(1), question(2))
+    odd = []
+    for to in ("problem", "math", "gsm8k", "longstep"):
+        if to not in LAYOUTS:
+            continue
+        result = typed("convert", path, "--to", to, "--out", tmp_path / to)
+        made = [detect([row], "").name for row in rows_of(tmp_path / to / "out/data.jsonl")]
+        differs = sum(name != to for name in made)
+        odd.append(differs)
+        assert ("name the layout: --layout" in result.output) == bool(differs)
+    assert odd

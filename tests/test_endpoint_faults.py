@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -32,10 +33,11 @@ from fault_server import (
 )
 from longstep.config import UserError, ValidationError
 from longstep.generate import Endpoint, EndpointGenerator, Prompt, Sampling
-from longstep.generate.answer import Answer
+from longstep.generate.answer import Answer, Barred, Refused
 from longstep.generate.breaker import LONGEST_REST, Breaker
 from longstep.generate.journal import Journal, request_key
-from longstep.generate.transport import retry_after
+from longstep.generate.pool import Job, Lane, Pool, Remote, Tally
+from longstep.generate.transport import Address, retry_after
 from longstep.generate.window import Window
 from longstep.types import Completion
 
@@ -266,6 +268,65 @@ def test_the_key_stays_between_us_and_the_endpoint(start, monkeypatch, tmp_path,
     assert "bad key ***" in everything and KEY not in everything
 
 
+SECRET = "sk-abc/def+0123456789=="
+
+
+@pytest.mark.parametrize("room", ["", "x" * 190], ids=["whole", "cut within the key"])
+@pytest.mark.parametrize(
+    "written",
+    [SECRET, SECRET.replace("/", "\\/"), quote(SECRET), quote(SECRET, safe="")],
+    ids=["plain", "json", "path", "query"],
+)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{}",
+        '{{"error": "{}"}}',
+        '{{"choices": [{{"message": {{"content": "x"}}, "finish_reason": "{}"}}]}}',
+    ],
+    ids=["text", "json", "finish_reason"],
+)
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_a_server_that_echoes_the_key_does_not_make_us_write_it_down(
+    start, monkeypatch, tmp_path, status, form, written, room
+):
+    """Wherever a server's words go: events, the error, the journal, what was probed, the reasons of refusals."""
+    monkeypatch.setenv("SOME_KEY", SECRET)
+    told: list[object] = []
+    server = start(lambda *_: reply(status, form.format(room + written).encode()))
+    address = {"url": server.url, "api_key_env": "SOME_KEY"}
+    generator = EndpointGenerator(
+        Endpoint.model_validate(
+            {"model": "m", "endpoints": [address], **QUICK, "open_after": 1, "backoff": 0, "patience": 0.05, "max_refused": 0}
+        ),
+        lambda what, facts: told.append((what, facts)),
+    )  # fmt: skip
+    with pytest.raises(UserError) as caught:
+        list(generator.draw(prompts(1), Sampling(), tmp_path / "log.jsonl", lambda tally: None))
+    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    everything = f"{caught.value}{told}{generator.describe()}{generator.tally.refused}{files!r}"
+    assert str(status) in everything or "completion" in everything or "finish_reason" in everything
+    for start_of_key in ("sk-abc", "abc/def", "0123456789"):
+        assert start_of_key not in everything
+    assert "\x1b" not in everything
+
+
+def test_the_name_a_server_gives_itself_is_scrubbed_before_it_is_cut(start, monkeypatch, tmp_path):
+    monkeypatch.setenv("SOME_KEY", SECRET)
+    named = json.dumps({**json.loads(GOOD), "model": "x" * 190 + SECRET}).encode()
+    server = start(lambda *_: reply(200, named))
+    generator = EndpointGenerator(Endpoint(model="m", url=server.url, api_key_env="SOME_KEY"))
+    list(generator.draw(prompts(1), Sampling(), tmp_path / "log.jsonl", lambda tally: None))
+    [features] = generator.features.values()
+    assert features.answers_as == "x" * 190 + "***"
+
+
+def test_a_servers_words_cannot_speak_to_the_terminal(start):
+    server = start(lambda *_: reply(401, "no\x1b[31m\nkey\u202e".encode()))
+    with pytest.raises(UserError, match=r"status 401: no \[31m key ; answers are kept"):
+        ask(server)
+
+
 def test_a_key_that_is_not_set_or_not_one_line_is_refused_without_quoting_it(start, monkeypatch):
     server = start()
     monkeypatch.delenv("SOME_KEY", raising=False)
@@ -372,6 +433,84 @@ def test_a_failing_endpoint_rests_and_comes_back(start, failures):
         # Three or four in a row, then one per rest of 0.1, 0.2, 0.4 ... seconds, and not one per prompt.
         assert 4 <= len(sick.asked) <= 20
         assert len(healthy.asked) == 120
+
+
+@pytest.mark.parametrize(
+    "act",
+    [reply(401, b"who?"), reply(404, b"what?"), reply(307, Location="http://elsewhere/")],
+    ids=["key", "model", "redirect"],
+)
+@pytest.mark.parametrize("probed", [True, False])
+def test_one_endpoint_that_takes_nothing_is_left_alone_and_the_other_does_the_work(
+    start, tmp_path, act, probed
+):
+    told: list[tuple[str, Any]] = []
+    wrong, right = start(lambda *_: act), start()
+    log = tmp_path / "log.jsonl" if probed else None
+    generator = remote(
+        wrong, right, tell=lambda what, facts: told.append((what, facts)), concurrency=3
+    )
+    found = list(generator.draw(prompts(20), Sampling(), log, lambda tally: None))
+    assert [row.text for row in found] == [row.text for row in ask(start(), number=20)]
+    assert generator.tally.refused == {}
+    assert len(wrong.asked) == 1 if probed else 1 <= len(wrong.asked) <= 3
+    [barred] = [facts for what, facts in told if what == "endpoint_barred"]
+    assert barred["url"] == wrong.url
+    assert "it is not asked again in this run, the other endpoints are" in barred["warning"]
+    warned = [facts["warning"] for _, facts in told if wrong.url in facts.get("warning", "")]
+    assert len(warned) == 1
+
+
+def test_the_run_stops_when_the_last_endpoint_is_barred_and_names_each(start):
+    first, second = start(lambda *_: reply(401, b"who?")), start(lambda *_: reply(404, b"what?"))
+    with pytest.raises(
+        UserError, match=r"status 401: who\?; .*status 404: what\?; answers are kept"
+    ):
+        ask(first, second, number=9, concurrency=2)
+
+
+def test_a_barred_endpoint_does_not_keep_a_run_waiting_for_one_that_is_down(start):
+    barred, down = start(lambda *_: reply(401, b"who?")), start()
+    down.stop()
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"no endpoint takes requests.*status 401: who"):
+        ask(barred, down, number=5, patience=0.3)
+    assert time.monotonic() - began < 5
+
+
+class Done:
+    """A request that ended; what a pool looks at."""
+
+    def __init__(self, outcome: Answer | Exception) -> None:
+        self.outcome = outcome
+
+    def result(self) -> Answer:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def test_answers_that_came_with_the_last_straw_are_journaled_before_the_run_stops():
+    settings = Remote(model="m", max_refused=0)
+    address = Address(url="http://host/v1")
+    transport: Any = None
+    lane = Lane(address, "m", transport, Breaker(5, 1), Window(4))
+    jobs = [Job(str(n), {}, (f"p{n}", 0)) for n in range(4)]
+    ended: list[Any] = [
+        Done(Refused("flagged")),
+        Done(Answer("one", "stop")),
+        Done(Barred("who?")),
+        Done(Answer("two", "stop")),
+    ]
+    with Journal() as journal:
+        pool = Pool(settings, [lane], jobs, journal, Tally(4), lambda what, facts: None)
+        pool._running = {
+            task: (job, lane, lane.window.sent()) for task, job in zip(ended, jobs, strict=True)
+        }
+        with pytest.raises(UserError, match="1 of 4 samples refused for good"):
+            pool._settle_all(ended)
+        assert "1" in journal and "3" in journal and len(journal) == 2
+        assert lane.barred == "who?" and not pool._running
 
 
 # -- the journal ------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def test_only_verified_thinking_traces_become_rows(tmp_path: Path, teacher: Faul
     tokenizer = build_tokenizer()
     found = read_supervised(after, "@traces", Where(), tokenizer, 100)
     assert found.dropped == {"no thinking": 1}
-    texts = sorted(tokenizer.decode(row.ids, skip_special_tokens=False) for row in found.rows)
+    texts = sorted(tokenizer.decode(list(row.ids), skip_special_tokens=False) for row in found.rows)
     assert texts[0] == "<|user|>a0b+1?<|assistant|><think>a0b+1=1</think>\\boxed{1}<|end|>"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -19,10 +20,15 @@ import pytest
 
 from longstep.artifacts import read_json, read_rows, write_rows
 from longstep.config import UserError, ValidationError
-from longstep.generate import EndpointGenerator, Managed, Prompt, Sampling
+from longstep.curate.audit import KeyAudit
+from longstep.generate import EndpointGenerator, Managed, Prompt, Sampling, guard
 from longstep.generate.managed import managed
 from longstep.generate.serve import Server, Source, Worked
 from longstep.models.load import locate
+from longstep.progress import Progress
+from longstep.stages import Sample
+from longstep.stages.base import PARTIAL, Context
+from longstep.stages.sampling import ByServer, Opened, open_sampler
 from longstep.stages.serving import source_of
 from longstep.types import Completion, Problem
 
@@ -77,34 +83,56 @@ def test_a_server_that_ignores_sigterm_and_its_children_are_stopped(tmp_path):
     assert gone(numbers, 0.5)
 
 
-@pytest.mark.parametrize("victim", ["longstep", "guard"])
-def test_no_server_outlives_a_killed_longstep_or_its_guard(tmp_path, victim):
+@pytest.mark.parametrize(
+    ("victims", "number"),
+    [
+        (["longstep"], signal.SIGKILL),
+        (["longstep"], signal.SIGTERM),
+        (["guard"], signal.SIGKILL),
+        (["longstep", "guard"], signal.SIGKILL),
+        (["guard", "longstep"], signal.SIGKILL),
+        (["guard stopped", "longstep", "guard goes on"], signal.SIGKILL),
+    ],
+    ids=lambda value: " then ".join(value) if isinstance(value, list) else value.name,
+)
+def test_no_server_or_guard_outlives_longstep_however_they_are_killed(tmp_path, victims, number):
     pids = tmp_path / "pids"
     code = f"""
-import sys, time
+import sys
 from longstep.generate import Managed
 from longstep.generate.managed import managed
 command = (sys.executable, "-c", {WRITE_PIDS!r}, "{{port}}", {str(pids)!r})
 with managed(Managed(model="m", command=command, stop_timeout=0.2), None, {{}}) as started:
     print(started.process.pid, flush=True)
-    time.sleep(60)
+    sys.stdin.read()  # until this test is gone
 """
-    ours = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert ours.stdout is not None
-    guard = int(ours.stdout.readline())
-    server, child = (int(each) for each in pids.read_text().split())
-    assert alive(server) and alive(child) and alive(guard)
-    os.kill(ours.pid if victim == "longstep" else guard, signal.SIGKILL)
-    assert gone([server, guard])
-    if victim == "longstep":
-        assert gone([child])
-    else:
-        os.kill(
-            child, signal.SIGKILL
-        )  # the kernel kills what the guard started, not the next generation
-    ours.kill()
-    ours.wait()
-    ours.stdout.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as ours:
+        assert ours.stdout is not None
+        guard = int(ours.stdout.readline())
+        server, child = (int(each) for each in pids.read_text().split())
+        try:
+            assert alive(server) and alive(child) and alive(guard)
+            sent = {"guard stopped": signal.SIGSTOP, "guard goes on": signal.SIGCONT}
+            for victim in victims:
+                os.kill(ours.pid if victim == "longstep" else guard, sent.get(victim) or number)
+            assert gone([server, guard])
+            # The kernel kills what a killed guard started, not the next generation.
+            assert "guard" in victims or gone([child])
+        finally:
+            ours.kill()
+            for each in (guard, server, child):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
+
+
+def test_a_guard_whose_parent_is_gone_before_it_looks_stops_what_it_started():
+    """A parent killed between the fork and the first look: the number the guard was given is nobody's parent."""
+    asleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-I", guard.__file__, "1", "9", *asleep], timeout=10)
+    assert done.returncode == 128 + signal.SIGTERM and time.monotonic() - began < 5
 
 
 def test_a_server_that_ends_is_reported_with_its_last_words(tmp_path):
@@ -163,6 +191,53 @@ def test_a_server_that_dies_on_the_way_is_reported_and_the_answers_are_kept(tmp_
     ):
         list(generator.draw(prompts, Sampling(samples=3), log, lambda tally: None))
     assert log.read_bytes().count(b"\n") == 4  # two of six were probes
+
+
+COUNTS = """
+import os, sys, time
+sys.path.insert(0, sys.argv[2])
+from fault_server import FaultServer, echo
+
+os.write(2, f"started as {os.getpid()}\\n".encode())
+server = FaultServer(echo, int(sys.argv[1]))
+time.sleep(60)
+"""
+
+
+def starts(log: Path) -> list[int]:
+    return [int(line.split()[-1]) for line in log.read_text().splitlines() if "started" in line]
+
+
+def test_one_server_serves_every_draw_and_is_stopped_at_the_end(tmp_path):
+    config = python(COUNTS, str(Path(__file__).parent), backoff=0.01)
+    words, prompts = tmp_path / "server.log", [Prompt(p.id, text=p.prompt) for p in PROBLEMS]
+    with EndpointGenerator(config) as generator:
+        for number in range(3):
+            log = tmp_path / f"log{number}.jsonl"
+            rows = list(generator.draw(prompts, Sampling(seed=number), log, lambda tally: None))
+            assert len(rows) == 6
+        [server] = starts(words)
+        assert alive(server)
+    assert gone([server], 0.5)
+    with EndpointGenerator(config) as generator:  # what is answered needs no server
+        list(generator.draw(prompts, Sampling(), tmp_path / "log0.jsonl", lambda tally: None))
+    assert starts(words) == [server]
+    with pytest.raises(ZeroDivisionError), EndpointGenerator(config) as generator:
+        list(generator.draw(prompts, Sampling(seed=9), tmp_path / "new.jsonl", lambda tally: None))
+        raise ZeroDivisionError
+    first, second = starts(words)  # appended
+    assert first == server and gone([second], 0.5)
+
+
+def test_the_last_words_are_those_of_the_server_that_ended_and_not_of_one_before(tmp_path):
+    log = tmp_path / "server.log"
+    log.write_text("an earlier one: all is lost\n")
+    with (
+        pytest.raises(UserError, match=r"ended with status 7; its last words:\n\(nothing\)$"),
+        managed(python("import sys; sys.exit(7)"), log, {}),
+    ):
+        pass
+    assert log.read_text() == "an earlier one: all is lost\n"
 
 
 def test_the_command_must_say_where_the_port_goes():
@@ -352,6 +427,55 @@ def run_traces(folder: Path, size: str, *overrides: str) -> Path:
     )
     execute(Run(recipe, located, folder, lambda text: None), ["traces"])
     return folder / "traces" / "out"
+
+
+WRONG = """
+import os, sys, time
+sys.path.insert(0, sys.argv[2])
+from fault_server import FaultServer, chat
+
+os.write(2, f"started as {os.getpid()}\\n".encode())
+server = FaultServer(lambda body, before: chat("<think>0</think>\\\\boxed{99}"), int(sys.argv[1]))
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("keep", ["all", "correct"])
+def test_a_stage_of_several_rounds_has_one_server_and_stops_it(tmp_path, monkeypatch, keep):
+    held: list[Opened] = []  # or the garbage collector would stop the server in the stage's stead
+
+    def opened(*given: Any) -> Opened:
+        held.append(open_sampler(*given))
+        return held[-1]
+
+    monkeypatch.setattr("longstep.stages.sample.open_sampler", opened)
+    write_rows(tmp_path / "in" / "problems.jsonl", PROBLEMS)
+    context = Context(
+        "traces",
+        tmp_path / "traces",
+        1,
+        {"@in": tmp_path / "in"},
+        lambda label, total, unit: Progress(label, total, unit, lambda line: None, terminal=False),
+        lambda what, facts: None,
+    )
+    by = python(WRONG, str(Path(__file__).parent)).model_dump()
+    stage = Sample(
+        by=ByServer.model_validate(by),
+        data="@in",
+        rate=True,
+        audit=KeyAudit(extra=2),
+        keep=keep,
+    )
+    if keep == "all":
+        stage.run(context)
+        counts = read_json(context.out / "counts.json")
+        assert counts["drawn"] == 18 and counts["rechecked"] == {"problems": 6, "solved": 0}
+    else:
+        with pytest.raises(UserError, match="no completion was kept"):
+            stage.run(context)
+    assert len(held) == 1
+    [server] = starts(context.folder / PARTIAL / "server.log")
+    assert gone([server], 0.5)
 
 
 def test_the_overlay_gives_the_worked_solutions_over_http(tmp_path):

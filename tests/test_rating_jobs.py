@@ -12,7 +12,7 @@ import pytest
 from longstep.artifacts import read_json, read_rows
 from longstep.config import TypeAdapter, UserError
 from longstep.curate.adaptive import Adaptive
-from longstep.curate.difficulty import Band
+from longstep.curate.difficulty import Band, PassRate
 from longstep.curate.selection import S1, AtRandom, Hardest, InBand, Limo
 from longstep.jobs.base import How, Job, run_job
 from longstep.jobs.rate import Imported, Problems, Rate, sampling
@@ -199,3 +199,9 @@ def test_problems_and_settings_are_what_the_sample_stage_takes(rated: Path, tmp_
         stage = TypeAdapter(Sample).validate_python(settings)
         assert list(stage.check()) == [] and stage.rate
     assert stage.sampling.samples == 4
+
+
+def test_the_interval_of_all_or_none_solved_ends_exactly_at_one_or_zero():
+    for n in range(1, 200):
+        assert PassRate(n, n).interval()[1] == 1.0
+        assert PassRate(0, n).interval()[0] == 0.0

@@ -17,6 +17,7 @@ from longstep.ranks import rank
 from longstep.terminal import (
     Interrupted,
     Json,
+    harmless,
     print_json,
     print_table,
     quiet_libraries,
@@ -284,7 +285,7 @@ def main() -> None:
         app()
     except UserError as error:
         console_err = Console(stderr=True, soft_wrap=True)
-        console_err.print(f"{_who()}error: {error}", markup=False, style="red")
+        console_err.print(harmless(f"{_who()}error: {error}"), markup=False, style="red")
         sys.exit(error.exit_code)
 
 

@@ -6,14 +6,17 @@ loads torch or transformers (``rate`` by a model apart), so the verbs run where 
 
 from __future__ import annotations
 
-import re
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longstep.config import Located, UserError, override, validate
+from longstep.artifacts import read_json
+from longstep.config import Located, UserError, validate
+from longstep.jobs.words import benchmarks, member, pair, rating
 from longstep.terminal import Interrupted, Json, print_json, print_table, run_single, say
 
 if TYPE_CHECKING:
@@ -86,17 +89,23 @@ def convert(
         "name": name,
         "extra": extra,
     }
-    _run(Convert, files, settings, out, workers, as_json)
+    manifest = _run(Convert, files, settings, out, workers, as_json)
+    differs = manifest["first rows that auto reads differently"]
+    if differs and not as_json:
+        say(
+            f"{differs} of the first rows of the new file look like another layout; name the layout: --layout {to}"
+        )
 
 
 @data.command()
 def decontaminate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="the rows to clean")],
     against: Annotated[
-        list[str], typer.Option(metavar="NAME|FILE ...", help="benchmarks, by name or as files")
+        list[str],
+        typer.Option(metavar="NAME|FILE,...", help="benchmarks, by name or as files; repeatable"),
     ],
     more: Annotated[
-        list[str] | None, typer.Argument(metavar="", help="more benchmarks", hidden=True)
+        list[str] | None, typer.Argument(metavar="", help="more names of benchmarks", hidden=True)
     ] = None,
     out: Out = None,
     mode: Annotated[
@@ -120,9 +129,11 @@ def decontaminate(
         contamination["remove"] = [each.strip() for each in remove.split(",") if each.strip()]
     settings = {
         **_rows(layout, columns, max_bad, encoding),
-        "against": [*against, *(more or [])],
+        "against": benchmarks(against, more or []),
         "contamination": contamination,
     }
+    if not as_json:
+        say(f"cleaning {file} against {', '.join(settings['against'])}")
     _run(Decontaminate, [file], settings, out, workers, as_json)
 
 
@@ -185,8 +196,13 @@ def rate(
     ] = None,
     model: Annotated[str | None, typer.Option(help="sample this model instead")] = None,
     endpoint: Annotated[str | None, typer.Option(help="URL that serves the model")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="per problem")] = 8,
-    max_tokens: Annotated[int, typer.Option(min=1, help="longest completion")] = 4096,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, help="per problem; 8 with --model, no default with --import"),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="longest completion; 4096 with --model")
+    ] = None,
     layout: Layout = "auto",
     columns: Columns = None,
     max_bad: MaxBad = 0.01,
@@ -201,16 +217,26 @@ def rate(
     if (column is None) == (model is None):
         raise UserError("rate: expected --import COLUMN or --model MODEL, one of the two")
     if column is not None:
-        ratings = {"column": column, "unit": unit, "samples": samples}
+        if endpoint is not None or max_tokens is not None:
+            option = "--endpoint" if endpoint is not None else "--max-tokens"
+            raise UserError(f"rate: {option} has no effect with --import; it belongs to --model")
+        ratings = rating("rate", column, unit, samples)
         _run(Rate, files, {**settings, "ratings": ratings}, out, workers, as_json)
         return
     from longstep.jobs.rate import sampling
 
+    if unit is not None:
+        raise UserError("rate: --unit belongs to --import; --model measures the rate itself")
     folder = out or Path(f"{_stem(files[0])}-rate")
-    _run(Problems, files, settings, folder / "problems", workers, as_json)
+    _begin(Problems, files, settings, folder / "problems", workers)
     by = {"kind": "endpoint", "url": endpoint} if endpoint else {"kind": "model"}
     made = folder / "problems" / "out" / "problems.jsonl"
-    settings = sampling(made, {**by, "model": model}, samples, max_tokens)
+    settings = sampling(made, {**by, "model": model}, samples or 8, max_tokens or 4096)
+    if as_json:
+        with redirect_stdout(sys.stderr):
+            run_single("sample", Located(settings, {}), folder)
+        print_json(read_json(folder / "sample" / "out" / "counts.json"))
+        return
     run_single("sample", Located(settings, {}), folder)
 
 
@@ -222,6 +248,14 @@ def select(
         typer.Option(help="e.g. band:min=0.25,max=0.625 or random:count=100; may be repeated"),
     ],
     out: Out = None,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            "--import", help="column of ratings instead of pass_rate; needs --unit, --samples"
+        ),
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="with --import, as in data rate")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="with --import")] = None,
     rater: Annotated[
         list[str] | None, typer.Option(help="NAME=COLUMN of another rater's pass rate")
     ] = None,
@@ -238,10 +272,15 @@ def select(
     """Pick rows by rules on pass rate, length and subject; every other row says which rule dropped it."""
     from longstep.jobs.select import Select
 
+    if column is None and (unit is not None or samples is not None):
+        raise UserError(
+            "select: --unit and --samples say how to read the column of --import COLUMN"
+        )
     settings = {
         **_rows(layout, columns, max_bad, encoding),
+        "ratings": None if column is None else rating("select", column, unit, samples),
         "rules": [member(each, "--rule") for each in rule],
-        "raters": dict(_pair(each, "--rater") for each in rater or []),
+        "raters": dict(pair(each, "--rater") for each in rater or []),
         "domain": domain,
         "chain": chain,
         "seed": seed,
@@ -289,30 +328,9 @@ def _rows(
     layout: str, columns: str | None, max_bad: float | None = None, encoding: str = "utf-8"
 ) -> dict[str, Any]:
     """The settings of everything that reads rows."""
-    named = dict(_pair(each, "--columns") for each in columns.split(",")) if columns else {}
+    named = dict(pair(each, "--columns") for each in columns.split(",")) if columns else {}
     settings = {"layout": layout, "columns": named, "encoding": encoding}
     return settings if max_bad is None else {**settings, "max_bad": max_bad}
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name.strip() and equals and value.strip()):
-        raise UserError(f"{option} {text}: expected NAME=VALUE")
-    return name.strip(), value.strip()
-
-
-def member(text: str, option: str) -> dict[str, Any]:
-    """A member of a family from ``kind`` or ``kind:key=value,key=value``; values are YAML.
-
-    Raises:
-        UserError: a setting is no ``key=value``.
-    """
-    kind, colon, rest = text.partition(":")
-    located = Located({"kind": kind.strip()}, {})
-    for setting in re.split(r",(?![^\[{]*[\]}])", rest) if colon else []:
-        key, value = _pair(setting, option)
-        located = override(located, f"{key}={value}")
-    return located.data
 
 
 def _run(
@@ -324,21 +342,29 @@ def _run(
     as_json: bool,
 ) -> dict[str, Any]:
     """Build the job, run it in its folder, and say what came out."""
-    from longstep.jobs.base import How, run_job
     from longstep.jobs.counts import count_rows
 
     verb = str(job.model_fields["kind"].default)
-    config = validate(job, Located({"inputs": [str(path) for path in files], **settings}, {}))
     folder = out or Path(f"{_stem(files[0])}-{verb}")
-    try:
-        manifest = run_job(config, folder, How(workers))
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; the same command continues") from None
+    manifest = _begin(job, files, settings, folder, workers)
     if as_json:
         print_json(manifest)
     else:
         print_table(count_rows(manifest["counts"]), f"{verb}: {folder / 'out'}")
     return manifest
+
+
+def _begin(
+    job: type[Job], files: list[Path], settings: Mapping[str, Any], folder: Path, workers: int
+) -> dict[str, Any]:
+    """Build the job and run it in its folder, or go on with it; gives its manifest."""
+    from longstep.jobs.base import How, run_job
+
+    config = validate(job, Located({"inputs": [str(path) for path in files], **settings}, {}))
+    try:
+        return run_job(config, folder, How(workers))
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command continues") from None
 
 
 def _stem(path: Path) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import unicodedata
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,9 @@ from rich.text import Text
 from longstep.config import Located, UserError
 from longstep.ranks import rank
 
+#: Unicode categories of characters that a terminal obeys or cannot show: control, format, surrogate.
+_OBEYED = ("Cc", "Cf", "Cs")
+
 console = Console(highlight=False, soft_wrap=True)
 
 Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
@@ -29,9 +33,21 @@ class Interrupted(UserError):
     exit_code = 130
 
 
+def harmless(text: str) -> str:
+    """Text that a terminal only shows: control characters, which could move its cursor or rename it, are escaped.
+
+    So are characters that turn the direction of writing, and lone surrogates, which cannot be encoded; newlines and
+    tabs stay.
+    """
+    return "".join(
+        repr(char)[1:-1] if unicodedata.category(char) in _OBEYED and char not in "\n\t" else char
+        for char in text
+    )
+
+
 def say(text: str) -> None:
     """Print one plain line."""
-    console.print(text, markup=False)
+    console.print(harmless(text), markup=False)
 
 
 def print_json(value: object) -> None:
@@ -41,12 +57,12 @@ def print_json(value: object) -> None:
 
 def print_table(rows: list[list[str]], title: str = "") -> None:
     """Print rows, the first one as header; columns of numbers to the right."""
-    table = Table(title=Text(title), title_justify="left", header_style="bold")
+    table = Table(title=Text(harmless(title)), title_justify="left", header_style="bold")
     for name, *cells in zip(*rows, strict=True):
         numbers = any(cells) and all(re.fullmatch(r"[\d,.-]*", cell) for cell in cells)
-        table.add_column(name, justify="right" if numbers else "left")
+        table.add_column(Text(harmless(name)), justify="right" if numbers else "left")
     for row in rows[1:]:
-        table.add_row(*row)
+        table.add_row(*(Text(harmless(cell)) for cell in row))
     console.print(table, markup=False)
 
 

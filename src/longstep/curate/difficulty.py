@@ -52,7 +52,9 @@ class PassRate:
         scale = 1 + z * z / n
         centre = (p + z * z / (2 * n)) / scale
         half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
-        return max(0.0, centre - half), min(1.0, centre + half)
+        # the ends are exact where rounding would miss them: none solved begins at 0, all solved ends at 1
+        low = 0.0 if self.correct == 0 else max(0.0, centre - half)
+        return low, 1.0 if self.correct == n else min(1.0, centre + half)
 
 
 def pass_rates(completions: Iterable[Completion]) -> dict[str, PassRate]:

@@ -83,6 +83,22 @@ def read_parquet(path: Path, start: Position = START, *, limit: int = LINE_LIMIT
         raise UserError(f"{path}: its metadata is damaged: {error}") from None
 
 
+def column_names(path: Path) -> tuple[str, ...]:
+    """The columns of a Parquet file; a row that has not one of them has null there.
+
+    Raises:
+        UserError: it cannot be read as Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return tuple(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"{path}: cannot be read as Parquet: {reason}") from None
+
+
 def _batch_rows(metadata: Any) -> int:
     """Few rows at once where rows are long."""
     groups = range(metadata.num_row_groups)

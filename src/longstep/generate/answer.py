@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from longstep.types import FinishReason
 
 BYTES_PER_TOKEN = 4  # of an estimate, when a server does not count
+SHOWN = 200  # characters of a server's words, in a message
+
+Scrub = Callable[[str], str]
 
 
 class Malformed(Exception):
@@ -18,6 +22,10 @@ class Malformed(Exception):
 
 class Refused(Exception):
     """The server will not answer this request, however often it is asked; others it may."""
+
+
+class Barred(Exception):
+    """The server takes no request of ours, whatever is asked: its key, address, model or certificate is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +50,12 @@ class Answer:
         return math.ceil(len(self.text.encode()) / BYTES_PER_TOKEN)
 
 
-def parse(content: bytes) -> Answer:
+def parse(content: bytes, scrub: Scrub) -> Answer:
     """Read the first choice of a response.
+
+    Args:
+        content: the body, as it came.
+        scrub: takes our key out of words that go into a message.
 
     Raises:
         Malformed: it is torn, empty, in another encoding or of another form.
@@ -56,18 +68,26 @@ def parse(content: bytes) -> Answer:
         answer = message.get("content") or ""
         thought = message.get("reasoning_content") or message.get("reasoning") or ""
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise Malformed(f"not a chat completion: {content[:200]!r}") from None
+        words = quoted(content.decode("utf-8", "replace"), scrub)
+        raise Malformed(f"not a chat completion: {words!r}") from None
     if reason == "content_filter":
         raise Refused("finish_reason 'content_filter'")
     plain = isinstance(answer, str) and isinstance(thought, str)
     if reason not in ("stop", "length") or not plain:
-        raise Malformed(f"finish_reason {reason!r}, expected 'stop' or 'length', with text")
+        given = quoted(str(reason), scrub)
+        raise Malformed(f"finish_reason {given!r}, expected 'stop' or 'length', with text")
     text = turn(thought, answer, reason)
     try:
         text.encode()
     except UnicodeEncodeError:
         raise Malformed("the text holds half of a surrogate pair") from None
     return Answer(text, reason, _counted(reply.get("usage")))
+
+
+def quoted(words: str, scrub: Scrub) -> str:
+    """The beginning of a server's words for a message: the key goes first, or a cut key would stay."""
+    shown = scrub(words)[:SHOWN]
+    return "".join(each if each.isprintable() else " " for each in shown)  # no terminal codes
 
 
 def turn(thought: str, answer: str, reason: FinishReason) -> str:

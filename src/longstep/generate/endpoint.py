@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Turns
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from longstep.config import (
     field_validator,
     model_validator,
 )
-from longstep.generate.answer import Answer
+from longstep.generate.answer import Answer, Barred
 from longstep.generate.base import Prompt, Sampling
 from longstep.generate.batches import Row, plan_batches
 from longstep.generate.breaker import Breaker
@@ -82,14 +82,15 @@ class Endpoint(Remote):
 class EndpointGenerator:
     """Draws completions over HTTP; ids stay empty, for a server gives text. See ``Generator``.
 
-    A sample that is refused for good is left out and counted, up to ``max_refused``.
+    A sample that is refused for good is left out and counted, up to ``max_refused``. A managed server is started by the
+    first draw that has something to ask, serves every later one, and is stopped by ``close``.
     """
 
     def __init__(self, remote: Endpoint | Managed, tell: Tell | None = None, **fill: str) -> None:
         """Take the settings.
 
         Args:
-            remote: running servers, or one that is started when the first request is sent.
+            remote: running servers, or one that is started before the first request and stopped by ``close``.
             tell: told of what happens on the way: resting endpoints, refusals, warnings.
             fill: what stands for ``{name}`` in the command of a managed server.
         """
@@ -98,6 +99,21 @@ class EndpointGenerator:
         self.tally = Tally(0)
         self._tokens = self._estimated = 0
         self._refused: Counter[str] = Counter()
+        self._servers = ExitStack()
+        self._started: Started | None = None
+
+    def __enter__(self) -> Self:
+        """Give itself; closed on leaving."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop a managed server; a later draw would start another."""
+        self._started = None
+        self._servers.close()
 
     def describe(self) -> dict[str, Any]:
         """Name the servers, what they honour, and what was refused; nothing that differs from run to run."""
@@ -177,13 +193,14 @@ class EndpointGenerator:
         self, jobs: Sequence[Job], journal: Journal, log: Path | None, watch: Watch
     ) -> Turns[None]:
         """Begin, with the first turn, to send what the journal lacks; each turn lasts until something happens."""
-        with self._servers(log) as started, asyncio.Runner() as runner:
+        started = self._start(log)
+        with asyncio.Runner() as runner:
             lanes = runner.run(self._lanes(started.addresses))
             pool = Pool(self.remote, lanes, jobs, journal, self.tally, self.tell)
             try:
                 if log is not None:
                     question = jobs[0].body["messages"][0]["content"]
-                    runner.run(self._probe(lanes, question, log.with_name(PROBED)))
+                    runner.run(self._probe(pool, question, log.with_name(PROBED)))
                 while True:
                     runner.run(pool.step())
                     started.check()
@@ -192,10 +209,15 @@ class EndpointGenerator:
             finally:
                 runner.run(pool.close())
 
-    def _servers(self, log: Path | None) -> AbstractContextManager[Started]:
-        if isinstance(self.remote, Managed):
-            return managed(self.remote, log and log.with_name("server.log"), self._fill)
-        return nullcontext(Started(self.remote.addresses))
+    def _start(self, log: Path | None) -> Started:
+        """The servers: those that run, or ours, which an earlier draw may have started."""
+        if not isinstance(self.remote, Managed):
+            return Started(self.remote.addresses)
+        if self._started is None:
+            words = log and log.with_name("server.log")
+            self._started = self._servers.enter_context(managed(self.remote, words, self._fill))
+        self._started.check()
+        return self._started
 
     async def _lanes(self, addresses: Sequence[Address]) -> list[Lane]:
         return [self._lane(address) for address in addresses]
@@ -210,20 +232,28 @@ class EndpointGenerator:
             Window(remote.concurrency),
         )
 
-    async def _probe(self, lanes: Sequence[Lane], question: str, record: Path) -> None:
+    async def _probe(self, pool: Pool, question: str, record: Path) -> None:
         """Ask each server what it honours, unless an interrupted attempt did."""
-        known = {lane.address.url: lane for lane in lanes}
+        known = {lane.address.url: lane for lane in pool.lanes}
         self.features = {url: seen for url, seen in self.features.items() if url in known}
         new = [lane for url, lane in known.items() if url not in self.features]
         for lane, features in zip(
-            new, await asyncio.gather(*(probe(lane, question) for lane in new)), strict=True
+            new, await asyncio.gather(*(_seen(pool, lane, question) for lane in new)), strict=True
         ):
             self.features[lane.address.url] = features
             self.tell("probed", {"url": lane.address.url, **features.model_dump(mode="json")})
-            for sentence in warnings(lane, features):
+            for sentence in () if lane.barred else warnings(lane, features):
                 self.tell("warning", {"warning": sentence})
         clear = {url: seen for url, seen in self.features.items() if seen.trouble is None}
         record.write_bytes(_PROBED.dump_json(clear))
+
+
+async def _seen(pool: Pool, lane: Lane, question: str) -> Features:
+    try:
+        return await probe(lane, question)
+    except Barred as failure:
+        pool.bar(lane, failure)
+        return Features(trouble=lane.barred)
 
 
 def _recorded(record: Path) -> dict[str, Features]:

@@ -44,7 +44,14 @@ def _dying_with_us() -> Callable[[], object] | None:
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl  # looked up before the fork: after it little may be done
-    return lambda: prctl(1, signal.SIGKILL)
+    guard = os.getpid()
+
+    def set_signal() -> None:
+        prctl(1, signal.SIGKILL)
+        if os.getppid() != guard:  # killed before the kernel knew: no signal will come
+            os._exit(1)
+
+    return set_signal
 
 
 def _signal(group: int, number: int) -> None:

@@ -54,11 +54,13 @@ class Started:
         addresses: where they are.
         process: ours, or ``None``.
         log: what ours wrote.
+        begins: bytes that were in the log before it.
     """
 
     addresses: tuple[Address, ...]
     process: subprocess.Popen[bytes] | None = None
     log: Path | None = None
+    begins: int = 0
 
     def check(self) -> None:
         """Refuse to go on without our server.
@@ -70,8 +72,17 @@ class Started:
             return
         raise UserError(
             f"the server that was started ended with status {self.process.returncode}; its last words:\n"
-            f"{last_lines(self.log)}"
+            f"{self.last_lines()}"
         )
+
+    def last_lines(self) -> str:
+        """The end of what ours wrote."""
+        if self.log is None or not self.log.is_file():
+            return "(nothing)"
+        with self.log.open("rb") as file:
+            file.seek(max(self.begins, self.log.stat().st_size - 8192))
+            lines = file.read().decode("utf-8", "replace").splitlines()[-LAST_LINES:]
+        return "\n".join(lines) or "(nothing)"
 
 
 @contextmanager
@@ -80,7 +91,7 @@ def managed(config: Managed, log: Path | None, fill: Mapping[str, str]) -> Itera
 
     Args:
         config: what to start.
-        log: where its output goes; ``None`` for a temporary file.
+        log: where its output is appended; ``None`` for a temporary file.
         fill: texts for ``{name}`` in the command, beside ``{port}`` and ``{python}``.
 
     Raises:
@@ -92,8 +103,9 @@ def managed(config: Managed, log: Path | None, fill: Mapping[str, str]) -> Itera
     with tempfile.TemporaryDirectory(prefix="longstep-") as scratch:
         log = log or Path(scratch) / "server.log"
         log.parent.mkdir(parents=True, exist_ok=True)
+        begins = log.stat().st_size if log.is_file() else 0
         process = _start(command, log, config.stop_timeout)
-        started = Started((Address(url=f"http://{LOOPBACK}:{port}/v1"),), process, log)
+        started = Started((Address(url=f"http://{LOOPBACK}:{port}/v1"),), process, log, begins)
         try:
             _wait(started, port, config.ready_timeout)
             yield started
@@ -102,19 +114,9 @@ def managed(config: Managed, log: Path | None, fill: Mapping[str, str]) -> Itera
             process.wait()
 
 
-def last_lines(log: Path | None) -> str:
-    """The end of a log."""
-    if log is None or not log.is_file():
-        return "(nothing)"
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 8192))
-        lines = file.read().decode("utf-8", "replace").splitlines()[-LAST_LINES:]
-    return "\n".join(lines) or "(nothing)"
-
-
 def _start(command: list[str], log: Path, stop_timeout: float) -> subprocess.Popen[bytes]:
     watched = [sys.executable, "-I", str(Path(guard.__file__)), str(os.getpid()), str(stop_timeout)]
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         return subprocess.Popen(
             [*watched, *command],
             stdin=subprocess.DEVNULL,
@@ -131,7 +133,7 @@ def _wait(started: Started, port: int, timeout: float) -> None:
         if time.monotonic() >= end:
             raise UserError(
                 f"the server did not answer on port {port} within ready_timeout {timeout:g} s;"
-                f" its last words:\n{last_lines(started.log)}"
+                f" its last words:\n{started.last_lines()}"
             )
         time.sleep(POLL_SECONDS)
     started.check()  # another program may have taken the port and answered

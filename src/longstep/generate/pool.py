@@ -6,12 +6,12 @@ import asyncio
 import heapq
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from longstep.config import Field, Strict, UserError
-from longstep.generate.answer import Answer, Malformed, Refused, parse
+from longstep.generate.answer import Answer, Barred, Malformed, Refused, parse
 from longstep.generate.breaker import Breaker
 from longstep.generate.journal import Journal
 from longstep.generate.transport import Address, Broken, Overdue, Reply, Transport, Unreachable
@@ -97,6 +97,7 @@ class Lane:
         answered: answers.
         failed: failures, refusals and overloads apart.
         last: what it said when it last took no request.
+        barred: why it is not asked again in this run; empty while it is.
     """
 
     address: Address
@@ -110,10 +111,12 @@ class Lane:
     answered: int = 0
     failed: int = 0
     last: str = ""
+    barred: str = ""
 
     def ready(self, now: float) -> bool:
         """Whether it may be asked."""
-        return self.window.free and now >= self.paused_until and self.breaker.allows(now)
+        free = self.window.free and not self.barred
+        return free and now >= self.paused_until and self.breaker.allows(now)
 
     def wakes(self, now: float) -> float:
         """Seconds until a rest or pause ends; infinite when neither is on."""
@@ -188,10 +191,26 @@ class Pool:
             done, _ = await asyncio.wait(
                 self._running, timeout=max(wait, 0.001), return_when=asyncio.FIRST_COMPLETED
             )
-            for task in done:
-                self._settle(task, time.monotonic())
+            self._settle_all(done)
         else:
             await asyncio.sleep(max(wait, 0.001))
+
+    def bar(self, lane: Lane, why: Barred) -> None:
+        """Ask an endpoint no more in this run.
+
+        Raises:
+            UserError: it was the last one.
+        """
+        if not lane.barred:
+            lane.barred = str(why)
+            facts = {"url": lane.address.url, "why": lane.barred}
+            if any(not each.barred for each in self.lanes):
+                sentence = f"{why}; it is not asked again in this run, the other endpoints are"
+                facts["warning"] = sentence
+            self.tell("endpoint_barred", facts)
+        if all(each.barred for each in self.lanes):
+            told = "; ".join(each.barred for each in self.lanes)
+            raise UserError(f"{told}; answers are kept: put it right, run again")
 
     async def close(self) -> None:
         """Give up what is in flight and close the clients."""
@@ -222,6 +241,17 @@ class Pool:
             return heapq.heappop(self._later)[2]
         return next(self._fresh, None)
 
+    def _settle_all(self, done: Iterable[asyncio.Task[Answer]]) -> None:
+        """Settle every request that ended, and only then stop if one of them is a reason to."""
+        errors: list[UserError] = []
+        for task in done:
+            try:
+                self._settle(task, time.monotonic())
+            except UserError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
     def _settle(self, task: asyncio.Task[Answer], now: float) -> None:
         """Take note of how a request ended.
 
@@ -235,6 +265,10 @@ class Pool:
         except Refused as refusal:
             lane.spoke()
             self._refuse(job, lane, str(refusal))
+        except Barred as failure:
+            lane.failed += 1
+            self._again(job, now)
+            self.bar(lane, failure)
         except Busy as busy:
             self._turned_away(lane, busy, round_sent, now)
             self._again(job, now)
@@ -290,11 +324,13 @@ class Pool:
         if lane.silent_since is None:
             lane.silent_since = now
         for each in self.lanes:
+            if each.barred:
+                continue
             if each.silent_since is None:
                 return
             if max(now, each.paused_until) - each.silent_since < self.settings.patience:
                 return
-        told = "; ".join(f"{each.address.url}: {each.last}" for each in self.lanes)
+        told = "; ".join(each.barred or f"{each.address.url}: {each.last}" for each in self.lanes)
         raise UserError(
             f"no endpoint takes requests (patience {self.settings.patience:g} s): {told};"
             " check the server, then run again: finished work is kept"
@@ -317,7 +353,7 @@ async def _ask(lane: Lane, body: Mapping[str, Any]) -> Answer:
     """Send one request and read the answer, or say what its failure means."""
     reply = await lane.transport.post("/chat/completions", {"model": lane.model, **body})
     judge_status(lane.address.url, reply)
-    answer = parse(reply.content)
+    answer = parse(reply.content, lane.transport.scrub)
     return replace(answer, text=lane.transport.scrub_answer(answer.text))
 
 
@@ -327,7 +363,7 @@ def judge_status(url: str, reply: Reply) -> None:
     Raises:
         Busy: 429. Failed: 5xx and 408.
         Refused: 400 and others that are about one request.
-        UserError: what concerns all requests: key, address, redirect.
+        Barred: what concerns all requests: key, model, address, redirect.
     """
     status, words = reply.status, f"status {reply.status}: {reply.said}"
     if status == 200:
@@ -337,10 +373,10 @@ def judge_status(url: str, reply: Reply) -> None:
     if status in (408, 425) or status >= 500:
         raise Failed(words, reply.retry_after)
     if 300 <= status < 400:
-        raise UserError(
+        raise Barred(
             f"{url}: it points to {reply.location!r} (status {status}); redirects are not followed,"
             " so that key and prompts go nowhere else: give the final address"
         )
     if status in (401, 402, 403, 404, 405, 407):
-        raise UserError(f"{url}: the server refused with {words}")
+        raise Barred(f"{url}: the server refused with {words}")
     raise Refused(words)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from longstep.config import Strict
-from longstep.generate.answer import Malformed, Refused, parse
+from longstep.generate.answer import Malformed, Refused, parse, quoted
 from longstep.generate.pool import Busy, Failed, Lane, judge_status
 from longstep.generate.transport import Broken, Overdue, Unreachable
 
@@ -45,7 +45,7 @@ async def probe(lane: Lane, question: str) -> Features:
         question: one of those that will be asked: some servers know no others.
 
     Raises:
-        UserError: the server refuses every request: its key, address or certificate is wrong.
+        Barred: the server refuses every request: its key, address, model or certificate is wrong.
     """
     plain = {
         "messages": [{"role": "user", "content": question}],
@@ -57,11 +57,12 @@ async def probe(lane: Lane, question: str) -> Features:
     try:
         async with asyncio.timeout(SECONDS):
             extras, first, again = await _twice(lane, plain)
-        same = parse(first).text == parse(again).text
+        scrub = lane.transport.scrub
+        same = parse(first, scrub).text == (told := parse(again, scrub)).text
     except TimeoutError:
         return Features(trouble=f"it did not answer within {SECONDS:g} s")
     except (Unreachable, Overdue, Broken, Busy, Failed, Malformed, Refused) as failure:
-        return Features(trouble=lane.transport.scrub(str(failure)))
+        return Features(trouble=str(failure))
     said = json.loads(first)
     named = said.get("model")
     same_name = named in (None, lane.model, f"{lane.model}@main")  # as transformers serve calls it
@@ -69,8 +70,8 @@ async def probe(lane: Lane, question: str) -> Features:
         n="honoured" if len(said["choices"]) == 2 else extras,
         logprobs="honoured" if _has_logprobs(said["choices"][0]) else extras,
         seed="honoured" if same else "ignored",
-        usage="ignored" if parse(first).tokens is None else "honoured",
-        answers_as=None if same_name else str(named)[:200],
+        usage="ignored" if told.tokens is None else "honoured",
+        answers_as=None if same_name else quoted(str(named), scrub),
     )
 
 

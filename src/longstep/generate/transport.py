@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import ssl
 import time
@@ -11,16 +12,15 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from longstep.config import Strict, UserError, field_validator
-from longstep.generate.answer import Refused
+from longstep.generate.answer import Barred, Refused, quoted
 
 if TYPE_CHECKING:
     import httpx
 
 CONNECT_SECONDS = 15.0
-SHOWN_BYTES = 500  # of a server's words, in a message
 LONG_KEY = 16  # a shorter one ("EMPTY") may be a word of an answer
 
 
@@ -61,24 +61,21 @@ class Overdue(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A server's words, with our key taken out of them.
+    """What a server answered.
 
     Attributes:
         status: HTTP status.
-        content: the body, within the limit.
+        content: the body, within the limit; only here may our key still be.
+        said: the beginning of the body, for a message.
         retry_after: seconds the server asks us to wait, or ``None``.
         location: where a redirect points; it is not followed.
     """
 
     status: int
     content: bytes
+    said: str
     retry_after: float | None = None
     location: str = ""
-
-    @property
-    def said(self) -> str:
-        """The beginning of the body, for a message."""
-        return self.content[:SHOWN_BYTES].decode("utf-8", "replace")
 
 
 class Transport:
@@ -94,6 +91,7 @@ class Transport:
 
         self.url, self.timeout, self.max_bytes = address.url, timeout, max_bytes
         self._key = _key(address)
+        self._forms = _forms(self._key)
         headers = {
             "Accept-Encoding": "identity"
         }  # a compressed body could hold any number of bytes
@@ -119,7 +117,7 @@ class Transport:
             Overdue: no whole answer in time.
             Broken: the answer broke off, or is compressed.
             Refused: it exceeds the limit.
-            UserError: the server's certificate is not trusted.
+            Barred: the server's certificate is not trusted, or its address is none.
         """
         import httpx
 
@@ -131,17 +129,19 @@ class Transport:
                 return self._reply(response, await self._read(response))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             _refuse_certificate(self.url, error)
-            raise Unreachable(self.scrub(f"{type(error).__name__} {error}".rstrip())) from None
+            raise Unreachable(self._words(error)) from None
         except (TimeoutError, httpx.TimeoutException):
             raise Overdue(f"no whole answer within {self.timeout:g} s") from None
         except httpx.InvalidURL as error:
-            raise UserError(f"{self.url}: is no address: {error}") from None
+            raise Barred(f"{self.url}: is no address: {error}") from None
         except httpx.TransportError as error:
-            raise Broken(self.scrub(f"{type(error).__name__} {error}".rstrip())) from None
+            raise Broken(self._words(error)) from None
 
     def scrub(self, text: str) -> str:
-        """Take the key out of a text that a server or a library wrote."""
-        return text.replace(self._key, "***") if self._key else text
+        """Take the key, as it is or escaped, out of a text that a server or a library wrote."""
+        for form in self._forms:
+            text = text.replace(form, "***")
+        return text
 
     def scrub_answer(self, text: str) -> str:
         """Take the key out of an answer, unless it is so short that it may be a word."""
@@ -161,14 +161,16 @@ class Transport:
         return bytes(content)
 
     def _reply(self, response: httpx.Response, content: bytes) -> Reply:
-        if self._key and response.status_code != 200:
-            content = content.replace(self._key.encode(), b"***")
         return Reply(
             response.status_code,
             content,
+            quoted(content.decode("utf-8", "replace"), self.scrub),
             retry_after(response.headers.get("retry-after", ""), time.time()),
-            self.scrub(response.headers.get("location", "")),
+            quoted(response.headers.get("location", ""), self.scrub),
         )
+
+    def _words(self, error: Exception) -> str:
+        return quoted(f"{type(error).__name__} {error}".rstrip(), self.scrub)
 
 
 def retry_after(value: str, now: float) -> float | None:
@@ -204,6 +206,13 @@ def _key(address: Address) -> str:
     return key
 
 
+def _forms(key: str) -> list[str]:
+    """The key as a server may write it: plain, in a JSON string, in an address; the longest first."""
+    inside = json.dumps(key)[1:-1]
+    forms = {key, inside, inside.replace("/", "\\/"), quote(key), quote(key, safe="")}
+    return sorted(forms - {""}, key=len, reverse=True)
+
+
 def _is_local(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:
@@ -217,7 +226,7 @@ def _refuse_certificate(url: str, error: BaseException) -> None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            raise UserError(
+            raise Barred(
                 f"{url}: its certificate is not trusted ({cause.verify_message});"
                 " use the right host name, or name your authority's file in SSL_CERT_FILE"
             ) from None

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import longstep
 from longstep.artifacts import sha256_file, write_rows
 from longstep.config import UserError, nearest
 from longstep.curate.overlap import AnyContamination, Index, Item, Overlap
 from longstep.curate.overlap.legacy import LegacyIndex
+from longstep.curate.overlap.shipped import protected, shipped
 from longstep.evaluate import BENCHMARKS
 from longstep.formats.faults import RowError
 from longstep.formats.files import layout_of, read_file
 from longstep.formats.lines import parse
 
 AnyIndex = Index | LegacyIndex
-FINGERPRINTS = Path(longstep.__file__).parent / "data" / "fingerprints"
 #: Benchmarks whose authors ask that their text is not put where crawlers may find it.
 PROTECTED = "gpqa_diamond"
 #: A file with this share of a protected benchmark's questions is a copy of it.
@@ -32,11 +31,6 @@ class Known:
     name: str
     path: Path
     fingerprint: bool
-
-
-def shipped() -> dict[str, Path]:
-    """Fingerprints that come with longstep, by name."""
-    return {path.stem: path for path in sorted(FINGERPRINTS.glob("*.npz"))}
 
 
 def known(names: Sequence[str], folder: Path) -> list[Known]:
@@ -109,7 +103,7 @@ def withheld(sources: Sequence[Known]) -> frozenset[str]:
 
 
 def _is_protected(source: Known) -> bool:
-    if "gpqa" in source.name.lower():
+    if protected(source.name):
         return True
     if source.fingerprint or PROTECTED not in shipped():
         return False

@@ -139,7 +139,7 @@ class Task:
                 seal.add(chunk.next, piece.counts)
                 check(seal.counts)
                 progress.advance((chunk.next.total >> 20) - progress.done)
-                if time.monotonic() - seal.written >= self.how.seal_seconds:
+                if time.monotonic() - seal.written >= seal.wait(self.how.seal_seconds):
                     seal.write(files)
             if seal.place == Place():
                 raise UserError(f"{self.inputs[0]}: holds no row")
@@ -238,6 +238,11 @@ class _Seal:
         self.counts: Counts = state.get("counts", {})
         self.finished: bool = state.get("finished", False)
         self.written = time.monotonic()
+        self.took = 0.0
+
+    def wait(self, seconds: float) -> float:
+        """Seconds from one seal to the next: sealing hundreds of outputs is slow and may take a tenth of the time."""
+        return max(seconds, 10 * self.took)
 
     def reopen(self, path: Path, name: str) -> BinaryIO:
         """Open an output where the seal says it ends."""
@@ -261,6 +266,7 @@ class _Seal:
 
     def write(self, files: Mapping[str, BinaryIO], finished: bool = False) -> None:
         """Bring the outputs to disk, then say how long they are."""
+        began = time.monotonic()
         for file in files.values():
             file.flush()
             os.fsync(file.fileno())
@@ -273,3 +279,4 @@ class _Seal:
         }
         write_json(self.path, state)
         self.written = time.monotonic()
+        self.took = self.written - began

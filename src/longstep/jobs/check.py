@@ -36,7 +36,7 @@ class Check(RowJob):
         outputs = ["records", QUARANTINE]
         counts = task.stream("check", partial(_look, self), outputs, self.check)
         self.check(counts, enough=1)
-        lines = counts.pop("lines", {})
+        lines, by_file = counts.pop("lines", {}), counts.pop("rows by file", {})
         groups = task.scratch("groups")
         last = sum(lines.values())
         found = find_groups(task.scratch("records"), last, groups)
@@ -47,7 +47,7 @@ class Check(RowJob):
         counts["rows"]["id repeats an earlier one"] = found["surplus"]
         layouts: Counter[str] = Counter()
         for index, path in enumerate(self.inputs):
-            layouts[self.layout_of(path).name] += lines.get(str(index), 0)
+            layouts[self.layout_of(path).name] += by_file.get(str(index), 0)
         counts["lines by layout"] = dict(layouts)
         return {"counts": counts}
 
@@ -64,6 +64,7 @@ def _look(job: Check) -> Work:
             "rows": {"read": len(chunk.lines), "bad": len(bad), **_remarks(rows)},
             **_lengths(rows),
             "lines": {str(chunk.next.file): chunk.next.lines - chunk.start.lines},
+            "rows by file": {str(chunk.next.file): len(chunk.lines)},
         }
         aside = b"".join(quarantined_bad(chunk.path, each) for each in bad)
         return Piece({"records": np.array(ids, RECORD).tobytes(), QUARANTINE: aside}, counts)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from longstep.artifacts import write_json
 from longstep.config import Field, UserError, field_validator, model_validator
 from longstep.formats.faults import RowError
 from longstep.formats.files import read_file
-from longstep.formats.layouts import layout
+from longstep.formats.layouts import SAMPLE, detect, layout
 from longstep.formats.lines import compress, dump, parse
 from longstep.formats.llamafactory import INFO, OPTIONAL, dataset_info
 from longstep.formats.parquet import write_parquet
@@ -78,7 +79,9 @@ class Convert(RowJob):
         info = dataset_info(self.name, target, self.to, counts.pop("columns", {}))
         if info is not None:
             write_json(task.scratch(f"out/{INFO}"), info)
-        return {"counts": counts}
+        made = islice(read_file(task.scratch(f"out/{target}")), SAMPLE)
+        differs = sum(_read_as(parse(line)) != self.to for line in made)
+        return {"counts": counts, "first rows that auto reads differently": differs}
 
     def check(self, counts: Counts, enough: int = ENOUGH) -> None:
         """Stop when too many rows are unusable, with the first of them.
@@ -103,6 +106,14 @@ class Convert(RowJob):
                 except RowError as error:
                     return str(error.at(path, line.number))
         return "gone; the inputs have changed"
+
+
+def _read_as(row: dict[str, Any]) -> str:
+    """The layout that a row of the new file is taken for when none is named."""
+    try:
+        return detect([row], "").name
+    except UserError:
+        return ""
 
 
 def _render(job: Convert, record: Record, path: Path) -> dict[str, Any]:

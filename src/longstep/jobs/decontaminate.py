@@ -19,7 +19,7 @@ from longstep.curate.decontaminate import scan
 from longstep.curate.overlap import AnyContamination, Match, Overlap
 from longstep.curate.overlap.match import Kind
 from longstep.formats.lines import dump
-from longstep.jobs.against import Known, index_of, known, ledger, withheld
+from longstep.jobs.against import Known, index_of, known, ledger, shipped, withheld
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
 from longstep.jobs.rows import (
@@ -51,9 +51,13 @@ class Decontaminate(RowJob):
     contamination: AnyContamination = Overlap()
 
     def files(self) -> Iterator[Path]:
-        """The inputs, and the benchmarks that are files."""
+        """The inputs, and the benchmarks that are files or shipped fingerprints."""
         yield from self.inputs
-        yield from (Path(each) for each in self.against if Path(each).is_file())
+        for each in self.against:
+            if Path(each).is_file():
+                yield Path(each)
+            elif each in shipped():
+                yield shipped()[each]
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``clean.jsonl``, ``quarantine.jsonl``, ``hits.jsonl`` and counts per benchmark item."""

@@ -32,7 +32,7 @@ from longstep.jobs.rows import (
     quarantined_bad,
     refuse_nothing,
 )
-from longstep.verify import canonical as _answer_key
+from longstep.verify.keys import answer_key as _answer_key
 
 _REASONS: dict[Kind, str] = {
     "exact": "exact duplicate",
@@ -143,4 +143,4 @@ def _answer_hash(answer: str | None) -> int:
     """A key of the answer's value, or of its text where it has no exact one; 0 when there is no answer."""
     if answer is None or not answer.strip():
         return 0
-    return hash64(_answer_key(answer) or answer.strip())
+    return hash64(_answer_key(answer))

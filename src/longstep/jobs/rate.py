@@ -20,7 +20,15 @@ from longstep.formats.lines import dump, parse
 from longstep.formats.record import Record
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
-from longstep.jobs.rows import QUARANTINE, Bad, RowJob, quarantined_bad
+from longstep.jobs.rows import (
+    COLUMNS,
+    QUARANTINE,
+    Bad,
+    RowJob,
+    having,
+    quarantined_bad,
+    refuse_absent,
+)
 from longstep.problems.source import content_id
 from longstep.types import Problem
 
@@ -43,13 +51,23 @@ class Imported(Ratings):
         Raises:
             RowError: the number cannot be meant.
         """
-        value = row.get(self.column)
+        value = number(row.get(self.column))
         if value is None:
             return None
         try:
             return self.read(value)
         except ValueError as error:
             raise RowError(str(error), self.column) from None
+
+
+def number(value: object) -> object:
+    """A number written as text, which is all that CSV can hold; an empty cell is null, anything else stays."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value) if value.strip() else None
+    except ValueError:
+        return value
 
 
 class Rate(RowJob):
@@ -65,6 +83,8 @@ class Rate(RowJob):
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``rated.jsonl`` and ``quarantine.jsonl``."""
         counts = task.stream("rate", partial(_rate, self), [RATED, QUARANTINE], self.check)
+        self.check(counts, enough=1)
+        refuse_absent(self, {"--import": self.ratings.column}, counts.pop(COLUMNS, {}))
         return {"counts": counts}
 
 
@@ -75,8 +95,10 @@ def _rate(job: Rate) -> Work:
         rows, bad = read(chunk)
         rated: list[bytes] = []
         tenths: Counter[str] = Counter()
+        named: Counter[str] = Counter()
         for row in rows:
             whole = parse(row.line)
+            named.update(having([whole], [job.ratings.column]))
             try:
                 rate = job.ratings.of(whole)
             except RowError as error:
@@ -91,6 +113,7 @@ def _rate(job: Rate) -> Work:
         counts: Counts = {
             "rows": {"read": len(chunk.lines), "rated": len(rated), "bad": len(bad)},
             "pass rate": dict(tenths),
+            COLUMNS: dict(named),
         }
         aside = b"".join(quarantined_bad(chunk.path, each) for each in bad)
         return Piece({RATED: b"".join(rated), QUARANTINE: aside}, counts)
@@ -123,6 +146,7 @@ class Problems(RowJob):
         counts = task.stream(
             "problems", partial(_problems, self), [PROBLEMS, QUARANTINE], self.check
         )
+        self.check(counts, enough=1)
         return {"counts": counts}
 
 

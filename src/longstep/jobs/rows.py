@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from longstep.config import Field, UserError, model_validator
+from longstep.config import Field, UserError, model_validator, nearest
 from longstep.formats.faults import RowError
-from longstep.formats.files import layout_of
+from longstep.formats.files import layout_of, read_file
 from longstep.formats.layout import Layout
 from longstep.formats.layouts import layout, mapped
 from longstep.formats.lines import Line, dump, parse
+from longstep.formats.parquet import column_names, is_parquet
 from longstep.formats.record import Record
 from longstep.jobs.base import Counts, Job
 from longstep.jobs.inputs import Chunk
@@ -21,6 +24,9 @@ from longstep.jobs.inputs import Chunk
 CLEAN, QUARANTINE = "out/clean.jsonl", "out/quarantine.jsonl"
 #: Fewer rows than this say nothing yet about the share of bad ones.
 ENOUGH = 1000
+
+#: Table of the counts that says how many rows have a column the user named; it is no result.
+COLUMNS = "columns named"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,50 @@ def refuse_nothing(counts: Counts, quarantine: Path) -> None:
     if not rows["kept"]:
         fate = ", ".join(f"{name} {count}" for name, count in rows.items())
         raise UserError(f"no row is left ({fate}); see why in {quarantine}")
+
+
+def having(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> dict[str, int]:
+    """How many rows have each column, with a value or null; an entry for the counts of a piece."""
+    present: Counter[str] = Counter()
+    wanted = set(columns)
+    for row in rows:
+        present.update(wanted & row.keys())
+    return dict(present)
+
+
+def refuse_absent(job: RowJob, wanted: Mapping[str, str], found: Mapping[str, int]) -> None:
+    """Stop when a column that the user named is in no row.
+
+    Args:
+        job: whose inputs they are.
+        wanted: option -> column.
+        found: rows that have it, by column.
+
+    Raises:
+        UserError: with the option and the column that comes nearest.
+    """
+    tables = (path for path in job.inputs if is_parquet(path))
+    nulls = {name for path in tables for name in column_names(path)}  # a column may be all null
+    for option, column in wanted.items():
+        if found.get(column) or column in nulls:
+            continue
+        names = _names(job)
+        close = nearest(column, names)
+        hint = f"; did you mean {close!r}?" if close else ""
+        raise UserError(
+            f"{job.inputs[0]}: {option} {column}: no row has this column{hint} (present: {', '.join(names)})"
+        )
+
+
+def _names(job: RowJob) -> list[str]:
+    """The columns of the first rows; a Parquet row has no nulls, so that one row is not enough."""
+    names: dict[str, None] = {}
+    for line in islice(read_file(job.inputs[0], encoding=job.encoding), ENOUGH):
+        try:
+            names.update(dict.fromkeys(parse(line)))
+        except RowError:
+            continue
+    return sorted(names)[:100]
 
 
 def as_line(line: Line) -> bytes:

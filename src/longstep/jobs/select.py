@@ -23,8 +23,18 @@ from longstep.formats.lines import Line, dump, parse, read_lines
 from longstep.formats.record import Record
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
-from longstep.jobs.rate import Imported
-from longstep.jobs.rows import Bad, RowJob, as_line, hash64, quarantined, quarantined_bad
+from longstep.jobs.rate import Imported, number
+from longstep.jobs.rows import (
+    COLUMNS,
+    Bad,
+    RowJob,
+    as_line,
+    hash64,
+    having,
+    quarantined,
+    quarantined_bad,
+    refuse_absent,
+)
 from longstep.types import Problem
 
 SELECTED, DROPPED = "out/selected.jsonl", "out/dropped.jsonl"
@@ -54,7 +64,9 @@ class Select(RowJob):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``selected.jsonl``, ``dropped.jsonl`` and ``funnel.json``."""
-        task.stream("look", partial(_look, self), [FACTS], self.check)
+        seen = task.stream("look", partial(_look, self), [FACTS], self.check)
+        self.check(seen, enough=1)
+        refuse_absent(self, _named(self), seen.get(COLUMNS, {}))
         funnel, reasons = pick(self, candidates(task.scratch(FACTS)))
         with task.scratch(REASONS).open("wb") as file:
             file.writelines(dump({"row": [number, *why]}) for number, why in reasons.items())
@@ -66,6 +78,17 @@ class Select(RowJob):
             steps = "; ".join(f"{row['step']} left {row['kept']}" for row in funnel.rows())
             raise UserError(f"{self.inputs[0]}: the rules leave no row: {steps}; widen them")
         return {"counts": counts, "funnel": funnel.rows()}
+
+
+def _named(job: Select) -> dict[str, str]:
+    """Columns that the user named, by option."""
+    named = {f"--rater {name}": column for name, column in job.raters.items()}
+    single = {
+        "--import": job.ratings.column if job.ratings else None,
+        "--domain": job.domain,
+        "--chain": job.chain,
+    }
+    return named | {option: column for option, column in single.items() if column is not None}
 
 
 def pick(
@@ -116,7 +139,7 @@ def _domain(job: Select, record: Record, row: Mapping[str, Any]) -> str:
 
 
 def _share(row: Mapping[str, Any], column: str) -> float | None:
-    value = row.get(column)
+    value = number(row.get(column))
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
@@ -131,15 +154,18 @@ def _look(job: Select) -> Work:
         rows, bad = read(chunk)
         facts: list[bytes] = []
         wrong = len(bad)
+        named: Counter[str] = Counter()
         for row in rows:
             try:
                 whole = parse(row.line)
+                named.update(having([whole], _named(job).values()))
                 found = [row.number, _domain(job, row.record, whole)]
                 found += _facts(job, row.record, whole)
                 facts.append(dump({"row": found}))
             except RowError:
                 wrong += 1
-        return Piece({FACTS: b"".join(facts)}, {"rows": {"read": len(chunk.lines), "bad": wrong}})
+        counts: Counts = {"rows": {"read": len(chunk.lines), "bad": wrong}, COLUMNS: dict(named)}
+        return Piece({FACTS: b"".join(facts)}, counts)
 
     return work
 

@@ -21,9 +21,19 @@ from longstep.formats.lines import dump, parse
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
 from longstep.jobs.rate import as_problem
-from longstep.jobs.rows import QUARANTINE, Bad, Row, RowJob, quarantined_bad
+from longstep.jobs.rows import (
+    COLUMNS,
+    QUARANTINE,
+    Bad,
+    Row,
+    RowJob,
+    having,
+    quarantined_bad,
+    refuse_absent,
+)
 from longstep.types import Completion, Problem, Verdict
-from longstep.verify import judge, judge_gold, verify
+from longstep.verify import judge, judge_gold
+from longstep.verify.keys import same_answer
 
 QUEUE, VERDICTS = "out/queue.jsonl", "out/verdicts.jsonl"
 
@@ -50,6 +60,10 @@ class Verify(RowJob):
             raise UserError("audit.extra: has no effect here, nothing is sampled; use data rate")
         outputs = [VERDICTS, QUEUE, QUARANTINE]
         counts = task.stream("verify", partial(_verify, self), outputs, self.check)
+        self.check(counts, enough=1)
+        found = counts.pop(COLUMNS, {})
+        if self.completions is not None:
+            refuse_absent(self, {"--completions": self.completions}, found)
         return {"counts": counts}
 
 
@@ -61,6 +75,8 @@ def _verify(job: Verify) -> Work:
         verdicts: list[bytes] = []
         queued: list[bytes] = []
         counts: Counts = {"gold": {}, "completions": {}, "rungs": {}}
+        if job.completions is not None:
+            counts[COLUMNS] = having((parse(row.line) for row in rows), [job.completions])
         for row in rows:
             problem = as_problem(row.record, chunk.path, job.verifier)
             try:
@@ -128,11 +144,6 @@ def doubts_of(
     if not doubts:
         return [Doubt(problem.id, problem.prompt, problem.answer, (), (reason,))]
     return [replace(doubts[0], why=(reason, *doubts[0].why))]
-
-
-def same_answer(first: str, second: str) -> bool:
-    """Whether two answers are spelt alike or are equal in the eyes of the verifier."""
-    return first.strip() == second.strip() or verify(gold=first, answer=second).status == "correct"
 
 
 def _line(number: int, problem: Problem, gold: Verdict, found: Sequence[Verdict]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Literal
 from longstep.formats.faults import RowError
 from longstep.formats.files import read_file
 from longstep.formats.lines import parse
+from longstep.formats.parquet import column_names, is_parquet
 from longstep.problems.columns import Table
 from longstep.types import Problem
 
@@ -30,10 +31,12 @@ class JsonlFile(Table):
         Raises:
             UserError: the file, line and column that cannot be used.
         """
+        # A Parquet row leaves its nulls out; the file's schema says which columns there are.
+        nulls = dict.fromkeys(column_names(self.path)) if is_parquet(self.path) else {}
         label = self.label or self.path.name.split(".")[0]
         for line in islice(read_file(self.path), self.limit):
             try:
                 row = parse(line)
             except RowError as error:
                 raise error.at(self.path, line.number) from None
-            yield self.problem(row, label, f"{self.path}:{line.number}")
+            yield self.problem(nulls | row, label, f"{self.path}:{line.number}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -96,11 +97,11 @@ class Sample(Stage):
     def run(self, context: Context) -> None:
         """Draw, verify, rate, audit, keep."""
         problems = chosen_problems(context, self.data, self.where)
-        generator, prompts = open_sampler(self.by, problems, context)
-        rounds = Rounds(generator, prompts, problems, self.sampling, context)
-        facts = self._draw(rounds)
+        with closing(open_sampler(self.by, problems, context)) as opened:
+            rounds = Rounds(opened.generator, opened.prompts, problems, self.sampling, context)
+            facts = self._draw(rounds)
         drawn = rounds.completions()
-        said = generator.describe()
+        said = opened.generator.describe()
         counted = sum(len(row.token_ids) for row in drawn)
         context.cost.tokens_generated += counted or int(said.get("completion_tokens", 0))
         rates = pass_rates(drawn)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -67,16 +67,27 @@ Sampler = ByModel | ByReference | ByEndpoint | ByServer
 AnySampler = Annotated[Sampler, Field(discriminator="kind")]
 
 
-def open_sampler(
-    by: Sampler, problems: Sequence[Problem], context: Context
-) -> tuple[Generator, list[Prompt]]:
-    """Build the generator and the prompts it continues."""
+@dataclass(frozen=True)
+class Opened:
+    """A generator and the prompts it continues; to be closed, for it may hold a server."""
+
+    generator: Generator
+    prompts: list[Prompt]
+
+    def close(self) -> None:
+        """Stop what was started."""
+        if isinstance(self.generator, EndpointGenerator):
+            self.generator.close()
+
+
+def open_sampler(by: Sampler, problems: Sequence[Problem], context: Context) -> Opened:
+    """Build the generator and its prompts; a server is started only when it has something to answer."""
     if isinstance(by, ByEndpoint | ByServer):
         remote = EndpointGenerator(by, _teller(context), **_files(by, problems, context))
-        return remote, [Prompt(p.id, text=p.prompt) for p in problems]
+        return Opened(remote, [Prompt(p.id, text=p.prompt) for p in problems])
     if by.model is None:
         generator = FakeGenerator({problem.id: [worked(problem)] for problem in problems})
-        return generator, [Prompt(p.id, text=p.prompt) for p in problems]
+        return Opened(generator, [Prompt(p.id, text=p.prompt) for p in problems])
     from longstep.models.chat import encode_text
     from longstep.models.load import load_model, load_tokenizer
 
@@ -86,8 +97,9 @@ def open_sampler(
         by_id = {problem.id: problem for problem in problems}
         stop = int(tokenizer.eos_token_id)  # pyright: ignore[reportArgumentType]
         generator = ReferenceGenerator(by_id, lambda text: encode_text(tokenizer, text), stop)
-        return generator, prompts_for(tokenizer, problems)
-    return engine(load_model(folder), tokenizer), prompts_for(tokenizer, problems, by.thinking)
+        return Opened(generator, prompts_for(tokenizer, problems))
+    prompts = prompts_for(tokenizer, problems, by.thinking)
+    return Opened(engine(load_model(folder), tokenizer), prompts)
 
 
 def _teller(context: Context) -> Tell:

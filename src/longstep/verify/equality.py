@@ -7,6 +7,8 @@ from typing import Literal
 
 from longstep.types import Status, Verdict
 from longstep.verify.ladder import compare, marks
+from longstep.verify.ladder.algebra import forget
+from longstep.verify.ladder.allowance import allowance
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
 from longstep.verify.ladder.reading import MAX_CHARS, Reading, read
 from longstep.verify.ladder.relations import settle
@@ -27,8 +29,11 @@ KINDS: tuple[Kind, ...] = (
     "text",
 )
 Omit = compare.Omit
+_NUMBERS = ("num", "neg", "div", "add", "mul", "pow", "call", "const", "var")
 
 _PLAIN = re.compile(r"[+-]?[0-9]+")
+#: Letters in a row are a word, whose order counts: heads and tails, a ranking.
+_CAPITALS = re.compile(r"[A-Z]{3,}")
 _DIGITS = re.compile(r"[+-]?[0-9]+|[+-]?[0-9]{1,3}(?:,[0-9]{3})+")
 
 
@@ -103,7 +108,7 @@ def _climb(gold: str, answer: str, kind: Kind | None, omit: Omit) -> Verdict:
         return Verdict("correct", answer, "", "spelling")
     found = _marked(gold, answer, ours, theirs, kind, omit)
     if found is not None:
-        return _verdict(found, answer)
+        return found if isinstance(found, Verdict) else _verdict(found, answer)
     if ours.large:
         return Verdict("bad_gold", answer, f"the gold answer: {ours.problem}", "size")
     if theirs.large:
@@ -123,7 +128,17 @@ def _unfit(reading: Reading, gold: str, kind: Kind | None) -> str:
         return "" if letters else f"gold {gold[:60]!r} is no choice"
     if tree is None or tree.op in ("text", "list", "set", "tuple", "matrix", "union", "empty"):
         return f"gold {gold[:60]!r} is no {kind}"
+    if kind == "integer" and _is_fraction(tree):
+        return f"gold {gold[:60]!r} is no integer"
     return ""
+
+
+def _is_fraction(tree: Node) -> bool:
+    try:
+        value = compare.rational(tree)
+    except TooLarge:  # the comparison says so, with its reason
+        return False
+    return value is not None and value.denominator != 1
 
 
 def _letters(text: str) -> frozenset[str]:
@@ -135,7 +150,7 @@ def _letters(text: str) -> frozenset[str]:
 
 def _marked(
     gold: str, answer: str, ours: Reading, theirs: Reading, kind: Kind | None, omit: Omit
-) -> Judgement | None:
+) -> Judgement | Verdict | None:
     """Compare choices, words, times and dates; ``None`` when they are none of these."""
     if kind == "choice":
         same = _letters(gold) == _letters(answer)
@@ -147,6 +162,9 @@ def _marked(
     found = _dated(left, right)
     if found is not None:
         return found
+    first, second = marks.unwrapped(left), marks.unwrapped(right)
+    if _CAPITALS.fullmatch(first) and _CAPITALS.fullmatch(second):
+        return Judgement(first == second, "text", "" if first == second else "other letters")
     one, two = marks.choice(left), marks.choice(right)
     if one and two and (one.marked or two.marked):
         return _choices(one, two, omit)
@@ -158,10 +176,10 @@ def _marked(
 def _dated(left: str, right: str) -> Judgement | None:
     """Compare times of day and dates."""
     one, two = marks.clock(left), marks.clock(right)
-    if one is not None and two is not None:
+    if one is not None and two is not None and (one[2] or two[2]):
         same = marks.same_clock(one, two)
         return Judgement(same, "time", "" if same else "another time")
-    if (one is not None and one[1]) or (two is not None and two[1]):
+    if (one is not None and one[2]) or (two is not None and two[2]):
         return Judgement(False, "time", "only one side is a time of day")
     first, second = marks.date(left), marks.date(right)
     if first is not None and second is not None:
@@ -170,37 +188,56 @@ def _dated(left: str, right: str) -> Judgement | None:
     return None
 
 
-def _choices(one: marks.Choice, two: marks.Choice, omit: Omit) -> Judgement:
+def _choices(one: marks.Choice, two: marks.Choice, omit: Omit) -> Judgement | Verdict:
     if one.letter != two.letter:
         return Judgement(False, "choice", "another choice")
     if one.rest and two.rest:
-        same = verify(gold=one.rest, answer=two.rest, omit=omit).status == "correct"
+        if _nested(one.rest) or _nested(two.rest):
+            return Judgement(False, "choice", "a choice inside of a choice")
+        found = verify(gold=one.rest, answer=two.rest, omit=omit)
+        if found.status not in ("correct", "incorrect"):
+            return found
+        same = found.status == "correct"
         return Judgement(same, "choice", "" if same else "the same letter with another value")
     return Judgement(True, "choice")
 
 
 def _labelled(
     one: marks.Choice | None, two: marks.Choice | None, gold: str, answer: str, omit: Omit
-) -> Judgement | None:
-    """Compare ``(A) 5`` with ``5``: the value counts when the other side has no letter."""
-    left = one.rest if one and one.rest else gold
-    right = two.rest if two and two.rest else answer
+) -> Judgement | Verdict | None:
+    """Compare ``(A) 5`` with ``5``: the value counts when the other side has no letter; ``(c)x`` is a product."""
+    left = one.rest if one and one.rest and one.apart else gold
+    right = two.rest if two and two.rest and two.apart else answer
+    if (left is gold and right is answer) or _nested(left) or _nested(right):
+        return None
     found = verify(gold=left, answer=right, omit=omit)
+    if found.status not in ("correct", "incorrect"):
+        return found
     return Judgement(found.status == "correct", "choice", found.reason)
+
+
+def _nested(rest: str) -> bool:
+    """Tell whether what stands behind a letter is such an answer again; it is not read twice."""
+    inner = marks.choice(spell(rest))
+    return inner is not None and bool(inner.rest)
 
 
 def _trees(ours: Reading, theirs: Reading, answer: str, kind: Kind | None, omit: Omit) -> Verdict:
     assert ours.tree is not None and theirs.tree is not None
-    pairs = [(_as(kind, ours.tree), _as(kind, theirs.tree))]
+    pairs = [(ours.tree, theirs.tree)]
     if ours.grouped is not None and theirs.tree.op in ("list", "set", "tuple"):
-        pairs.append((_as(kind, ours.grouped), _as(kind, theirs.tree)))
+        pairs.append((ours.grouped, theirs.tree))
     if theirs.grouped is not None and ours.tree.op in ("list", "set", "tuple"):
-        pairs.append((_as(kind, ours.tree), _as(kind, theirs.grouped)))
+        pairs.append((ours.tree, theirs.grouped))
     verdict = Verdict("incorrect", answer)
-    for left, right in pairs:
-        verdict = _compare(left, right, answer, omit)
-        if verdict.status == "correct":
-            return verdict
+    try:
+        for left, right in pairs:
+            verdict = _compare(left, right, answer, kind, omit)
+            if verdict.status == "correct":
+                return verdict
+    finally:
+        for tree in (*pairs[0], *filter(None, (ours.grouped, theirs.grouped))):
+            forget(tree)
     if ours.words and ours.words == theirs.words and "text" in (ours.tree.op, theirs.tree.op):
         return Verdict("correct", answer, "", "text")
     return verdict
@@ -215,17 +252,22 @@ def _as(kind: Kind | None, tree: Node) -> Node:
         return tree if tree.op in ("set", "empty", "named", "union") else Node("set", (tree,))
     if kind == "tuple" and tree.op in ("list", "tuple"):
         return Node("tuple", tree.args)
+    if kind == "interval" and tree.op == "list" and all(arg.op in _NUMBERS for arg in tree.args):
+        return Node("set", tree.args)  # two numbers are no interval
     return tree
 
 
-def _compare(left: Node, right: Node, answer: str, omit: Omit) -> Verdict:
+def _compare(left: Node, right: Node, answer: str, kind: Kind | None, omit: Omit) -> Verdict:
     try:
-        return _verdict(compare.same(left, right, omit), answer)
+        with allowance():
+            return _verdict(compare.same(_as(kind, left), _as(kind, right), omit), answer)
     except TooLarge as error:
         rung, reason = "size", str(error)
     except Unreadable as error:
         rung, reason = "structure", str(error)
-    if own := compare.trouble(left):
+    with allowance():
+        own = compare.trouble(left)
+    if own:
         return Verdict("bad_gold", answer, f"the gold answer: {own}", rung)
     return Verdict("unparseable", answer, reason, rung)
 

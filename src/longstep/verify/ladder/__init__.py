@@ -7,9 +7,12 @@ r"""The ladder of equality: cheap and exact rungs first, each of which decides o
    grammar does not read.
 
 Policy. Equality is exact: a rounded decimal is not the fraction, neighbouring long integers differ, nearly one is not
-one. A unit, a percent or degree sign and a name (``x =``) may be missing on one side; two of them must agree, and known
-units of one dimension are converted. Solution lists have no order, tuples and points have; the ends of intervals
-matter; equations count up to a non-zero rational factor. All members must be there and nothing else, so that a
+one. A unit, a percent or degree sign and a name (``x =``) may be missing on one side; two of them must agree, and
+known units of one dimension are converted. Solution lists have no order, tuples and points have; two bare lists keep
+their repeats, sets have none, and a list whose members are all one value is that value; the ends of intervals matter;
+equations count up to a non-zero rational factor. ``1:15`` is a ratio unless a side is marked as a time; three
+capitals or more are a word; two half-lines joined by ``and`` are what they have in common. Functions are compared
+where both are defined, so that ``\ln|x|`` counts as ``\ln x``. All members must be there and nothing else, so that a
 response that hedges (``5 or 6``, ``about 5``) is not equal to one value. What is too large to evaluate is refused by
-its size, never by a clock.
+its size, never by a clock, with one allowance of work for all parts of two answers.
 """

@@ -19,6 +19,7 @@ from fractions import Fraction
 from functools import cache
 from math import comb, factorial, gcd, lgamma, log, log2
 
+from longstep.verify.ladder.allowance import charge
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
 
 MAX_BITS = 40_000  # of one number
@@ -68,9 +69,22 @@ def normal(node: Node) -> Form:
         TooLarge: beyond the bounds.
         Unreadable: structure inside of an expression, a division by zero.
     """
-    if node.form is None:
-        node.form = Work().form(node)
-    return node.form
+    form = node.form  # read once: another thread may forget it meanwhile
+    if form is None:
+        work = Work()
+        try:
+            form = work.form(node)
+        finally:
+            charge(MAX_WORK - work.left)
+        node.form = form
+    return form
+
+
+def forget(node: Node) -> None:
+    """Drop the normal forms in a tree: kept trees would hold them, and the next comparison would cost less."""
+    node.form = None
+    for arg in node.args:
+        forget(arg)
 
 
 def equal(left: Form, right: Form) -> bool:
@@ -78,7 +92,9 @@ def equal(left: Form, right: Form) -> bool:
     work = Work()
     if left.under == right.under:
         return left.over == right.over
-    return work.times(left.over, right.under) == work.times(right.over, left.under)
+    same = work.times(left.over, right.under) == work.times(right.over, left.under)
+    charge(MAX_WORK - work.left)
+    return same
 
 
 def ratio(left: Form, right: Form) -> Fraction | None:

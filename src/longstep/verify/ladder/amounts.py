@@ -15,6 +15,7 @@ from longstep.verify.ladder.vocabulary import (
     EVERYTHING,
     MULTIPLES,
     NO_LABEL,
+    NO_LABEL_ALONE,
     NUMERALS,
     OPEN,
 )
@@ -74,11 +75,21 @@ def _first_word(tokens: Tokens) -> int | None:
     return None
 
 
+#: Words that change the number before them: tenths, twentieths, tenfold, isn't; but not paths and months.
+_CHANGES = re.compile(
+    r"^(?:fif|six|seven|eigh|nin|ten|eleven|twelf|[a-z]+teen|[a-z]+tie|hundred|[a-z]+sand|[a-z]+illion)ths?$"
+    r"|fold$|n't$"
+)
+
+
 def _is_label(text: str) -> bool:
     """Tell whether unknown words after a number can be what is counted: ``apples``, but not ``minus 1``."""
-    return bool(re.fullmatch(r"[^\W\d]+(?:[ /'-][^\W\d]+)*", text)) and NO_LABEL.isdisjoint(
-        text.split()
-    )
+    if not re.fullmatch(r"[^\W\d]+(?:[ /'-][^\W\d]+)*", text):
+        return False
+    spoken = text.lower().split()
+    if len(spoken) == 1 and spoken[0] in NO_LABEL_ALONE:
+        return False
+    return NO_LABEL.isdisjoint(spoken) and not any(_CHANGES.search(word) for word in spoken)
 
 
 def _plain_amount(tokens: Tokens) -> Node:
@@ -136,7 +147,8 @@ def everything() -> Node:
 
 _ARTICLE = re.compile(r"\b(?:the|a|an)\b(?=\s+\S)")
 _TEXT = re.compile(r"\\(?:text[a-z]*|mbox|mathrm|operatorname|quad|,|;| )(?![a-z])")
-_PUNCTUATION = re.compile(r"[.,:](?![0-9])|[;!?\"'(){}$-]")
+#: A minus sign before a number or a letter is no punctuation; a hyphen between letters is.
+_PUNCTUATION = re.compile(r"[.,:](?![0-9])|[;!?\"'(){}$]|-(?![0-9a-z])|(?<=[0-9a-z])-(?=[a-z])")
 
 
 def words(text: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Literal
 
 from longstep.verify.ladder import relations
@@ -148,6 +151,9 @@ def _related(gold: Node, answer: Node, omit: Omit) -> Judgement:
         return _pairwise(gold.args, answer.args, omit)
     for one, two in ((gold, answer), (answer, gold)):
         if one.op == "assignments":
+            if two.op == "list" and _are_numbered(one):
+                members = Node("list", one.args)
+                return same(members, two, omit) if one is gold else same(two, members, omit)
             if two.op in ("tuple", "list") and len(one.args) == len(two.args):
                 return (
                     _pairwise(one.args, two.args, omit)
@@ -173,6 +179,12 @@ def _related(gold: Node, answer: Node, omit: Omit) -> Judgement:
     return same(one, two, omit)
 
 
+def _are_numbered(node: Node) -> bool:
+    """Tell whether assignments number the members of a list: ``x_1 = 2, x_2 = 1``."""
+    stems = {re.sub("_[0-9]+$", "", name) for name in str(node.value).split()}
+    return len(stems) == 1
+
+
 def _pairwise(gold: Sequence[Node], answer: Sequence[Node], omit: Omit) -> Judgement:
     for one, two in zip(gold, answer, strict=True):
         found = same(one, two, omit)
@@ -182,22 +194,27 @@ def _pairwise(gold: Sequence[Node], answer: Sequence[Node], omit: Omit) -> Judge
 
 
 def _listed(gold: Node, answer: Node, omit: Omit) -> Judgement:
-    """Compare without order; a member listed twice is one member."""
+    """Compare without order. Two bare lists keep their repeats; a set has none, and one value is no list."""
     kinds = {gold.op, answer.op}
     if "tuple" in kinds:
         if "set" in kinds:
             return _no("a tuple is not a set")
         if len(gold.args) != len(answer.args):
             return _no("not as many members")
+        ordered = gold if gold.op == "tuple" else answer
+        if ordered.value in ("[)", "(]"):
+            return _no("an interval is no list")
         return _pairwise(gold.args, answer.args, omit)
+    repeats = kinds == {"list"}
     ours = gold.args if gold.op in _LISTS else (gold,)
     theirs = answer.args if answer.op in _LISTS else (answer,)
-    found = _counted(ours, theirs)
+    found = _counted(ours, theirs, repeats)
     if found is not None:
         return found
     if max(len(ours), len(theirs)) > MAX_PAIRED:
         raise TooLarge(f"more than {MAX_PAIRED} members that are no plain numbers")
-    ours, theirs = _distinct(ours, omit), _distinct(theirs, omit)
+    if not repeats:
+        ours, theirs = _distinct(ours, omit), _distinct(theirs, omit)
     if len(ours) != len(theirs):
         return _no(f"{len(theirs)} members, the gold answer has {len(ours)}")
     rest = list(theirs)
@@ -210,18 +227,19 @@ def _listed(gold: Node, answer: Node, omit: Omit) -> Judgement:
     return _YES
 
 
-def _counted(ours: Sequence[Node], theirs: Sequence[Node]) -> Judgement | None:
-    """Compare lists of plain rational numbers as sets of numbers."""
+def _counted(ours: Sequence[Node], theirs: Sequence[Node], repeats: bool) -> Judgement | None:
+    """Compare lists of plain rational numbers, with their repeats or as sets."""
     members = []
     for nodes in (ours, theirs):
-        values = {_rational(node) for node in nodes}
+        values = Counter(rational(node) for node in nodes)
         if None in values:
             return None
-        members.append(values)
+        members.append(values if repeats else set(values))
     return _YES if members[0] == members[1] else _no("not the same members")
 
 
-def _rational(node: Node):
+def rational(node: Node) -> Fraction | None:
+    """Give the value of a plain number or of arithmetic over them, ``None`` for anything else."""
     if node.op in ("num", "neg", "div", "add", "mul", "pow", "call"):
         try:
             return normal(node).constant

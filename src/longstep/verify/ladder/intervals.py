@@ -1,7 +1,7 @@
 r"""Rung 3, numeric half: enclosures at any precision. Disjoint enclosures prove that two values differ.
 
 A value is a rectangle of the complex plane, two intervals of ``mpmath.libmp``, whose functions take the precision
-as an argument and keep no state: any number of threads may evaluate at once.
+as an argument; what they keep is a cache of constants (pi, ln 2), which no lock guards.
 """
 
 from __future__ import annotations

@@ -10,6 +10,10 @@ from longstep.verify.ladder.vocabulary import MONTHS
 
 _WRAPPER = re.compile(r"\\(?:text[a-z]*|mbox|mathrm|mathbf|mathsf|operatorname)\s*\{([^{}]*)\}")
 _CHOICE = re.compile(r"\(?([A-Ja-j])(?:\)|[.:](?= |$))\s*(.*)", re.DOTALL)
+#: Another choice, or a word that takes the choice back, behind a letter.
+_OTHER = re.compile(
+    r"\([A-Ja-j]\)|(?<![A-Za-z\\])[A-J][).:](?= |$)|\b(?:or|and|wrong|incorrect|not)\b"
+)
 _LETTER = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?([A-Ja-j])\)?[.:]?", re.IGNORECASE)
 _TIME = re.compile(
     r"(?:[a-zA-Z] ?= ?)?([0-9]{1,2})(?:\s*:\s*([0-9]{2}))?(?:\s*:\s*([0-9]{2}))?\s*\(?([ap])\.?\s?m\.?\)?",
@@ -25,11 +29,12 @@ _IN_BASE = re.compile(r"\(?([0-9A-Fa-f]{1,400})\)?_\{?([0-9]{1,2})\}?")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A letter, how sure it is that it names a choice, and what is written behind it."""
+    """A letter, how sure it is that it names a choice, what is written behind it, and whether a space is between."""
 
     letter: str
     marked: bool
     rest: str = ""
+    apart: bool = True
 
 
 def unwrapped(spelt: str) -> str:
@@ -48,12 +53,18 @@ def choice(spelt: str) -> Choice | None:
         marked = len(plain) > 1 or plain in "ABCD"
         return Choice(found[1].upper(), marked)
     if found := _CHOICE.fullmatch(plain):
-        return Choice(found[1].upper(), True, found[2].strip())
+        rest = found[2].strip()
+        if rest[:1] in tuple("^,;/(") or _OTHER.search(rest):
+            return None
+        return Choice(found[1].upper(), True, rest, found.end(1) + 1 < found.start(2))
     return None
 
 
-def clock(spelt: str) -> tuple[int, bool] | None:
-    """Read a time of day as seconds after midnight, and whether morning or afternoon is known."""
+def clock(spelt: str) -> tuple[int, bool, bool] | None:
+    """Read a time of day: seconds after midnight, whether morning or afternoon is known, whether it is marked.
+
+    ``1:15`` alone is not marked and may be a ratio.
+    """
     plain = unwrapped(spelt)
     if found := _TIME.fullmatch(plain):
         hour, late = int(found[1]), found[4].lower() == "p"
@@ -67,8 +78,8 @@ def clock(spelt: str) -> tuple[int, bool] | None:
     minute, second = int(found[2] or 0), int(found[3] or 0)
     if hour > 23 or minute > 59 or second > 59:
         return None
-    known = found.re is _TIME or hour > 12
-    return hour * 3600 + minute * 60 + second, known
+    marked = found.re is _TIME or found[3] is not None
+    return hour * 3600 + minute * 60 + second, found.re is _TIME or hour > 12, marked
 
 
 def date(spelt: str) -> tuple[int, int, int | None] | None:
@@ -97,7 +108,7 @@ def in_base(spelt: str) -> Fraction | None:
         return None
 
 
-def same_clock(left: tuple[int, bool], right: tuple[int, bool]) -> bool:
+def same_clock(left: tuple[int, bool, bool], right: tuple[int, bool, bool]) -> bool:
     """Compare two times; where one does not say morning or afternoon, twelve hours do not count."""
     if left[1] and right[1]:
         return left[0] == right[0]

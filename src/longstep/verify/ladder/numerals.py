@@ -34,7 +34,12 @@ def in_base(digits: str, base: str) -> int:
         Unreadable: the base is none, or has no such digit.
     """
     base = base.strip("() ").removeprefix("base").strip()
-    if not base.isdigit() or len(base) > 2 or not 2 <= int(base) <= 36 or len(digits) > 400:
+    if (
+        not (base.isascii() and base.isdigit())
+        or len(base) > 2
+        or not 2 <= int(base) <= 36
+        or len(digits) > 400
+    ):
         raise Unreadable("a base")
     try:
         return int(digits, int(base))
@@ -48,7 +53,7 @@ def repeating(head: str, digits: str) -> Fraction:
     Raises:
         Unreadable: there are no digits under the bar.
     """
-    if not digits.isdigit() or len(digits) > 400:
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 400:
         raise Unreadable("a repeating decimal without digits")
     places = len(head.partition(".")[2])
     period = Fraction(int(digits), (10 ** len(digits) - 1) * 10**places)

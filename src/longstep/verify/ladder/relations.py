@@ -58,6 +58,8 @@ def _settle_list(node: Node) -> Node:
     if len(names) == 1 and len(members) > 1:
         plain = tuple(arg.args[0] if arg.op == "named" else arg for arg in members)
         if all(_is_interval(arg) for arg in plain):
+            if node.value == "and" and len(plain) == 2 and (both := _between(*plain)):
+                return Node("named", (both,), names.pop())
             return Node("named", (Node("union", plain),), names.pop())
         return Node("named", (Node("list", plain),), names.pop())
     if len(names) == len(members) > 1:
@@ -65,6 +67,20 @@ def _settle_list(node: Node) -> Node:
         values = tuple(arg.args[0] for arg in members)
         return Node("assignments", values, " ".join(str(arg.value) for arg in members))
     return Node("list", tuple(members))
+
+
+def _between(one: Node, two: Node) -> Node | None:
+    """Give what two half-lines have in common: ``x > 2 and x < 5``; ``None`` for other intervals."""
+    for low, high in ((one, two), (two, one)):
+        if _endless(low.args[1]) and high.args[0].op == "neg" and _endless(high.args[0].args[0]):
+            return Node(
+                "tuple", (low.args[0], high.args[1]), f"{low.value}"[0] + f"{high.value}"[1]
+            )
+    return None
+
+
+def _endless(node: Node) -> bool:
+    return node.op == "const" and node.value == "infinity"
 
 
 def _is_interval(node: Node) -> bool:

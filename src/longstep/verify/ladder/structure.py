@@ -41,7 +41,9 @@ def read(tokens: Tokens) -> Node:
         ]
     if len(parts) == 1:
         return item(parts[0])
-    return Node("list", tuple(item(part) for part in parts if part))
+    spoken = {token.text for token in tokens if _is_connective(token)}
+    joint = "and" if spoken == {"and"} else ""
+    return Node("list", tuple(item(part) for part in parts if part), joint)
 
 
 def split(tokens: Tokens, separates: Callable[[Token], bool]) -> list[Tokens]:
@@ -205,6 +207,8 @@ def _name(tokens: Tokens) -> str | None:
     if not tokens:
         return None
     texts = [token.text for token in tokens]
+    if len(texts) > 3 and texts[1] == "(" and texts[-1] == ")" and (at := _at(tokens)):
+        return at
     if len(texts) > 3 and texts[1] == "(" and texts[-1] == ")" and tokens[0].kind == "letter":
         texts = texts[:1] if all(t.kind == "letter" or t.text in "()," for t in tokens) else []
     allowed = all(
@@ -214,6 +218,13 @@ def _name(tokens: Tokens) -> str | None:
         for place, token in enumerate(tokens)
     )
     return "".join(texts).replace("{", "").replace("}", "") if allowed and texts else None
+
+
+def _at(tokens: Tokens) -> str:
+    """Give the name ``f(5)`` of a function's value at a number; ``x(5)`` is a product."""
+    inner = tokens[2:-1]
+    plain = all(t.kind == "number" or t.text in ",-" for t in inner)
+    return joined(tokens) if tokens[0].text in "fghpqFGHPQ" and plain else ""
 
 
 def _relation(tokens: Tokens, parts: list[Tokens]) -> Node:

@@ -68,12 +68,22 @@ NUMERALS = {
 }  # fmt: skip
 MULTIPLES = {
     "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+    "hundreds": 100, "thousands": 1000, "millions": 10**6, "billions": 10**9, "trillions": 10**12, "dozens": 12,
+    "lakh": 10**5, "lakhs": 10**5, "crore": 10**7, "crores": 10**7, "score": 20, "scores": 20, "gross": 144,
 }  # fmt: skip
 #: Words after a number that change it, and so cannot be what is counted.
 NO_LABEL = _names(
     """plus minus times over divided not no except without less more than half halves third thirds quarter quarters
     fourth fourths fifth fifths squared cubed if when where mod modulo base wrong remainder double
-    twice to infinity unless"""
+    twice to infinity unless
+    factorial tens below above under
+    instead versus vs depending incorrect rather nor neither never none against only but however though although
+    zero one two three four five six seven eight nine ten or and choose at most
+    least something else out"""
+)
+#: Words that change a number when they stand behind it alone; ``3 true statements`` is a count.
+NO_LABEL_ALONE = _names(
+    "negative positive minimum maximum false true greater higher lower fewer smaller larger more"
 )
 SUFFIXES = _names("st nd rd th am pm")
 _MONTHS = "january february march april may june july august september october november december"
