@@ -19,7 +19,7 @@ from longstep.ranks import sharded
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
 from longstep.stages.sample import chosen_problems
-from longstep.stages.start import open_policy
+from longstep.stages.start import open_job, open_policy
 from longstep.training import Training
 from longstep.types import Completion, Pair, Problem
 
@@ -58,7 +58,7 @@ class Prefer(Stage, Training):
     def run(self, context: Context) -> None:
         """Build pairs, train, save."""
         from longstep.models.load import load_model, shard_frozen
-        from longstep.trainers import Job, train_preference
+        from longstep.trainers import train_preference
 
         folder = context.model(self.model)
         tokenizer, model = open_policy(folder, self.lora)
@@ -72,8 +72,7 @@ class Prefer(Stage, Training):
         reference = load_model(folder, "float32", sharded()) if self.lora is None else None
         if reference is not None and sharded():
             reference = shard_frozen(reference)
-        progress = context.progress(context.name, steps, "step")
-        job = Job(model, tokenizer, self, steps, context.seed % 2**31, context.folder, progress)
+        job = open_job(context, self, tokenizer, model, steps)
         train_preference(job, [rows[i] for i in order], reference, self.loss.trl())
         context.cost.tokens_trained += 2 * sum(lengths[i] for i in order)
         used = {p.problem_id for p in pairs}

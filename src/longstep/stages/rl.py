@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import read_rows, write_rows
@@ -20,7 +21,7 @@ from longstep.stages.finish import finish_model
 from longstep.stages.rollouts import Rollouts, observe_health
 from longstep.stages.sample import chosen_problems
 from longstep.stages.sampling import engine, prompts_for
-from longstep.stages.start import open_policy
+from longstep.stages.start import open_job, open_policy
 from longstep.training import Training
 from longstep.types import Completion, Problem
 from longstep.verify.keys import same_answer
@@ -86,7 +87,7 @@ class Rl(Stage, Training):
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
         from longstep.models.load import copy_weights, load_model
-        from longstep.trainers import GrpoSettings, Job, train_grpo
+        from longstep.trainers import GrpoSettings, train_grpo
 
         folder = context.model(self.model)
         tokenizer, model = open_policy(folder, self.lora)
@@ -99,14 +100,8 @@ class Rl(Stage, Training):
             rollouts.refresh = lambda: copy_weights(model, copy)
         health = Health(self.health)
         notes = context.log("health.jsonl")
-        job = Job(
-            model,
-            tokenizer,
-            self,
-            steps,
-            context.seed % 2**31,
-            context.folder,
-            context.progress(context.name, steps, "step"),
+        job = replace(
+            open_job(context, self, tokenizer, model, steps),
             extra=lambda: rollouts.stats,
             watch=lambda row: observe_health(health, notes, row),
             side=_side(rollouts, health),

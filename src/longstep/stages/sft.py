@@ -11,7 +11,7 @@ from longstep.config import Field, Strict, UserError
 from longstep.models.tiny import TinySpec
 from longstep.stages.base import Artifact, Context, Stage, Where
 from longstep.stages.finish import finish_model
-from longstep.stages.start import open_policy
+from longstep.stages.start import open_job, open_policy
 from longstep.stages.supervised import read_supervised
 from longstep.training import Training
 
@@ -43,7 +43,7 @@ class _Supervised(Stage, Training):
         yield from self.trainer_complaints("sft")
 
     def _train(self, context: Context, model: Any, tokenizer: Any, parents: list[str]) -> None:
-        from longstep.trainers import Job, train_sft
+        from longstep.trainers import train_sft
 
         found = read_supervised(context, self.data, self.where, tokenizer, self.max_length)
         rows, dev = _held_out(found.rows, self.select)
@@ -55,15 +55,7 @@ class _Supervised(Stage, Training):
                 f"{context.name}: select compares checkpoints, but save_every {self.save_every} is beyond the last of "
                 f"{steps} steps; save more often"
             )
-        job = Job(
-            model=model,
-            tokenizer=tokenizer,
-            training=self,
-            steps=steps,
-            seed=context.seed % 2**31,
-            folder=context.folder,
-            progress=context.progress(context.name, steps, "step"),
-        )
+        job = open_job(context, self, tokenizer, model, steps)
         train_sft(job, [rows[i] for i in order], dev, self.packing)
         context.cost.tokens_trained += sum(lengths[i] for i in order)
         facts = {"rows": len(rows), "steps": steps, **found.dropped}

@@ -13,7 +13,7 @@ from longstep.stages.base import Artifact, Context, Stage
 from longstep.stages.contrast import FACTS, weights_hash
 from longstep.stages.drift import alarms, measure
 from longstep.stages.finish import PROBED, finish_model
-from longstep.stages.start import open_policy
+from longstep.stages.start import open_job, open_policy
 from longstep.training import Training
 from longstep.types import Completion, Problem, SoftTarget
 
@@ -47,7 +47,7 @@ class SoftSft(Stage, Training):
 
     def run(self, context: Context) -> None:
         """Load, train, merge, save."""
-        from longstep.trainers import Job, train_soft
+        from longstep.trainers import train_soft
 
         folder = context.model(self.model)
         facts = read_json(context.rows(self.data, FACTS))
@@ -65,15 +65,7 @@ class SoftSft(Stage, Training):
         path = context.rows(self.data, "completions.jsonl")
         probed = problems[:PROBED], list(islice(read_rows(path, Completion), PROBED))
         before = measure(model, tokenizer, *probed, facts["thinking"])
-        job = Job(
-            model=model,
-            tokenizer=tokenizer,
-            training=self,
-            steps=steps,
-            seed=context.seed % 2**31,
-            folder=context.folder,
-            progress=context.progress(context.name, steps, "step"),
-        )
+        job = open_job(context, self, tokenizer, model, steps)
         train_soft(
             job,
             [rows[i] for i in order],

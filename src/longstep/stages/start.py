@@ -1,4 +1,4 @@
-"""How every stage that trains an existing model begins: tokenizer and float32 weights, adapters laid over them."""
+"""How every stage that trains begins: tokenizer and float32 weights, adapters laid over them, and the trainer's job."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from longstep.models.lora import Lora
 from longstep.ranks import sharded
+from longstep.stages.base import Context
+from longstep.training import Training
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from longstep.trainers import Job
 
 
 def open_policy(folder: Path, lora: Lora | None) -> tuple[PreTrainedTokenizerBase, Any]:
@@ -19,3 +23,24 @@ def open_policy(folder: Path, lora: Lora | None) -> tuple[PreTrainedTokenizerBas
 
     model = load_model(folder, "float32", sharded())
     return load_tokenizer(folder), model if lora is None else wrap(model, lora)
+
+
+def open_job(
+    context: Context,
+    training: Training,
+    tokenizer: PreTrainedTokenizerBase,
+    model: Any,
+    steps: int,
+) -> Job:
+    """What a trainer needs to know of the stage that calls it."""
+    from longstep.trainers import Job
+
+    return Job(
+        model=model,
+        tokenizer=tokenizer,
+        training=training,
+        steps=steps,
+        seed=context.seed % 2**31,
+        folder=context.folder,
+        progress=context.progress(context.name, steps, "step"),
+    )
