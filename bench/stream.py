@@ -1,6 +1,7 @@
 """Rows per second and peak memory of the streaming data verbs on a generated file, in 1 GB of address space.
 
-Run: ``OMP_NUM_THREADS=1 PYTHONPATH=src python bench/stream.py [rows] [verb ...] [--kill] [--workers N]``.
+Run: ``OMP_NUM_THREADS=1 PYTHONPATH=src python bench/stream.py [rows] [verb ...] [--kill] [--workers N]
+[--file jsonl|jsonl.gz|parquet]``; a Parquet file is one row group, the hardest case for memory.
 Rows are about 80 bytes; one of 50 repeats an earlier question, one of 1000 with another answer, one of 10,000 is a
 question of the made-up benchmark. With ``--kill`` each verb is also run in a second folder, killed with SIGKILL
 half-way and run again: both must end with the same bytes.
@@ -9,16 +10,21 @@ half-way and run again: both must end with the same bytes.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import pyarrow.json
+import pyarrow.parquet
 
 LIMIT = 1 << 30
 VERBS = ("check", "dedup", "decontaminate")
@@ -49,6 +55,18 @@ def generate(path: Path, rows: int) -> None:
             if number % 10_000 == 9_999:
                 question = exam(number // 10_000 % 500)
             file.write(f'{{"id":"r{number}","problem":"{question}","answer":"{answer}"}}\n')
+
+
+def packed(path: Path, file: str) -> Path:
+    """The same rows compressed or as a table."""
+    made = path.with_name(f"rows.{file}")
+    if file == "jsonl.gz":
+        with path.open("rb") as rows, gzip.open(made, "wb", compresslevel=1) as out:
+            shutil.copyfileobj(rows, out)
+    elif file == "parquet":
+        table = pyarrow.json.read_json(path)
+        pyarrow.parquet.write_table(table, made, row_group_size=len(table))
+    return made
 
 
 def command(verb: str, path: Path, out: Path, workers: int) -> list[str]:
@@ -107,12 +125,16 @@ def main() -> None:
     parser.add_argument("verbs", nargs="*", default=VERBS)
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--file", choices=("jsonl", "jsonl.gz", "parquet"), default="jsonl")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="longstep-stream-") as name:
         folder = Path(name)
         path = folder / "rows.jsonl"
         generate(path, options.rows)
-        sys.stdout.write(f"{path.stat().st_size >> 20} MB, load {os.getloadavg()[0]:.1f}\n")
+        path = packed(path, options.file)
+        sys.stdout.write(
+            f"{path.stat().st_size >> 20} MB of {options.file}, load {os.getloadavg()[0]:.1f}\n"
+        )
         for verb in options.verbs:
             measure(verb, path, options.rows, folder, options)
 

@@ -36,7 +36,7 @@ from longstep.artifacts import (
 )
 from longstep.config import Field, Strict, UserError, dump
 from longstep.disk import disk_errors, locked
-from longstep.jobs.inputs import Chunk, Place, chunks, text_bytes
+from longstep.jobs.inputs import Chunk, Place, chunks, extent
 from longstep.jobs.workers import in_order
 from longstep.progress import Progress
 
@@ -125,9 +125,9 @@ class Task:
         seal = _Seal(self.scratch(f"{name}.seal.json"))
         if seal.finished:
             return seal.counts
-        total = text_bytes(self.inputs)
-        progress = self.how.progress(name, max(total >> 20, 1), "MB")
-        progress.start_at(seal.place.total >> 20)
+        length = extent(self.inputs)
+        progress = self.how.progress(name, length.shown(length.total), length.unit)
+        progress.start_at(length.shown(seal.place.total))
         with ExitStack() as stack:
             files = {
                 each: stack.enter_context(seal.reopen(self.scratch(each), each)) for each in outputs
@@ -138,7 +138,7 @@ class Task:
                     files[each].write(data)
                 seal.add(chunk.next, piece.counts)
                 check(seal.counts)
-                progress.advance((chunk.next.total >> 20) - progress.done)
+                progress.advance(length.shown(chunk.next.total) - progress.done)
                 if time.monotonic() - seal.written >= seal.wait(self.how.seal_seconds):
                     seal.write(files)
             if seal.place == Place():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from longstep.formats.files import read_file
 from longstep.formats.lines import Line, Position
+from longstep.formats.parquet import count_rows, is_parquet
 
 CHUNK_ROWS = 8192
 CHUNK_BYTES = 8 << 20
@@ -24,9 +25,9 @@ class Place:
     Attributes:
         file: index of the input file.
         lines: lines read of that file.
-        offset: bytes read of it, uncompressed.
+        offset: bytes read of it, uncompressed; rows of a Parquet file.
         base: lines of the files before it.
-        read: bytes of the files before it, uncompressed.
+        read: of the files before it, in the same units.
     """
 
     file: int = 0
@@ -37,7 +38,7 @@ class Place:
 
     @property
     def total(self) -> int:
-        """Bytes read of all files."""
+        """What was read of all files."""
         return self.read + self.offset
 
 
@@ -98,9 +99,34 @@ def places(paths: Sequence[Path], lines: Mapping[str, int]) -> Callable[[int], s
     return place
 
 
-def text_bytes(paths: Sequence[Path]) -> int:
-    """Bytes of text in the files: exact for plain ones and small gzip files, else a guess."""
-    return sum(_text_bytes(path) for path in paths)
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How long the inputs are, for progress.
+
+    Attributes:
+        total: what ``Place.total`` will be in the end, about.
+        unit: it is shown in.
+        scale: of ``total``, what is shown as one.
+    """
+
+    total: int
+    unit: str
+    scale: int
+
+    def shown(self, total: int) -> int:
+        """A place's total in that unit."""
+        return total // self.scale
+
+
+def extent(paths: Sequence[Path]) -> Extent:
+    """Bytes of text in the files: exact for plain ones and small gzip files, else a guess; rows of Parquet."""
+    tables = [is_parquet(path) for path in paths]
+    lengths = [
+        count_rows(path) if table else _text_bytes(path)
+        for path, table in zip(paths, tables, strict=True)
+    ]
+    unit, scale = ("row", 1) if all(tables) else ("MB", 1 << 20)
+    return Extent(max(sum(lengths), scale), unit, scale)
 
 
 def _text_bytes(path: Path) -> int:
