@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -498,10 +497,6 @@ def test_the_overlay_gives_the_worked_solutions_over_http(tmp_path):
 # -- a server that is not ours ----------------------------------------------------------------------
 
 
-@pytest.mark.skipif(
-    not (find_spec("fastapi") and find_spec("uvicorn") and find_spec("openai")),
-    reason="the extra 'serving' is not installed: pip install longstep[serving]",
-)
 def test_transformers_serve_is_started_asked_and_stopped(tmp_path):
     model = str(locate("longstep-tiny"))
     command = ("{python}", "-m", "transformers.cli.transformers", "serve", model, "--host", "127.0.0.1", "--port", "{port}")  # fmt: skip
