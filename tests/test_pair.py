@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ def test_a_model_beside_itself_is_no_pair(tmp_path: Path):
     assert facts["gap"] == 0 and facts["kept"] == 0 and facts["agreement"] == 1
     assert any("Little to learn" in sentence for sentence in facts["sentences"])
     assert not any("better one" in sentence for sentence in facts["sentences"])
+
+
+def test_a_pair_is_examined_over_the_token_ids_that_both_share(tmp_path: Path):
+    asked = Asked("longstep-tiny", "longstep-tiny-rater", 4, max_tokens=8, answer_tokens=8)
+    same = examine_pair(asked, tmp_path / "same.html")
+    # the two tiny models have one vocabulary
+    assert examine_pair(replace(asked, vocabulary="shared"), tmp_path / "shared.html") == same
 
 
 RECIPE = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -144,12 +144,16 @@ def show(
     questions: Annotated[int, typer.Option(help="pair: how many questions")] = 50,
     data: Annotated[Path | None, typer.Option(help="pair: JSONL with prompt and answer")] = None,
     thinking: Annotated[bool, typer.Option(help="pair: let both think before they answer")] = True,
+    vocabulary: Annotated[
+        Literal["same", "shared"], typer.Option(help="pair: which token ids are compared")
+    ] = "same",
     out: Annotated[Path, typer.Option(help="pair: where the page goes")] = Path("pair.html"),
     as_json: Json = False,
 ) -> None:
     """List the members of a family with their defaults, print the recipe's JSON Schema, or examine a pair of models."""
     if family == "pair":
-        _show_pair(models or [], questions, data, thinking, out, as_json)
+        asked = {"data": data, "thinking": thinking, "vocabulary": vocabulary}
+        _show_pair(models or [], {"questions": questions, **asked}, out, as_json)
         return
     if models:
         raise UserError(f"show {family} takes no models; only show pair EXPERT AMATEUR does")
@@ -166,15 +170,13 @@ def show(
     print_table([list(names), *[[row[name] for name in names] for row in rows]], family)
 
 
-def _show_pair(
-    models: list[str], questions: int, data: Path | None, thinking: bool, out: Path, as_json: bool
-) -> None:
+def _show_pair(models: list[str], asked: dict[str, Any], out: Path, as_json: bool) -> None:
     if len(models) != 2:
         raise UserError("show pair needs two models: longstep show pair EXPERT AMATEUR")
     quiet_libraries()
     from longstep.pair import Asked, examine_pair
 
-    facts = examine_pair(Asked(models[0], models[1], questions, data, thinking), out)
+    facts = examine_pair(Asked(models[0], models[1], **asked), out)
     if as_json:
         print_json(facts)
         return

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from longstep.config import UserError
 from longstep.contrast import Contrast, KlGate
@@ -38,6 +38,7 @@ class Asked:
         thinking: ``False`` asks the templates for an empty think block.
         max_tokens: longest rollout that is compared.
         answer_tokens: longest answer when the two are scored.
+        vocabulary: ``shared`` compares over the ids that mean the same in both; see stage ``contrast``.
     """
 
     expert: str
@@ -47,6 +48,7 @@ class Asked:
     thinking: bool = True
     max_tokens: int = 128
     answer_tokens: int = 1024
+    vocabulary: Literal["same", "shared"] = "same"
 
 
 def examine_pair(asked: Asked, page: Path) -> dict[str, Any]:
@@ -55,7 +57,8 @@ def examine_pair(asked: Asked, page: Path) -> dict[str, Any]:
     Raises:
         UserError: the vocabularies differ, or there are no questions.
     """
-    pair, tokenizer, _ = open_pair(locate(asked.expert), locate(asked.amateur))
+    folders = locate(asked.expert), locate(asked.amateur)
+    pair, tokenizer, _ = open_pair(*folders, asked.vocabulary)
     problems = _questions(asked)
     prompts = prompts_for(tokenizer, problems, asked.thinking)
     sampling = Sampling(temperature=0, top_p=1, max_tokens=asked.max_tokens, batch_size=64)
