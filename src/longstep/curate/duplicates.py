@@ -119,6 +119,10 @@ def _normal_form(text: str) -> tuple[str, ...]:
     return words(text) or ("", text.strip())
 
 
+def _exact_form(text: str) -> tuple[str]:
+    return (_folded(text),)
+
+
 def _folded(text: str) -> str:
     return " ".join(text.split())
 
@@ -139,8 +143,8 @@ def _narrowest(first: Problem, other: Problem) -> Kind:
 
 def _grouped(problems: Iterable[Problem], answer_key: AnswerKey, how: Duplicates) -> list[Group]:
     """Partition the problems, singles included."""
-    key: Callable[[str], Hashable] = _folded if how.kind == "exact" else _normal_form
-    found: dict[Hashable, list[Problem]] = {}
+    key = _exact_form if how.kind == "exact" else _normal_form
+    found: dict[tuple[str, ...], list[Problem]] = {}
     for problem in problems:
         found.setdefault(key(problem.prompt), []).append(problem)
     groups = [
@@ -151,7 +155,10 @@ def _grouped(problems: Iterable[Problem], answer_key: AnswerKey, how: Duplicates
         )
         for members in found.values()
     ]
-    return groups if how.kind != "near" else _merged(groups, how.similarity or SIMILARITY)
+    if how.kind != "near":
+        return groups
+    bags = [form if form[0] else () for form in found]
+    return _merged(groups, bags, how.similarity or SIMILARITY)
 
 
 def _widest(members: Sequence[Problem]) -> Kind:
@@ -159,9 +166,10 @@ def _widest(members: Sequence[Problem]) -> Kind:
     return "exact" if all(_folded(m.prompt) == first for m in members[1:]) else "normalised"
 
 
-def _merged(groups: Sequence[Group], similarity: float) -> list[Group]:
+def _merged(
+    groups: Sequence[Group], bags: Sequence[Sequence[str]], similarity: float
+) -> list[Group]:
     """Join near groups; those whose golds conflict are left alone, and so is what only resembles them."""
-    bags = [words(group.members[0].prompt) for group in groups]
     blocks = [
         None if group.conflicting else (group.golds, _numbers(bag))
         for group, bag in zip(groups, bags, strict=True)
@@ -184,15 +192,19 @@ def _leaders(
     """For every bag the first leader of its block whose Jaccard with it reaches the similarity, or itself.
 
     A bag's elements are (word, how many times before), so that repeated words count. ``None`` is no block, and an
-    empty bag resembles nothing. Only leaders are looked through, so that many copies of one row cost no more than one.
+    empty bag resembles nothing. Only leaders are looked through, so that many copies of one row cost no more than one;
+    a bag alone in its block, as most are, is not looked at.
     """
-    counted = [_elements(bag) for bag in bags]
-    frequency = Counter(element for elements in counted for element in elements)
+    sizes = Counter(block for block, bag in zip(blocks, bags, strict=True) if bag)
+    counted = {
+        i: _elements(bag)
+        for i, bag in enumerate(bags)
+        if bag and blocks[i] is not None and sizes[blocks[i]] > 1
+    }
+    frequency = Counter(element for elements in counted.values() for element in elements)
     index: dict[tuple[Hashable, tuple[str, int]], list[int]] = {}
     leader = list(range(len(bags)))
-    for i, elements in enumerate(counted):
-        if blocks[i] is None or not elements:
-            continue
+    for i, elements in counted.items():
         size = len(elements)
         rarest = sorted(elements, key=lambda each: (frequency[each], each))
         prefix = rarest[: size - math.ceil(similarity * size - 1e-9) + 1]

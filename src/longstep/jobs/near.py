@@ -46,11 +46,14 @@ def find_near(
     parts = min(rows // _ROWS_PER_PART + 1, _MOST_PARTS)
     names = [f"near/part-{part}" for part in range(parts)]
     task.stream("near", partial(_scatter, reader, answer_key, groups, names), names)
+    progress = task.how.progress("near groups", parts, "part")
     surplus = 0
     for name in names:
         pairs = list(_pairs(task.scratch(name), how, answer_key))
         add(groups, np.array(pairs, "<u8").reshape(-1, 2), "near")
         surplus += len(pairs)
+        progress.advance()
+    progress.finish()
     return surplus
 
 
