@@ -121,9 +121,10 @@ def test_a_column_has_one_type_over_all_rows(tmp_path: Path):
     assert records(tmp_path / "out/out/data.parquet")[0].extra == {"n": 1}
 
 
-def test_problems_without_an_id_get_the_one_a_source_gives(tmp_path: Path):
+@pytest.mark.parametrize("name", ["sums.jsonl", "sums.train.jsonl"])
+def test_problems_without_an_id_get_the_one_a_source_gives(tmp_path: Path, name: str):
     rows = [{"problem": "1+1?", "answer": "2"}, {"problem": "1+1?", "answer": "2", "id": "mine"}]
-    source = write(tmp_path / "sums.jsonl", rows)
+    source = write(tmp_path / name, rows)
     run_job(Convert(inputs=(source,), to="longstep"), tmp_path / "out", HOW)
     made = tmp_path / "out/out/data.jsonl"
     table = {"kind": "jsonl", "path": source, "columns": {"prompt": "problem", "answer": "answer"}}

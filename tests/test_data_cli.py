@@ -27,8 +27,9 @@ from longstep.config import UserError
 from longstep.curate.duplicates import Duplicates, drop_duplicates
 from longstep.curate.overlap import Item, Overlap
 from longstep.data_cli import data
-from longstep.formats.layouts import LAYOUTS, detect
-from longstep.jobs import near
+from longstep.formats.layouts import detect
+from longstep.jobs import base, inputs, near
+from longstep.problems import hub
 from longstep.types import Problem
 from longstep.verify import canonical
 
@@ -475,13 +476,44 @@ def test_a_renamed_copy_of_gpqa_is_recognised(tmp_path: Path, monkeypatch: pytes
 
 def test_a_file_behind_against_is_never_taken_for_the_other_kind(tmp_path: Path):
     exam, rows = contaminated(tmp_path)
-    for words in ([rows, exam, "--against", "math500"], [rows, "--against", "math500", exam]):
-        with pytest.raises(UserError, match="--against A --against B or --against A,B"):
+    for words in (
+        [rows, "--against", "math500", exam],
+        [rows, "--against=math500", exam, "--json"],
+        [rows, "--against", "math500", "aime24", exam],
+    ):
+        with pytest.raises(UserError, match=r"exam.jsonl: .*--against A --against B"):
             typed("decontaminate", *words, "--out", tmp_path / "out")
+    with pytest.raises(UserError, match=r"no file to clean; rowz.jsonl: no such file"):
+        typed("decontaminate", "--against", "math500", "rowz.jsonl", "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     result = typed("decontaminate", rows, "--against", exam, "--out", tmp_path / "out")
     said = " ".join(result.output.split())
     assert said.startswith(f"cleaning {rows} against {exam}")
+
+
+def test_several_files_are_cleaned_together(tmp_path: Path):
+    exam, rows = contaminated(tmp_path)
+    more = write(tmp_path / "more.jsonl", question(3), {"id": "x", "problem": OTHER, "answer": "1"})
+    words = ["decontaminate", rows, more, "--against", exam, "--out", tmp_path / "out", "--json"]
+    assert json.loads(typed(*words).stdout)["counts"]["rows"]["removed"] == 3
+    kept = rows_of(tmp_path / "out/out/clean.jsonl")
+    assert kept == [question(1), question(2), question(3)]
+    aside = rows_of(tmp_path / "out/out/quarantine.jsonl")
+    assert [(row["file"], row["line"]) for row in aside] == [
+        (str(rows), 2),
+        (str(rows), 3),
+        (str(more), 2),
+    ]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_names_behind_against_are_benchmarks_and_files_are_cleaned(tmp_path: Path, before: bool):
+    _, rows = contaminated(tmp_path)
+    against = ["--against", "math500", "aime24"]
+    words = [rows, *against] if before else [*against, rows]
+    result = typed("decontaminate", *words, "--out", tmp_path / "out")
+    said = " ".join(result.output.split())
+    assert said.startswith(f"cleaning {rows} against math500, aime24")
 
 
 @pytest.mark.parametrize(
@@ -552,6 +584,26 @@ def test_ratings_in_csv_are_numbers_and_select_reads_them(tmp_path: Path):
         ("rate --import level --samples 4", "needs --unit UNIT"),
         ("rate --import level --unit solved_share --samples 4 --max-tokens 9", "--max-tokens has"),
         ("rate --import level --unit solved_share --samples 4 --endpoint x", "--endpoint has"),
+        *(
+            (
+                f"rate --import level --unit solved_share --samples 4 {option} {value}",
+                f"{option} has",
+            )
+            for option, value in {
+                "--adaptive": "min=0.25,max=0.625",
+                "--api-key-env": "KEY",
+                "--seed": 0,
+                "--temperature": 0,
+                "--top-p": 1,
+            }.items()
+        ),
+        ("rate --model m --api-key-env KEY", "--api-key-env belongs to --endpoint URL"),
+        ("rate --model m --adaptive 0.25", "expected NAME=VALUE"),
+        ("rate --model m --adaptive mim=0.25", "did you mean 'min'"),
+        ("rate --model m --adaptive max=0.5 --samples 3", "first 4 is not below max 3"),
+        ("rate --model m --temperature -1", "sampling.temperature: expected greater than"),
+        ("rate --model m --endpoint nowhere", "expected http"),
+        ("rate --model m --adaptive bands:min=0.25", "expected a band such as"),
         ("rate --model m --unit solved_share", "--unit belongs to --import"),
         ("select --rule random:count=1 --samples 4", "of --import COLUMN"),
     ],
@@ -561,6 +613,7 @@ def test_options_without_effect_and_missing_ones_are_refused(tmp_path: Path, wor
     verb, *rest = words.split()
     with pytest.raises(UserError, match=said):
         typed(verb, path, *rest, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_escape_sequence_of_a_file_reaches_the_terminal(tmp_path: Path):
@@ -583,15 +636,218 @@ def test_a_fingerprint_that_changed_is_another_job(tmp_path: Path, monkeypatch: 
         typed(*words)
 
 
-def test_convert_says_when_auto_detection_reads_the_new_file_as_another_layout(tmp_path: Path):
-    path = write(tmp_path / "rows.jsonl", question(1), question(2))
-    odd = []
-    for to in ("problem", "math", "gsm8k", "longstep"):
-        if to not in LAYOUTS:
-            continue
+def test_convert_warns_when_auto_detection_would_read_the_new_file_as_another_layout(
+    tmp_path: Path,
+):
+    """Question, solution and answer are LIMO's columns too, and there the solution is the trace to learn from."""
+    path = write(tmp_path / "rows.jsonl", *[question(n, solution="add") for n in range(3)])
+    result = typed("convert", path, "--to", "question", "--out", tmp_path / "out")
+    said = " ".join(result.output.split())
+    assert "3 of the first rows of the new file look like another layout" in said
+    assert "name the layout: --layout question" in said
+    made = tmp_path / "out/out/data.jsonl"
+    assert {detect([row], "").name for row in rows_of(made)} == {"limo"}
+    as_json = typed("convert", path, "--to", "question", "--out", tmp_path / "out", "--json")
+    assert json.loads(as_json.stdout)["first rows that auto reads differently"] == 3
+    for to in ("problem", "longstep"):
         result = typed("convert", path, "--to", to, "--out", tmp_path / to)
-        made = [detect([row], "").name for row in rows_of(tmp_path / to / "out/data.jsonl")]
-        differs = sum(name != to for name in made)
-        odd.append(differs)
-        assert ("name the layout: --layout" in result.output) == bool(differs)
-    assert odd
+        assert "another layout" not in result.output
+
+
+# -- kills at seals ------------------------------------------------------------------------------
+
+
+def killed_around_seals(
+    monkeypatch: pytest.MonkeyPatch, command: list[object], before: bool
+) -> tuple[str, int]:
+    """What a command prints in the end, and how often it was killed: before each seal or after it."""
+    write_seal = base._Seal.write
+    passed, allowed, kills = 0, 0, 0
+
+    def killed(seal: Any, *args: Any, **kwargs: Any) -> None:
+        nonlocal passed
+        if before and passed == allowed:
+            raise InterruptedError
+        write_seal(seal, *args, **kwargs)
+        if not before and passed == allowed:
+            raise InterruptedError
+        passed += 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(base._Seal, "write", killed)
+        while True:
+            passed = 0
+            try:
+                return typed(*command).stdout, kills
+            except InterruptedError:
+                kills += 1
+                allowed = 1 if before else 0  # else no attempt would come further
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "check",
+        "convert --to sharegpt --file jsonl.gz",
+        "convert --to verl",
+        "decontaminate --against exam.jsonl",
+        "dedup",
+        "dedup --match near",
+        "rate --import level --unit solved_count --samples 4",
+        "select --rule band:max=0.5 --rule random:count=20 --import level --unit solved_count --samples 4",
+        "verify --completions tries",
+    ],
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_every_verb_killed_around_every_seal_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, before: bool
+):
+    """Killed just before a seal, or just after it, again and again: each attempt comes one seal further."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(inputs, "CHUNK_ROWS", 25)
+    monkeypatch.setattr(base._Seal, "wait", lambda seal, seconds: 0.0)  # a seal after every chunk
+    contaminated(tmp_path)
+    rows = [
+        question(n % 80, level=n % 5, tries=["\\boxed{3}"], completion="\\boxed{3}")
+        for n in range(100)
+    ]
+    rows[70] = {"id": "copy", "problem": ASKED, "answer": "168", "completion": "c", "level": 9}
+    write(tmp_path / "rows.jsonl", *rows, b"torn")
+    verb, *rest = words.split()
+    command = [verb, "rows.jsonl", *rest, "--max-bad", 0.1, "--json"]
+    whole = typed(*command, "--out", "whole").stdout
+    again, kills = killed_around_seals(monkeypatch, [*command, "--out", "killed"], before)
+    assert kills >= 5
+    assert again.replace("killed/", "whole/") == whole
+    files = sorted(path.relative_to("whole/out") for path in Path("whole/out").rglob("*"))
+    assert files == sorted(path.relative_to("killed/out") for path in Path("killed/out").rglob("*"))
+    for file in files:
+        assert Path("whole/out", file).read_bytes() == Path("killed/out", file).read_bytes()
+    verify_manifest(Path("killed"))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_measured_rate_killed_around_every_seal_samples_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(inputs, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(base._Seal, "wait", lambda seal, seconds: 0.0)
+    write(tmp_path / "rows.jsonl", *[question(n) for n in range(8)])
+    command = ["rate", "rows.jsonl", "--model", "longstep-tiny", "--samples", 2, "--max-tokens", 8]
+    whole = typed(*command, "--json", "--out", "whole").stdout
+    again, kills = killed_around_seals(monkeypatch, [*command, "--json", "--out", "killed"], before)
+    assert kills >= 6  # of both passes over the rows
+    for name in ("rated/out/rated.jsonl", "sample/out/completions.jsonl"):
+        assert Path("killed", name).read_bytes() == Path("whole", name).read_bytes()
+    assert json.loads(again)["sample"] == json.loads(whole)["sample"]
+    began = Path("killed/events.jsonl").read_text().count('"stage": "sample"')
+    assert began == Path("whole/events.jsonl").read_text().count('"stage": "sample"') > 0
+
+
+# -- hub datasets --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as a dataset's repository has it, with two splits; nothing here is on the network."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "repository/sums"
+    folder.mkdir(parents=True)
+    for split, count in (("train", 6), ("test", 2)):
+        rows = [question(n % 5, note=None) for n in range(count)]
+        schema = {"id": "string", "problem": "string", "answer": "string", "note": "string"}
+        types = pyarrow.schema(
+            [(name, pyarrow.type_for_alias(kind)) for name, kind in schema.items()]
+        )
+        table = pyarrow.Table.from_pylist(rows, schema=types)
+        pyarrow.parquet.write_table(table, folder / f"{split}-00000.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "convert --to longstep",
+        "dedup",
+        "verify",
+        "check",
+        "decontaminate --against math500",
+        "select --rule random:count=1",
+    ],
+)
+def test_every_verb_reads_a_dataset_as_it_reads_a_file(dataset: Path, words: str):
+    verb, *rest = words.split()
+    result = typed(verb, f"hub:{dataset}", *rest, "--json")
+    rows = json.loads(result.stdout)["counts"]["rows"]
+    assert rows["read"] == 6
+    assert result.exit_code == (verb == "check")  # one id is there twice
+    fetched = rows_of(Path("sums-hub/sums.train.jsonl"))
+    assert fetched == [question(n % 5, note=None) for n in range(6)]
+    same = typed(verb, "sums-hub/sums.train.jsonl", *rest, "--out", "file", "--json")
+    assert json.loads(same.stdout)["counts"] == json.loads(result.stdout)["counts"]
+    names = [path.relative_to(f"sums-{verb}/out") for path in Path(f"sums-{verb}/out").iterdir()]
+    for name in names:
+        ours, theirs = (path / "out" / name for path in (Path(f"sums-{verb}"), Path("file")))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_splits_of_a_dataset_are_files_of_their_own(dataset: Path):
+    typed("dedup", f"hub:{dataset},split=test", "--out", "a/out")
+    typed("dedup", f"hub:{dataset},split=train", "--out", "a/more")
+    assert len(rows_of(Path("a/sums-hub/sums.test.jsonl"))) == 2
+    assert len(rows_of(Path("a/sums-hub/sums.train.jsonl"))) == 6
+    with pytest.raises(UserError, match="with 'dev' in their names"):
+        typed("dedup", f"hub:{dataset},split=dev")
+    with pytest.raises(UserError, match=r"splitt.*split"):
+        typed("dedup", f"hub:{dataset},splitt=train")
+    assert not Path("a/sums-hub/sums.dev.jsonl").exists()
+
+
+def test_what_was_fetched_whole_is_used_again_and_half_of_it_is_not(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A dataset on the hub: the rows come from a script here, for nothing is asked of a network."""
+    asked: list[str] = []
+    broken = [True]
+
+    def rows(self: hub.Dataset) -> Any:
+        asked.append(self.name)
+        for n in range(4):
+            if n == 2 and broken[0]:
+                raise OSError("the network is gone")
+            yield question(n)
+
+    monkeypatch.setattr(hub.Dataset, "_open", rows)
+    with pytest.raises(UserError, match=r"'me/sums'.*cannot be loaded \(the network is gone\)"):
+        typed("dedup", "hub:me/sums")
+    assert not Path("sums-hub/sums.train.jsonl").exists() and not Path("sums-dedup").exists()
+    broken[0] = False
+    typed("dedup", "hub:me/sums")
+    typed("verify", "hub:me/sums")
+    assert asked == ["me/sums"] * 2
+    assert rows_of(Path("sums-dedup/out/clean.jsonl")) == [question(n) for n in range(4)]
+    for other in ("hub:you/sums", "hub:me/sums,revision=abc"):
+        with pytest.raises(UserError, match=r"holds another one \(name me/sums, split train\)"):
+            typed("verify", other, "--out", "other")
+    Path("sums-hub/sums.train.json").unlink()  # killed before the record: fetched again
+    typed("check", "hub:me/sums")
+    assert asked == ["me/sums"] * 3
+
+
+def test_numbers_that_are_none_are_bad_rows_and_pictures_are_refused(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+):
+    given: list[Any] = [question(1), question(2, score=float("nan"))]
+    monkeypatch.setattr(hub.Dataset, "_open", lambda self: iter(given))
+    typed("dedup", "hub:me/sums", "--max-bad", 0.5)
+    (aside,) = rows_of(Path("sums-dedup/out/quarantine.jsonl"))
+    assert (aside["line"], aside["why"]) == (2, "NaN and Infinity are not JSON; write null")
+    given.append(question(3, picture=b"GIF89a"))
+    with pytest.raises(UserError, match=r"me/pictures\[train\]:3: cannot be written as JSON"):
+        typed("dedup", "hub:me/pictures")
+
+
+def test_show_points_to_the_fetched_file(dataset: Path):
+    with pytest.raises(UserError, match="fetch the dataset first"):
+        typed("show", f"hub:{dataset}")

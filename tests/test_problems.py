@@ -6,10 +6,14 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from typing import Any
 
 import pytest
 
+from longstep.artifacts import read_json
 from longstep.config import TypeAdapter, UserError, ValidationError
+from longstep.evaluate import Benchmark
+from longstep.formats.quarantine import Bad
 from longstep.problems import (
     SOURCES,
     Addition,
@@ -21,7 +25,11 @@ from longstep.problems import (
     JsonlFile,
     Skills,
 )
+from longstep.problems.columns import Column
 from longstep.problems.source import content_id
+from longstep.progress import Progress
+from longstep.stages.base import Context
+from longstep.stages.curate import Curate
 from longstep.types import Problem
 from longstep.verify.countdown import countdown as judge
 
@@ -286,7 +294,7 @@ def test_every_source_is_in_the_union_under_its_kind():
         assert isinstance(adapter.validate_python(fields), cls)
 
 
-COLUMNS = {"prompt": "question", "answer": "gold.0.value", "pass_rate": "rate"}
+COLUMNS: dict[Column, str] = {"prompt": "question", "answer": "gold.0.value", "pass_rate": "rate"}
 
 
 def write(path, rows):
@@ -314,7 +322,7 @@ def test_jsonl_reads_nested_columns(tmp_path):
 @pytest.mark.parametrize("blank", [None, "", "  "])
 def test_a_row_without_an_answer_is_read_for_a_filter_to_drop(tmp_path, blank):
     path = write(tmp_path / "mine.jsonl", [{"prompt": "x", "answer": blank}])
-    (problem,) = JsonlFile(path=str(path)).load(0)
+    (problem,) = JsonlFile(path=path).load(0)
     assert problem.answer == ""
 
 
@@ -323,10 +331,10 @@ def test_a_row_without_an_answer_is_read_for_a_filter_to_drop(tmp_path, blank):
     [
         ("{broken\n", r"mine.jsonl:2: is not JSON"),
         ("[1]\n", r"mine.jsonl:2: expected a JSON object"),
-        ({"prompts": "x", "answer": "1"}, r":2:prompt: no column 'prompt'; did you mean 'prompts'"),
-        ({"prompt": " ", "answer": "1"}, r"mine.jsonl:2:prompt: expected text or a number"),
-        ({"prompt": "x", "answer": True}, r"mine.jsonl:2:answer: expected text .*, got true"),
-        ({"prompt": "x", "answer": ["1"]}, r"mine.jsonl:2:answer: expected text .*, got a list"),
+        ({"prompts": "x", "answer": "1"}, r":2:prompt: is missing; did you mean 'prompts'"),
+        ({"prompt": " ", "answer": "1"}, r"mine.jsonl:2:prompt: got an empty text, expected some"),
+        ({"prompt": "x", "answer": True}, r"mine.jsonl:2:answer: got true, expected text"),
+        ({"prompt": "x", "answer": ["1"]}, r"mine.jsonl:2:answer: got a list of 1, expected text"),
     ],
 )
 def test_jsonl_errors_name_file_line_and_field(tmp_path, row, message):
@@ -340,6 +348,159 @@ def test_jsonl_missing_file(tmp_path):
         list(JsonlFile(path=tmp_path / "none.jsonl").load(0))
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"problem": "1+1?", "answer": "2", "difficulty": 3},
+        {"instruction": "1+1?", "output": "it is 2", "answer": "2", "difficulty": 3},
+        {"messages": [{"role": "user", "content": "1+1?"}], "answer": "2", "difficulty": 3},
+        {
+            "prompt": [{"role": "user", "content": "1+1?"}], "difficulty": 3, "data_source": "d", "ability": "math",
+            "reward_model": {"style": "rule", "ground_truth": "2"},
+        },
+    ],
+)  # fmt: skip
+def test_layouts_are_told_as_the_data_verbs_tell_them(tmp_path, row):
+    path = write(tmp_path / "mine.jsonl", [row])
+    (problem,) = JsonlFile(path=path).load(0)
+    assert (problem.prompt, problem.answer, problem.difficulty) == ("1+1?", "2", 3.0)
+    assert problem.id == content_id("mine", "1+1?")
+
+
+def test_a_layout_can_be_named_and_not_beside_columns(tmp_path):
+    path = write(tmp_path / "mine.jsonl", [{"question": "1?", "problem": "2?", "answer": "2"}])
+    (problem,) = JsonlFile(path=path, layout="question").load(0)
+    assert problem.prompt == "1?"
+    with pytest.raises(ValueError, match="did you mean 'question'"):
+        JsonlFile(path=path, layout="qestion")
+    with pytest.raises(ValueError, match="give one of them"):
+        JsonlFile(path=path, layout="question", columns=COLUMNS)
+
+
+def test_what_is_not_named_is_not_read(tmp_path):
+    row = {"q": "1?", "a": "1", "pass_rate": 0.5, "difficulty": 2, "solution": "s"}
+    path = write(tmp_path / "mine.jsonl", [row])
+    (problem,) = JsonlFile(path=path, columns={"prompt": "q", "answer": "a"}).load(0)
+    assert (problem.pass_rate, problem.difficulty, problem.solution) == (None, None, None)
+
+
+def test_a_named_column_that_no_row_has_is_refused(tmp_path):
+    rows = [{"q": f"{n}?", "gold": {"value": "1"}} for n in range(3)]
+    path = write(tmp_path / "mine.jsonl", rows)
+    source = JsonlFile(path=path, columns={"prompt": "q", "answer": "golds"})
+    with pytest.raises(
+        UserError, match=r"mine.jsonl: no row has the column 'golds'; did you mean 'gold'"
+    ):
+        list(source.load(0))
+    nested = source.model_copy(update={"columns": {"prompt": "q", "answer": "gold.valu"}})
+    with pytest.raises(UserError, match=r"no row has the column 'gold.valu'"):
+        list(nested.load(0))
+    # one row that has it, be it null, is enough
+    write(path, [*rows, {"q": "4?", "golds": None}])
+    assert [problem.answer for problem in source.load(0)] == [""] * 4
+
+
+def test_problems_that_all_lack_an_answer_are_refused(tmp_path):
+    rows = [{"problem": f"{n}?", "target": "1"} for n in range(3)]
+    source = JsonlFile(path=write(tmp_path / "mine.jsonl", rows))
+    with pytest.raises(
+        UserError, match=r"no row has the column 'answer'; name yours with columns .*target"
+    ):
+        list(source.load(0))
+    named = source.model_copy(update={"columns": {"prompt": "problem", "answer": "target"}})
+    assert [problem.answer for problem in named.load(0)] == ["1"] * 3
+
+
+def test_an_empty_file_holds_no_rows(tmp_path):
+    source = JsonlFile(path=write(tmp_path / "mine.jsonl", ["\n"]))
+    with pytest.raises(UserError, match=r"mine.jsonl: holds no rows"):
+        list(source.load(0))
+    columns: dict[Column, str] = {"prompt": "a", "answer": "b"}
+    assert list(source.model_copy(update={"columns": columns}).load(0)) == []
+
+
+def test_a_conversation_of_several_questions_is_no_problem(tmp_path):
+    turns = [{"role": "user", "content": "1?"}, {"role": "assistant", "content": "a"}] * 2
+    path = write(tmp_path / "mine.jsonl", [{"messages": turns, "answer": "1"}])
+    with pytest.raises(UserError, match="asks 2 questions in turn, expected one"):
+        list(JsonlFile(path=path).load(0))
+
+
+def test_a_file_in_another_encoding_is_read_when_told(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    row = {"prompt": "Wie groß ist das Gefäß?", "answer": "1"}
+    path.write_bytes(json.dumps(row, ensure_ascii=False).encode("latin-1") + b"\n")
+    with pytest.raises(UserError, match="is not UTF-8"):
+        list(JsonlFile(path=path).load(0))
+    (problem,) = JsonlFile(path=path, encoding="latin-1").load(0)
+    assert problem.prompt == row["prompt"]
+
+
+def curated(folder, *sources):
+    """Run a curate stage over sources; gives its folder of artifacts."""
+    stage = Curate.model_validate({"sources": sources})
+    context = Context(
+        name="problems",
+        folder=folder,
+        seed=0,
+        inputs={},
+        progress=lambda label, total, unit: Progress(label, total, unit),
+        event=lambda what, facts: None,
+    )
+    stage.run(context)
+    return context.out
+
+
+def test_curation_sets_bad_rows_aside_with_place_and_reason(tmp_path):
+    rows: list[dict[str, Any]] = [{"problem": f"{n}?", "answer": str(n)} for n in range(8)]
+    rows[3]["answer"] = ["3"]
+    lines = [*rows, '{"problem": "torn']
+    path = write(tmp_path / "mine.jsonl", lines)
+    out = curated(
+        tmp_path / "stage",
+        {"kind": "jsonl", "path": str(path), "max_bad": 0.25},
+        {"kind": "chain", "count": 2},
+    )
+    assert len(read_json(out / "funnel.json")) == 2
+    assert read_json(out / "funnel.json")[0] == {
+        "step": "collect", "kept": 9, "dropped": 2, "reasons": {"bad row": 1, "bad row (answer)": 1},
+    }  # fmt: skip
+    aside = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
+    assert [(row["file"], row["line"], row["field"]) for row in aside] == [
+        (str(path), 4, "answer"),
+        (str(path), 9, ""),
+    ]
+    assert aside[0]["row"] == rows[3] and aside[0]["why"] == "got a list of 1, expected text"
+    assert aside[1]["raw"] == lines[8] and "torn" in aside[1]["why"]
+
+
+@pytest.mark.parametrize(("bad", "fails"), [(0, False), (2, False), (3, True)])
+def test_too_many_bad_rows_stop_curation_with_one_sentence(tmp_path, bad, fails):
+    rows: list[dict[str, Any]] = [{"problem": f"{n}?", "answer": str(n)} for n in range(200)]
+    for n in range(bad):
+        rows[190 + n]["problem"] = None
+    path = write(tmp_path / "mine.jsonl", rows)
+    if fails:
+        with pytest.raises(
+            UserError,
+            match=r"^\S*mine.jsonl:191:problem: got null, expected a value \(3 of the first 200 rows .*max_bad\)$",
+        ):
+            curated(tmp_path / "stage", {"kind": "jsonl", "path": str(path)})
+        assert not (tmp_path / "stage/out").exists()
+        return
+    out = curated(tmp_path / "stage", {"kind": "jsonl", "path": str(path)})
+    assert len((out / "problems.jsonl").read_text().splitlines()) == 200 - bad
+    assert len((out / "quarantine.jsonl").read_text().splitlines()) == bad
+
+
+def test_a_benchmark_is_whole_or_refused(tmp_path):
+    rows = [{"problem": f"{n}?", "answer": str(n)} for n in range(200)]
+    path = write(tmp_path / "mine.jsonl", [*rows, "[1]\n"])
+    benchmark = Benchmark(name="mine", source={"kind": "jsonl", "path": str(path)})
+    with pytest.raises(UserError, match=r"mine.jsonl:201: expected a JSON object"):
+        benchmark.load()
+
+
 @pytest.mark.parametrize("layout", ["parquet", "jsonl"])
 def test_local_folder_of_a_hub_dataset(tmp_path, layout):
     datasets = pytest.importorskip("datasets")
@@ -348,14 +509,14 @@ def test_local_folder_of_a_hub_dataset(tmp_path, layout):
         data = datasets.Dataset.from_list(part)
         save = data.to_parquet if layout == "parquet" else data.to_json
         save(tmp_path / f"{split}-00000.{layout}")
-    columns = {"prompt": "problem", "answer": "meta.answers.0"}
+    columns: dict[Column, str] = {"prompt": "problem", "answer": "meta.answers.0"}
     source = HubDataset(name=str(tmp_path), split="test", columns=columns, label="set")
     problems = list(source.load(0))
     assert [(p.prompt, p.answer) for p in problems] == [(f"{i}?", str(i)) for i in range(5)]
     assert all(p.source == "set" and p.verifier == "math" for p in problems)
     wrong = source.model_copy(update={"columns": columns | {"prompt": "problems"}})
     with pytest.raises(
-        UserError, match=r"row 0:problems: no column .*mean 'problem'.*meta, problem"
+        UserError, match=r"\[test\]:1:problems: is missing; did you mean 'problem'\?"
     ):
         list(wrong.load(0))
     with pytest.raises(UserError, match="with 'validation' in their names, found none"):
@@ -379,3 +540,25 @@ def test_hub_dataset_that_cannot_be_reached():
         text=True,
     )
     assert "dataset 'nobody/nothing', split 'train': cannot be loaded" in run.stdout
+
+
+def test_a_hub_dataset_has_bad_rows_too(tmp_path):
+    pytest.importorskip("datasets")
+    rows = [{"problem": f"{n}?", "answer": str(n)} for n in range(5)] + [{"problem": None}]
+    write(tmp_path / "train.jsonl", rows)
+    source = HubDataset(name=str(tmp_path), max_bad=0.2)
+    *problems, bad = source.read()
+    assert [row.prompt for row in problems if isinstance(row, Problem)] == [
+        f"{n}?" for n in range(5)
+    ]
+    assert isinstance(bad, Bad)
+    assert (bad.line.number, bad.error.field) == (6, "problem")
+    with pytest.raises(UserError, match=r"\[train\]:6:problem: got null"):
+        list(source.load(0))
+
+
+def test_a_damaged_local_dataset_is_one_sentence(tmp_path):
+    pytest.importorskip("datasets")
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(UserError, match=r"split 'train': cannot be loaded"):
+        list(HubDataset(name=str(tmp_path)).load(0))

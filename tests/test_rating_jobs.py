@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from fault_server import Act, FaultServer, chat
 from longstep.artifacts import read_json, read_rows
 from longstep.config import TypeAdapter, UserError
 from longstep.curate.adaptive import Adaptive
 from longstep.curate.difficulty import Band, PassRate
 from longstep.curate.selection import S1, AtRandom, Hardest, InBand, Limo
+from longstep.data_cli import data
 from longstep.jobs.base import How, Job, run_job
 from longstep.jobs.rate import Imported, Problems, Rate, sampling
 from longstep.jobs.select import Select
 from longstep.jobs.verify import Verify
+from longstep.problems import Chain
 from longstep.progress import Progress
 from longstep.stages.sample import Sample
 from longstep.types import Problem
@@ -61,7 +65,7 @@ def test_rate_imports_a_column(rated: Path, tmp_path: Path):
     assert [row["pass_rate"] for row in made] == [*(1 - n / 8 for n in range(9)), None]
     assert made[3] == {
         "id": "r3", "problem": "What is 3+1?", "answer": "4", "difficulty": 37.5,
-        "pass_rate": 0.625, "pass_samples": 8,
+        "pass_rate": 0.625, "pass_samples": 8, "pass_interval": list(PassRate(5, 8).interval()),
     }  # fmt: skip
     (aside,) = lines(tmp_path / "out/out/quarantine.jsonl")
     assert (aside["line"], aside["field"], aside["row"]["id"]) == (11, "difficulty", "bad")
@@ -71,6 +75,8 @@ def test_rate_imports_a_column(rated: Path, tmp_path: Path):
     # 1/8 .. 7/8: 0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8
     assert bins["0.1-0.2"] == bins["0.2-0.3"] == bins["0.8-0.9"] == 1 and "0.4-0.5" not in bins
     assert manifest["counts"]["rows"] == {"read": 11, "rated": 10, "bad": 1}
+    assert manifest["mean pass rate"] == 0.5  # of the nine that have one
+    assert made[9]["pass_samples"] is None and made[9]["pass_interval"] is None
 
 
 def test_select_writes_the_picked_rows_as_they_were_and_reasons_for_the_others(
@@ -191,10 +197,10 @@ def test_problems_and_settings_are_what_the_sample_stage_takes(rated: Path, tmp_
         "r0", "What is 0+1?", "1", verifier="math", source="rows", difficulty=0.0
     )
     endpoint = {"kind": "endpoint", "url": "http://localhost:1/v1", "model": "m"}
-    rule = Adaptive(band=Band(max=0.5), first=2, step=2, max=8)
+    rule = Adaptive(band=Band(max=0.5), first=2, step=2, max=8).model_dump(mode="json")
     for settings in (
-        sampling(problems, endpoint, adaptive=rule),
-        sampling(problems, {"kind": "model", "model": "longstep-tiny"}, samples=4),
+        sampling(problems, endpoint, {}, rule),
+        sampling(problems, {"kind": "model", "model": "longstep-tiny"}, {"samples": 4}),
     ):
         stage = TypeAdapter(Sample).validate_python(settings)
         assert list(stage.check()) == [] and stage.rate
@@ -205,3 +211,88 @@ def test_the_interval_of_all_or_none_solved_ends_exactly_at_one_or_zero():
     for n in range(1, 200):
         assert PassRate(n, n).interval()[1] == 1.0
         assert PassRate(0, n).interval()[0] == 0.0
+
+
+# -- measured by the verb ------------------------------------------------------------------------
+
+
+def rate(*words: object) -> Any:
+    result = CliRunner().invoke(data, ["rate", *map(str, words)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_rate_by_a_model_says_rates_samples_and_intervals_in_json(tmp_path: Path):
+    chains = Chain(count=3, difficulty=(1, 3)).load(1)  # what the tiny rater was made for
+    rows = [{"id": p.id, "problem": p.prompt, "answer": p.answer, "note": [1]} for p in chains]
+    path = write(tmp_path / "rows.jsonl", rows)
+    words = (path, "--model", "longstep-tiny-rater", "--max-tokens", 90, "--temperature", 1)
+    words += ("--samples", 4, "--seed", 5)
+    result = rate(*words, "--out", tmp_path / "out", "--json")
+    manifest = json.loads(result.stdout)
+    made = lines(tmp_path / "out/rated/out/rated.jsonl")
+    measured = {row["problem_id"]: row for row in lines(tmp_path / "out/sample/out/rates.jsonl")}
+    for row, before in zip(made, rows, strict=True):
+        found = measured[str(before["id"])]
+        assert row == before | {
+            "pass_rate": found["pass_rate"],
+            "pass_samples": found["scored"],
+            "pass_interval": [found["low"], found["high"]],
+        }
+    assert manifest["sample"]["drawn"] == 12
+    rates = [row["pass_rate"] for row in made]
+    assert manifest["mean pass rate"] == pytest.approx(sum(rates) / 3) and max(rates) > 0
+    assert manifest["counts"]["rows"] == {"read": 3, "rated": 3, "bad": 0}
+    assert sum(manifest["counts"]["pass rate"].values()) == 3
+    assert rate(*words, "--out", tmp_path / "out", "--json").stdout == result.stdout
+    table = rate(*words, "--out", tmp_path / "out").stdout
+    assert f"mean pass rate of the rated rows: {manifest['mean pass rate']:.4f}" in table
+    texts = {row["text"] for row in lines(tmp_path / "out/sample/out/completions.jsonl")}
+    rate(*words[:-1], 6, "--out", tmp_path / "other")
+    other = {row["text"] for row in lines(tmp_path / "other/sample/out/completions.jsonl")}
+    assert texts != other  # the seed is the samples' own
+
+
+def test_rate_by_several_servers_stops_when_the_band_is_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """p0 is always solved, p1 never; p2 every other time, so that it stays open to the last sample."""
+
+    def answer(body: dict[str, Any], before: int) -> Act:
+        n = int(body["messages"][-1]["content"][1])
+        right = n == 0 or (n == 2 and body["seed"] % 2)
+        return chat(f"<think>so</think>\\boxed{{{n if right else -1}}}", usage=9)
+
+    rows = [{"id": f"p{n}", "problem": f"q{n}?", "answer": str(n)} for n in range(3)]
+    path = write(tmp_path / "rows.jsonl", rows)
+    servers = [FaultServer(answer) for _ in range(3)]
+    try:
+        urls = [server.url for server in servers]
+        words = [path, "--model", "r1", "--endpoint", f"{urls[0]},{urls[1]}", "--endpoint", urls[2]]
+        words += ["--api-key-env", "RATER_KEY", "--adaptive", "band:min=0.4,max=0.6,mixed=true"]
+        words += ["--samples", 40, "--temperature", 0.9, "--top-p", 0.8, "--max-tokens", 77]
+        with pytest.raises(UserError, match="RATER_KEY"):
+            rate(*words, "--out", tmp_path / "keyless")
+        monkeypatch.setenv("RATER_KEY", "secret-of-the-rater")
+        result = rate(*words, "--out", tmp_path / "out", "--json")
+    finally:
+        for server in servers:
+            server.stop()
+    asked = [body for server in servers for body in server.asked]
+    assert all(server.asked for server in servers)
+    keys = {each["authorization"] for server in servers for each in server.headers}
+    assert keys == {"Bearer secret-of-the-rater"}
+    questions = [body for body in asked if body.get("max_tokens") == 77]
+    assert {(body["temperature"], body["top_p"], body["model"]) for body in questions} == {
+        (0.9, 0.8, "r1")
+    }
+    said = json.loads(result.stdout)
+    assert [each["url"] for each in said["sample"]["engine"]["endpoints"]] == urls
+    made = {row["id"]: row for row in lines(tmp_path / "out/rated/out/rated.jsonl")}
+    assert made["p0"]["pass_rate"] == 1.0 and made["p0"]["pass_samples"] < 40
+    assert made["p1"]["pass_rate"] == 0.0 and made["p1"]["pass_samples"] < 40
+    assert 0 < made["p2"]["pass_rate"] < 1 and made["p2"]["pass_samples"] > 20
+    assert said["counts"]["pass rate"]["never solved"] == 1
+    for file in (tmp_path / "out").rglob("*"):
+        assert file.is_dir() or b"secret-of-the-rater" not in file.read_bytes()

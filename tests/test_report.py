@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import asdict
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from longstep.config import UserError
+from longstep.curate.audit import KeyAudit, audit_keys, votes_of
+from longstep.curate.queue import queue
 from longstep.report import build_report, score_rows, table
 from longstep.report.collect import collect
 from longstep.report.completions import OUTCOMES, split_thinking
@@ -26,6 +29,7 @@ from longstep.report.page import duration
 from longstep.report.plots import length_bins
 from longstep.report.read import Reader, number, visible
 from longstep.report.scores import headline, key_comparisons, read_scores
+from longstep.types import Completion, Problem, Verdict
 from run_fixture import MODELS, STAGES, make_run, write, write_lines
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "path", "use", "rect", "circle"}
@@ -511,6 +515,24 @@ def test_pass_rates_by_hand(small: Path) -> None:
     )
     write(small / "pick" / "config.json", {"kind": "sample"})
     assert collect(small).stages[0].pass_rates == (2, 1, 0, 0, 0, 1, 0, 0, 0, 2)
+
+
+def test_rows_for_a_person_are_on_the_page_and_no_section_without_any(small: Path) -> None:
+    write(small / "rated" / "config.json", {"kind": "sample"})
+    write_lines(small / "rated" / "out" / "queue.jsonl", [])
+    assert 'id="queue"' not in build_report(small).read_text()
+    problem = Problem("q7", "What is <b>6</b> x 7?", "41")
+    wrong = Verdict("incorrect", "42", "")
+    drawn = [Completion("q7", n, (), (), "\\boxed{42}", "stop", verdict=wrong) for n in range(4)]
+    suspects = audit_keys([problem], votes_of(drawn, str.__eq__), KeyAudit(), str.__eq__)
+    doubts = queue([problem], suspects, drawn, {})
+    write_lines(small / "rated" / "out" / "queue.jsonl", [asdict(each) for each in doubts])
+    page = build_report(small).read_text()
+    section = page.split('id="queue"')[1].split("</section>")[0]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", section)
+    assert cells[:4] == ["q7", "What is &lt;b&gt;6&lt;/b&gt; x 7?", "41", "4 x 42"]
+    assert cells[4].startswith("suspect key: gold ") and len(cells) == 5
+    Page(page)
 
 
 def test_health_is_folded_by_rule(run: Path) -> None:

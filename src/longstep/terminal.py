@@ -9,7 +9,7 @@ import sys
 import unicodedata
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -77,14 +77,16 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl)\.")
 
 
-def run_single(kind: str, settings: Located, out: Path) -> None:
-    """Run one stage outside of a recipe."""
+def run_single(kind: str, settings: Located, out: Path, seed: int | None = None) -> None:
+    """Run one stage outside of a recipe, with the seed of recipes when none is given."""
     quiet_libraries()
     from longstep.config import validate
     from longstep.recipe import Recipe, check
     from longstep.runner import Run, execute
 
-    data = {"name": kind, "stages": {kind: {"kind": kind, **settings.data}}}
+    data: dict[str, Any] = {"name": kind, "stages": {kind: {"kind": kind, **settings.data}}}
+    if seed is not None:
+        data["seed"] = seed
     origins = {("stages", kind, *path): origin for path, origin in settings.origins.items()}
     located = Located(data, origins)
     recipe = validate(Recipe, located)

@@ -25,7 +25,7 @@ class RowError(Exception):
     def __str__(self) -> str:
         return f"{self.field}: {self.reason}" if self.field else self.reason
 
-    def at(self, path: Path, number: int) -> UserError:
+    def at(self, path: Path | str, number: int) -> UserError:
         """The same for a user: ``file:line:field: reason``."""
         return UserError(f"{path}:{number}:{f'{self.field}:' if self.field else ''} {self.reason}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -83,13 +83,26 @@ def layout_of(path: Path, encoding: str = "utf-8") -> Layout:
     Raises:
         UserError: it has no such row, or no layout fits.
     """
+    return layout_of_lines(islice(read_file(path, encoding=encoding), SAMPLE), path)
+
+
+def layout_of_lines(lines: Iterable[Line], place: Path | str) -> Layout:
+    """The layout of some first rows.
+
+    Args:
+        lines: the rows; those that cannot be read say nothing.
+        place: where they are from, for messages.
+
+    Raises:
+        UserError: none can be read, or no layout fits.
+    """
     rows = []
     last = None
-    for line in islice(read_file(path, encoding=encoding), SAMPLE):
+    for line in lines:
         try:
             rows.append(parse(line))
         except RowError as error:
-            last = error.at(path, line.number)
+            last = error.at(place, line.number)
     if not rows and last is not None:
         raise UserError(f"{last} (and none of the first rows can be read)")
-    return detect(rows, str(path))
+    return detect(rows, str(place))

@@ -100,6 +100,17 @@ def layout(name: str) -> Layout:
     raise UserError(f"no layout is called {name!r}{suggest(name, LAYOUTS)} (there are: {there})")
 
 
+def named(name: str, columns: Mapping[str, str]) -> Layout | None:
+    """The layout that a user named, by its name or by its columns; ``None`` for ``auto`` without columns.
+
+    Raises:
+        UserError: there is none of this name, or the columns make none.
+    """
+    if columns:
+        return mapped(columns)
+    return None if name == "auto" else layout(name)
+
+
 def mapped(columns: Mapping[str, str]) -> Layout:
     """The layout of a table whose columns the user named: field of a record -> column.
 

@@ -124,6 +124,8 @@ class Taker:
         return only if isinstance(only, dict) else self._left
 
     def _missing(self, column: str) -> NoReturn:
+        if column in self._row:
+            raise RowError("got null, expected a value", column)
         present = ", ".join(map(str, self._row))
         raise RowError(f"is missing{suggest(column, self._row)} (present: {present[:200]})", column)
 

@@ -15,10 +15,12 @@ from typing import Any, Literal
 import numpy as np
 
 from longstep.artifacts import write_rows
+from longstep.config import Field
+from longstep.formats.quarantine import quarantined_bad
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.groups import RECORD, Said, find_groups
 from longstep.jobs.inputs import CHUNK_ROWS, Chunk, places
-from longstep.jobs.rows import QUARANTINE, Row, RowJob, hash64, quarantined_bad
+from longstep.jobs.rows import QUARANTINE, Row, RowJob, hash64
 
 #: Ids that occur twice are all counted; so many are listed.
 LISTED = 1000
@@ -27,9 +29,10 @@ _ODD = re.compile("[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Check(RowJob):
-    """Look at every row and change nothing."""
+    """Look at every row and change nothing; any number of lines may be no rows."""
 
     kind: Literal["check"] = "check"
+    max_bad: float = Field(default=1.0, ge=0, le=1)
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``quarantine.jsonl`` (lines that are no rows) and ``repeated_ids.jsonl``."""

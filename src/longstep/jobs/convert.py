@@ -19,11 +19,12 @@ from longstep.formats.layouts import SAMPLE, detect, layout
 from longstep.formats.lines import compress, dump, parse
 from longstep.formats.llamafactory import INFO, OPTIONAL, dataset_info
 from longstep.formats.parquet import write_parquet
+from longstep.formats.quarantine import Bad, quarantined_bad
 from longstep.formats.record import Record
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
-from longstep.jobs.rows import ENOUGH, QUARANTINE, Bad, RowJob, quarantined_bad
-from longstep.problems.source import content_id
+from longstep.jobs.rate import problem_id
+from longstep.jobs.rows import ENOUGH, QUARANTINE, RowJob
 
 File = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
 #: Layouts that are always Parquet.
@@ -120,7 +121,7 @@ def _render(job: Convert, record: Record, path: Path) -> dict[str, Any]:
     """A row of the new layout; one that must have an id gets the id that a problem source would give it."""
     target = layout(job.to)
     if record.id is None and "id" in target.needs:
-        record = replace(record, id=content_id(record.source or path.stem, record.prompt))
+        record = replace(record, id=problem_id(record, path))
     if job.extra == "drop":
         record = replace(record, extra={})
     return target.render(record)

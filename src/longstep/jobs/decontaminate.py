@@ -19,19 +19,11 @@ from longstep.curate.decontaminate import scan
 from longstep.curate.overlap import AnyContamination, Match, Overlap
 from longstep.curate.overlap.match import Kind
 from longstep.formats.lines import dump
+from longstep.formats.quarantine import as_line, quarantined, quarantined_bad
 from longstep.jobs.against import Known, index_of, known, ledger, shipped, withheld
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
-from longstep.jobs.rows import (
-    CLEAN,
-    QUARANTINE,
-    Row,
-    RowJob,
-    as_line,
-    quarantined,
-    quarantined_bad,
-    refuse_nothing,
-)
+from longstep.jobs.rows import CLEAN, QUARANTINE, Row, RowJob, refuse_nothing
 
 HITS, ITEMS = "out/hits.jsonl", "out/items.json"
 #: Matches of one row that are shown; all are counted.

@@ -18,20 +18,12 @@ from typing import Any, Literal
 import numpy as np
 
 from longstep.curate.duplicates import Duplicates, duplicate_key
+from longstep.formats.quarantine import as_line, quarantined, quarantined_bad
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.groups import RECORD, Kind, Said, find_groups
 from longstep.jobs.inputs import Chunk, places
 from longstep.jobs.near import find_near
-from longstep.jobs.rows import (
-    CLEAN,
-    QUARANTINE,
-    RowJob,
-    as_line,
-    hash64,
-    quarantined,
-    quarantined_bad,
-    refuse_nothing,
-)
+from longstep.jobs.rows import CLEAN, QUARANTINE, RowJob, hash64, refuse_nothing
 from longstep.verify.keys import answer_key as _answer_key
 
 _REASONS: dict[Kind, str] = {

@@ -1,39 +1,37 @@
-"""``longstep data rate``: pass rates that somebody else measured, read from a column.
+"""``longstep data rate``: pass rates into rows, read from a column or measured by the stage ``sample``.
 
-Rates of one's own come from the stage ``sample``. ``Problems`` writes the rows of a file as it reads them, and
-``sampling`` the settings of the stage, for the verb that does both in turn.
+To measure, ``Problems`` writes the rows of a file as problems, ``sampling`` gives the settings of the stage that asks
+them, and ``Rate`` joins the stage's ``rates.jsonl`` with the rows again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from longstep.curate.adaptive import Adaptive
-from longstep.curate.difficulty import PassRate, Ratings
+from longstep.artifacts import read_rows
+from longstep.config import model_validator
+from longstep.curate.difficulty import PassRate, Rated, Ratings
 from longstep.formats.faults import RowError
 from longstep.formats.lines import dump, parse
+from longstep.formats.quarantine import Bad, quarantined_bad
 from longstep.formats.record import Record
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
-from longstep.jobs.rows import (
-    COLUMNS,
-    QUARANTINE,
-    Bad,
-    RowJob,
-    having,
-    quarantined_bad,
-    refuse_absent,
-)
+from longstep.jobs.rows import COLUMNS, QUARANTINE, Row, RowJob, having, refuse_absent
+from longstep.problems.columns import problem_of
 from longstep.problems.source import content_id
 from longstep.types import Problem
 
 RATED, PROBLEMS = "out/rated.jsonl", "out/problems.jsonl"
 UNRATED = "not rated"
+#: Table of the counts from which the mean follows exactly: rated rows by ``correct/scored``; it is no result.
+OUTCOMES = "outcomes"
 
 
 class Imported(Ratings):
@@ -71,54 +69,103 @@ def number(value: object) -> object:
 
 
 class Rate(RowJob):
-    """Write ``pass_rate`` and ``pass_samples`` into every row that has a rating; an older pass rate is replaced.
+    """Write pass rate, number of samples and 95 % interval into every row that is rated; older ones are replaced.
 
     Attributes:
-        ratings: where the numbers are and what they say.
+        ratings: the column that holds the numbers, and what they say.
+        measured: instead, what the stage ``sample`` found: its ``rates.jsonl``, by the ids that ``Problems`` gave.
     """
 
     kind: Literal["rate"] = "rate"
-    ratings: Imported
+    ratings: Imported | None = None
+    measured: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Rate:
+        if (self.ratings is None) == (self.measured is None):
+            raise ValueError("expected ratings in a column or measured ones, one of the two")
+        return self
+
+    def files(self) -> Iterator[Path]:
+        """The rows, and the rates that were measured."""
+        yield from self.inputs
+        if self.measured is not None:
+            yield self.measured
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``rated.jsonl`` and ``quarantine.jsonl``."""
         counts = task.stream("rate", partial(_rate, self), [RATED, QUARANTINE], self.check)
         self.check(counts, enough=1)
-        refuse_absent(self, {"--import": self.ratings.column}, counts.pop(COLUMNS, {}))
-        return {"counts": counts}
+        found = counts.pop(COLUMNS, {})
+        if self.ratings is not None:
+            refuse_absent(self, {"--import": self.ratings.column}, found)
+        return {"counts": counts, "mean pass rate": mean(counts.pop(OUTCOMES, {}))}
 
 
 def _rate(job: Rate) -> Work:
-    read = job.reader()
+    read, rate_of = job.reader(), _rates(job)
 
     def work(chunk: Chunk) -> Piece:
         rows, bad = read(chunk)
         rated: list[bytes] = []
         tenths: Counter[str] = Counter()
+        outcomes: Counter[str] = Counter()
         named: Counter[str] = Counter()
         for row in rows:
             whole = parse(row.line)
-            named.update(having([whole], [job.ratings.column]))
+            if job.ratings is not None:
+                named.update(having([whole], [job.ratings.column]))
             try:
-                rate = job.ratings.of(whole)
+                rate = rate_of(row, whole, chunk.path)
             except RowError as error:
                 bad.append(Bad(row.line, error))
                 continue
             tenths[tenth(rate)] += 1
-            facts = {"pass_rate": None, "pass_samples": None}
-            if rate is not None:
-                facts = {"pass_rate": rate.value, "pass_samples": rate.scored}
-            rated.append(dump(whole | facts))
+            if rate is not None and rate.scored:
+                outcomes[f"{rate.correct}/{rate.scored}"] += 1
+            rated.append(dump(whole | said(rate)))
         bad.sort(key=lambda each: each.line.number)
         counts: Counts = {
             "rows": {"read": len(chunk.lines), "rated": len(rated), "bad": len(bad)},
             "pass rate": dict(tenths),
+            OUTCOMES: dict(outcomes),
             COLUMNS: dict(named),
         }
         aside = b"".join(quarantined_bad(chunk.path, each) for each in bad)
         return Piece({RATED: b"".join(rated), QUARANTINE: aside}, counts)
 
     return work
+
+
+def _rates(job: Rate) -> Callable[[Row, Mapping[str, Any], Path], PassRate | None]:
+    """What gives a row's rating: its own column, or its problem's samples."""
+    if job.ratings is not None:
+        column = job.ratings
+        return lambda row, whole, path: column.of(whole)
+    assert job.measured is not None
+    rates = {
+        each.problem_id: PassRate(each.correct, each.scored, each.excluded)
+        for each in read_rows(job.measured, Rated)
+    }
+    return lambda row, whole, path: rates.get(problem_id(row.record, path))
+
+
+def said(rate: PassRate | None) -> dict[str, Any]:
+    """The columns that a rating becomes; without a scored sample there is no rate and no interval."""
+    if rate is None or rate.value is None:
+        return {"pass_rate": None, "pass_samples": None, "pass_interval": None}
+    return {
+        "pass_rate": rate.value,
+        "pass_samples": rate.scored,
+        "pass_interval": list(rate.interval()),
+    }
+
+
+def mean(outcomes: Mapping[str, int]) -> float | None:
+    """Mean pass rate over rows, each row weighing the same, from rows by ``correct/scored``."""
+    rows = sum(outcomes.values())
+    shares = (count * Fraction(outcome) for outcome, count in outcomes.items())
+    return float(sum(shares, Fraction()) / rows) if rows else None
 
 
 def tenth(rate: PassRate | None) -> str:
@@ -163,37 +210,34 @@ def _problems(job: Problems) -> Work:
     return work
 
 
+def problem_id(record: Record, path: Path) -> str:
+    """A row's own id; one without gets the hash of its question, as sources do."""
+    return record.id or content_id(label_of(record, path), record.prompt)
+
+
+def label_of(record: Record, path: Path) -> str:
+    """What a row calls its source, or else the name of its file."""
+    return record.source or path.name.split(".")[0]
+
+
 def as_problem(record: Record, path: Path, verifier: str) -> Problem:
-    """A record as a problem; one without an id gets the hash of its question, as sources do."""
-    label = record.source or path.name.split(".")[0]
-    return Problem(
-        id=record.id or content_id(label, record.prompt),
-        prompt=record.prompt,
-        answer=record.answer or "",
-        solution=record.solution,
-        verifier=verifier,
-        source=label,
-        difficulty=record.difficulty,
-        pass_rate=record.pass_rate,
-    )
+    """A record as a problem."""
+    return problem_of(record, problem_id(record, path), label_of(record, path), verifier)
 
 
 def sampling(
     problems: Path,
     by: Mapping[str, Any],
-    samples: int = 8,
-    max_tokens: int = 4096,
-    adaptive: Adaptive | None = None,
+    drawn: Mapping[str, Any],
+    adaptive: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Settings of the stage ``sample`` that rates a file of problems, as a recipe would state them.
 
     Args:
         problems: what ``Problems`` wrote.
-        by: ``{kind: model, model: ...}`` or ``{kind: endpoint, url: ..., model: ...}``.
-        samples: for each problem, without ``adaptive``.
-        max_tokens: longest completion.
+        by: ``{kind: model, model: ...}`` or ``{kind: endpoint, endpoints: [...], model: ...}``.
+        drawn: settings of ``sampling``; ``samples`` is for each problem, and says nothing with ``adaptive``.
         adaptive: rounds until a band is decided.
     """
-    drawn = {"max_tokens": max_tokens} | ({} if adaptive else {"samples": samples})
-    settings = {"data": str(problems), "by": dict(by), "rate": True, "sampling": drawn}
-    return settings | ({"adaptive": adaptive.model_dump(mode="json")} if adaptive else {})
+    settings = {"data": str(problems), "by": dict(by), "rate": True, "sampling": dict(drawn)}
+    return settings | ({"adaptive": dict(adaptive)} if adaptive else {})

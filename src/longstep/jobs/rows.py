@@ -1,4 +1,4 @@
-"""Rows of a chunk as the jobs see them: the record, the line as it was, and lines that are no rows."""
+"""Rows of a chunk as the jobs see them: the record, and the line as it was."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from longstep.config import Field, UserError, model_validator, nearest
 from longstep.formats.faults import RowError
 from longstep.formats.files import layout_of, read_file
 from longstep.formats.layout import Layout
-from longstep.formats.layouts import layout, mapped
-from longstep.formats.lines import Line, dump, parse
+from longstep.formats.layouts import named
+from longstep.formats.lines import Line, parse
 from longstep.formats.parquet import column_names, is_parquet
+from longstep.formats.quarantine import Bad
 from longstep.formats.record import Record
 from longstep.jobs.base import Counts, Job
 from longstep.jobs.inputs import Chunk
@@ -36,14 +37,6 @@ class Row:
     number: int
     line: Line
     record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Bad:
-    """One line that is no row of the layout."""
-
-    line: Line
-    error: RowError
 
 
 Read = Callable[[Chunk], tuple[list[Row], list[Bad]]]
@@ -97,9 +90,7 @@ class RowJob(Job):
         Raises:
             UserError: the layout is unknown, or none fits.
         """
-        if self.columns:
-            return mapped(self.columns)
-        return layout_of(path, self.encoding) if self.layout == "auto" else layout(self.layout)
+        return named(self.layout, self.columns) or layout_of(path, self.encoding)
 
     def check(self, counts: Counts, enough: int = ENOUGH) -> None:
         """Stop when too many lines are bad.
@@ -173,28 +164,6 @@ def _names(job: RowJob) -> list[str]:
         except RowError:
             continue
     return sorted(names)[:100]
-
-
-def as_line(line: Line) -> bytes:
-    """The row as a line of its own: byte for byte, unless its JSON goes over several lines (items of an array)."""
-    return dump(parse(line)) if b"\n" in line.data else line.data + b"\n"
-
-
-def quarantined(path: Path, line: Line, facts: Mapping[str, Any]) -> bytes:
-    """A line for the quarantine: where it was, why it is here, and the row as it was, byte for byte where it can be."""
-    head = dump({"file": str(path), "line": line.number, **facts})[:-2]
-    try:
-        parse(line)
-        return head + b',"row":' + as_line(line)[:-1] + b"}\n"
-    except RowError:
-        raw = dump({"raw": line.data.decode(errors="backslashreplace")})
-        return head + b"," + raw[1:]
-
-
-def quarantined_bad(path: Path, bad: Bad) -> bytes:
-    """The same for a line that is no row."""
-    facts = {"reason": "bad row", "field": bad.error.field, "why": bad.error.reason}
-    return quarantined(path, bad.line, facts)
 
 
 def hash64(text: str) -> int:

@@ -20,21 +20,12 @@ from longstep.curate.funnel import Funnel
 from longstep.curate.selection import S1, AnySelection, Balanced, Candidate, Limo
 from longstep.formats.faults import RowError, describe
 from longstep.formats.lines import Line, dump, parse, read_lines
+from longstep.formats.quarantine import Bad, as_line, quarantined, quarantined_bad
 from longstep.formats.record import Record
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
 from longstep.jobs.rate import Imported, number
-from longstep.jobs.rows import (
-    COLUMNS,
-    Bad,
-    RowJob,
-    as_line,
-    hash64,
-    having,
-    quarantined,
-    quarantined_bad,
-    refuse_absent,
-)
+from longstep.jobs.rows import COLUMNS, RowJob, hash64, having, refuse_absent
 from longstep.types import Problem
 
 SELECTED, DROPPED = "out/selected.jsonl", "out/dropped.jsonl"

@@ -11,7 +11,7 @@ from longstep.config import Field, Strict, UserError, model_validator
 from longstep.formats.faults import RowError, describe
 from longstep.formats.files import layout_of, read_file
 from longstep.formats.layout import Layout
-from longstep.formats.layouts import layout, mapped
+from longstep.formats.layouts import named
 from longstep.formats.lines import parse
 from longstep.formats.record import Record
 
@@ -78,10 +78,9 @@ def shown(config: Show) -> Iterator[str]:
 
 
 def _layout(config: Show) -> Layout | None:
-    if config.columns:
-        return mapped(config.columns)
-    if config.layout != "auto":
-        return layout(config.layout)
+    known = named(config.layout, config.columns)
+    if known is not None:
+        return known
     try:
         return layout_of(config.path, config.encoding)
     except UserError:

@@ -18,19 +18,11 @@ from longstep.curate.audit import KeyAudit, audit_keys, votes_of
 from longstep.curate.queue import Doubt, queue
 from longstep.formats.faults import RowError, describe
 from longstep.formats.lines import dump, parse
+from longstep.formats.quarantine import Bad, quarantined_bad
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
 from longstep.jobs.rate import as_problem
-from longstep.jobs.rows import (
-    COLUMNS,
-    QUARANTINE,
-    Bad,
-    Row,
-    RowJob,
-    having,
-    quarantined_bad,
-    refuse_absent,
-)
+from longstep.jobs.rows import COLUMNS, QUARANTINE, Row, RowJob, having, refuse_absent
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify import judge, judge_gold
 from longstep.verify.keys import same_answer

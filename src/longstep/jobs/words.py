@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from longstep.config import Located, UserError, override
+
+#: What a word begins with that means a hub dataset and not a file.
+HUB = "hub:"
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
@@ -35,20 +39,76 @@ def member(text: str, option: str) -> dict[str, Any]:
     return located.data
 
 
-def benchmarks(against: list[str], more: list[str]) -> list[str]:
-    """All names and files after ``--against``; the words behind it may be names alone.
+def behind(typed: Sequence[str], option: str) -> list[str]:
+    """The words that stand right behind the value of an option, up to the next option."""
+    found: list[str] = []
+    reading, value = False, False
+    for word in typed:
+        if word == option or word.startswith(f"{option}="):
+            reading, value = True, word == option
+        elif value:
+            value = False
+        elif word.startswith("-"):
+            reading = False
+        elif reading:
+            found.append(word)
+    return found
+
+
+def benchmarks(
+    files: Sequence[Path], against: Sequence[str], behind: Sequence[str]
+) -> tuple[list[Path], list[str]]:
+    """The files to clean, and all names and files to clean them of.
+
+    Args:
+        files: every word that belongs to no option.
+        against: the values of ``--against``.
+        behind: those of ``files`` that were typed right behind one of these values: there a word that is no file
+            is another benchmark.
 
     Raises:
-        UserError: one of these words is a file, which could as well be meant to be cleaned.
+        UserError: a file stands there although another one is to be cleaned, so it could be meant either way; or
+            none is to be cleaned.
     """
-    for word in more:
-        if Path(word).exists():
-            raise UserError(
-                f"{word}: is it to be cleaned or a benchmark? one file is cleaned at a time; "
-                "give benchmarks with --against A --against B or --against A,B"
-            )
-    words = [[each] if Path(each).exists() else each.split(",") for each in [*against, *more]]
-    return [word.strip() for each in words for word in each if word.strip()]
+    names = [word for word in behind if not (Path(word).exists() or word.startswith(HUB))]
+    cleaned = [path for path in files if str(path) not in names]
+    doubtful = [path for path in cleaned if str(path) in behind]
+    if doubtful and len(cleaned) > len(doubtful):
+        raise UserError(
+            f"{doubtful[0]}: is it to be cleaned or a benchmark? give the files to clean first, and "
+            "benchmarks with --against A --against B or --against A,B"
+        )
+    if not cleaned:
+        raise UserError(f"no file to clean; {', '.join(names)}: no such file")
+    words = [[each] if Path(each).exists() else each.split(",") for each in [*against, *names]]
+    return cleaned, [word.strip() for each in words for word in each if word.strip()]
+
+
+def sampler(model: str, endpoints: Sequence[str], key: str | None) -> dict[str, Any]:
+    """Who samples: the model in this process, or the servers that serve it.
+
+    Raises:
+        UserError: there is a key and nobody to show it to.
+    """
+    urls = [url.strip() for each in endpoints for url in each.split(",") if url.strip()]
+    if not urls:
+        if key is not None:
+            raise UserError("rate: --api-key-env belongs to --endpoint URL")
+        return {"kind": "model", "model": model}
+    addresses = [{"url": url, "api_key_env": key} for url in urls]
+    return {"kind": "endpoint", "model": model, "endpoints": addresses}
+
+
+def adaptive_rule(text: str, most: int | None) -> dict[str, Any]:
+    """Sampling until a band is decided, from the band as ``select --rule band:...`` spells it.
+
+    Raises:
+        UserError: it is no band.
+    """
+    band = member(text if text.startswith("band") else f"band:{text}", "--adaptive")
+    if band.pop("kind") != "band":
+        raise UserError(f"--adaptive {text}: expected a band such as min=0.25,max=0.625")
+    return {"band": band} | ({} if most is None else {"max": most})
 
 
 def rating(verb: str, column: str, unit: str | None, samples: int | None) -> dict[str, Any]:

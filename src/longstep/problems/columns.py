@@ -1,132 +1,195 @@
-"""From a row of somebody else's table to a ``Problem``: which column means what."""
+"""From rows of somebody else's table to problems: by a known layout, or by naming which column means what."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any, Literal
 
-from longstep.config import Field, Strict, UserError, field_validator, nearest
+from longstep.config import Field, Strict, UserError, field_validator, model_validator
+from longstep.formats.faults import RowError, suggest
+from longstep.formats.files import layout_of_lines
+from longstep.formats.layout import Layout
+from longstep.formats.layouts import SAMPLE, named
+from longstep.formats.lines import Line, parse
+from longstep.formats.quarantine import Bad
+from longstep.formats.record import Record
 from longstep.problems.source import content_id
 from longstep.types import Problem
 
 Column = Literal["prompt", "answer", "solution", "difficulty", "pass_rate"]
+#: Fewer rows than this say nothing yet about the share of bad ones.
+ENOUGH = 1000
 
 
 class Table(Strict):
-    """What a file and a hub dataset have in common.
+    """What a file and a hub dataset have in common: rows are read as ``longstep data`` reads them.
 
     Attributes:
-        columns: problem field -> column of the table. A dotted path goes into nested fields and
-            lists, such as ``reward_model.ground_truth`` or ``messages.0.content``.
+        layout: how a row is laid out (``longstep data check`` says what it is taken for); ``auto`` tells it from the
+            first rows.
+        columns: instead of a layout: problem field -> column of the table. A dotted path goes into nested fields and
+            lists, such as ``reward_model.ground_truth`` or ``messages.0.content``; what is not named is not read.
         verifier: name or ``module:function``, written into every problem.
         label: what the problems call their source; empty takes the file's or dataset's name.
         limit: take this many rows from the start; ``None`` takes all.
+        max_bad: most rows that may be unusable, as a share. Stage ``curate`` sets them aside in its
+            ``quarantine.jsonl``; a benchmark, which has to be whole, stops at the first.
     """
 
-    columns: dict[Column, str] = Field(default={"prompt": "prompt", "answer": "answer"})
+    layout: str = "auto"
+    columns: dict[Column, str] = Field(default_factory=dict)
     verifier: str = "math"
     label: str = ""
     limit: int | None = Field(default=None, ge=1)
+    max_bad: float = Field(default=0.01, ge=0, le=1)
 
     @field_validator("columns")
     @classmethod
     def _complete(cls, value: dict[Column, str]) -> dict[Column, str]:
-        for needed in ("prompt", "answer"):
+        for needed in ("prompt", "answer") if value else ():
             if needed not in value:
                 raise ValueError(f"columns must say which column is the {needed}")
         return value
 
-    def problem(self, row: object, label: str, place: str) -> Problem:
-        """Read one row; the id is a hash of ``label`` and the prompt.
+    @model_validator(mode="after")
+    def _one_way(self) -> Table:
+        if self.columns and self.layout != "auto":
+            raise ValueError("layout and columns both say how a row is laid out; give one of them")
+        try:
+            self._named_layout()
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def place(self) -> Path | str:
+        """Where the rows are, for messages."""
+        raise NotImplementedError
+
+    @property
+    def name_of_rows(self) -> str:
+        """What the problems call their source when no label is given."""
+        raise NotImplementedError
+
+    def lines(self) -> Iterator[Line]:
+        """The rows, each as a line of JSON."""
+        raise NotImplementedError
+
+    def known_columns(self) -> Collection[str]:
+        """Columns that the table has although no row may say so."""
+        return ()
+
+    def load(self, seed: int) -> Iterator[Problem]:
+        """The problems; ``seed`` has nothing to decide.
+
+        Raises:
+            UserError: the first row that cannot be used, as ``file:line:field: reason``.
+        """
+        for row in self.read():
+            if isinstance(row, Bad):
+                raise row.error.at(self.place, row.line.number)
+            yield row
+
+    def read(self) -> Iterator[Problem | Bad]:
+        """Problems and rows that are none, in their order; duplicates are left for curation to judge.
 
         Real data has rows without an answer: they are read with an empty one, for a filter to drop and count.
 
         Raises:
-            UserError: a column is missing or holds something else than text or a number; the
-                message begins with ``place``.
+            UserError: more than ``max_bad`` of the rows are bad, a named column is in none, or no layout fits.
         """
-        prompt = _text(row, self.columns["prompt"], place)
-        solution = self.columns.get("solution")
-        numbers = {
-            field: _number(row, self.columns[field], place)
-            for field in ("difficulty", "pass_rate")
-            if field in self.columns
-        }
-        return Problem(
-            id=content_id(label, prompt),
-            prompt=prompt,
-            answer=_text_or_nothing(row, self.columns["answer"], place),
-            solution=None if solution is None else _text_or_nothing(row, solution, place) or None,
-            verifier=self.verifier,
-            source=label,
-            **numbers,
-        )
+        lines = islice(self.lines(), self.limit)
+        first = list(islice(lines, SAMPLE))
+        known = self._named_layout() or layout_of_lines(first, self.place)
+        label = self.label or self.name_of_rows
+        wanted = set(self.columns.values()) or {"answer"}
+        unseen = wanted - set(self.known_columns())
+        read, bad, first_bad = 0, 0, ""
+        for line in chain(first, lines):
+            read += 1
+            try:
+                row = parse(line)
+                unseen = {column for column in unseen if not _has(row, column)}
+                problem = self._problem(known.read(row), label)
+                if problem.answer and not self.columns:
+                    unseen = set()  # a layout may hold the answer elsewhere
+            except RowError as error:
+                first_bad = first_bad or str(error.at(self.place, line.number))
+                bad += 1
+                if read >= ENOUGH:
+                    self._refuse(read, bad, first_bad)
+                yield Bad(line, error)
+            else:
+                yield problem
+        self._refuse(read, bad, first_bad)
+        if read:
+            self._refuse_absent(unseen, first)
+
+    def _named_layout(self) -> Layout | None:
+        return named(self.layout, {str(field): name for field, name in self.columns.items()})
+
+    def _problem(self, record: Record, label: str) -> Problem:
+        """The problem of a record; its id is a hash of ``label`` and the prompt."""
+        turns = sum(message.get("role") == "user" for message in record.messages)
+        if turns > 1:
+            raise RowError(f"asks {turns} questions in turn, expected one", "messages")
+        if self.columns:
+            others = {"answer", "solution", "difficulty", "pass_rate"} - self.columns.keys()
+            record = replace(record, **dict.fromkeys(others))
+        return problem_of(record, content_id(label, record.prompt), label, self.verifier)
+
+    def _refuse(self, read: int, bad: int, first: str) -> None:
+        """Stop when too many rows are bad, with the first of them."""
+        if bad > self.max_bad * read:
+            raise UserError(
+                f"{first} ({bad} of the first {read} rows cannot be used; mend them, name the layout or the columns, "
+                "or allow more with max_bad)"
+            )
+
+    def _refuse_absent(self, absent: Collection[str], first: list[Line]) -> None:
+        """Stop when a column is in no row: all its values would be missing without a word."""
+        names = sorted({str(name) for line in first for name in _names(line)})
+        for column in sorted(absent):
+            hint = suggest(column, names) if self.columns else "; name yours with columns"
+            raise UserError(
+                f"{self.place}: no row has the column {column!r}{hint} (present: {', '.join(names)})"
+            )
 
 
-def _text(row: object, column: str, place: str) -> str:
-    value = pick(row, column, place)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, str | int | float)
-        or not str(value).strip()
-    ):
-        raise UserError(f"{place}:{column}: expected text or a number, got {_describe(value)}")
-    return str(value)
+def problem_of(record: Record, name: str, label: str, verifier: str) -> Problem:
+    """The problem that a record states; a blank answer is none."""
+    return Problem(
+        id=name,
+        prompt=record.prompt,
+        answer=(record.answer or "") if (record.answer or "").strip() else "",
+        solution=record.solution if (record.solution or "").strip() else None,
+        verifier=verifier,
+        source=label,
+        difficulty=record.difficulty,
+        pass_rate=record.pass_rate,
+    )
 
 
-def _text_or_nothing(row: object, column: str, place: str) -> str:
-    value = pick(row, column, place)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return ""
-    return _text(row, column, place)
+def _names(line: Line) -> Collection[str]:
+    try:
+        return parse(line).keys()
+    except RowError:
+        return ()
 
 
-def _number(row: object, column: str, place: str) -> float | None:
-    value = pick(row, column, place)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"{place}:{column}: expected a number, got {_describe(value)}")
-    return float(value)
-
-
-def pick(row: object, column: str, place: str) -> Any:
-    """The value of a column, or what a dotted path leads to; a column whose name has a dot wins over the path.
-
-    Raises:
-        UserError: nothing is there; names what is and what comes nearest.
-    """
-    if isinstance(row, Mapping) and column in row:
-        return row[column]
+def _has(row: Mapping[str, Any], column: str) -> bool:
+    """Whether a row has a column, with a value or null; a dotted path leads into mappings and lists."""
+    if column in row:
+        return True
     value: Any = row
-    for part in column.split("."):
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif _is_list(value) and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
+    for name in column.split("."):
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
         else:
-            present = [str(key) for key in value] if isinstance(value, Mapping) else []
-            raise UserError(f"{place}:{column}: {_absent(part, value, present)}")
-    return value
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def _absent(part: str, value: object, present: Iterable[str]) -> str:
-    names = sorted(present)
-    if not names:
-        return f"nothing called {part!r} in {_describe(value)}"
-    close = nearest(part, names)
-    hint = f"; did you mean {close!r}?" if close else ""
-    return f"no column {part!r}{hint} (present: {', '.join(names)})"
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, str):
-        return f"text {value[:30]!r}"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    return "a list" if _is_list(value) else json.dumps(value, default=repr)[:40]
+            return False
+    return True

@@ -1,21 +1,25 @@
-"""Problems from a dataset on the Hugging Face hub, or from a local folder of its files."""
+"""Rows and problems from a dataset on the Hugging Face hub, or from a local folder of its files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from longstep.config import UserError
+from longstep.config import Strict, UserError
+from longstep.formats.faults import RowError
+from longstep.formats.lines import Line, Position, dump
 from longstep.problems.columns import Table
-from longstep.types import Problem
+
+if TYPE_CHECKING:
+    import datasets
 
 #: File endings read from a local folder -> the loader of ``datasets``.
 LOADERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json"}
 
 
-class HubDataset(Table):
+class Dataset(Strict):
     """A dataset's rows in their order, streamed: nothing is converted or cached first.
 
     Attributes:
@@ -27,43 +31,54 @@ class HubDataset(Table):
             tomorrow.
     """
 
-    kind: Literal["hub"] = "hub"
     name: str
     subset: str | None = None
     split: str = "train"
     revision: str | None = None
 
-    def load(self, seed: int) -> Iterator[Problem]:
-        """The problems of the split; ``seed`` has nothing to decide.
+    @property
+    def place(self) -> str:
+        """The dataset and its split."""
+        return f"{self.name}[{self.split}]"
+
+    @property
+    def name_of_rows(self) -> str:
+        """The dataset's name without its owner."""
+        return Path(self.name).name
+
+    def lines(self) -> Iterator[Line]:
+        """The rows, each as a line of JSON; one that JSON has no form for (a picture) comes with a fault.
 
         Raises:
-            UserError: there is no such dataset, file or column.
+            UserError: there is no such dataset, or it cannot be read to its end.
         """
-        label = self.label or Path(self.name).name
-        for number, row in enumerate(islice(self._rows(), self.limit)):
-            yield self.problem(row, label, f"{self.name}[{self.split}] row {number}")
+        from datasets.exceptions import DatasetsError
 
-    def _rows(self) -> Iterable[object]:
-        import datasets
-
-        local = Path(self.name)
         try:
-            if local.exists():
-                files = self._local_files(local)
-                loader = LOADERS[files[0].suffix]
-                names = [str(file) for file in files]
-                return datasets.load_dataset(
-                    loader, data_files=names, split="train", streaming=True
-                )
-            return datasets.load_dataset(
-                self.name, self.subset, split=self.split, revision=self.revision, streaming=True
-            )
-        except (OSError, ValueError) as error:
+            offset = 0
+            for number, row in enumerate(self._open(), 1):
+                data, fault = _as_json(row)
+                before, offset = offset, offset + len(data)
+                yield Line(number, before, data[:-1], Position(number, offset), fault=fault)
+        except (OSError, ValueError, DatasetsError) as error:
             reason = str(error).strip().split("\n")[0]
             raise UserError(
                 f"dataset {self.name!r}, split {self.split!r}: cannot be loaded ({reason}); "
                 "check the name and the network, or give a local folder of its parquet files as name"
             ) from None
+
+    def _open(self) -> datasets.IterableDataset:
+        import datasets
+
+        local = Path(self.name)
+        if local.exists():
+            files = self._local_files(local)
+            loader = LOADERS[files[0].suffix]
+            names = [str(file) for file in files]
+            return datasets.load_dataset(loader, data_files=names, split="train", streaming=True)
+        return datasets.load_dataset(
+            self.name, self.subset, split=self.split, revision=self.revision, streaming=True
+        )
 
     def _local_files(self, local: Path) -> list[Path]:
         if local.is_file():
@@ -78,3 +93,21 @@ class HubDataset(Table):
                 f"found {', '.join(file.name for file in files) or 'none'}"
             )
         return files
+
+
+def _as_json(row: Any) -> tuple[bytes, str]:
+    """A row as a line of JSON, and why it can be none; a reader of the line says itself what is wrong with a NaN."""
+    try:
+        return dump(row), ""
+    except RowError as error:
+        fault = str(error)
+    try:
+        return json.dumps(row, ensure_ascii=False).encode() + b"\n", ""
+    except (TypeError, ValueError):
+        return b"{}\n", fault
+
+
+class HubDataset(Dataset, Table):
+    """One row per problem, in the dataset's order."""
+
+    kind: Literal["hub"] = "hub"

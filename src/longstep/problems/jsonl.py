@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
-from longstep.formats.faults import RowError
 from longstep.formats.files import read_file
-from longstep.formats.lines import parse
+from longstep.formats.lines import Line
 from longstep.formats.parquet import column_names, is_parquet
 from longstep.problems.columns import Table
-from longstep.types import Problem
 
 
 class JsonlFile(Table):
-    """One row per problem, in the file's order; duplicates are left for curation to judge.
+    """One row per problem, in the file's order.
 
     Attributes:
         path: the file; ``.jsonl``, ``.csv`` or ``.parquet``, also ``.gz`` and ``.zst``.
+        encoding: of a text file that is not UTF-8.
     """
 
     kind: Literal["jsonl"] = "jsonl"
     path: Path
+    encoding: str = "utf-8"
 
-    def load(self, seed: int) -> Iterator[Problem]:
-        """The problems of the file, read row by row; ``seed`` has nothing to decide.
+    @property
+    def place(self) -> Path:
+        """The file."""
+        return self.path
+
+    @property
+    def name_of_rows(self) -> str:
+        """The file's name without its endings."""
+        return self.path.name.split(".")[0]
+
+    def lines(self) -> Iterator[Line]:
+        """The rows of the file.
 
         Raises:
-            UserError: the file, line and column that cannot be used.
+            UserError: it cannot be read.
         """
-        # A Parquet row leaves its nulls out; the file's schema says which columns there are.
-        nulls = dict.fromkeys(column_names(self.path)) if is_parquet(self.path) else {}
-        label = self.label or self.path.name.split(".")[0]
-        for line in islice(read_file(self.path), self.limit):
-            try:
-                row = parse(line)
-            except RowError as error:
-                raise error.at(self.path, line.number) from None
-            yield self.problem(nulls | row, label, f"{self.path}:{line.number}")
+        return read_file(self.path, encoding=self.encoding)
+
+    def known_columns(self) -> Collection[str]:
+        """Those of a Parquet file's schema: its rows leave nulls out."""
+        return column_names(self.path) if is_parquet(self.path) else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -19,19 +20,25 @@ from longstep.curate import (
 )
 from longstep.curate.queue import FILE as QUEUE
 from longstep.evaluate import Benchmark, resolve
+from longstep.formats.quarantine import quarantined_bad
 from longstep.problems import AnySource
+from longstep.problems.columns import Table
 from longstep.stages.base import LEDGER, Artifact, Context, Stage, local_data
 from longstep.stages.contamination import by_fingerprint, decontaminated
 from longstep.types import Problem
 from longstep.verify import judge_gold
 from longstep.verify.keys import answer_key
 
+#: Rows of files and hub datasets that could not be read, with place, reason and the row as it was.
+QUARANTINE = "quarantine.jsonl"
+
 
 class Curate(Stage):
     """Problems from sources.
 
     Attributes:
-        sources: where problems come from, in order; the order decides which of two duplicates stays.
+        sources: where problems come from, in order; the order decides which of two duplicates stays. Rows of a file
+            or dataset that cannot be read go to ``quarantine.jsonl``.
         filters: applied one after the other.
         duplicates: what counts as one; groups with contradicting answers go whole.
         decontaminate: benchmarks whose questions must not be trained on: names, or whole benchmarks. A name with a
@@ -63,15 +70,13 @@ class Curate(Stage):
     def run(self, context: Context) -> None:
         """Collect, filter, drop duplicates and contaminated problems."""
         funnel = Funnel()
-        collected = [
-            p for n, source in enumerate(self.sources) for p in source.load(context.seed + n)
-        ]
-        problems = funnel.record("collect", collected, [])
+        problems, unread = self._collect(funnel, context.seed)
         for config in self.filters:
             problems = funnel.apply(config.kind, config.build(judge_gold), problems)
         found = drop_duplicates(problems, answer_key, self.duplicates)
         problems = funnel.record("duplicates", *found)
         out = context.fresh_out()
+        (out / QUARANTINE).write_bytes(b"".join(unread))
         if self.decontaminate:
             problems, ledger, hits = decontaminated(
                 funnel, problems, self.decontaminate, self.contamination
@@ -94,6 +99,25 @@ class Curate(Stage):
             problems, spoiled = spoil(problems, self.spoil_keys, context.seed)
             write_rows(out / "spoiled.jsonl", spoiled)
         write_rows(out / "problems.jsonl", problems)
+
+    def _collect(self, funnel: Funnel, seed: int) -> tuple[list[Problem], list[bytes]]:
+        """Problems of all sources, and rows of tables that are none, as lines for the quarantine."""
+        problems: list[Problem] = []
+        unread: list[bytes] = []
+        reasons: Counter[str] = Counter()
+        for number, source in enumerate(self.sources):
+            if not isinstance(source, Table):
+                problems += source.load(seed + number)
+                continue
+            for row in source.read():
+                if isinstance(row, Problem):
+                    problems.append(row)
+                else:
+                    reasons[f"bad row ({row.error.field})" if row.error.field else "bad row"] += 1
+                    unread.append(quarantined_bad(source.place, row))
+        step = {"step": "collect", "kept": len(problems), "dropped": len(unread)}
+        funnel.steps.append({**step, "reasons": dict(sorted(reasons.items()))})
+        return problems, unread
 
 
 def spoil(
