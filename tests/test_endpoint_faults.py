@@ -192,11 +192,13 @@ def test_one_refused_sample_is_counted_and_the_others_come(start, act, why):
         p.problem_id for p in prompts(10) if p.problem_id != "p003"
     ]
     assert generator.describe()["refused"] == {why: 1}
-    server = start(refuse("question 3", act))
+    server = start(
+        lambda body, before: act if body["messages"][0]["content"] in ("question 3", "question 4") else echo(body)
+    )  # fmt: skip
     with pytest.raises(
-        UserError, match=r"1 of 10 samples refused for good.*max_refused 0\.09.*'p003'"
+        UserError, match=r"2 of 10 samples refused for good.*max_refused 0\.19.*'p00[34]'"
     ):
-        ask(server, number=10, max_refused=0.09)
+        ask(server, number=10, max_refused=0.19)
 
 
 def test_when_the_first_ten_are_all_refused_the_run_stops(start):
@@ -339,7 +341,9 @@ def test_a_key_that_is_not_set_or_not_one_line_is_refused_without_quoting_it(sta
     assert "sesame" not in str(caught.value) and server.asked == []
 
 
-def test_a_certificate_of_nobody_is_refused_at_once(tmp_path):
+def test_a_certificate_of_nobody_is_refused_at_once_and_trusted_when_it_is_named(
+    tmp_path, monkeypatch
+):
     if subprocess.run(["which", "openssl"], capture_output=True).returncode:
         pytest.skip("openssl is not installed, so no certificate can be made")
     pem = tmp_path / "both.pem"
@@ -356,21 +360,30 @@ def test_a_certificate_of_nobody_is_refused_at_once(tmp_path):
     handshakes: list[str] = []
 
     def accept() -> None:
-        connection, _ = listener.accept()
-        try:
-            context.wrap_socket(connection, server_side=True).recv(1000)
-            handshakes.append("completed")
-        except ssl.SSLError as error:
-            handshakes.append(error.reason)
+        for _ in range(2):
+            connection, _ = listener.accept()
+            try:
+                context.wrap_socket(connection, server_side=True).close()
+                handshakes.append("completed")
+            except ssl.SSLError as error:
+                handshakes.append(error.reason)
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
     url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
     with pytest.raises(UserError, match=r"certificate is not trusted \(self-signed"):
         list(EndpointGenerator(Endpoint(model="m", url=url)).generate(prompts(1), Sampling()))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # none is asked for this machine
+    with pytest.raises(UserError, match="gave up after 1 tries"):
+        list(
+            EndpointGenerator(Endpoint(model="m", url=url, max_retries=0)).generate(
+                prompts(1), Sampling()
+            )
+        )
     thread.join(5)
     listener.close()
-    assert handshakes != ["completed"] and len(handshakes) == 1
+    assert len(handshakes) == 2 and handshakes[0] != "completed" and handshakes[1] == "completed"
 
 
 # -- several endpoints ------------------------------------------------------------------------------

@@ -122,10 +122,11 @@ def test_killing_one_of_two_endpoints_leaves_the_artifact_as_it_was(tmp_path: Pa
 
 def test_a_refused_sample_is_counted_and_says_nothing_about_the_model(tmp_path: Path):
     def script(body: dict[str, Any], before: int) -> Act:
-        if "a2" in body["messages"][0]["content"]:
+        if any(name in body["messages"][0]["content"] for name in flagged):
             return reply(400, b"flagged") if body["seed"] % 2 else chat(None, "content_filter")
         return teach(body, before)
 
+    flagged = ["a2"]
     server = FaultServer(script)
     stage = Stage(tmp_path)
     counts = stage.run(server, samples=8, keep="all", max_refused=0.25)
@@ -142,8 +143,9 @@ def test_a_refused_sample_is_counted_and_says_nothing_about_the_model(tmp_path: 
     assert {row.verdict.reason for row in lost if row.verdict} == {
         "no answer: status 400: flagged", "no answer: finish_reason 'content_filter'"
     }  # fmt: skip
-    with pytest.raises(UserError, match=r"of 32 samples refused for good, and max_refused 0\.24"):
-        Stage(tmp_path / "again").run(server, samples=8, max_refused=0.24)
+    flagged = ["a2", "a3"]
+    with pytest.raises(UserError, match=r"of 32 samples refused for good, and max_refused 0\.49"):
+        Stage(tmp_path / "again").run(server, samples=8, max_refused=0.49)
     server.stop()
 
 

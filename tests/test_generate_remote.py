@@ -86,7 +86,7 @@ def test_results_come_in_canonical_order_each_with_its_own_seed(serve):
     ],
 )
 def test_thoughts_end_up_in_one_text(answer, text):
-    found = parse(answer, str)
+    found = parse(answer, str, "m")
     assert found.text == text
     assert found.finish_reason == json.loads(answer)["choices"][0]["finish_reason"]
 
@@ -96,7 +96,7 @@ def test_thoughts_end_up_in_one_text(answer, text):
     [(7, 7), (0, 0), (-1, None), (2**40, None), (True, None), ("7", None), (None, None)],
 )
 def test_only_a_count_counts_as_one(usage, tokens):
-    answer = parse(completion("12345", usage=usage), str)
+    answer = parse(completion("12345", usage=usage), str, "m")
     assert answer.tokens == tokens
     assert answer.size == (2 if tokens is None else tokens)  # five bytes, at four per token
 

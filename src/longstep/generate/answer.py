@@ -36,11 +36,13 @@ class Answer:
         text: thought and answer in one text, as a local model would have written it.
         finish_reason: how it ended.
         tokens: completion tokens as the server counted them, or ``None``.
+        model: what the server calls itself, when that is not what it was asked for.
     """
 
     text: str
     finish_reason: FinishReason
     tokens: int | None = None
+    model: str | None = None
 
     @property
     def size(self) -> int:
@@ -50,12 +52,13 @@ class Answer:
         return math.ceil(len(self.text.encode()) / BYTES_PER_TOKEN)
 
 
-def parse(content: bytes, scrub: Scrub) -> Answer:
+def parse(content: bytes, scrub: Scrub, asked: str) -> Answer:
     """Read the first choice of a response.
 
     Args:
         content: the body, as it came.
         scrub: takes our key out of words that go into a message.
+        asked: the model that was asked for.
 
     Raises:
         Malformed: it is torn, empty, in another encoding or of another form.
@@ -81,7 +84,10 @@ def parse(content: bytes, scrub: Scrub) -> Answer:
         text.encode()
     except UnicodeEncodeError:
         raise Malformed("the text holds half of a surrogate pair") from None
-    return Answer(text, reason, _counted(reply.get("usage")))
+    named = reply.get("model")
+    usual = named in (None, asked, f"{asked}@main")  # as transformers serve calls it
+    other = None if usual else quoted(str(named), scrub)
+    return Answer(text, reason, _counted(reply.get("usage")), other)
 
 
 def quoted(words: str, scrub: Scrub) -> str:
@@ -92,10 +98,11 @@ def quoted(words: str, scrub: Scrub) -> str:
 
 def turn(thought: str, answer: str, reason: FinishReason) -> str:
     """Put a thought that came apart, or without its opening tag, back in front of the answer."""
-    if thought:
+    if thought and not (answer.lstrip().startswith("<think>") and thought.strip() in answer):
         cut = reason == "length" and not answer
         return f"<think>{thought}" if cut else f"<think>{thought}</think>{answer}"
-    if "</think>" in answer and "<think>" not in answer:
+    before, closed, _ = answer.partition("</think>")
+    if closed and "<think>" not in before:
         return f"<think>{answer}"
     return answer
 

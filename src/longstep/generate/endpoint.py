@@ -22,11 +22,12 @@ from longstep.generate.base import Prompt, Sampling
 from longstep.generate.batches import Row, plan_batches
 from longstep.generate.breaker import Breaker
 from longstep.generate.journal import Journal, request_key
+from longstep.generate.lane import Lane
 from longstep.generate.managed import Managed, Started, managed
 from longstep.generate.noise import row_key
-from longstep.generate.pool import Job, Lane, Pool, Remote, Tally, Tell
+from longstep.generate.pool import Job, Pool, Remote, Tally, Tell
 from longstep.generate.probe import Features, probe, warnings
-from longstep.generate.transport import Address, Transport
+from longstep.generate.transport import Address, Transport, variable_name
 from longstep.generate.window import Window
 from longstep.types import Completion
 
@@ -59,6 +60,11 @@ class Endpoint(Remote):
     @classmethod
     def _plain(cls, url: str | None) -> str | None:
         return url if url is None else Address(url=url).url
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _variable(cls, name: str | None) -> str | None:
+        return variable_name(name)
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -99,6 +105,7 @@ class EndpointGenerator:
         self.tally = Tally(0)
         self._tokens = self._estimated = 0
         self._refused: Counter[str] = Counter()
+        self._others: Counter[str] = Counter()
         self._servers = ExitStack()
         self._started: Started | None = None
 
@@ -123,6 +130,7 @@ class EndpointGenerator:
             "completion_tokens": self._tokens,
             "tokens_estimated": bool(self._estimated),
             "refused": dict(sorted(self._refused.items())),
+            "answered_as_another": dict(sorted(self._others.items())),
         }
         if isinstance(remote, Managed):
             seen = [each.model_dump(mode="json") for each in self.features.values()]
@@ -186,6 +194,7 @@ class EndpointGenerator:
                         yield _completion(job, journal[job.key])
         self._tokens += tally.tokens
         self._estimated += tally.estimated
+        self._others += tally.others
         self._refused += Counter(why.partition(":")[0] for why in tally.refused.values())
         watch(tally)
 
@@ -244,6 +253,9 @@ class EndpointGenerator:
             self.tell("probed", {"url": lane.address.url, **features.model_dump(mode="json")})
             for sentence in () if lane.barred else warnings(lane, features):
                 self.tell("warning", {"warning": sentence})
+        for url, seen in self.features.items():
+            if seen.trouble is None:
+                known[url].served, known[url].names = True, {seen.answers_as}
         clear = {url: seen for url, seen in self.features.items() if seen.trouble is None}
         record.write_bytes(_PROBED.dump_json(clear))
 

@@ -116,11 +116,11 @@ def _read(line: bytes) -> tuple[str, Answer] | None:
     """Key and answer of a line, or ``None`` when it is damaged."""
     try:
         record = json.loads(line)
-        answer = _ADAPTER.validate_python(record["answer"])
-        intact = record["check"] == _check(answer.text)
-    except (ValueError, LookupError, TypeError):  # pydantic's errors are ValueErrors
+        key, answer = record["key"], _ADAPTER.validate_python(record["answer"])
+        intact = isinstance(key, str) and record["check"] == _check(answer.text)
+    except (ValueError, LookupError, TypeError, RecursionError):  # pydantic's are ValueErrors
         return None
-    return (str(record["key"]), answer) if intact else None
+    return (key, answer) if intact else None
 
 
 def _check(text: str) -> str:

@@ -6,20 +6,20 @@ import asyncio
 import heapq
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from longstep.config import Field, Strict, UserError
-from longstep.generate.answer import Answer, Barred, Malformed, Refused, parse
-from longstep.generate.breaker import Breaker
+from longstep.generate.answer import Answer, Barred, Malformed, Refused
 from longstep.generate.journal import Journal
-from longstep.generate.transport import Address, Broken, Overdue, Reply, Transport, Unreachable
-from longstep.generate.window import Window
+from longstep.generate.lane import Busy, Failed, Lane, ask, check_up
+from longstep.generate.transport import Broken, Overdue, Unreachable
 
 LONGEST_BACKOFF = 60.0  # seconds
 HEARTBEAT = 2.0  # seconds between looks at a server that is ours, and at the progress line
-FEW = 10  # refusals in a row from the start that are enough to stop
+FEW = 10  # problems refused from the start, without an answer to another, that are enough to stop
 
 Tell = Callable[[str, Mapping[str, object]], None]
 
@@ -33,10 +33,11 @@ class Remote(Strict):
         timeout: seconds one request may take, the last byte included.
         max_retries: further tries of one request after failures that may be its own.
         backoff: seconds before the first retry, doubled each time, unless the server says how long.
-        patience: seconds that all endpoints may be down or turn us away before the run stops.
+        patience: seconds that all endpoints may be down, silent or turn us away before the run stops.
         open_after: failures in a row after which an endpoint rests.
         max_response_bytes: a longer response is refused.
-        max_refused: share of the samples that may be refused for good; more stop the run.
+        max_refused: share of the samples that may be refused for good; more stop the run, unless all are of one
+            problem among others. 0 lets none pass.
     """
 
     model: str
@@ -65,74 +66,6 @@ class Job:
         return f"problem {self.place[0]!r}, sample {self.place[1]}"
 
 
-class _Later(Exception):
-    """The endpoint did not answer; ``wait`` is how many seconds it asks for, if it does."""
-
-    def __init__(self, message: str, wait: float | None) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-class Busy(_Later):
-    """It turned us away (429)."""
-
-
-class Failed(_Later):
-    """It failed inside (5xx)."""
-
-
-@dataclass
-class Lane:
-    """One endpoint and its state; times are those of ``time.monotonic``.
-
-    Attributes:
-        address: where it is.
-        model: its name for the model.
-        transport: sends requests.
-        breaker: whether it rests after failures.
-        window: how many requests it is sent at once.
-        paused_until: it asked not to be asked before.
-        turned_away: overloads in a row.
-        silent_since: since when it has been down or taken no requests.
-        answered: answers.
-        failed: failures, refusals and overloads apart.
-        last: what it said when it last took no request.
-        barred: why it is not asked again in this run; empty while it is.
-    """
-
-    address: Address
-    model: str
-    transport: Transport
-    breaker: Breaker
-    window: Window
-    paused_until: float = 0.0
-    turned_away: int = 0
-    silent_since: float | None = None
-    answered: int = 0
-    failed: int = 0
-    last: str = ""
-    barred: str = ""
-
-    def ready(self, now: float) -> bool:
-        """Whether it may be asked."""
-        free = self.window.free and not self.barred
-        return free and now >= self.paused_until and self.breaker.allows(now)
-
-    def wakes(self, now: float) -> float:
-        """Seconds until a rest or pause ends; infinite when neither is on."""
-        ends = max(self.paused_until, self.breaker.opens_at or 0.0)
-        return ends - now if ends > now else float("inf")
-
-    def pause(self, now: float, seconds: float | None) -> None:
-        """Do not ask it for so long; a longer pause that is on stays."""
-        self.paused_until = max(self.paused_until, now + (seconds or 0.0))
-
-    def spoke(self) -> None:
-        """It answered, if only to refuse: it is there and takes requests."""
-        self.breaker.succeeded()
-        self.silent_since, self.turned_away = None, 0
-
-
 @dataclass
 class Tally:
     """What came of all requests so far.
@@ -143,6 +76,7 @@ class Tally:
         tokens: completion tokens of the answers.
         replayed: those of answers read back.
         estimated: whether some server did not count its tokens.
+        others: answers by servers that called themselves another model than they were asked for.
         refused: reasons of requests refused for good, by problem and sample.
     """
 
@@ -151,6 +85,7 @@ class Tally:
     tokens: int = 0
     replayed: int = 0
     estimated: bool = False
+    others: Counter[str] = field(default_factory=Counter)
     refused: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def count(self, answer: Answer) -> None:
@@ -158,6 +93,8 @@ class Tally:
         self.answered += 1
         self.tokens += answer.size
         self.estimated |= answer.tokens is None
+        if answer.model is not None:
+            self.others[answer.model] += 1
 
 
 class Pool:
@@ -175,10 +112,12 @@ class Pool:
         """Take the requests; those answered in the journal are not asked again."""
         self.settings, self.lanes, self.journal = settings, lanes, journal
         self.tally, self.tell = tally, tell
+        self._several = len({job.place[0] for job in jobs}) > 1
         self._fresh = iter([job for job in jobs if job.key not in journal])
         self._later: list[tuple[float, int, Job]] = []
         self._order = 0
         self._running: dict[asyncio.Task[Answer], tuple[Job, Lane, int]] = {}
+        self._checkups: dict[asyncio.Task[None], Lane] = {}
 
     async def step(self) -> None:
         """Send what can be sent, then wait until something happens, a heartbeat at most."""
@@ -187,9 +126,9 @@ class Pool:
         wait = min([HEARTBEAT, *(lane.wakes(now) for lane in self.lanes)])
         if self._later and any(lane.ready(now) for lane in self.lanes):
             wait = min(wait, self._later[0][0] - now)
-        if self._running:
+        if tasks := [*self._running, *self._checkups]:
             done, _ = await asyncio.wait(
-                self._running, timeout=max(wait, 0.001), return_when=asyncio.FIRST_COMPLETED
+                tasks, timeout=max(wait, 0.001), return_when=asyncio.FIRST_COMPLETED
             )
             self._settle_all(done)
         else:
@@ -214,9 +153,10 @@ class Pool:
 
     async def close(self) -> None:
         """Give up what is in flight and close the clients."""
-        for task in self._running:
+        tasks = [*self._running, *self._checkups]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for lane in self.lanes:
             await lane.transport.close()
             facts = {
@@ -227,26 +167,33 @@ class Pool:
             self.tell("endpoint", {"url": lane.address.url, **facts})
 
     def _send(self, now: float) -> None:
+        loop = asyncio.get_running_loop()
         while ready := [lane for lane in self.lanes if lane.ready(now)]:
-            if (job := self._next(now)) is None:
-                return
             # One that fails at once is never loaded: without the first key it would draw every request.
             lane = min(ready, key=lambda lane: (lane.breaker.failures, lane.window.load))
+            if lane.overdue is not None and lane.breaker.opens_at is not None:
+                self._checkups[loop.create_task(check_up(lane, lane.overdue))] = lane
+                lane.breaker.sent()
+                continue
+            if (job := self._next(now)) is None:
+                return
             lane.breaker.sent()
-            task = asyncio.get_running_loop().create_task(_ask(lane, job.body))
-            self._running[task] = (job, lane, lane.window.sent())
+            self._running[loop.create_task(ask(lane, job.body))] = (job, lane, lane.window.sent())
 
     def _next(self, now: float) -> Job | None:
         if self._later and self._later[0][0] <= now:
             return heapq.heappop(self._later)[2]
         return next(self._fresh, None)
 
-    def _settle_all(self, done: Iterable[asyncio.Task[Answer]]) -> None:
+    def _settle_all(self, done: Iterable[asyncio.Task[Any]]) -> None:
         """Settle every request that ended, and only then stop if one of them is a reason to."""
         errors: list[UserError] = []
         for task in done:
             try:
-                self._settle(task, time.monotonic())
+                if task in self._checkups:
+                    self._checked_up(task, time.monotonic())
+                else:
+                    self._settle(task, time.monotonic())
             except UserError as error:
                 errors.append(error)
         if errors:
@@ -282,7 +229,9 @@ class Pool:
                 lane.pause(now, failure.wait)
                 self._silent(lane, failure, now)
             elif isinstance(failure, Overdue):
-                lane.window.narrow(round_sent)
+                lane.overdue = job.body
+                if not job.tries:  # a second time it is the request's own
+                    lane.window.narrow(round_sent)
             job.tries += 1
             if job.tries > self.settings.max_retries:
                 self._refuse(job, lane, f"gave up after {job.tries} tries: {failure}")
@@ -292,8 +241,30 @@ class Pool:
             lane.spoke()
             lane.window.widen()
             lane.answered += 1
+            lane.served = True
             self.journal.append(job.key, answer)
             self.tally.count(answer)
+            if answer.model not in lane.names:
+                self._renamed(lane, answer.model)
+
+    def _checked_up(self, task: asyncio.Task[None], now: float) -> None:
+        """Take note of whether an endpoint whose answers do not come gives short ones."""
+        lane = self._checkups.pop(task)
+        try:
+            task.result()
+        except Barred as failure:
+            self.bar(lane, failure)
+        except (Busy, Unreachable, Failed, Overdue, Broken) as failure:
+            self._failed(lane, failure, now)
+            self._silent(lane, failure, now)
+        else:
+            lane.spoke()
+
+    def _renamed(self, lane: Lane, name: str | None) -> None:
+        lane.names.add(name)
+        url, now = lane.address.url, name or lane.model
+        sentence = f"{url}: asked for model {lane.model!r}, it now answers as {now!r}; its answers may be of two models"
+        self.tell("renamed", {"url": url, "name": now, "warning": sentence})
 
     def _turned_away(self, lane: Lane, busy: Busy, round_sent: int, now: float) -> None:
         """Ask less and later: as late as the server says, else doubled for each overload in a row."""
@@ -340,43 +311,12 @@ class Pool:
         tally, cap = self.tally, self.settings.max_refused
         tally.refused[job.place] = why
         self.tell("refused", {"url": lane.address.url, "request": job.name, "why": why})
-        refused = len(tally.refused)
-        hopeless = refused >= FEW and not tally.answered
-        if refused > cap * tally.total or hopeless:
+        refused, problems = len(tally.refused), len({problem for problem, _ in tally.refused})
+        # One prompt that is too long, asked for many samples, says nothing about the others.
+        alone = problems == 1 and self._several and cap > 0
+        hopeless = problems >= FEW and not tally.answered
+        if (refused > cap * tally.total and not alone) or hopeless:
             raise UserError(
                 f"{lane.address.url}: {refused} of {tally.total} samples refused for good, and max_refused"
                 f" {cap:g} of them may be; the last was {job.name}: {why}; answers are kept: put it right, run again"
             )
-
-
-async def _ask(lane: Lane, body: Mapping[str, Any]) -> Answer:
-    """Send one request and read the answer, or say what its failure means."""
-    reply = await lane.transport.post("/chat/completions", {"model": lane.model, **body})
-    judge_status(lane.address.url, reply)
-    answer = parse(reply.content, lane.transport.scrub)
-    return replace(answer, text=lane.transport.scrub_answer(answer.text))
-
-
-def judge_status(url: str, reply: Reply) -> None:
-    """Pass a 200; anything else is an exception that says whose fault it is.
-
-    Raises:
-        Busy: 429. Failed: 5xx and 408.
-        Refused: 400 and others that are about one request.
-        Barred: what concerns all requests: key, model, address, redirect.
-    """
-    status, words = reply.status, f"status {reply.status}: {reply.said}"
-    if status == 200:
-        return
-    if status == 429:
-        raise Busy(words, reply.retry_after)
-    if status in (408, 425) or status >= 500:
-        raise Failed(words, reply.retry_after)
-    if 300 <= status < 400:
-        raise Barred(
-            f"{url}: it points to {reply.location!r} (status {status}); redirects are not followed,"
-            " so that key and prompts go nowhere else: give the final address"
-        )
-    if status in (401, 402, 403, 404, 405, 407):
-        raise Barred(f"{url}: the server refused with {words}")
-    raise Refused(words)

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from longstep.config import Strict
-from longstep.generate.answer import Malformed, Refused, parse, quoted
-from longstep.generate.pool import Busy, Failed, Lane, judge_status
+from longstep.generate.answer import Malformed, Refused, parse
+from longstep.generate.lane import TOKENS, Busy, Failed, Lane, judge_status
 from longstep.generate.transport import Broken, Overdue, Unreachable
 
 Honour = Literal["honoured", "ignored", "refused", "unknown"]
-TOKENS = 16
 SECONDS = 60.0  # a server that takes longer for so few tokens is busy, and stays unknown
 
 
@@ -58,20 +57,19 @@ async def probe(lane: Lane, question: str) -> Features:
         async with asyncio.timeout(SECONDS):
             extras, first, again = await _twice(lane, plain)
         scrub = lane.transport.scrub
-        same = parse(first, scrub).text == (told := parse(again, scrub)).text
+        told = parse(again, scrub, lane.model)
+        same = parse(first, scrub, lane.model).text == told.text
     except TimeoutError:
         return Features(trouble=f"it did not answer within {SECONDS:g} s")
     except (Unreachable, Overdue, Broken, Busy, Failed, Malformed, Refused) as failure:
         return Features(trouble=str(failure))
     said = json.loads(first)
-    named = said.get("model")
-    same_name = named in (None, lane.model, f"{lane.model}@main")  # as transformers serve calls it
     return Features(
         n="honoured" if len(said["choices"]) == 2 else extras,
         logprobs="honoured" if _has_logprobs(said["choices"][0]) else extras,
         seed="honoured" if same else "ignored",
         usage="ignored" if told.tokens is None else "honoured",
-        answers_as=None if same_name else quoted(str(named), scrub),
+        answers_as=told.model,
     )
 
 
@@ -86,7 +84,7 @@ async def _twice(lane: Lane, plain: dict[str, Any]) -> tuple[Honour, bytes, byte
 
 async def _reply(lane: Lane, body: dict[str, Any]) -> bytes:
     reply = await lane.transport.post("/chat/completions", {"model": lane.model, **body})
-    judge_status(lane.address.url, reply)
+    judge_status(lane.address.url, reply, lane.served)
     return reply.content
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 15.0
 LONG_KEY = 16  # a shorter one ("EMPTY") may be a word of an answer
+LONG_NAME = 30  # a longer one with small letters is a key, and no name of a variable
 
 
 class Address(Strict):
@@ -42,9 +43,29 @@ class Address(Strict):
     def _plain_http(cls, url: str) -> str:
         parts = urlsplit(url)
         plain = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
-        if not plain or parts.query or parts.fragment or parts.port == 0:
+        readable = url.isprintable() and " " not in url
+        if not (plain and readable) or parts.query or parts.fragment or parts.port == 0:
             raise ValueError("expected http(s)://host/v1 without a name or key in it")
         return url.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _variable(cls, name: str | None) -> str | None:
+        return variable_name(name)
+
+
+def variable_name(name: str | None) -> str | None:
+    """Pass what can be a variable's name: a key in its place would stand in ``config.json`` and in messages.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if name is None:
+        return None
+    usual = name.isupper() or len(name) < LONG_NAME
+    if not (usual and name.isidentifier() and name.isascii()):
+        raise ValueError("expected the name of an environment variable, not the key itself")
+    return name
 
 
 class Unreachable(Exception):
@@ -66,14 +87,14 @@ class Reply:
     Attributes:
         status: HTTP status.
         content: the body, within the limit; only here may our key still be.
-        said: the beginning of the body, for a message.
+        said: the beginning of the body of a failure, for a message.
         retry_after: seconds the server asks us to wait, or ``None``.
         location: where a redirect points; it is not followed.
     """
 
     status: int
     content: bytes
-    said: str
+    said: str = ""
     retry_after: float | None = None
     location: str = ""
 
@@ -85,7 +106,8 @@ class Transport:
         """Open the client; a request may take ``timeout`` seconds from the first byte sent to the last one read.
 
         Raises:
-            UserError: the variable of the key is not set, or holds no key.
+            UserError: the variable of the key is not set, or holds no key; or the proxy named in the environment
+                cannot be used.
         """
         import httpx
 
@@ -93,17 +115,29 @@ class Transport:
         self._key = _key(address)
         self._forms = _forms(self._key)
         headers = {
-            "Accept-Encoding": "identity"
-        }  # a compressed body could hold any number of bytes
+            "Accept-Encoding": "identity",  # a compressed body could hold any number of bytes
+            # What a server says too much would be read as the answer to the next request on the connection.
+            "Connection": "close",
+        }
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=None),
-            limits=httpx.Limits(max_connections=None),
-            headers=headers,
-            follow_redirects=False,
-            trust_env=not _is_local(address.url),  # no proxy between us and this machine
-        )
+        limits = httpx.Limits(max_connections=None)
+        try:
+            self._client = httpx.AsyncClient(
+                timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=None),
+                limits=limits,
+                headers=headers,
+                follow_redirects=False,
+                # With a transport of its own no proxy stands between us and this machine.
+                transport=httpx.AsyncHTTPTransport(limits=limits)
+                if _is_local(address.url)
+                else None,
+            )
+        except (ImportError, ValueError, httpx.InvalidURL):  # whose words may quote a password
+            raise UserError(
+                f"{address.url}: the proxy named in the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) cannot be"
+                " used: give one that begins with http://, or list the host in NO_PROXY"
+            ) from None
 
     async def close(self) -> None:
         """Close the client."""
@@ -148,7 +182,7 @@ class Transport:
         return self.scrub(text) if len(self._key) >= LONG_KEY else text
 
     async def _read(self, response: httpx.Response) -> bytes:
-        if response.headers.get("content-encoding", "identity") != "identity":
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise Broken("the response is compressed, which was not asked for")
         content = bytearray()
         async for chunk in response.aiter_raw():
@@ -161,30 +195,39 @@ class Transport:
         return bytes(content)
 
     def _reply(self, response: httpx.Response, content: bytes) -> Reply:
+        if response.status_code == 200:
+            return Reply(200, content)
+        headers = response.headers
         return Reply(
             response.status_code,
             content,
             quoted(content.decode("utf-8", "replace"), self.scrub),
-            retry_after(response.headers.get("retry-after", ""), time.time()),
-            quoted(response.headers.get("location", ""), self.scrub),
+            retry_after(headers.get("retry-after", ""), _told(headers.get("date", ""))),
+            quoted(headers.get("location", ""), self.scrub),
         )
 
     def _words(self, error: Exception) -> str:
         return quoted(f"{type(error).__name__} {error}".rstrip(), self.scrub)
 
 
-def retry_after(value: str, now: float) -> float | None:
+def retry_after(value: str, now: float | None) -> float | None:
     """Seconds to wait by a Retry-After header, in either form (RFC 9110, section 10.2.3).
 
     Args:
         value: the header; empty or senseless gives ``None``.
-        now: seconds since the epoch, against which a date is read.
+        now: seconds since the epoch by the server's own clock, against which a date is read; ``None`` for ours.
     """
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
+    end = _told(value)
+    return None if end is None else max(0.0, end - (time.time() if now is None else now))
+
+
+def _told(date: str) -> float | None:
+    """Seconds since the epoch of an HTTP date; ``None`` when it is none."""
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        return parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
 
@@ -216,9 +259,10 @@ def _forms(key: str) -> list[str]:
 def _is_local(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return host == "localhost"
+    return address.is_loopback or address.is_unspecified  # servers say 0.0.0.0 when they start
 
 
 def _refuse_certificate(url: str, error: BaseException) -> None:
