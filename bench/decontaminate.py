@@ -6,14 +6,14 @@ Rows are DeepScaleR's 40,315 prompts in memory; the index holds the questions of
 method runs in a process of its own: CPU seconds (median of 3, so that what else runs matters less), time to build the
 index and to load it again, peak memory of the process, rows flagged against MATH-500 alone, and recall and precision
 on the labelled pairs of ``tests/labels`` (most of whose negatives were picked for looking alike, so that precision here
-says less than precision on real rows). The plain versions follow the papers' and scripts' descriptions; datatrove's
-tokenizer is replaced by white space. No question is ever printed.
+says less than precision on real rows). "With answers" is what ``curate`` and ``longstep data decontaminate`` do: rows
+and questions carry theirs. All other methods see texts alone. The plain versions follow the papers' and scripts'
+descriptions; datatrove's tokenizer is replaced by white space. No question is ever printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import re
@@ -28,10 +28,14 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from longstep.curate.overlap import S1, Index, Item, LightR1, OpenR1, Overlap
 
 ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "scripts"))
+from build_fingerprints import questions as read  # noqa: E402  # pyright: ignore[reportMissingImports]
+
 LABELS = ROOT / "tests" / "labels" / "same_problem.jsonl"
 ROWS = "deepscaler_40k"
 BENCHMARKS = (
@@ -43,19 +47,28 @@ SAME = ("identical", "reworded")
 NGRAM = 13
 
 
-def load(folder: Path, name: str) -> list[dict[str, str]]:
-    with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+def load(folder: Path, name: str) -> list[tuple[str, str, str | None]]:
+    """Id, text and answer of every row of a file."""
+    return read(folder / f"{name}.jsonl.gz")
 
 
 def questions(folder: Path, names: Sequence[str]) -> list[Item]:
-    return [Item(n, str(row["id"]), row["problem"]) for n in names for row in load(folder, n)]
+    return [Item(n, *row) for n in names for row in load(folder, n)]
 
 
 # -- methods: build once, then say of each text which questions it holds --------------------------
 
-#: Texts -> for each whether it is flagged.
-Flags = Callable[[Sequence[str]], Sequence[bool]]
+
+class Row(NamedTuple):
+    text: str
+    answer: str | None
+
+
+#: Rows -> for each whether it is flagged.
+Flags = Callable[[Sequence[Row]], Sequence[bool]]
+Build = Callable[[Sequence[Item]], Flags]
+TextFlags = Callable[[Sequence[str]], Sequence[bool]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,34 +76,49 @@ class Method:
     """How one method is built; ``holds`` says of a row's text whether it is flagged for one given question."""
 
     name: str
-    build: Callable[[Sequence[Item]], Flags]
-    holds: Callable[[Sequence[tuple[str, Item]]], list[bool]]
+    build: Build
+    holds: Callable[[Sequence[tuple[Row, Item]]], list[bool]]
     reload: Callable[[Sequence[Item]], float] | None = None
 
 
-def alone(build: Callable[[Sequence[Item]], Flags]) -> Callable[..., list[bool]]:
+def alone(build: Build) -> Callable[[Sequence[tuple[Row, Item]]], list[bool]]:
     """For rules that look at one question at a time: an index of that question and nothing else."""
-    return lambda pairs: [bool(build([item])([text])[0]) for text, item in pairs]
+    return lambda pairs: [bool(build([item])([row])[0]) for row, item in pairs]
 
 
-def in_company(pairs: Sequence[tuple[str, Item]]) -> list[bool]:
-    """For our scores, which weigh words by rarity: one index of all labelled questions."""
+def in_company(pairs: Sequence[tuple[Row, Item]]) -> list[bool]:
+    """For our scores: one index of all labelled questions."""
     config = Overlap()
     index = config.build(list({(i.benchmark, i.item): i for _, i in pairs}.values()))
-    matches = index.scan([text for text, _ in pairs])
+    matches = index.scan([row.text for row, _ in pairs], [row.answer for row, _ in pairs])
     return [
         any((m.benchmark, m.item) == (i.benchmark, i.item) and m.kind in config.remove for m in ms)
         for ms, (_, i) in zip(matches, pairs, strict=True)
     ]
 
 
-def ours_near(items: Sequence[Item]) -> Flags:
+def in_company_texts(pairs: Sequence[tuple[Row, Item]]) -> list[bool]:
+    return in_company([(row._replace(answer=None), i._replace(answer=None)) for row, i in pairs])
+
+
+def ours_answers(items: Sequence[Item]) -> Flags:
     config = Overlap()
     index = config.build(items)
+
+    def flags(rows: Sequence[Row]) -> Sequence[bool]:
+        found = index.scan([row.text for row in rows], [row.answer for row in rows])
+        return [any(m.kind in config.remove for m in ms) for ms in found]
+
+    return flags
+
+
+def ours_near(items: Sequence[Item]) -> TextFlags:
+    config = Overlap()
+    index = config.build(item._replace(answer=None) for item in items)
     return lambda texts: [any(m.kind in config.remove for m in ms) for ms in index.scan(texts)]
 
 
-def ours_exact(items: Sequence[Item]) -> Flags:
+def ours_exact(items: Sequence[Item]) -> TextFlags:
     index = Overlap().build(items)
     return lambda texts: index.shares_ngram(texts, NGRAM).tolist()
 
@@ -99,14 +127,14 @@ def ours_reload(items: Sequence[Item]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index"
         Overlap().build(items).save(path)
-        return seconds(lambda: Index.load(path))
+        return seconds(lambda: Index.load(path))[0]
 
 
-def legacy(config: LightR1 | OpenR1 | S1) -> Callable[[Sequence[Item]], Flags]:
+def legacy(config: LightR1 | OpenR1 | S1) -> Callable[[Sequence[Item]], TextFlags]:
     return lambda items: config.build(items).flags
 
 
-def plain_characters(items: Sequence[Item]) -> Flags:
+def plain_characters(items: Sequence[Item]) -> TextFlags:
     keys: set[str] = set()
     for item in items:
         keys |= {item.text or "", plain_key(item.text or "")}
@@ -117,10 +145,10 @@ def plain_key(text: str) -> str:
     return re.sub(r"\d+", "", re.sub(r"[^\w]", "", text)).lower()
 
 
-def plain_windows(n: int) -> Callable[[Sequence[Item]], Flags]:
+def plain_windows(n: int) -> Callable[[Sequence[Item]], TextFlags]:
     """Light-R1 (n = 32) and open-r1 (n = 8): a lookup of the questions' windows, a set of each row's."""
 
-    def build(items: Sequence[Item]) -> Flags:
+    def build(items: Sequence[Item]) -> TextFlags:
         lookup: dict[str, set[int]] = {}
         for number, item in enumerate(items):
             for window in windows(item.text or "", n):
@@ -130,10 +158,10 @@ def plain_windows(n: int) -> Callable[[Sequence[Item]], Flags]:
     return build
 
 
-def as_released(n: int) -> Callable[[Sequence[Item]], Flags]:
+def as_released(n: int) -> Callable[[Sequence[Item]], TextFlags]:
     """The same, with the rows' windows made anew for every benchmark, as both scripts do."""
 
-    def build(items: Sequence[Item]) -> Flags:
+    def build(items: Sequence[Item]) -> TextFlags:
         names = dict.fromkeys(item.benchmark for item in items)
         each = [plain_windows(n)([i for i in items if i.benchmark == name]) for name in names]
         return lambda texts: [
@@ -148,7 +176,7 @@ def windows(text: str, n: int) -> list[str]:
     return [" ".join(words[k : k + n]) for k in range(len(words) - n + 1)]
 
 
-def plain_s1(items: Sequence[Item]) -> Flags:
+def plain_s1(items: Sequence[Item]) -> TextFlags:
     """s1 the other way round: a lookup of the rows' windows, then every question's windows in it."""
     sought = {w for item in items for w in windows(item.text or "", 8)}
 
@@ -163,7 +191,7 @@ def plain_s1(items: Sequence[Item]) -> Flags:
     return flags
 
 
-def plain_datatrove(items: Sequence[Item], n: int = 12) -> Flags:
+def plain_datatrove(items: Sequence[Item], n: int = 12) -> TextFlags:
     """datatrove's n-gram filter on queries: no punctuation, accents or digits, 64-bit hashes of 12 words."""
     hashes = {h for item in items for h in simple_hashes(item.text or "", n)}
     return lambda texts: [any(h in hashes for h in simple_hashes(t, n)) for t in texts]
@@ -177,13 +205,22 @@ def simple_hashes(text: str, n: int) -> list[int]:
     return [hash(" ".join(words[k : k + n])) for k in range(len(words) - n + 1)]
 
 
-def of(name: str, build: Callable[[Sequence[Item]], Flags]) -> Method:
-    return Method(name, build, alone(build))
+def on_texts(build: Callable[[Sequence[Item]], TextFlags]) -> Build:
+    def built(items: Sequence[Item]) -> Flags:
+        flags = build(items)
+        return lambda rows: flags([row.text for row in rows])
+
+    return built
+
+
+def of(name: str, build: Callable[[Sequence[Item]], TextFlags]) -> Method:
+    return Method(name, on_texts(build), alone(on_texts(build)))
 
 
 METHODS = [
     of(f"ours, exact {NGRAM}-gram", ours_exact),
-    Method("ours, near-duplicate scoring", ours_near, in_company, ours_reload),
+    Method("ours, near-duplicate scoring", on_texts(ours_near), in_company_texts, ours_reload),
+    Method("ours, the same with answers", ours_answers, in_company, ours_reload),
     of("ours, mode light-r1 (characters)", legacy(LightR1(rules="characters"))),
     of("ours, mode light-r1 (windows)", legacy(LightR1(rules="windows"))),
     of("ours, mode light-r1 (both)", legacy(LightR1())),
@@ -202,25 +239,25 @@ METHODS = [
 # -- measuring ------------------------------------------------------------------------------------
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """CPU seconds, median of ``REPEATS``."""
-    taken = []
+def seconds(run: Callable[[], T]) -> tuple[float, T]:
+    """CPU seconds, median of ``REPEATS``, and the last result."""
+    taken, results = [], []
     for _ in range(REPEATS):
         start = time.process_time()
-        run()
+        results[:] = [run()]
         taken.append(time.process_time() - start)
-    return statistics.median(taken)
+    return statistics.median(taken), results[0]
 
 
-def labelled(folder: Path) -> list[tuple[dict[str, str], str, Item]]:
+def labelled(folder: Path) -> list[tuple[dict[str, str], Row, Item]]:
     labels = [json.loads(line) for line in LABELS.read_text(encoding="utf-8").splitlines()]
     names = sorted({label[side] for label in labels for side in ("row_file", "item_file")})
-    texts = {(n, str(row["id"])): row["problem"] for n in names for row in load(folder, n)}
+    rows = {(n, key): Row(text, gold) for n in names for key, text, gold in load(folder, n)}
     return [
         (
             label,
-            texts[label["row_file"], label["row_id"]],
-            Item(label["item_file"], label["item_id"], texts[label["item_file"], label["item_id"]]),
+            rows[label["row_file"], label["row_id"]],
+            Item(label["item_file"], label["item_id"], *rows[label["item_file"], label["item_id"]]),
         )
         for label in labels
     ]
@@ -228,25 +265,23 @@ def labelled(folder: Path) -> list[tuple[dict[str, str], str, Item]]:
 
 def measure(method: Method, folder: Path) -> dict[str, object]:
     """Everything about one method, in this process."""
-    texts = [row["problem"] for row in load(folder, ROWS)]
+    rows = [Row(text, gold) for _, text, gold in load(folder, ROWS)]
     items = questions(folder, BENCHMARKS)
-    build_s = seconds(lambda: method.build(items))
-    flags = method.build(items)
-    scan_s = seconds(lambda: flags(texts))
+    build_s, flags = seconds(lambda: method.build(items))
+    scan_s, flagged = seconds(lambda: flags(rows))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    flagged = sum(map(bool, flags(texts)))
-    math500 = sum(map(bool, method.build(questions(folder, ["math500"]))(texts)))
+    math500 = sum(map(bool, method.build(questions(folder, ["math500"]))(rows)))
     result: dict[str, object] = {
         "method": method.name,
-        "docs_s": len(texts) / scan_s,
+        "docs_s": len(rows) / scan_s,
         "build_s": build_s,
         "reload_s": method.reload(items) if method.reload else None,
         "memory_mb": memory,
         "math500": math500,
-        "all": flagged,
+        "all": sum(map(bool, flagged)),
     }
     pairs = labelled(folder)
-    held = method.holds([(text, item) for _, text, item in pairs])
+    held = method.holds([(row, item) for _, row, item in pairs])
     for split in ("dev", "test"):
         chosen = [
             (label["label"] in SAME, hit)
@@ -281,6 +316,12 @@ COLUMNS = (
 
 def percent(value: object) -> str:
     return "-" if value is None else f"{100 * float(str(value)):.1f}"
+
+
+def commit() -> str:
+    """The commit, and whether the tree differs from it."""
+    asked = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=7"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def line(row: dict[str, object], reference: float) -> str:
@@ -318,8 +359,9 @@ def main() -> int:
     slowest = min(float(str(row["docs_s"])) for row in rows)
     items = questions(args.folder, BENCHMARKS)
     sys.stdout.write(
-        f"{ROWS} against {len(items):,} questions of {len(BENCHMARKS)} benchmarks; one core; load before"
-        f" {load_average:.2f}, after {os.getloadavg()[0]:.2f}; ratio is to the slowest\n\n"
+        f"{ROWS} against {len(items):,} questions of {len(BENCHMARKS)} benchmarks; one core, medians of"
+        f" {REPEATS}; load before {load_average:.2f}, after {os.getloadavg()[0]:.2f}; commit {commit()}; ratio is to"
+        " the slowest\n\n"
     )
     sys.stdout.write("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS) + "\n")
     for row in rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,10 +17,11 @@ from longstep.curate import (
     Funnel,
     PassRate,
     drop_duplicates,
-    judge_rows,
     pass_rates,
     with_pass_rates,
 )
+from longstep.evaluate import Benchmark
+from longstep.stages.contamination import decontaminated
 from longstep.types import Completion, Problem, Status, Verdict
 from longstep.verify import canonical, judge_gold
 
@@ -89,41 +91,42 @@ def test_duplicates_keep_the_first_and_quarantine_conflicts() -> None:
 HANDSHAKES = "At a party of 23 guests everyone shakes hands with everyone else exactly once; how many handshakes?"
 
 
-def test_decontaminate() -> None:
-    rows = [
-        Problem("short", "What is 12+7?", "19", source="quiz"),
-        Problem("party", HANDSHAKES, "253", source="exam"),
-        Problem("symbols", "???", "1", source="quiz"),
-    ]
+def reasons(how: dict, questions: dict[str, str], prompts: list[str], folder: Path) -> list[str]:
+    """Say why each prompt goes, empty for those that stay, as stage ``curate`` decides it."""
+    path = folder / "exam.jsonl"
+    rows = [{"problem": text, "answer": gold} for text, gold in questions.items()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    exam = Benchmark(name="exam", source={"kind": "jsonl", "path": str(path)})
+    rule = Decontaminate.model_validate({"rule": how})
+    problems = [problem(str(number), prompt) for number, prompt in enumerate(prompts)]
+    funnel = Funnel()
+    decontaminated(funnel, problems, [exam], rule)
+    dropped = {each.problem.id: each.reason for each in funnel.dropped}
+    return [dropped.get(each.id, "").removeprefix("contaminated, ") for each in problems]
+
+
+def test_decontaminate(tmp_path: Path) -> None:
+    questions = {"What is 12+7?": "19", HANDSHAKES: "253", "???": "1"}
     cases = {
-        "what is 12 + 7": "contaminated, identical: quiz/short, score 1.00",
+        "what is 12 + 7": "identical",
         "Tell me: what is 12+7? Then rest.": "",  # too common a phrase to forbid inside others
         "What is 5+88?": "",  # the same family, other numbers: reported, not removed
-        f"Hello! {HANDSHAKES} Please answer": "contaminated, identical: exam/party, score 1.00",
+        f"Hello! {HANDSHAKES} Please answer": "identical",
         HANDSHAKES.replace("23", "31"): "",
         "!!!": "",
         "": "",
     }
-    keep = Decontaminate().build(rows)
-    for prompt, reason in cases.items():
-        assert keep(problem("t", prompt)) == (not reason, reason), prompt
-    strict = Decontaminate.model_validate(
-        {"rule": {"kind": "overlap", "remove": ["identical", "reworded", "numbers_changed"]}}
-    ).build(rows)
-    assert strict(problem("t", "What is 5+88?")) == (
-        False,
-        "contaminated, numbers_changed: quiz/short, score 0.38",
-    )
+    found = reasons({"kind": "overlap"}, questions, list(cases), tmp_path)
+    assert [each.partition(":")[0] for each in found] == list(cases.values())
+    strict = {"kind": "overlap", "remove": ["identical", "reworded", "numbers_changed"]}
+    assert reasons(strict, questions, ["What is 5+88?"], tmp_path)[0].startswith("numbers_changed:")
 
 
-def test_decontaminate_by_a_published_rule() -> None:
-    rows = [Problem("party", HANDSHAKES, "253", source="exam")]
-    config = Decontaminate.model_validate({"rule": {"kind": "light-r1"}})
-    keep = config.build(rows)
-    assert not keep(problem("t", HANDSHAKES.replace("23", "31")))[0]  # digits do not count there
-    assert keep(problem("t", "Hello! " + HANDSHAKES))[0]  # too short for a window of 32 words
-    matches = judge_rows(config.index(rows), [HANDSHAKES, "other"], config.remove)
-    assert [match is None for match in matches] == [False, True]
+def test_decontaminate_by_a_published_rule(tmp_path: Path) -> None:
+    prompts = [HANDSHAKES.replace("23", "31"), "Hello! " + HANDSHAKES, "other"]
+    found = reasons({"kind": "light-r1"}, {HANDSHAKES: "253"}, prompts, tmp_path)
+    # Digits do not count there, and the second one is too short for a window of 32 words.
+    assert [each.partition(":")[0] for each in found] == ["identical", "", ""]
 
 
 def test_pass_rates_read_correctness_only() -> None:

@@ -15,8 +15,9 @@ from longstep.config import UserError, ValidationError
 from longstep.curate.normalise import fold, place, rewrite, words
 from longstep.curate.overlap import Index, Item, Overlap, Thresholds
 from longstep.curate.overlap.answers import agreement, hashed, plain
-from longstep.curate.overlap.features import features
-from longstep.curate.overlap.tokens import NUMBER, tokenise
+from longstep.curate.overlap.features import PAIR, features
+from longstep.curate.overlap.tokens import tokenise
+from longstep.curate.overlap.wording import LETTER, NUMBER
 
 TRAIN = (
     "A freight train leaves Lisbon at a speed of 72 kilometres per hour, and 35 minutes later a courier on a motorcycle "
@@ -186,6 +187,18 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
             Index.load(path)
 
 
+def test_an_old_format_is_refused_in_one_sentence(index: Index, tmp_path: Path) -> None:
+    path = tmp_path / "print"
+    index.save_fingerprint(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    head = bytes(arrays["head"]).replace(b'"format": 3', b'"format": 2')
+    with path.open("wb") as file:
+        np.savez(file, **{**arrays, "head": np.frombuffer(head, np.uint8)})
+    with pytest.raises(UserError, match=r"print: format 2, this longstep reads 3; build it again$"):
+        Index.load(path)
+
+
 def plain_ngrams(texts: list[str], n: int) -> set[tuple[str, ...]]:
     token = re.compile(r"[a-z]+|[0-9\x01]+|[-+*/^=<>!%]")
     found: set[tuple[str, ...]] = set()
@@ -232,8 +245,8 @@ def test_tokens_are_the_words() -> None:
 
 
 def test_features_count_words_and_pairs() -> None:
-    # words: a(2) b c; pairs: ab ba ac; 6 different features, one of them twice
-    found = features(tokenise(["a b a c", ""]))
+    # words: red(2) hot ice; pairs of neighbours: 3; 6 different features, one of them twice
+    found = features(tokenise(["red hot red ice", ""]))
     assert sorted(found.counts.tolist()) == [1, 1, 1, 1, 1, 2]
     assert found.bounds.tolist() == [0, 6, 6]
     renumbered = features(tokenise(["add 5 to 17", "add 9 to 21"]))
@@ -271,6 +284,10 @@ def test_choices_are_one_word_whatever_their_order() -> None:
     assert first == "pick" and choices.isalpha()
     assert words("Pick: (A) none (B) red (C) 3 (D) green") == ("pick", choices)
     assert words(pick.replace("red", "blue"))[1] != choices
+    assert words("Pick: A) red\nB) 3\nC) green\nD) none") == ("pick", choices)
+    assert words("Let f(A) = 1, g(B) = 2, (C) and (D)")[0] == "let" and "f" in words(
+        "f(A) = 1, g(B) = 2, (C), (D)"
+    )
 
 
 def test_rewriting_keeps_every_place() -> None:
@@ -339,8 +356,8 @@ def test_no_answer_takes_long(text: str) -> None:
     [
         ("1/2", "0.5", 1),
         ("3", "4", -1),
-        ("7/18", "25", 1),  # find m + n
-        ("25", "7/18", 1),
+        ("7/18", "25", 0),  # perhaps "find m + n": no difference, and no proof
+        ("25", "7/18", 0),
         ("616", r"11\sqrt{5}+11", -1),  # the integers add up to 27
         (None, "4", 0),
         ("4", None, 0),
@@ -352,6 +369,67 @@ def test_no_answer_takes_long(text: str) -> None:
 )
 def test_answers_agree(row: str | None, item: str | None, sign: int) -> None:
     assert agreement(hashed([row]), hashed([item])).tolist() == [sign]
+
+
+def test_letters_and_names_are_compared_up_to_a_renaming() -> None:
+    one, other = (
+        features(
+            tokenise(
+                [
+                    "In triangle ABC, AB = 5 and a point D is on BC; let $x = AD$.",
+                    "In triangle PQR, PQ = 5 and a point S is on QR; let $t = PS$.",
+                ]
+            )
+        ),
+        features(tokenise(["a", "Each boy has a dog.", "$a$ is a number"])),
+    )
+    first, last = one.bounds[:-1], one.bounds[1:]
+    pairs = [
+        set(one.hashes[a:b][one.tags[a:b] == PAIR].tolist())
+        for a, b in zip(first, last, strict=True)
+    ]
+    assert pairs[0] == pairs[1]
+    counts = [
+        sorted(one.counts[a:b][one.tags[a:b] == LETTER]) for a, b in zip(first, last, strict=True)
+    ]
+    assert counts[0] == counts[1] == [1, 2, 2, 3, 3]  # x; C, D; A, B; the article is none of them
+    letters = np.bincount(other.docs()[other.tags == LETTER], minlength=3)
+    assert letters.tolist() == [1, 0, 1]
+
+
+RENAMED = (
+    "Let $a$ and $b$ be numbers with $a^3 + 2ab = 17$ and $b^3 - 5a = 11$. Determine the remainder of $a^2 + 7b$ by 13.",
+    "Let $u$ and $v$ be numbers with $u^3 + 2uv = 17$ and $v^3 - 5u = 11$. Determine the remainder of $u^2 + 7v$ by 13.",
+)
+
+
+def test_a_renamed_question_is_reworded() -> None:
+    index = Overlap().build([Item("b", "0", RENAMED[0])])
+    assert kinds(index, RENAMED[1]) == {"0": "reworded"}
+    assert kinds(index, RENAMED[1].replace("17", "23")) == {"0": "numbers_changed"}
+
+
+@pytest.mark.parametrize(
+    ("spelt", "digits"),
+    [
+        ("twenty-five apples", "25 apples"),
+        ("twenty five apples", "25 apples"),
+        ("three hundred and thirteen", "300 and 13"),
+        ("seventy percent", "70 %"),
+        ("twenty-two thousand", "22000"),
+        ("the seventh", "the 7"),
+        ("one apple", "one apple"),
+        ("ninety - 2", "90 - 2"),
+    ],
+)
+def test_number_words_are_numbers(spelt: str, digits: str) -> None:
+    # neighbours in a batch must not lend their words
+    both = features(tokenise(["ninety", spelt, "five", "ninety", digits, "five"]))
+    words = [
+        [(h, t) for h, t in zip(both.hashes[a:b], both.tags[a:b], strict=True) if t != PAIR]
+        for a, b in ((both.bounds[1], both.bounds[2]), (both.bounds[4], both.bounds[5]))
+    ]
+    assert words[0] == words[1]
 
 
 CARDS = "Two cards are dealt from a standard deck of 52 cards, one after the other. What is the probability that the first is a spade and the second a heart?"
@@ -377,6 +455,16 @@ def test_the_answer_decides_where_words_leave_it_open(tmp_path: Path) -> None:
         assert not same(LIKE_CARDS, None) and not same(LIKE_CARDS, "1/17")
         assert same(CARDS, "1/17"), "a wrong key does not make a copy clean"
         assert index.scan([LIKE_CARDS]) == index.scan([LIKE_CARDS], [None])
+
+
+def test_equal_answers_prove_nothing_when_most_words_differ() -> None:
+    question = "Determine the number of ways to arrange the letters of the word ELLIPSE."
+    row = 'How many distinct arrangements of the letters in the word "balloon" are there?'
+    for agreed, same in ((0.0, True), (Thresholds().agreed, False)):
+        limits = Thresholds(agreed=agreed, same_answer=-6.0)
+        index = Overlap(thresholds=limits).build([Item("exam", "0", question, "1260")])
+        found = index.scan([row], ["1260"])[0]
+        assert any(match.kind == "reworded" for match in found) == same
 
 
 def _score(question: str, row: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from longstep.curate.adaptive import Adaptive
 from longstep.curate.audit import KeyAudit, audit_keys, votes_of
-from longstep.curate.decontaminate import Decontaminate, judge_rows
+from longstep.curate.decontaminate import Decontaminate
 from longstep.curate.difficulty import Band, PassRate, Rated, Ratings, pass_rates, with_pass_rates
 from longstep.curate.duplicates import Duplicates, drop_duplicates
 from longstep.curate.filters import FILTERS, AnyFilter
@@ -37,7 +37,6 @@ __all__ = [
     "audit_keys",
     "build_pairs",
     "drop_duplicates",
-    "judge_rows",
     "pass_rates",
     "queue_of",
     "queue_table",

@@ -1,15 +1,13 @@
-"""Contaminated training problems, as a filter: rows that hold a benchmark's question."""
+"""Contaminated training problems: rows that hold a benchmark's question."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from longstep.config import Strict
-from longstep.curate.funnel import Filter
-from longstep.curate.overlap import AnyContamination, Index, Item, Match, Overlap
+from longstep.curate.overlap import AnyContamination, Index, Match, Overlap
 from longstep.curate.overlap.legacy import LegacyIndex
 from longstep.curate.overlap.match import Kind
-from longstep.types import Problem
 
 
 class Decontaminate(Strict):
@@ -26,33 +24,6 @@ class Decontaminate(Strict):
     def remove(self) -> tuple[Kind, ...]:
         """Classes of matches whose rows go."""
         return self.rule.remove if isinstance(self.rule, Overlap) else ("identical",)
-
-    def index(self, benchmarks: Iterable[Problem]) -> Index | LegacyIndex:
-        """Index benchmark problems; a problem's source is the name of its benchmark."""
-        return self.rule.build(
-            Item(each.source, each.id, each.prompt, each.answer or None) for each in benchmarks
-        )
-
-    def build(self, benchmarks: Iterable[Problem]) -> Filter:
-        """Give a filter that judges one row at a time; ``judge_rows`` is faster for many."""
-        index = self.index(benchmarks)
-
-        def keep(problem: Problem) -> tuple[bool, str]:
-            match = judge_rows(index, [problem.prompt], self.remove, [problem.answer])[0]
-            return (True, "") if match is None else (False, reason(match))
-
-        return keep
-
-
-def judge_rows(
-    index: Index | LegacyIndex,
-    texts: Sequence[str],
-    remove: Sequence[Kind],
-    answers: Sequence[str | None] | None = None,
-) -> list[Match | None]:
-    """Give for each text the best match of a class to be removed, if there is one."""
-    found = scan(index, texts, answers)
-    return [next((m for m in matches if m.kind in remove), None) for matches in found]
 
 
 def scan(

@@ -122,9 +122,11 @@ _COMMA = re.compile(rb",(?:\\!|\})?[0-9]{3}(?![0-9])")
 _GROUPED = re.compile(rb"(?<![0-9.])[0-9]{1,3}(?:(?:,(?:\\!)?|\{,\})[0-9]{3})+(?![0-9])")
 #: Printed choices have capitals; ``(a) ... (b) ...`` are parts of a question.
 _CHOICES = re.compile(
-    rb"\(A\)" + b"".join(rb"[^\x00]{1,120}?\(%c\)" % c for c in b"BCD") + rb"[^\x00]{0,200}"
+    rb"A\)(?<!\wA\))"
+    + b"".join(rb"[^\x00]{1,120}?(?<!\w)%c\)" % c for c in b"BCD")
+    + rb"[^\x00]{0,200}"
 )
-_CHOICE = re.compile(rb"\([A-E]\)")
+_CHOICE = re.compile(rb"\(?\b[A-E]\)")
 #: In this order, the numbers with commas between the two; each keeps the length.
 _BEFORE = (
     (re.compile(rb"\[asy\][^\x00]*?\[/asy\]"), _figure),

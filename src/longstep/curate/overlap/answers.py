@@ -50,6 +50,8 @@ def plain(answer: str | None) -> str | None:
     """Give the form in which answers are compared; ``None`` for nothing and for prose."""
     if answer is None or len(answer) > LONGEST:
         return None
+    if answer.isascii() and answer.isdigit():  # most answers
+        return answer.lstrip("0") or "0"
     text = _LABEL.sub("", fold(answer).strip().rstrip(".").lower())  # 9 (apples)
     text = _TEXT.sub(r" \1 ", _SPACING.sub(" ", _GROUPED.sub("", _MIXED.sub("&", text))))
     for _ in range(2):
@@ -85,7 +87,7 @@ class Answers:
 
     Attributes:
         values: of the answer, length Q.
-        totals: of the sum of the integers in an answer that has several: re-posed as "find m + n" it is the answer.
+        totals: of the sum of the integers in an answer that has several: re-posed as "find m + n" it may be the answer.
     """
 
     values: Short
@@ -105,12 +107,13 @@ def hashed(answers: Sequence[str | None]) -> Answers:
 def agreement(one: Answers, other: Answers) -> Signs:
     """Compare answers one by one: 1 equal, -1 different, 0 when that cannot be told.
 
-    The letters of two choices can only differ: the same one is common, and a value beside a letter says nothing.
+    The letters of two choices can only differ: the same one is common, and a value beside a letter says nothing. An
+    answer that is the other's total says nothing either: small sums coincide.
     """
     a, b = one.values, other.values
-    equal = (a == b) | (a == other.totals) | (one.totals == b)
-    letter = a < _LETTERS
-    unknown = (a == 0) | (b == 0) | (letter != (b < _LETTERS)) | (letter & equal)
+    equal, letter = a == b, a < _LETTERS
+    total = (a == other.totals) | (one.totals == b)
+    unknown = (a == 0) | (b == 0) | (letter != (b < _LETTERS)) | (letter & equal) | (total & ~equal)
     return np.where(unknown, 0, np.where(equal, 1, -1)).astype(np.int8)
 
 

@@ -25,6 +25,7 @@ class Thresholds(Strict):
         same_answer: the same, when both answers are known and equal.
         other_answer: the same, when they differ: near-identical wording passes, since a wrong key does not make a copy
             clean and a re-posed question may ask for another form of the answer.
+        agreed: share of the question's words that a row has to hold for equal answers to count.
         numbers: share of the numbers of either that both have, from which numbers on one side only may be an omission.
         short: a question of fewer bits than this is compared as a whole and never looked for inside of a text.
         embedded: share of the question's words and pairs of words that a longer text has to hold.
@@ -33,9 +34,10 @@ class Thresholds(Strict):
         template: share of the question's pairs of words from which a stock phrase is reported.
     """
 
-    same: float = 3.35
-    same_answer: float = 3.0
-    other_answer: float = 3.85
+    same: float = -1.1
+    same_answer: float = -4.3
+    other_answer: float = -0.2
+    agreed: float = Field(default=0.55, ge=0, le=1)
     numbers: float = Field(default=0.5, ge=0, le=1)
     short: float = Field(default=35.0, ge=0)
     embedded: float = Field(default=0.96, gt=0, le=1)
@@ -44,16 +46,18 @@ class Thresholds(Strict):
 
 
 def sameness(o: Overlaps) -> NDArray[np.float32]:
-    """Evidence that two texts state the same problem.
+    """Evidence that two texts state the same problem, whatever their answers: about the logarithm of the odds.
 
-    A linear score, fitted by logistic regression to labelled pairs and scaled so that the words' similarity counts
-    once. More words and rarer ones in common are evidence; so are equal numbers. At equal words, *fewer* pairs of
-    neighbours in common speak for a rewording: what two different questions share is a stock phrase in one piece.
+    A linear score, fitted by logistic regression to labelled pairs and to pairs of training rows with different
+    answers. More words and rarer ones in common are evidence; so are equal numbers, and letters that are equal up to a
+    renaming. At equal words, *fewer* pairs of neighbours in common speak for a rewording: what two different questions
+    share is a stock phrase in one piece.
     """
-    one_sided = (o.missing > 0) ^ (o.extra > 0)
+    missing, extra = o.missing > 0, o.extra > 0
     return (
-        o.words - 0.43 * o.pairs + 0.28 * np.log2(1 + o.shared) + 0.08 * np.log2(1 + o.numbers)
-        + 1.44 * o.same_numbers - 0.44 * one_sided
+        2.3 * o.words + 4.59 * o.row_held - 4.87 * o.pairs + 0.81 * np.log2(1 + o.shared) + 1.34 * o.letters
+        + 0.41 * np.log2(1 + o.numbers) + 5.16 * o.same_numbers + 1.67 * (~missing & ~extra) - 1.97 * (missing & extra)
+        - 17.0
     ).astype(np.float32)  # fmt: skip
 
 
@@ -74,10 +78,11 @@ def classify(
     enough = bits >= limits.short
     renumbered = (o.missing > 0) & (o.extra > 0)
     held = (o.held >= limits.embedded) & (o.held_pairs >= limits.embedded) & (o.missing == 0)
+    agree = np.where((agree > 0) & (o.held < limits.agreed), 0, agree)
     omitted = (agree > 0) | (o.same_numbers >= limits.numbers) | ((o.missing == 0) & (o.extra == 0))
     needed = np.choose(agree + 1, (limits.other_answer, limits.same, limits.same_answer))
     alike = ((sameness(o) >= needed) & omitted) | (held & enough)
-    same = ~renumbered & ~skeleton & alike
+    same = (~renumbered | (agree > 0)) & ~skeleton & alike
     rules = (
         whole | (contained & enough),
         same,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from longstep.curate.overlap.pairs import lookup
-from longstep.curate.overlap.tokens import U64, Ints, join, mixed, powers, segments
+from longstep.curate.overlap.hashing import U64, Ints, lookup, segments, window_hashes
+from longstep.curate.overlap.tokens import join
 
 _BITS = 22
 _SHIFT = np.uint64(64 - _BITS)
@@ -18,14 +18,20 @@ BATCH, BATCH_CHARS = 1024, 150_000
 
 
 class Ngrams:
-    """All runs of n words of some texts; equal hashes are taken for equal words (64 bits)."""
+    """All runs of n words of some texts; equal hashes are taken for equal words (64 bits).
+
+    Of a text only every (n - a + 1)-th run of a = (n + 1) // 2 words is looked up: each run of n words holds exactly
+    one of those, so only the runs around a known one need a look.
+    """
 
     def __init__(self, texts: Sequence[str], n: int) -> None:
-        self._n = n
-        grams = [_grams(batch, n)[0] for batch in batches(texts)]
-        self._grams = np.unique(np.concatenate(grams)) if grams else np.zeros(0, np.uint64)
+        self._n, self._anchor = n, (n + 1) // 2
+        self._stride = n - self._anchor + 1
+        cut = [_words(batch) for batch in batches(texts)]
+        self._grams = _inside(cut, n)
+        self._anchors = _inside(cut, self._anchor)
         self._filter = np.zeros(1 << _BITS, bool)
-        self._filter[self._grams >> _SHIFT] = True
+        self._filter[self._anchors >> _SHIFT] = True
 
     def shared(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Say of each text whether it has one of them."""
@@ -33,11 +39,17 @@ class Ngrams:
         return np.concatenate(found) if found else np.zeros(0, bool)
 
     def _shared(self, batch: Sequence[str]) -> NDArray[np.bool_]:
-        grams, places, begins = _grams(batch, self._n)
-        maybe = np.flatnonzero(self._filter[grams >> _SHIFT])
-        hit = maybe[lookup(self._grams, grams[maybe])[1]]
+        words, bounds = _words(batch)
         flags = np.zeros(len(batch), bool)
-        flags[np.searchsorted(begins, places[hit], side="right") - 1] = True
+        anchors = runs(words, self._anchor)[self._stride - 1 :: self._stride]
+        maybe = np.flatnonzero(self._filter[anchors >> _SHIFT])
+        hit = maybe[lookup(self._anchors, anchors[maybe])[1]]
+        first = ((hit + 1) * self._stride - 1)[:, None] - np.arange(self._stride)
+        first = first[first + self._n <= len(words)]
+        doc = np.searchsorted(bounds, first, side="right") - 1
+        within = first + self._n <= bounds[doc + 1]
+        grams = runs(words, self._n)[first[within]]
+        flags[doc[within][lookup(self._grams, grams)[1]]] = True
         return flags
 
 
@@ -53,23 +65,23 @@ def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[first:]
 
 
-def _grams(batch: Sequence[str], n: int) -> tuple[U64, Ints, Ints]:
-    """Hashes of all runs of n words within a text, the byte where each begins, and where each text begins."""
-    buffer, begins = join(batch, bytes.lower)
-    starts, ends, _, sums = segments(buffer)
-    words = mixed((sums[ends] - sums[starts]) * powers(len(buffer) + 1)[1][starts])
-    grams = _runs(words, n)
-    if not len(grams):
-        return grams, starts[:0], begins
-    bounds = np.searchsorted(starts, begins[1:-1])  # first word of each later text
-    inside = np.ones(len(grams), bool)
-    for back in range(1, n):
-        at = bounds - back
-        inside[at[(at >= 0) & (at < len(grams))]] = False
-    return grams[inside], starts[: len(grams)][inside], begins
+def _words(batch: Sequence[str]) -> tuple[U64, Ints]:
+    """Hashes of the words, and where those of each text begin, and the end."""
+    folded, begins = join(batch)
+    starts, ends, _, sums = segments(folded.lower())
+    return window_hashes(sums, starts, ends), np.searchsorted(starts, begins)
 
 
-def _runs(words: U64, n: int) -> U64:
+def _inside(cut: Sequence[tuple[U64, Ints]], n: int) -> U64:
+    """Hashes of all runs of n words within a text, ascending, each once."""
+    found = [np.zeros(0, np.uint64)]
+    for words, bounds in cut:
+        last = np.repeat(bounds[1:], np.diff(bounds))  # end of the text of each word
+        found.append(runs(words, n)[np.flatnonzero(np.arange(len(words)) + n <= last)])
+    return np.unique(np.concatenate(found))
+
+
+def runs(words: U64, n: int) -> U64:
     """Polynomial hash of every run of n words, by doubling: log2(n) passes."""
     if len(words) < n:
         return words[:0]

@@ -25,18 +25,18 @@ from longstep.curate.overlap.features import (
     pair_features,
     word_features,
 )
+from longstep.curate.overlap.hashing import U64, Ints, lookup, sequence_sums, window_hashes
 from longstep.curate.overlap.match import Item, Match
 from longstep.curate.overlap.pairs import (
     Overlaps,
     Postings,
     candidates,
-    lookup,
     overlaps,
     postings,
     spread,
 )
 from longstep.curate.overlap.table import Table, concatenated, symbol_hash, wholes
-from longstep.curate.overlap.tokens import U64, Ints, Tokens, sequence_sums, tokenise, window_hashes
+from longstep.curate.overlap.tokens import Tokens, tokenise
 
 #: Texts and characters that are looked at together: what fits into the processor's caches.
 BATCH, BATCH_CHARS = 256, 200_000
@@ -182,7 +182,7 @@ class Index:
         places = self._contained(tokens, row, item, o)
         kinds = classify(o, same, skeleton, places[:, 1] > 0, agree, self.thresholds)
         found: list[list[Match]] = [[] for _ in texts]
-        marks = word_features(tokens), pair_features(tokens)
+        marks = np.stack([word_features(tokens), pair_features(tokens)])
         for c in np.flatnonzero(kinds != NOTHING).tolist():
             r, one = int(row[c]), self.items[item[c]]
             span = self._span(
@@ -229,7 +229,7 @@ class Index:
     def _span(
         self,
         tokens: Tokens,
-        marks: tuple[Hashes, Hashes],
+        marks: Hashes,
         row: int,
         item: int,
         exact: NDArray[np.int64],
@@ -245,20 +245,16 @@ class Index:
             first, last = self._marked(marks, item, first, last)
         return int(tokens.starts[first]), int(tokens.ends[last - 1])
 
-    def _marked(
-        self, marks: tuple[Hashes, Hashes], item: int, first: int, last: int
-    ) -> tuple[int, int]:
+    def _marked(self, marks: Hashes, item: int, first: int, last: int) -> tuple[int, int]:
         bounds = self._table.features.bounds
         mine = slice(bounds[item], bounds[item + 1])
         hashes, bits = self._table.features.hashes[mine], self._bits[mine]
         rare = hashes[bits >= min(MARKING, float(bits.max()))]
-        words = lookup(rare, marks[0][first:last])[1]
-        pairs = lookup(rare, marks[1][first : last - 1])[1]
-        if not len(words) and not len(pairs):
+        # words, then pairs; the last pair is one with the next text
+        width, place = np.divmod(lookup(rare, marks[:, first:last].ravel()[:-1])[1], last - first)
+        if not len(place):
             return first, last
-        begin = min(int(each[0]) for each in (words, pairs) if len(each))
-        end = max(int(each[-1]) + n for n, each in ((1, words), (2, pairs)) if len(each))
-        return first + begin, first + end
+        return first + int(place.min()), first + int((place + width).max()) + 1
 
 
 class _Sorted:

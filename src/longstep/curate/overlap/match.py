@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 #: From the surest to the weakest. ``identical``: the whole question stands in the row; ``reworded``: the same problem
 #: in other words, order or spelling; ``numbers_changed``: the same question about other numbers; ``shared_template``:
@@ -11,9 +11,8 @@ from typing import Literal
 Kind = Literal["identical", "reworded", "numbers_changed", "shared_template"]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A benchmark's question.
+class Item(NamedTuple):
+    """A benchmark's question. A tuple, since ten thousand of them are made when an index is read.
 
     Attributes:
         benchmark: name of the benchmark.

@@ -10,17 +10,21 @@ from numpy.typing import NDArray
 
 from longstep.curate.overlap.background import Background
 from longstep.curate.overlap.features import PAIR, Features, Floats, Hashes
-from longstep.curate.overlap.tokens import NUMBER, Ints
+from longstep.curate.overlap.hashing import Ints, lookup
+from longstep.curate.overlap.wording import LETTER, NUMBER, OPERATOR, WORD
 
 Flags = NDArray[np.bool_]
 
 _HIGH = np.uint64(32)
+_CLASSES = 8
+_WORDS = (WORD, NUMBER, OPERATOR)
+_RANKS = 8  # bits of a letter's rank: there are 26
 _FILTER = 21
 _FILTER_SHIFT = np.uint32(32 - _FILTER)
 #: A feature finds candidates only when at most so many questions have it,
 POSTINGS = 24
 #: and when it is at least this rare, in bits.
-RARE = 7.0
+RARE = 6.0
 #: Candidates share at least this part, by weight, of the question's features that find candidates,
 ENOUGH = 0.25
 #: or this part when their answers are equal too.
@@ -78,28 +82,24 @@ def candidates(rows: Features, index: Postings) -> tuple[Ints, Ints, Flags]:
     at, row = at[hit], rows.docs()[maybe[hit]]
     sizes = index.bounds[at + 1] - index.bounds[at]
     item = index.items[spread(index.bounds[at], sizes)]
-    # the weight, in sixteenths of a bit, rides in the lowest byte: sorting is faster than sorting by index
-    key = np.repeat(row, sizes) * len(index.totals) + item
-    packed = (key << 8) | np.repeat(np.minimum(index.bits[at] * 16, 255).astype(np.int64), sizes)
+    # the weight, in sixteenths of a bit, rides in the lowest byte: sorting is faster than sorting by index, and that of
+    # short integers twice as fast
+    small = (len(rows.bounds) * len(index.totals)) >> 24 == 0
+    packed = np.repeat(
+        (row * len(index.totals)) << 8 | np.minimum(index.bits[at] * 16, 255).astype(np.int64),
+        sizes,
+    )
+    packed = (packed + (item << 8)).astype(np.uint32 if small else np.int64)
     packed.sort()
     key = packed >> 8
     first = _firsts(key)
     if not len(first):
         return first, first, np.zeros(0, bool)
-    shared = np.add.reduceat((packed & 255) / 16, first)
-    row, item = np.divmod(key[first], len(index.totals))
+    shared = np.add.reduceat(packed & 255, first) / 16
+    row, item = np.divmod(key[first].astype(np.int64), len(index.totals))
     share = shared / index.totals[item]
     some = share >= LEAST
     return row[some], item[some], share[some] >= ENOUGH
-
-
-def lookup(table: NDArray, values: NDArray) -> tuple[Ints, Ints]:
-    """Find values in a sorted table: a place for each, and which of the values are really there."""
-    if not len(table):
-        return np.zeros(len(values), np.int64), np.zeros(0, np.int64)
-    at = np.searchsorted(table, values)
-    at[at == len(table)] = 0
-    return at, np.flatnonzero(table[at] == values)
 
 
 def spread(starts: Ints, sizes: Ints) -> Ints:
@@ -122,9 +122,11 @@ class Overlaps:
     Attributes:
         shared: weight of the shared words, repeated words counted.
         held: share of the question's words that the row has, by weight.
-        words: shared words over the words of either (Jaccard of weighted bags).
+        words: shared words over the words of either (Jaccard of weighted bags), letters and drawings left out.
+        row_held: share of the row's words that the question has, likewise.
         held_pairs: like ``held``, of pairs of neighbouring words.
         pairs: like ``words``, of pairs of neighbouring words.
+        letters: like ``words``, of letters, unweighted, under the best renaming of them.
         numbers: weight of the question's different numbers.
         missing: of these, weight of those that the row has not.
         extra: weight of the numbers that the row has and the question has not.
@@ -134,8 +136,10 @@ class Overlaps:
     shared: Floats
     held: Floats
     words: Floats
+    row_held: Floats
     held_pairs: Floats
     pairs: Floats
+    letters: Floats
     numbers: Floats
     missing: Floats
     extra: Floats
@@ -154,29 +158,39 @@ def overlaps(
     at, hit = lookup(row_keys, keys)
     both = np.zeros(len(keys), np.float32)
     both[hit] = np.minimum(left.counts[at[hit]], right.counts[hit])
-
-    def three(
-        mask: Flags, mask_row: Flags, *, once: bool, flat: bool
-    ) -> tuple[Floats, Floats, Floats]:
-        def total(side: _Side, counts: Floats, mask: Flags) -> Floats:
-            counts = np.minimum(counts, 1) if once else counts
-            return side.sums(counts * mask * (1 if flat else side.bits))
-
-        row_total = total(left, left.counts, mask_row)[place]
-        return total(right, both, mask), total(right, right.counts, mask), row_total
-
-    is_pair, is_pair_row = right.tags == PAIR, left.tags == PAIR
-    is_number, is_number_row = right.tags == NUMBER, left.tags == NUMBER
-    shared, of_item, of_row = three(~is_pair, ~is_pair_row, once=False, flat=False)
-    pairs, pairs_item, pairs_row = three(is_pair, is_pair_row, once=False, flat=False)
-    number, number_item, number_row = three(is_number, is_number_row, once=True, flat=False)
-    count, count_item, count_row = three(is_number, is_number_row, once=False, flat=True)
+    # weight by class: shared, of the question, of the row
+    ours, item_bits = right.sums(both * right.bits), right.sums(right.counts * right.bits)
+    row_bits = left.sums(left.counts * left.bits)[place]
+    shared, of_item = ours.sum(1) - ours[:, PAIR], item_bits.sum(1) - item_bits[:, PAIR]
+    words, item_words, row_words = (each[:, _WORDS].sum(1) for each in (ours, item_bits, row_bits))
+    pairs, item_pairs, row_pairs = (each[:, PAIR] for each in (ours, item_bits, row_bits))
+    number = right.sums((both > 0) * right.bits)[:, NUMBER]
+    item_number, row_number = (each.sums(each.bits)[:, NUMBER] for each in (right, left))
+    count, item_count, row_count = (
+        right.sums(both),
+        right.sums(right.counts),
+        left.sums(left.counts)[place],
+    )
+    either = item_count + row_count
+    letter = _renamed(left, right, place)
     return Overlaps(
-        shared, _share(shared, of_item), _share(shared, of_item + of_row - shared),
-        _share(pairs, pairs_item), _share(pairs, pairs_item + pairs_row - pairs),
-        number_item, number_item - number, number_row - number,
-        _share(count, count_item + count_row - count),
+        shared.astype(np.float32), _share(shared, of_item),
+        _share(words, item_words + row_words - words), _share(words, row_words),
+        _share(pairs, item_pairs), _share(pairs, item_pairs + row_pairs - pairs),
+        _share(letter, either[:, LETTER] - letter),
+        _rest(item_number, 0), _rest(item_number, number), _rest(row_number[place], number),
+        _share(count[:, NUMBER], either[:, NUMBER] - count[:, NUMBER]),
     )  # fmt: skip
+
+
+def _renamed(left: _Side, right: _Side, place: Ints) -> Floats:
+    """Letters in common when each is renamed to the other's letter of its rank by frequency: no renaming has more."""
+    owner, rank, counts = left.ranked_letters()
+    of, rank_of, counts_of = right.ranked_letters()
+    at, hit = lookup(owner << _RANKS | rank, place[of] << _RANKS | rank_of)
+    both = np.zeros(len(of), np.float32)
+    both[hit] = np.minimum(counts[at[hit]], counts_of[hit])
+    return np.bincount(of, both, right.size).astype(np.float32)
 
 
 class _Side:
@@ -189,13 +203,26 @@ class _Side:
         self.hashes, self.tags = features.hashes[pick], features.tags[pick]
         self.counts = features.counts[pick].astype(np.float32)
         self.bits: Floats = weigh(pick)
-        self.bounds = np.concatenate([[0], np.cumsum(sizes)])
+        self.size = len(docs)
+        self._cells = self.owner * _CLASSES + self.tags
 
-    def sums(self, values: Floats) -> Floats:
-        """Sum values by text."""
-        total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-        return np.round(total[self.bounds[1:]] - total[self.bounds[:-1]], 3).astype(np.float32)
+    def sums(self, values: Floats) -> NDArray[np.float64]:
+        """Sum values by text and class of word."""
+        total = np.bincount(self._cells, values, self.size * _CLASSES)
+        return np.asarray(total, np.float64).reshape(-1, _CLASSES)
+
+    def ranked_letters(self) -> tuple[Ints, Ints, Floats]:
+        """Text, rank by frequency, from 0, and count of each letter."""
+        at = np.flatnonzero(self.tags == LETTER)
+        at = at[np.lexsort((-self.counts[at], self.owner[at]))]
+        owner = self.owner[at]
+        return owner, np.arange(len(at)) - np.searchsorted(owner, owner), self.counts[at]
 
 
-def _share(part: Floats, whole: Floats) -> Floats:
+def _share(part: NDArray, whole: NDArray) -> Floats:
     return np.where(whole > 0, part / np.maximum(whole, 1e-6), 1).astype(np.float32)
+
+
+def _rest(whole: NDArray, part: NDArray | float) -> Floats:
+    """A difference of sums of the same weights in another order: rounded, so that nothing is nothing."""
+    return np.round(whole - part, 3).astype(np.float32)

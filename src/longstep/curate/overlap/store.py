@@ -18,7 +18,7 @@ from longstep.curate.overlap.match import Item
 from longstep.curate.overlap.pairs import Postings, filter_of
 from longstep.curate.overlap.table import Table
 
-FORMAT = 2
+FORMAT = 3
 _POSTINGS = tuple(each.name for each in fields(Postings) if each.name != "filter")
 
 
@@ -63,10 +63,8 @@ def read(path: Path) -> tuple[list[Item], Table, Postings | None, np.ndarray | N
                 f"{path}: format {head['format']}, this longstep reads {FORMAT}; build it again"
             )
         texts = head["texts"] or [None] * len(head["items"])
-        items = [
-            Item(head["benchmarks"][of], name, text)
-            for of, name, text in zip(head["of"], head["items"], texts, strict=True)
-        ]
+        names = map(head["benchmarks"].__getitem__, head["of"])
+        items = [Item(*each) for each in zip(names, head["items"], texts, strict=True)]
         bounds = np.concatenate([[0], np.cumsum(arrays["sizes"], dtype=np.int64)])
         features = Features(arrays["hashes"], arrays["counts"], arrays["tags"], bounds)
         table = Table(

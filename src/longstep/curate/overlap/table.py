@@ -10,16 +10,9 @@ import numpy as np
 
 from longstep.curate.overlap.answers import Answers, hashed
 from longstep.curate.overlap.features import Features, features
-from longstep.curate.overlap.tokens import (
-    ANY_NUMBER,
-    NUMBER,
-    U64,
-    Ints,
-    Tokens,
-    sequence_sums,
-    tokenise,
-    window_hashes,
-)
+from longstep.curate.overlap.hashing import U64, Ints, sequence_sums, window_hashes
+from longstep.curate.overlap.tokens import ANY_NUMBER, Tokens, tokenise
+from longstep.curate.overlap.wording import NUMBER
 
 
 @dataclass(frozen=True, slots=True)
