@@ -2,7 +2,8 @@
 
 Run: ``PYTHONPATH=src python bench/verify.py [DATA] [--parts pairs,hostile] [--verifiers ours,installed]``; DATA is a
 folder with ``deepscaler_40k.jsonl.gz``, ``math500.jsonl.gz``, ``math_train_7500.jsonl.gz``, ``minerva_math.jsonl.gz``;
-without it the mix is made of the golds of the conformance set. It prints markdown. The other graders are
+without it the mix is made of the golds of the conformance set. ``--fresh FILE`` adds the part ``fresh``: labelled pairs
+in the layout of ``tests/conformance/unseen.jsonl``. It prints markdown. The other graders are
 re-implementations (``bench/graders``, with what differs) except the installed Math-Verify. Every grader runs in a
 process of its own; CPU seconds are of its whole process tree, so that a ratio survives a loaded machine.
 """
@@ -10,11 +11,8 @@ process of its own; CPU seconds are of its whole process tree, so that a ratio s
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
-import random
-import re
 import statistics
 import subprocess
 import sys
@@ -27,7 +25,9 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
 
 from graders.isolate import Grader, Pair, Reply  # noqa: E402
+from graders.mix import golds, mixed  # noqa: E402
 
+from conformance.costly import costly  # noqa: E402
 from conformance.generated import generate  # noqa: E402
 from conformance.hostile import hostile  # noqa: E402
 
@@ -41,12 +41,13 @@ NAMES = {
 MIX = 900  # pairs of the mix that every verifier judges
 LARGE = 30_000  # pairs of the mix that the fast one judges as well
 GENERATED = 900
-LIMIT_S = 20.0
 SLOW_S = 0.2
 LOST = ("unparseable", "timeout", "raised")
-PARTS = ("pairs", "generated", "mix", "hostile", "batch", "load")
-HOSTILE_LIMIT_S = {"installed": 20.0}  # CPU; it has limits of its own, 5 s of wall each
-HOSTILE_LIMIT_ELSE_S = 5.0
+PARTS = ("pairs", "fresh", "generated", "mix", "hostile", "costly", "batch", "load")
+LIMIT_S = {"installed": 20.0}  # CPU seconds of one pair; it has limits of its own, 5 s of wall each
+LIMIT_ELSE_S = 3.0
+HOSTILE = 4  # longstep judges all hostile answers, the others every fourth: a kill costs seconds
+COSTLY = 12  # costly pairs that every verifier judges; longstep judges all
 
 
 def main() -> None:
@@ -55,28 +56,36 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path, help="folder with the shared data")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--verifiers", default=",".join(NAMES))
+    parser.add_argument("--fresh", type=Path, help="file with labelled pairs that nobody tuned on")
     arguments = parser.parse_args()
     names = {name: NAMES[name] for name in arguments.verifiers.split(",")}
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     pairs = labelled()
+    fresh = read_pairs(arguments.fresh) if arguments.fresh else []
     runs = {
-        "pairs": lambda: print_pairs(pairs, names),
+        "pairs": lambda: print_pairs("labelled pairs", pairs, names),
+        "fresh": lambda: print_pairs("fresh pairs", fresh, names) if fresh else None,
         "generated": lambda: print_generated(names),
         "mix": lambda: print_mix(golds(arguments.data) or [each["gold"] for each in pairs], names),
         "hostile": lambda: print_hostile(names),
+        "costly": lambda: print_costly(names),
         "batch": print_batch,
         "load": lambda: print_load(pairs, names),
     }
     for part in arguments.parts.split(","):
         runs[part]()
+        print(flush=True)
 
 
 def labelled() -> list[dict]:
     """Read both halves of the conformance set."""
     folder = ROOT / "tests" / "conformance"
-    files = (folder / "pairs.jsonl", folder / "unseen.jsonl")
-    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    return [json.loads(line) for line in lines]
+    return read_pairs(folder / "pairs.jsonl") + read_pairs(folder / "unseen.jsonl")
+
+
+def read_pairs(file: Path) -> list[dict]:
+    """Read labelled pairs: id, gold, answer, kind (perhaps null) and equal."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
 
 
 def header(*columns: str) -> None:
@@ -85,9 +94,9 @@ def header(*columns: str) -> None:
 
 
 @contextmanager
-def opened(name: str, limit_s: float = LIMIT_S) -> Iterator[Grader]:
-    """Start a grader and make sure that it ends."""
-    grader = Grader(name, limit_s)
+def opened(name: str, pairs: int = 1) -> Iterator[Grader]:
+    """Start a grader that is asked about so many pairs at once, and make sure that it ends."""
+    grader = Grader(name, pairs * LIMIT_S.get(name, LIMIT_ELSE_S))
     try:
         yield grader
     finally:
@@ -97,9 +106,9 @@ def opened(name: str, limit_s: float = LIMIT_S) -> Iterator[Grader]:
 # --- labelled pairs ---------------------------------------------------------------------------------
 
 
-def print_pairs(pairs: list[dict], names: dict[str, str]) -> None:
+def print_pairs(what: str, pairs: list[dict], names: dict[str, str]) -> None:
     """Judge every labelled pair with every verifier; print the confusion matrix and the disagreements."""
-    print(f"\n## {len(pairs)} labelled pairs ({sum(p['equal'] for p in pairs)} equal)\n")
+    print(f"\n## {len(pairs)} {what} ({sum(p['equal'] for p in pairs)} equal)\n")
     header("verifier", "right", "true +", "false +", "false -", "true -", *LOST, "max CPU s")
     found: dict[str, list[str]] = {}
     for name, title in names.items():
@@ -184,59 +193,6 @@ def print_generated(names: dict[str, str]) -> None:
 # --- a realistic mix --------------------------------------------------------------------------------
 
 
-def golds(data: Path | None) -> list[str]:
-    """Read the gold answers of the shared files in order; none without a folder."""
-    if data is None:
-        return []
-    found = []
-    for name in ("deepscaler_40k", "math500", "math_train_7500", "minerva_math"):
-        with gzip.open(data / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines]
-        found += [str(row["answer"]) if "answer" in row else boxed(row["solution"]) for row in rows]
-    return [gold for gold in found if gold.strip()]
-
-
-def boxed(text: str) -> str:
-    """Give what the last box of a solution holds."""
-    depth, start = 0, text.rfind(r"\boxed{") + len(r"\boxed{")
-    for place in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0)
-        if depth < 0:
-            return text[start:place]
-    return text[start:]
-
-
-def mixed(answers: list[str], size: int, seed: int = 0) -> list[tuple[str, Pair]]:
-    """Draw golds and give each an answer: itself, itself spelt otherwise, or another gold."""
-    draw = random.Random(seed)
-    pairs: list[tuple[str, Pair]] = []
-    for number in range(size):
-        gold = draw.choice(answers)
-        way = ("itself", "re-spelt", "another")[number % 3]
-        answer = {"itself": gold, "re-spelt": respelt(gold, draw), "another": draw.choice(answers)}
-        pairs.append((way, (gold, answer[way], None)))
-    return pairs
-
-
-def respelt(text: str, draw: random.Random) -> str:
-    """Write an answer in another way that means the same: spacing, signs, fraction style, separators."""
-    changes = [
-        lambda s: s.replace(r"\frac", r"\dfrac"),
-        lambda s: re.sub(r"^\\frac\{(\d+)\}\{(\d+)\}$", r"\1/\2", s),
-        lambda s: re.sub(r"^\((.*)\)$", r"\\left(\1\\right)", s),
-        lambda s: s.replace("+", " + "),
-        lambda s: re.sub(r",(?!\\!|\d{3})", ", ", s),
-        lambda s: re.sub(r"^(\d{1,3})(\d{3})$", r"\1,\2", s),
-        lambda s: re.sub(r"^(-?\d+)$", r"\1.0", s),
-        lambda s: re.sub(r"\\sqrt\{(\d)\}(?!\d)", r"\\sqrt\1 ", s),
-    ]
-    draw.shuffle(changes)
-    for change in changes:
-        if (changed := change(text)) != text:
-            return changed
-    return f"${text}$" if "$" not in text else f" {text} "
-
-
 def print_mix(answers: list[str], names: dict[str, str]) -> None:
     """Time the verifiers on the same pairs: medians of three fresh processes, in pairs per second."""
     mix = mixed(answers, MIX)
@@ -271,7 +227,7 @@ def speed(name: str, mix: list[tuple[str, Pair]], repeats: int) -> tuple[float, 
     for _ in range(repeats):
         statuses, wall_s, cpu_s = [], 0.0, 0.0
         step = 1000 if name == "ours" else 10
-        with opened(name, LIMIT_S * 3) as grader:
+        with opened(name, pairs=3) as grader:
             for start in range(0, len(mix), step):
                 reply = grader.ask([pair for _, pair in mix[start : start + step]])
                 statuses += reply.statuses
@@ -296,20 +252,55 @@ def misses(mix: list[tuple[str, Pair]], statuses: list[str]) -> str:
 def print_hostile(names: dict[str, str]) -> None:
     """Judge every hostile answer with every verifier, each alone and with a limit."""
     cases = hostile()
-    print(
-        f"\n## {len(cases)} hostile answers, each alone, killed after 5 s of CPU (Math-Verify: 20 s)\n"
+    some = dict(list(cases.items())[::HOSTILE])
+    limits = f"{LIMIT_ELSE_S:g} s of CPU (Math-Verify: {LIMIT_S['installed']:g} s)"
+    print(f"\n## {len(cases)} hostile answers, each alone, killed after {limits}\n")
+    columns = (
+        "answers",
+        "called correct",
+        "decided",
+        "raised",
+        "killed or died",
+        "max CPU s",
+        "longest",
     )
-    columns = ("called correct", "decided", "raised", "killed or died", "max CPU s", "longest")
     header("verifier", *columns)
     for name, title in names.items():
-        with opened(name, HOSTILE_LIMIT_S.get(name, HOSTILE_LIMIT_ELSE_S)) as grader:
-            replies = {case: grader.ask([("12", text, None)]) for case, text in cases.items()}
+        asked = cases if name == "ours" else some
+        with opened(name) as grader:
+            replies = {case: grader.ask([("12", text, None)]) for case, text in asked.items()}
         statuses = Counter(reply.statuses[0].split()[0] for reply in replies.values())
         decided = statuses["correct"] + statuses["incorrect"] + statuses["unparseable"]
         worst = max(replies, key=lambda case: replies[case].cpu_s)
-        row = [statuses["correct"], decided, statuses["raised"], statuses["timeout"]]
+        row = [len(asked), statuses["correct"], decided, statuses["raised"], statuses["timeout"]]
         cells = " | ".join(map(str, row))
         print(f"| {title} | {cells} | {replies[worst].cpu_s:.2f} | {worst} |", flush=True)
+
+
+def print_costly(names: dict[str, str]) -> None:
+    """Judge pairs that are as expensive as the bounds allow; what is decided must be right."""
+    pairs = costly()
+    some = pairs[:: len(pairs) // COSTLY]
+    print(
+        f"\n## {len(pairs)} costly pairs, gold and answer long; {len(some)} of them for everybody\n"
+    )
+    columns = ("pairs", "right", "called equal wrongly", "called unequal wrongly", "undecided")
+    header("verifier", *columns, "killed or died", "max CPU s", "longest")
+    for name, asked in (*((name, some) for name in names), ("ours", pairs)):
+        with opened(name) as grader:
+            replies = [judged(grader, (pair.gold, pair.answer, None)) for pair in asked]
+        found = Counter(
+            (reply.statuses[0].split()[0], pair.equal)
+            for reply, pair in zip(replies, asked, strict=True)
+        )
+        right = found["correct", True] + found["incorrect", False]
+        killed = found["timeout", True] + found["timeout", False]
+        wrong = (found["correct", False], found["incorrect", True])
+        worst = max(range(len(asked)), key=lambda place: replies[place].cpu_s)
+        cells = [len(asked), right, *wrong, len(asked) - right - sum(wrong) - killed, killed]
+        row = " | ".join(map(str, cells))
+        longest = f"{replies[worst].cpu_s:.2f} | {asked[worst].name}"
+        print(f"| {NAMES[name]} | {row} | {longest} |", flush=True)
 
 
 BATCH = """
@@ -369,7 +360,7 @@ def print_load(pairs: list[dict], names: dict[str, str]) -> None:
     print("\n## Verdicts on a quiet machine against one with two busy processes per core\n")
     asked: list[Pair] = [(pair["gold"], pair["answer"], pair["kind"]) for pair in pairs]
     for name in sorted({"ours", "installed"} & set(names), reverse=True):
-        with opened(name, 600) as grader:
+        with opened(name, pairs=len(pairs)) as grader:
             quiet = grader.ask(asked).statuses
             spin = [sys.executable, "-c", "while True: pass"]
             burners = [subprocess.Popen(spin) for _ in range(2 * (os.cpu_count() or 1))]

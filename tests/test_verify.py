@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
+from conformance.costly import costly
 from longstep.config import UserError
 from longstep.types import Problem, Verdict
-from longstep.verify import canonical, extract, judge, judge_gold
+from longstep.verify import canonical, extract, judge, judge_gold, verify
 
 
 def problem(answer: str, verifier: str = "exact") -> Problem:
@@ -46,6 +48,57 @@ def problem(answer: str, verifier: str = "exact") -> Problem:
 )
 def test_extract(text: str, answer: str | None) -> None:
     assert extract(text) == answer
+
+
+#: A response that denies, asks or hedges, and one much like it that commits to 5.
+COMMITMENT = [
+    (r"\boxed{5} is wrong.", r"\boxed{5} is right, and 6 is wrong."),
+    (r"$\boxed{5}$ is not the answer.", r"$\boxed{5}$ is the answer."),
+    (r"\boxed{5} cm isn't correct", r"\boxed{5} cm"),
+    (r"\boxed{5} is definitely not right", r"\boxed{5} is not divisible by 2, as wanted."),
+    (r"\boxed{5} does not work.", r"Since 6 does not work, the answer is $\boxed{5}$."),
+    (r"\boxed{5}, which is wrong.", r"\boxed{5}. Some get 6, which is wrong."),
+    (r"\boxed{5} (wrong)", r"\boxed{5} (not 6)"),
+    (r"$\boxed{5} \text{ is wrong}$", r"$\boxed{5}\text{ cm}$"),
+    (r"The answer cannot be \boxed{5}.", r"x cannot be negative, so x = \boxed{5}."),
+    ("The answer can\u2019t be $\\boxed{5}$.", r"It can't be 4, so it is $\boxed{5}$."),
+    (r"It is **not** \boxed{5}.", r"It is not obvious: \boxed{5}."),
+    (r"$\text{not }\boxed{5}$", r"f is not continuous at $x = \boxed{5}$"),
+    (r"$x \neq \boxed{5}$", r"$x \neq 6$, so $x = \boxed{5}$"),
+    (r"It is 6, not \boxed{5}.", r"It is \boxed{5}, not \boxed{6}."),
+    (r"I don't think the answer is \boxed{5}.", r"I don't think it is 6; it is \boxed{5}."),
+    (r"It is 6 rather than \boxed{5}", r"It is \boxed{5} rather than 6"),
+    (r"anything but \boxed{5}", r"not 6 but \boxed{5}"),
+    (r"A wrong answer is \boxed{5}.", r"The probability of a wrong answer is \boxed{5}."),
+    (r"It is wrong that the answer is \boxed{5}", r"That is wrong, so the answer is \boxed{5}"),
+    (r"I doubt that it is \boxed{5}.", r"No doubt the answer is \boxed{5}."),
+    (r"\boxed{5}? No, it is 6.", r"\boxed{5}? Yes, since 2+3=5."),
+    (r"Is it \boxed{5}?", r"Is it \boxed{6}? No. It is \boxed{5}."),
+    (r"\boxed{5}. No.", r"\boxed{5}. No other value works."),
+    (r"\boxed{5}. That's wrong.", r"\boxed{5}. That is not hard to see."),
+    (r"\boxed{5}. Wait, it should be 6.", r"\boxed{5}. Wait, let me check: 2+3 is 5."),
+    ("\\boxed{5}\n\nJust kidding.", "\\boxed{5}\n\nCheck: 2+3=5"),
+    (r"\boxed{5} ... not!", r"\boxed{5} ... note that 2+3=5"),
+    (r"either \boxed{5} or something else", r"\boxed{5} or, in decimals, 5.0"),
+    (r"either \boxed{5} or six", r"\boxed{5} or 10/2"),
+    (r"either 6 or \boxed{5}", r"10/2 or \boxed{5}"),
+    (r"\boxed{5} or \boxed{6}", r"\boxed{5} or \boxed{\frac{10}{2}}"),
+    (r"It is \boxed{6} or it could be \boxed{5}.", r"First I had \boxed{6}. Now it is \boxed{5}."),
+    (r"\boxed{6} if n is odd or \boxed{5} if not", r"\boxed{5}, whether n is odd or even"),
+    (r"\boxed{5} or more", r"\boxed{5}, no more and no less"),
+    (r"\boxed{5}. It is not \boxed{5}.", r"\boxed{5}. It is not \boxed{6}."),
+    (r"I don't think the answer is 5.", r"I don't think it is 6. The answer is 5."),
+    (r"The answer is 5. That is wrong.", r"The answer is 5, not 6."),
+    (r"It is not <answer>5</answer>", r"It is <answer>5</answer>"),
+    (r"not \boxed 5", r"not 6. \boxed 5"),
+]
+
+
+@pytest.mark.parametrize(("denial", "honest"), COMMITMENT)
+def test_only_a_response_that_commits_to_its_answer_scores(denial: str, honest: str) -> None:
+    for thought in ("", "<think>a thought</think>"):
+        texts = (thought + denial, thought + honest)
+        assert [judge(problem("5", "math"), text).correctness for text in texts] == [0.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +175,7 @@ HOSTILE = {
     "box of 1 MB zeros and a letter": "\\boxed{" + "0" * 1_000_000 + "x}",
     "100k opening braces": "\\boxed{" + "{" * 100_000,
     "100k braces in pairs": "\\boxed{" + "{}" * 50_000 + "}",
+    "denied boxes around 1 MB of braces": "not \\boxed{" * 50 + "{}" * 500_000 + "}" * 50,
     "100k boxes": "\\boxed{" * 100_000,
     "100k thoughts": "<think></think>" * 100_000,
     "1 MB of spaces": "\\boxed" + " " * 1_000_000,
@@ -144,9 +198,9 @@ HOSTILE = {
 def test_hostile_text_scores_zero_and_fast(name: str, verifier: str) -> None:
     best = float("inf")
     for _ in range(3):  # a shared machine: the best of three is the code's own time
-        start = time.perf_counter()
+        start = time.process_time()
         verdict = judge(problem("12", verifier), HOSTILE[name])
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
         assert verdict.correctness == 0.0
     assert best < 0.25
 
@@ -171,3 +225,27 @@ def test_foreign_verifiers() -> None:
         judge(problem("yes", f"{__name__}:returns_none"), "yes")
     with pytest.raises(UserError, match="did you mean 'exact'"):
         judge(problem("3", "exct"), "3")
+
+
+def test_costly_pairs_are_decided_right_or_not_at_all_for_one_allowance_of_work() -> None:
+    """Work is what the interpreter counts, calls and returns, which no clock and no load changes."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    verify(gold=r"\sin 1", answer=r"\cos 1")  # imports are nobody's work
+    wrong, worked = [], dict[str, int]()
+    for name, gold, answer, equal in costly(sizes=(39,)):
+        calls = 0
+        sys.setprofile(count)
+        try:
+            verdict = verify(gold=gold, answer=answer)
+        finally:
+            sys.setprofile(None)
+        worked[name] = calls
+        if verdict.status == ("incorrect" if equal else "correct") or verdict.status == "timeout":
+            wrong.append((name, verdict))
+    assert wrong == []
+    assert {name: each for name, each in worked.items() if each > 2_000_000} == {}

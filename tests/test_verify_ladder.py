@@ -267,11 +267,13 @@ def test_broken_text_has_no_tree_and_equals_nothing(text: str) -> None:
 
 PIECES = r"x y n 2 3 12345 0.5 ( ) { } [ ] \{ \} ^ _ + - * / , = < \le \frac \frac{ \sqrt \sqrt[3]{ \sin \ln \pi e i ! | \pm \cup \in"
 PIECES += r" \text{or} \text{cm} % \% ^\circ \infty \binom \log_ or $ \$ & \\ \begin{pmatrix} \end{pmatrix} : . \approx 9^{99} ' 1,000 \cdot"
+PIECES += r" f( g(x) \bmod \pmod \equiv (mod7) \gcd( \max\{ and ft twelve two~thirds x~10^ \choose \setminus \mathbb{R} {,} ~(cm) \hat"
+PIECES += r" m+n= (a,b)= a=1 million ~per~hour km/h m/s^2 half Answer: \frac{d dy}{dx} a_ _{16} FF A) (B) sec ~30~min P(A) 1~h "
 
 
 def test_random_soup_is_symmetric_equals_itself_and_never_faults() -> None:
     rng = random.Random(8)
-    pieces = PIECES.split()
+    pieces = [piece.replace("~", " ") for piece in PIECES.split()]
     for _ in range(1500):
         gold, answer = ("".join(rng.choices(pieces, k=rng.choice([2, 4, 9]))) for _ in range(2))
         verdict = both(gold, answer)

@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from conformance.readings import READINGS, readings
 from longstep.verify import extract, verify
+from longstep.verify.keys import answer_key
 from longstep.verify.ladder.reading import read
 
 
@@ -135,3 +137,34 @@ def test_kept_trees_hold_no_normal_forms() -> None:
     assert equal("(a+b)^7", "(b+a)^7")
     tree = read("(a+b)^7").tree
     assert tree is not None and tree.form is None
+
+
+def test_readings_are_judged_by_their_arithmetic() -> None:
+    pairs = readings(60, seed=4)
+    assert len(pairs) == 60 * len(READINGS)
+    wrong = [pair for pair in pairs if equal(pair.gold, pair.answer) != pair.equal]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("2^n-1", "2^{n-1}", False), (r"\frac{3}{4}\pi", r"\frac{3}{4\pi}", False), ("1 2", "12", False),
+        ("0{,}125", "125", False), (r"90^{\circ}", r"90^\circ", True), (r"\sqrt 3", r"\sqrt{3}", True),
+        (r"\$ 160", "160", True), (r"\[ k = 86 \]", "86", True), (r"\frac 94", "9/4", True), ("0{,}125", "1/8", True),
+    ],
+)  # fmt: skip
+def test_keys_join_spellings_and_nothing_else(first: str, second: str, same: bool) -> None:
+    assert (answer_key(first) == answer_key(second)) is same
+
+
+def test_hostile_numbers_in_words_take_no_time() -> None:
+    start = time.process_time()
+    for text in (
+        "one hundred and " * 240,
+        "twenty one " * 350,
+        "one thousand " * 300,
+        "a half " * 500,
+    ):
+        assert not equal("5", text) and not equal("5", text[:290])
+    assert time.process_time() - start < 1

@@ -19,6 +19,7 @@ from longstep.verify.equality import KINDS, Kind, verify
 from longstep.verify.exact import canonical, exact
 from longstep.verify.extract import extract, unfinished_part
 from longstep.verify.math import math
+from longstep.verify.workers import warm_for
 
 __all__ = [
     "KINDS",
@@ -91,6 +92,7 @@ def judge(
 
 def judge_all(items: Sequence[tuple[Problem, str, str]], threads: int = 2) -> list[Verdict]:
     """Judge ``(problem, text, finish_reason)`` items in order, several workers busy at once."""
+    warm_for({problem.answer for problem, _, _ in items if problem.verifier == "math"})
     with ThreadPoolExecutor(threads) as executor:
         return list(executor.map(lambda item: judge(*item), items))
 

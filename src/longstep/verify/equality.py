@@ -8,10 +8,10 @@ from typing import Literal
 from longstep.types import Status, Verdict
 from longstep.verify.ladder import compare, marks
 from longstep.verify.ladder.algebra import forget
-from longstep.verify.ladder.allowance import allowance
+from longstep.verify.ladder.allowance import allowance, reserve
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
 from longstep.verify.ladder.reading import MAX_CHARS, Reading, read
-from longstep.verify.ladder.relations import settle
+from longstep.verify.ladder.relations import aligned, settle
 from longstep.verify.ladder.spelling import spell
 from longstep.verify.ladder.values import Judgement
 from longstep.verify.pool import NoReply
@@ -56,7 +56,8 @@ def verify(*, gold: str, answer: str, kind: Kind | None = None, omit: Omit = "ei
     if not answer.strip():
         return Verdict("unparseable", None, "the answer is empty", "size")
     try:
-        return _long(gold, answer) or _climb(gold, answer, kind, omit)
+        with allowance():
+            return _long(gold, answer) or _climb(gold, answer, kind, omit)
     except (
         Exception
     ) as error:  # a fault of ours says nothing about the model, and must not end a training run
@@ -157,6 +158,8 @@ def _marked(
         return Judgement(same, "choice", "" if same else "another choice")
     if kind == "text":
         same = bool(ours.words) and ours.words == theirs.words
+        if not same and (found := _dated(spell(gold), spell(answer))):
+            return found
         return Judgement(same, "text", "" if same else "another text")
     left, right = spell(gold), spell(answer)
     found = _dated(left, right)
@@ -259,16 +262,19 @@ def _as(kind: Kind | None, tree: Node) -> Node:
 
 def _compare(left: Node, right: Node, answer: str, kind: Kind | None, omit: Omit) -> Verdict:
     try:
-        with allowance():
-            return _verdict(compare.same(_as(kind, left), _as(kind, right), omit), answer)
+        one, two = aligned(_as(kind, left), _as(kind, right))
+        return _verdict(compare.same(one, two, omit), answer)
     except TooLarge as error:
         rung, reason = "size", str(error)
     except Unreadable as error:
         rung, reason = "structure", str(error)
-    with allowance():
-        own = compare.trouble(left)
-    if own:
-        return Verdict("bad_gold", answer, f"the gold answer: {own}", rung)
+    with reserve():
+        theirs = compare.trouble(right)
+    if not theirs:  # an answer never makes a gold bad
+        with reserve():
+            ours = compare.trouble(left)
+        if ours:
+            return Verdict("bad_gold", answer, f"the gold answer: {ours}", rung)
     return Verdict("unparseable", answer, reason, rung)
 
 

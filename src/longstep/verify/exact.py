@@ -1,8 +1,8 @@
 r"""Exact numbers: integers of any length, fractions, decimals and percents, with no floating point.
 
-An answer is brought to one canonical string, ``-?digits`` or ``-?digits/digits`` in lowest terms,
-and two answers are equal when the strings are. A percent is its value: ``50\%`` is 1/2, never 50.
-Nothing is evaluated: a power, a factorial or a sum is not a number here.
+An answer is brought to its one spelling (``ladder.spelling``) and then to one canonical string, ``-?digits`` or
+``-?digits/digits`` in lowest terms; two answers are equal when the strings are. A percent is its value: ``50\%`` is
+1/2, never 50. Nothing is evaluated: a power, a factorial or a sum is not a number here.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from fractions import Fraction
 
 from longstep.types import Problem, Verdict
 from longstep.verify.extract import extract
+from longstep.verify.ladder.spelling import spell, squeezed
 
 #: Fractions and decimals longer than this are refused; plain integers are compared as text.
 MAX_DIGITS = 2000
 _INTEGER = re.compile(r"[+-]?[0-9]+")  # [0-9]: \d would take other scripts' digits
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
-_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+|(?: [0-9]{3})+)(?:\.[0-9]+)?")
 _RATIO = re.compile(r"([+-]?)([+-]?[0-9]+)/([+-]?[0-9]+)")
-_FRAC = re.compile(r"([+-]?)\\[dt]?frac(?:\{([+-]?[0-9]+)\}\{([+-]?[0-9]+)\}|([0-9])([0-9]))")
-_NAME = re.compile(r"[A-Za-z]=")
-_SPACING = re.compile(r"\\[!,;: ]|\s")
+_FRAC = re.compile(r"([+-]?)\\frac ?(?:\{([+-]?[0-9]+)\}\{([+-]?[0-9]+)\}|([0-9]) ?([0-9]))")
+#: A name and the sign of a currency, which say nothing about the number.
+_AROUND = re.compile(r"^(?:[A-Za-z]=)?(-?)(?:\\?\$)?")
 
 
 def canonical(answer: str) -> str | None:
@@ -30,27 +31,19 @@ def canonical(answer: str) -> str | None:
     ``007`` -> ``7``, ``0.50`` -> ``1/2``, ``50\%`` -> ``1/2``, ``\frac{-4}{6}`` -> ``-2/3``,
     ``10,\!080`` -> ``10080``, ``x = 5`` -> ``5``.
     """
-    text = _strip(answer)
+    text = answer.strip()
+    if not _INTEGER.fullmatch(text):
+        text = squeezed(spell(text))
+        text = _AROUND.sub(r"\1", text)
     percent = text.endswith("%")
-    text = text.removesuffix("%").removesuffix("\\")
+    text = text.removesuffix("%").removesuffix("\\").rstrip()
     if _GROUPED.fullmatch(text):
-        text = text.replace(",", "")
+        text = text.replace(",", "").replace(" ", "")
     if not percent and _INTEGER.fullmatch(text):
         digits = text.lstrip("+-0") or "0"
         return f"-{digits}" if text[0] == "-" and digits != "0" else digits
     value = _fraction(text)
     return None if value is None else str(value / 100 if percent else value)
-
-
-def _strip(answer: str) -> str:
-    """Take off what does not change a number: spacing, dollar signs, a name and its ``=``."""
-    text = _SPACING.sub("", answer.replace("{,}", ",").replace("\u2212", "-"))
-    for left, right in (("$$", "$$"), ("$", "$"), (r"\(", r"\)")):
-        if len(text) > len(left + right) and text.startswith(left) and text.endswith(right):
-            text = text[len(left) : -len(right)]
-    if _NAME.match(text):
-        text = text[2:]
-    return text if text.endswith(("..", r"\.")) else text.removesuffix(".")
 
 
 def _fraction(text: str) -> Fraction | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 
+from longstep.verify.ladder.reading import read
 from longstep.verify.pool import Pool
 
 MAX_CHARS = 160
 MAX_COMMANDS = 24
 #: Commands that may be there. Nothing that is summed, integrated or iterated is evaluated; lists, relations and words
-#: are the ladder's alone, because the library accepts any overlap between them.
+#: are the ladder's alone, because the library accepts any overlap between them, and so are divisors and remainders,
+#: because it takes the greatest common divisor of two letters for 1.
 _ALLOWED = frozenset(
     [
         r"\frac",
@@ -39,12 +42,8 @@ _ALLOWED = frozenset(
         r"\log",
         r"\exp",
         r"\binom",
-        r"\gcd",
-        r"\lcm",
         r"\max",
         r"\min",
-        r"\bmod",
-        r"\mod",
         r"\theta",
         r"\alpha",
         r"\beta",
@@ -81,6 +80,12 @@ def shared_pool() -> Pool:
     """
     process = os.getpid()
     return _pools.get(process) or _pools.setdefault(process, Pool(_FUNCTION))
+
+
+def warm_for(golds: Iterable[str]) -> None:
+    """Start workers in the background if one of the gold answers needs them whatever it is compared with."""
+    if any(refusal(gold) is None and read(gold).foreign for gold in golds):
+        shared_pool().warm()
 
 
 def refusal(answer: str) -> str | None:

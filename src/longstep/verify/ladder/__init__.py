@@ -12,7 +12,11 @@ known units of one dimension are converted. Solution lists have no order, tuples
 their repeats, sets have none, and a list whose members are all one value is that value; the ends of intervals matter;
 equations count up to a non-zero rational factor. ``1:15`` is a ratio unless a side is marked as a time; three
 capitals or more are a word; two half-lines joined by ``and`` are what they have in common. Functions are compared
-where both are defined, so that ``\ln|x|`` counts as ``\ln x``. All members must be there and nothing else, so that a
-response that hedges (``5 or 6``, ``about 5``) is not equal to one value. What is too large to evaluate is refused by
-its size, never by a clock, with one allowance of work for all parts of two answers.
+where both are defined, so that ``\ln|x|`` counts as ``\ln x``. Numbers in words and compound amounts (``5 ft 6 in``)
+are numbers; a quantity with its value (``m+n = 204``) is that value, an equation in an unknown (``2x = 5``) is not; a
+letter with brackets is a function's value where letters usually are (``f(2x)``, ``p(3)``); ``x \equiv 10 \pmod 7`` is
+3 modulo 7 and never the number 3; bare letters keep their case, marked choices do not; ``0{,}125`` has a decimal comma.
+All members must be there and nothing else, so that a response that hedges (``5 or 6``, ``about 5``) is not equal to one
+value. What is too large to evaluate is refused by its size, never by a clock, with one allowance of work for all parts
+of two answers.
 """

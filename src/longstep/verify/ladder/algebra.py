@@ -19,11 +19,11 @@ from fractions import Fraction
 from functools import cache
 from math import comb, factorial, gcd, lgamma, log, log2
 
-from longstep.verify.ladder.allowance import charge
+from longstep.verify.ladder.allowance import charge, weight
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
 
 MAX_BITS = 40_000  # of one number
-MAX_WORK = 15_000  # about seven microseconds each
+MAX_WORK = 9_000  # units of one normal form; ``allowance`` has those of a pair
 MAX_POWER = 64  # of a sum
 _TRIAL = 2_000  # primes below this are split off
 
@@ -71,11 +71,7 @@ def normal(node: Node) -> Form:
     """
     form = node.form  # read once: another thread may forget it meanwhile
     if form is None:
-        work = Work()
-        try:
-            form = work.form(node)
-        finally:
-            charge(MAX_WORK - work.left)
+        form = Work().form(node)
         node.form = form
     return form
 
@@ -92,9 +88,7 @@ def equal(left: Form, right: Form) -> bool:
     work = Work()
     if left.under == right.under:
         return left.over == right.over
-    same = work.times(left.over, right.under) == work.times(right.over, left.under)
-    charge(MAX_WORK - work.left)
-    return same
+    return work.times(left.over, right.under) == work.times(right.over, left.under)
 
 
 def ratio(left: Form, right: Form) -> Fraction | None:
@@ -109,11 +103,13 @@ def ratio(left: Form, right: Form) -> Fraction | None:
 
 def text(poly: Poly) -> str:
     """Give the sum as text, the same for equal sums; hexadecimal, which Python converts at any length."""
-    return "+".join(
+    out = "+".join(
         f"{value.numerator:x}/{value.denominator:x}"
         + "".join(f"*{atom}^{power}" for atom, power in key)
         for key, value in sorted(poly.items())
     )
+    charge(len(poly) + (len(out) >> 6))
+    return out
 
 
 @cache
@@ -150,7 +146,8 @@ class Work:
         self.complete = True
 
     def spend(self, amount: int) -> None:
-        """Count an amount of work; ``TooLarge`` when there is none left."""
+        """Count an amount of work; ``TooLarge`` when there is none left, here or for the pair."""
+        charge(amount)
         self.left -= amount
         if self.left < 0:
             raise TooLarge("more operations than are allowed")
@@ -171,7 +168,8 @@ class Work:
 
     def times(self, left: Poly, right: Poly) -> Poly:
         """Multiply two sums."""
-        self.spend(len(left) * len(right) * (2 + _weight(left) + _weight(right)))
+        atoms = max(map(len, left), default=0) + max(map(len, right), default=0)
+        self.spend(len(left) * len(right) * (2 + atoms // 4 + _weight(left) + _weight(right)))
         if left.keys() <= {ONE} and right.keys() <= {ONE}:
             value = left.get(ONE, 0) * right.get(ONE, 0)
             return {ONE: Fraction(value)} if value else {}
@@ -333,11 +331,14 @@ def power_of(value: Fraction, exponent: int) -> Fraction:
     Raises:
         TooLarge: it has more than ``MAX_BITS`` bits.
     """
-    size = log2(max(abs(value.numerator), value.denominator))
-    if size * abs(exponent) > MAX_BITS:
-        raise TooLarge("a power too large to evaluate")
     if exponent < 0 and value == 0:
         raise Unreadable("a division by zero")
+    if abs(value) in (0, 1):
+        return value**exponent
+    size = log2(max(abs(value.numerator), value.denominator))
+    if abs(exponent) > MAX_BITS or size * abs(exponent) > MAX_BITS:
+        raise TooLarge("a power too large to evaluate")
+    charge(weight(int(size * abs(exponent))))
     return value**exponent
 
 
@@ -347,6 +348,7 @@ def whole_factorial(number: Fraction) -> Fraction:
         raise Unreadable("a factorial of no natural number")
     if number > MAX_BITS or _bits_of_factorial(number) > MAX_BITS:
         raise TooLarge("a factorial too large to evaluate")
+    charge(1 + weight(int(_bits_of_factorial(number))))
     return Fraction(factorial(int(number)))
 
 
@@ -357,8 +359,10 @@ def binomial(over: Fraction, under: Fraction) -> Fraction:
     if under > over:
         return Fraction(0)
     parts = (under, over - under)
-    if over > 10**12 or _bits_of_factorial(over) - sum(map(_bits_of_factorial, parts)) > MAX_BITS:
+    bits = _bits_of_factorial(over) - sum(map(_bits_of_factorial, parts)) if over <= 10**12 else 0
+    if over > 10**12 or bits > MAX_BITS:
         raise TooLarge("a binomial coefficient too large to evaluate")
+    charge(1 + int(min(parts) * bits) // 80_000)
     return Fraction(comb(int(over), int(under)))
 
 
@@ -380,4 +384,4 @@ def _weight(poly: Poly) -> int:
     bits = max(
         (v.numerator.bit_length() + v.denominator.bit_length() for v in poly.values()), default=0
     )
-    return (bits >> 9) ** 2 >> 3
+    return weight(bits)

@@ -1,4 +1,8 @@
-"""One allowance of work for all parts of two answers: a list has many members, each within its own bounds."""
+"""One allowance of work for a pair of answers, whatever it is spent on: forms, enclosures, members of lists.
+
+Work is counted in units that no machine's speed changes: a unit is about five microseconds of one core here. Long
+numbers cost by the squares of their lengths, functions by the square of the precision.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,38 @@ from contextvars import ContextVar
 
 from longstep.verify.ladder.node import TooLarge
 
-MAX_TOTAL = 40_000  # operations, each about seven microseconds
+MAX_TOTAL = 20_000  # units for deciding one pair
+MAX_ALONE = 4_000  # units for finding out which side of an undecided pair is at fault
 _LEFT: ContextVar[list[int] | None] = ContextVar("work left", default=None)
 
 
 @contextmanager
 def allowance() -> Generator[None]:
-    """Bound the work of all comparisons inside by ``MAX_TOTAL``."""
-    token = _LEFT.set([MAX_TOTAL])
+    """Bound the work inside; within another allowance it is that one's."""
+    if _LEFT.get() is not None:
+        yield
+        return
+    with _counted(MAX_TOTAL):
+        yield
+
+
+@contextmanager
+def reserve() -> Generator[None]:
+    """Bound the work inside by ``MAX_ALONE``, whatever was spent before."""
+    with _counted(MAX_ALONE):
+        yield
+
+
+@contextmanager
+def _counted(units: int) -> Generator[None]:
+    token = _LEFT.set([units])
     try:
         yield
     finally:
         _LEFT.reset(token)
 
 
-def charge(amount: int) -> None:
+def charge(units: int) -> None:
     """Take work off the allowance, if there is one.
 
     Raises:
@@ -30,6 +51,11 @@ def charge(amount: int) -> None:
     """
     left = _LEFT.get()
     if left is not None:
-        left[0] -= amount
+        left[0] -= units
         if left[0] < 0:
-            raise TooLarge("all parts together take more operations than are allowed")
+            raise TooLarge("the pair takes more operations than are allowed")
+
+
+def weight(bits: int) -> int:
+    """Give the units of one multiplication of fractions with that many bits."""
+    return (bits >> 9) ** 2 >> 5

@@ -11,6 +11,7 @@ from typing import Literal
 
 from longstep.verify.ladder import relations
 from longstep.verify.ladder.algebra import normal
+from longstep.verify.ladder.allowance import charge
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable, number
 from longstep.verify.ladder.units import DEGREE, PERCENT, scale
 from longstep.verify.ladder.values import Judgement
@@ -34,6 +35,7 @@ def same(gold: Node, answer: Node, omit: Omit = "either") -> Judgement:
         Unreadable: a leaf is no expression that has a value.
         TooLarge: it takes more work than is allowed.
     """
+    charge(4)
     gold, answer = relations.settle(gold), relations.settle(answer)
     ops = {gold.op, answer.op}
     if "hedge" in ops:
@@ -213,6 +215,8 @@ def _listed(gold: Node, answer: Node, omit: Omit) -> Judgement:
         return found
     if max(len(ours), len(theirs)) > MAX_PAIRED:
         raise TooLarge(f"more than {MAX_PAIRED} members that are no plain numbers")
+    if kinds == {"set"} and _depths(ours) != _depths(theirs):
+        return _no("sets of sets on one side")
     if not repeats:
         ours, theirs = _distinct(ours, omit), _distinct(theirs, omit)
     if len(ours) != len(theirs):
@@ -225,6 +229,11 @@ def _listed(gold: Node, answer: Node, omit: Omit) -> Judgement:
             return _no("a member of the gold answer is missing")
         del rest[match]
     return _YES
+
+
+def _depths(members: Sequence[Node]) -> set[bool]:
+    """Tell which kinds of members there are, sets or others: ``{{1}}`` is not ``{1}``."""
+    return {member.op in ("set", "empty") for member in members}
 
 
 def _counted(ours: Sequence[Node], theirs: Sequence[Node], repeats: bool) -> Judgement | None:
@@ -292,6 +301,8 @@ def _ratio(gold: Node, answer: Node) -> Judgement:
             parts.append((node, number(1)))
     if len(parts[0]) != len(parts[1]):
         return _no("a ratio of another length")
+    if any(rational(part) == 0 for part in (*parts[0], *parts[1])):  # 12:00 is no ratio
+        return _pairwise(parts[0], parts[1], "either")
     first_ours, first_theirs = parts[0][0], parts[1][0]
     for one, two in zip(parts[0][1:], parts[1][1:], strict=True):
         found = compare_values(Node("mul", (first_ours, two)), Node("mul", (first_theirs, one)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from longstep.verify.ladder import several
 from longstep.verify.ladder.algebra import (
     ONE,
     Form,
@@ -181,9 +182,13 @@ def _exponential(base: Form, exponent: Form, work: Work) -> Form:
 def call(name: str, forms: list[Form], work: Work) -> Form:
     """Apply a function; exact where an exact value is known."""
     first, value = forms[0], forms[0].constant
+    if name in several.VALUES:
+        return rational(several.VALUES[name]([_constant(form) for form in forms]))
     if name == "root":
         index = forms[1].constant
-        if index is None or index.denominator != 1 or index < 1:
+        if index is None:
+            return raised(first, work.divide(rational(Fraction(1)), forms[1]), work)
+        if index.denominator != 1 or index < 1:
             raise Unreadable("a root whose index is no natural number")
         return root_power(first, 1 / index, work) if index != 1 else first
     if name == "factorial":
@@ -203,6 +208,12 @@ def call(name: str, forms: list[Form], work: Work) -> Form:
     if name == "exp":
         return raised(atom("e"), first, work)
     return _trigonometric(name, first, work)
+
+
+def _constant(form: Form) -> Fraction:
+    if form.constant is None:
+        raise Unreadable("a function of no plain numbers")
+    return form.constant
 
 
 def _absolute(form: Form, work: Work) -> Form:

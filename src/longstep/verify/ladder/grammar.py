@@ -7,15 +7,17 @@ product, ``\log`` has base ten unless it says otherwise, ``1/2x`` is read from l
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
-from longstep.verify.ladder import numerals
-from longstep.verify.ladder.node import Foreign, Node, TooLarge, Unreadable, number
+from longstep.verify.ladder import names, numerals, several
+from longstep.verify.ladder.node import Node, TooLarge, Unreadable, number
 from longstep.verify.ladder.tokens import MAX_NESTING, Token
 from longstep.verify.ladder.units import DEGREE, PERCENT
-from longstep.verify.ladder.vocabulary import ACCENTS, FOREIGN, FUNCTIONS, GREEK, OVER, PAIRS, TIMES
+from longstep.verify.ladder.vocabulary import ACCENTS, FUNCTIONS, GREEK, MODULO, OVER, PAIRS, TIMES
 
-_NO_FACTOR = TIMES | OVER | {r"\rfloor", r"\rceil", r"\rangle", r"\pm", r"\mp"}
+_NO_FACTOR = TIMES | OVER | MODULO | {r"\choose", r"\rfloor", r"\rceil", r"\rangle", r"\pm", r"\mp"}
+_CONSTANTS = {r"\pi": "pi", r"\infty": "infinity"}
 _END = Token("end", "", False)
 
 
@@ -27,7 +29,9 @@ def parse(tokens: Sequence[Token]) -> Node:
         TooLarge: nested too deeply or a number too long.
     """
     parser = _Parser(tokens)
-    node = parser.sum()
+    node = parser.whole()
+    if parser.peek.text in MODULO and parser.take():
+        node = several.of_numbers("mod", (node, parser.sum()))
     if parser.peek is not _END:
         raise Unreadable(f"unexpected {parser.peek.text[:20]!r}")
     return node
@@ -50,6 +54,13 @@ class _Parser:
     def expect(self, text: str) -> None:
         if self.take().text != text:
             raise Unreadable(f"expected {text!r}")
+
+    def whole(self) -> Node:
+        r"""Read a sum, or two with ``\choose`` between them."""
+        node = self.sum()
+        if self.peek.text == r"\choose" and self.take():
+            node = Node("call", (node, self.sum()), "binomial")
+        return node
 
     def sum(self) -> Node:
         parts = [self.product()]
@@ -101,8 +112,10 @@ class _Parser:
         part = self.power()
         if before.op == part.op == "num" and first.text != "(" and first.kind != "number":
             raise Unreadable("two numbers side by side")
-        if whole and first.text == r"\frac" and _proper(part):
-            return Node("mixed", (Node("add", (before, part)),))
+        fraction = part.args[0] if part.op == "unit" else part  # 12\frac12\% has one sign for both
+        if whole and first.text == r"\frac" and _proper(fraction):
+            amount = Node("add", (before, fraction))
+            return Node("mixed", (replace(part, args=(amount,)) if part.op == "unit" else amount,))
         if before.op == "num" and first.kind == "number":
             digits = whole and first.text.isdigit() and self.peek.text == "/" and not divided
             following = self.tokens[self.place + 1 : self.place + 2]
@@ -135,17 +148,9 @@ class _Parser:
         node = self.postfix(self.atom())
         if self.peek.text in ("^", "**"):
             self.take()
-            if self.peek.text == r"\circ":
-                self.take()
-                node = Node("unit", (node,), unit=DEGREE)
-            else:
-                exponent = self.exponent()
-                node = (
-                    Node("unit", (node,), unit=DEGREE)
-                    if exponent is None
-                    else Node("pow", (node, exponent))
-                )
-            node = self.postfix(node)
+            exponent = self.exponent()
+            degrees = Node("unit", (node,), unit=DEGREE)
+            node = self.postfix(degrees if exponent is None else Node("pow", (node, exponent)))
         self.depth -= 1
         return node
 
@@ -156,17 +161,13 @@ class _Parser:
 
     def exponent(self) -> Node | None:
         r"""Read an exponent; ``None`` for the degree sign. Without braces it is one digit or letter, as in TeX."""
-        if self.peek.text == "{":
+        braces = self.peek.text == "{" and self.take()
+        if self.peek.text == r"\circ":
             self.take()
-            if self.peek.text == r"\circ":
-                self.take()
+            if braces:
                 self.expect("}")
-                return None
-            if self.peek.text == "}":
-                raise Unreadable("an empty exponent")
-            node = self.inside("{")
-            return node
-        return self.signed_power()
+            return None
+        return self.inside("{") if braces else self.signed_power()
 
     def postfix(self, node: Node) -> Node:
         if self.peek.text in ("!", r"\%", "%"):
@@ -181,7 +182,7 @@ class _Parser:
     def inside(self, left: str) -> Node:
         """Read what is between brackets whose first one is taken."""
         bars, self.bars = self.bars, 0
-        node = self.sum()
+        node = self.whole()
         self.bars = bars
         self.expect(PAIRS[left])
         return node
@@ -241,17 +242,26 @@ class _Parser:
         return token.text
 
     def letter(self, name: str) -> Node:
-        if name == "e" and self.peek.text != "_":
-            return Node("const", (), "e")
-        if name == "i" and self.peek.text != "_":
-            return Node("const", (), "i")
+        if name in ("e", "i") and self.peek.text != "_":
+            return Node("const", (), name)
         if self.peek.text == "_":
             self.take()
             name = f"{name}_{self.subscript()}"
         while self.peek.text == "'":
             self.take()
             name += "'"
-        return Node("var", (), name)
+        return Node("var", (), name + self.applied(name))
+
+    def applied(self, name: str) -> str:
+        """Take the brackets of a function's value, which is an unknown of its own: ``(2x)`` of ``f(2x)``."""
+        end = names.closing(self.tokens, self.place) if self.peek.text == "(" else -1
+        before = self.tokens[self.place - 2] if self.place > 1 else None
+        inside = self.tokens[self.place : end + 1]
+        if end < 0 or not names.is_application(name[0], before, inside[1:-1]):
+            return ""
+        self.place = end
+        self.take()
+        return names.joined(inside)
 
     def subscript(self) -> str:
         if self.peek.text != "{":
@@ -269,6 +279,10 @@ class _Parser:
         return "".join(parts)
 
     def command(self, name: str) -> Node:
+        if name == r"\frac" and (derivative := names.derivative(self.tokens, self.place)):
+            self.place += 7
+            self.take()
+            return Node("var", (), derivative)
         if name in (r"\frac", r"\binom"):
             over = self.argument()
             under = self.argument()
@@ -279,20 +293,18 @@ class _Parser:
             )
         if name == r"\sqrt":
             return self.root()
-        if name == r"\pi":
-            return Node("const", (), "pi")
-        if name == r"\infty":
-            return Node("const", (), "infinity")
+        if name in _CONSTANTS:
+            return Node("const", (), _CONSTANTS[name])
         if name in GREEK:
             return self.letter(name)
         if name[1:] in FUNCTIONS:
             return self.function(name[1:])
         if name in ACCENTS:
             inner = self.argument()
-            if inner.op != "var":
+            if inner.op not in ("var", "const"):
                 raise Unreadable(f"the command {name}")
             return self.letter(f"{name}{inner.value}")
-        raise (Foreign if name in FOREIGN else Unreadable)(f"the command {name[:20]}")
+        raise Unreadable(f"the command {name[:20]}")
 
     def root(self) -> Node:
         index: Node = number(2)
@@ -311,8 +323,8 @@ class _Parser:
         return self.number(self.take().text) if self.peek.kind == "number" else self.atom()
 
     def function(self, name: str) -> Node:
-        if name in ("max", "min", "gcd", "lcm"):
-            raise Foreign(f"the function {name}")
+        if name in several.VALUES:
+            return several.of_numbers(name, self.several())
         base: Node | None = None
         exponent: Node | None = None
         while self.peek.text in ("^", "_"):
@@ -331,6 +343,20 @@ class _Parser:
             below = Node("call", (base or number(10),), "ln")
             node = Node("div", (Node("call", (argument,), "ln"), below))
         return node if exponent is None else Node("pow", (node, exponent))
+
+    def several(self) -> tuple[Node, ...]:
+        """Read arguments with commas between them, in round brackets or braces."""
+        closes = {"(": ")", "{": "}", r"\{": r"\}"}.get(self.take().text)
+        if closes is None:
+            raise Unreadable("a function without brackets")
+        bars, self.bars = self.bars, 0
+        parts = [self.sum()]
+        while self.peek.text == ",":
+            self.take()
+            parts.append(self.sum())
+        self.bars = bars
+        self.expect(closes)
+        return tuple(parts)
 
     def operand(self) -> Node:
         r"""Read what a function applies to: brackets, or a product up to the next sign or function."""

@@ -11,11 +11,14 @@ from fractions import Fraction
 from typing import Any
 
 from longstep.verify.ladder.algebra import binomial, whole_factorial
+from longstep.verify.ladder.allowance import charge
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
 from longstep.verify.ladder.units import DEGREE, PERCENT
 
 #: An argument of exp larger than this is refused.
 MAX_EXPONENT = 20_000
+#: So is an angle.
+MAX_ANGLE = 1 << 40
 
 Interval = tuple[Any, Any]  # mpmath's raw lower and upper end
 Box = tuple[Interval, Interval]  # real and imaginary part
@@ -71,6 +74,8 @@ class Evaluator:
         from mpmath import libmp
 
         self.lib, self.bits, self.values = libmp, bits, values
+        self.cost = 2 + (bits >> 9) ** 2 // 5  # units of a sum, product or quotient
+        self.function_cost = 10 + bits * bits // 20_000
         self.scale = 0
         self.zero: Interval = (libmp.fzero, libmp.fzero)
         self.one: Interval = (libmp.fone, libmp.fone)
@@ -103,6 +108,7 @@ class Evaluator:
 
     def visit(self, node: Node) -> Box:
         """Enclose one node over enclosed arguments."""
+        charge(self.cost)
         args = [self.box(each) for each in node.args]
         match node.op:
             case "num":
@@ -196,6 +202,7 @@ class Evaluator:
         """Raise to a whole power."""
         if abs(exponent) > MAX_EXPONENT:
             raise TooLarge("a power too large to evaluate")
+        charge(self.cost * exponent.bit_length())
         if exponent == 0 and self.has_zero(base):
             raise Undefined("zero to the power zero")
         if exponent < 0:
@@ -221,8 +228,10 @@ class Evaluator:
             raise Undefined("a root of what may be zero")
         size = base[0] if sign > 0 else self.lib.mpi_neg(base[0], self.bits)
         if index == 2:
+            charge(5 + self.cost)
             out = self.lib.mpi_sqrt(size, self.bits)
         else:
+            charge(2 * self.function_cost)
             logarithm = self.lib.mpi_log(size, self.bits)
             whole = self.rational(Fraction(index))[0]
             out = self.lib.mpi_exp(self.lib.mpi_div(logarithm, whole, self.bits), self.bits)
@@ -236,6 +245,7 @@ class Evaluator:
 
     def log(self, box: Box) -> Box:
         """Take the principal logarithm, off its cut."""
+        charge(self.function_cost if box[1] == self.zero else 2 * self.function_cost)
         if box[1] == self.zero and self.sign(box[0]) > 0:
             return self.lib.mpi_log(box[0], self.bits), self.zero
         if box[1] == self.zero and self.sign(box[0]) < 0:
@@ -247,12 +257,17 @@ class Evaluator:
 
     def exp(self, box: Box) -> Box:
         """Take the exponential of a bounded argument."""
-        size = self.lib.mpi_abs(box[0], self.bits)[1]
-        if self.lib.mpf_gt(size, self.lib.from_int(MAX_EXPONENT)):
-            raise TooLarge("a power too large to evaluate")
+        charge(self.function_cost if box[1] == self.zero else 2 * self.function_cost)
+        self.bound(box[0], MAX_EXPONENT, "a power too large to evaluate")
         if box[1] == self.zero:
             return self.lib.mpi_exp(box[0], self.bits), self.zero
+        self.bound(box[1], MAX_ANGLE, "an angle that large")
         return self.lib.mpci_exp(box, self.bits)
+
+    def bound(self, part: Interval, limit: int, what: str) -> None:
+        """Refuse what is too large: the work on it would grow with its size, whatever the precision."""
+        if self.lib.mpf_gt(self.lib.mpi_abs(part, self.bits)[1], self.lib.from_int(limit)):
+            raise TooLarge(what)
 
     def call(self, name: str, args: list[Box], node: Node) -> Box:
         """Apply a function."""
@@ -297,9 +312,10 @@ class Evaluator:
     def real(self, name: str, x: Interval) -> Interval:
         """Apply a function of one real argument."""
         lib, bits = self.lib, self.bits
+        if name in ("sin", "cos", "arctan", "arcsin", "arccos"):
+            charge(self.function_cost)
         if name in ("sin", "cos"):
-            if lib.mpf_gt(lib.mpi_abs(x, bits)[1], lib.from_int(1 << 40)):
-                raise TooLarge("an angle that large")
+            self.bound(x, MAX_ANGLE, "an angle that large")
             return lib.mpi_sin(x, bits) if name == "sin" else lib.mpi_cos(x, bits)
         if name in ("tan", "cot", "sec", "csc"):
             sine, cosine = self.real("sin", x), self.real("cos", x)

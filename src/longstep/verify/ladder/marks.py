@@ -24,7 +24,9 @@ _DAY, _YEAR = r"([0-9]{1,2})(?:st|nd|rd|th)?", r"(?:,? ([0-9]{4}))?"
 _DATE = re.compile(
     rf"([A-Za-z]{{3,9}})\.? {_DAY}{_YEAR}|{_DAY} (?:of )?([A-Za-z]{{3,9}})\.?{_YEAR}"
 )
-_IN_BASE = re.compile(r"\(?([0-9A-Fa-f]{1,400})\)?_\{?([0-9]{1,2})\}?")
+_IN_BASE = re.compile(r"(\()?([0-9A-Fa-f]{1,400})(?(1)\))_(?:([0-9]{1,2})|\{([0-9]{1,2})\})")
+#: Digits of a base without brackets; ``a_{12}`` and ``2a_{12}`` are terms of a sequence, ``AB_{16}`` is a number.
+_BARE_DIGITS = re.compile(r"[0-9](?:[0-9A-Fa-f]*[0-9])?|[0-9A-F]{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Choice:
 
 def unwrapped(spelt: str) -> str:
     r"""Take off ``\text{}`` and its like."""
-    for _ in range(3):
+    for _ in range(3 if "\\" in spelt else 0):
         spelt, count = _WRAPPER.subn(r"\1", spelt)
         if not count:
             break
@@ -47,11 +49,10 @@ def unwrapped(spelt: str) -> str:
 
 
 def choice(spelt: str) -> Choice | None:
-    r"""Read ``A``, ``(a)``, ``\text{A}``, ``B.``, ``A) 5``; a bare ``e`` or ``E`` may be something else."""
+    r"""Read ``A``, ``(a)``, ``B.``, ``A) 5``; a bare letter is not marked: ``C`` and ``c`` may be two constants."""
     plain = unwrapped(spelt).strip("{}* ")
     if found := _LETTER.fullmatch(plain):
-        marked = len(plain) > 1 or plain in "ABCD"
-        return Choice(found[1].upper(), marked)
+        return Choice(found[1].upper(), len(plain) > 1)
     if found := _CHOICE.fullmatch(plain):
         rest = found[2].strip()
         if rest[:1] in tuple("^,;/(") or _OTHER.search(rest):
@@ -100,10 +101,13 @@ def date(spelt: str) -> tuple[int, int, int | None] | None:
 def in_base(spelt: str) -> Fraction | None:
     """Read digits with their base behind them, such as ``(1A)_{16}``."""
     found = _IN_BASE.fullmatch(spelt.replace(" ", ""))
-    if found is None or not 2 <= int(found[2]) <= 36:
+    if found is None or not (found[1] or _BARE_DIGITS.fullmatch(found[2])):
+        return None
+    digits, base = found[2], int(found[3] or found[4])
+    if not 2 <= base <= 36 or (digits.isalpha() and len(digits) == 1):
         return None
     try:
-        return Fraction(int(found[1], int(found[2])))
+        return Fraction(int(digits, base))
     except ValueError:
         return None
 

@@ -18,6 +18,8 @@ def decimal(text: str) -> Fraction:
     """
     if len(text) > MAX_DIGITS:
         raise TooLarge("a number too long to calculate with")
+    if text.isdigit():
+        return Fraction(int(text))
     mantissa, _, exponent = text.lower().partition("e")
     value = Fraction(mantissa.removesuffix("."))
     if not exponent:

@@ -49,6 +49,8 @@ def read(text: str) -> Reading:
     if value is not None:
         return Reading(tight, number(value))
     words = amounts.words(spelt)
+    if words and (said := amounts.in_words(spelt)):
+        return Reading(tight, said, words=words)
     try:
         tokens = tokenize(spelt)
         merged = _merge_thousands(tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 from longstep.verify.ladder import intervals
 from longstep.verify.ladder.algebra import normal, ratio
@@ -22,6 +23,8 @@ def settle(node: Node) -> Node:
         return _settle_list(node)
     if node.op == "relation":
         return _settle_relation(node)
+    if node.op == "without":
+        return _without(node.args)
     if node.op == "named":
         inner = node.args[0]
         if inner.op == "list" or _has_signs(inner):
@@ -30,6 +33,14 @@ def settle(node: Node) -> Node:
     if node.op not in ("set", "matrix", "union") and _has_signs(node):
         return Node("list", (_with_sign(node, upper=True), _with_sign(node, upper=False)))
     return node
+
+
+def _without(taken: tuple[Node, ...]) -> Node:
+    r"""Read the real line without some numbers (``\mathbb{R} \setminus \{1, 2\}``) as open intervals."""
+    infinity = Node("const", (), "infinity")
+    values = {value for arg in taken if (value := normal(arg).constant) is not None}
+    ends = [Node("neg", (infinity,)), *map(number, sorted(values)), infinity]
+    return Node("union", tuple(Node("tuple", pair, "()") for pair in pairwise(ends)))
 
 
 def _has_signs(node: Node) -> bool:
@@ -57,7 +68,8 @@ def _settle_list(node: Node) -> Node:
     names = {str(arg.value) for arg in members if arg.op == "named"}
     if len(names) == 1 and len(members) > 1:
         plain = tuple(arg.args[0] if arg.op == "named" else arg for arg in members)
-        if all(_is_interval(arg) for arg in plain):
+        points = next(iter(names)).startswith("(")  # (x,y) = (1,2) or (3,4)
+        if not points and all(_is_interval(arg) for arg in plain):
             if node.value == "and" and len(plain) == 2 and (both := _between(*plain)):
                 return Node("named", (both,), names.pop())
             return Node("named", (Node("union", plain),), names.pop())
@@ -67,6 +79,27 @@ def _settle_list(node: Node) -> Node:
         values = tuple(arg.args[0] for arg in members)
         return Node("assignments", values, " ".join(str(arg.value) for arg in members))
     return Node("list", tuple(members))
+
+
+def aligned(left: Node, right: Node) -> tuple[Node, Node]:
+    """Bring two trees to one form where they are ``m=6, n=8``, ``(m,n)=(6,8)`` or ``(n,m)=(8,6)``."""
+    left, right = settle(left), settle(right)
+    ops = {left.op, right.op}
+    if "assignments" in ops or (ops == {"named"} and left.value != right.value):
+        return _assigned(left), _assigned(right)
+    return left, right
+
+
+def _assigned(node: Node) -> Node:
+    """Read ``(m,n)=(6,8)`` as assignments; anything else stays what it is."""
+    names = str(node.value).strip("()").split(",")
+    if node.op != "named" or len(names) < 2 or node.args[0].op != "tuple":
+        return node
+    values = node.args[0].args
+    if len(values) != len(names) or len(set(names)) != len(names):
+        return node
+    order = sorted(range(len(names)), key=names.__getitem__)
+    return Node("assignments", tuple(values[i] for i in order), " ".join(names[i] for i in order))
 
 
 def _between(one: Node, two: Node) -> Node | None:

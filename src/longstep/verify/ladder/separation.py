@@ -16,6 +16,9 @@ from math import lcm
 from longstep.verify.ladder.algebra import ONE, normal
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
 
+_MAX_DEGREE = 1 << 20
+_NEVER = 1 << 60  # more bits than any enclosure has: equality cannot be proved
+
 
 class _NotAlgebraic(Exception):
     pass
@@ -30,8 +33,10 @@ def separation_bits(left: Node, right: Node) -> int | None:
         tree = _Bounds()
         upper, lower = tree.visit(Node("add", (left, Node("neg", (right,)))))
         degree = tree.degree * max(1, 2 * tree.circle)
-        return int(lower + upper * (degree - 1)) + 2 if degree < 1 << 20 else 1 << 60
-    except (_NotAlgebraic, Unreadable, TooLarge):
+        return int(lower + upper * (degree - 1)) + 2 if degree < _MAX_DEGREE else _NEVER
+    except TooLarge:
+        return _NEVER
+    except (_NotAlgebraic, Unreadable):
         return None
 
 
@@ -80,6 +85,8 @@ class _Bounds:
             raise _NotAlgebraic
         upper, lower = self.visit(node)
         count, index = abs(exponent.numerator), exponent.denominator
+        if max(count, index) > _MAX_DEGREE:
+            raise TooLarge("a power too large to evaluate")
         upper, lower = upper * count, lower * count
         if exponent < 0:
             upper, lower = lower, upper

@@ -7,16 +7,23 @@ Unicode look-alikes, math delimiters around the whole. Every step is linear in t
 from __future__ import annotations
 
 import re
+import unicodedata
 
-from longstep.verify.ladder.symbols import COMMANDS, SUPERSCRIPTS, UNICODE
+from longstep.verify.ladder.symbols import COMMANDS, SUBSCRIPTS, SUPERSCRIPTS, UNICODE
 
-_SUPERSCRIPTS = str.maketrans(SUPERSCRIPTS)
+_SUPERSCRIPTS, _SUBSCRIPTS = str.maketrans(SUPERSCRIPTS), str.maketrans(SUBSCRIPTS)
 _SUPERSCRIPT = re.compile(f"[{''.join(SUPERSCRIPTS)}]+")
+_SUBSCRIPT = re.compile(f"[{''.join(SUBSCRIPTS)}]+")
+_STYLED = re.compile("[\U0001d400-\U0001d7ff]+")  # mathematical italic, bold, ...
 _UNICODE = str.maketrans(UNICODE)
 _SPACING = re.compile(
     r"(\\\\)|\\(?:[,;:>! ]|(?:q?quad|thinspace|displaystyle|textstyle|limits|left|right|[bB]igg?[lrm]?)(?![A-Za-z]))"
 )
-_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,\\!|,\{\}|\\,|~)\s*(?=[0-9]{3}(?![0-9]))")
+_SEPARATOR = r"(?:\{,\}|,\\!|,\{\}|\\,|~)\s*"
+_GROUPS = re.compile(rf"(?<![0-9])([0-9]+)((?:{_SEPARATOR}[0-9]+)+)")
+_THOUSANDS = re.compile(rf"(?:{_SEPARATOR}[0-9]{{3}})+")
+_DECIMALS = re.compile(r"\{,\}\s*([0-9]+)")
+_NO_DIGIT = re.compile(r"[^0-9]+")
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _ORDINAL = re.compile(r"\^\s*\{?\s*\\(?:text|mathrm|textrm)\s*\{(st|nd|rd|th)\}\s*\}?")
 _ESCAPED_TWICE = re.compile(r"\\\\(?=[A-Za-z])")
@@ -32,13 +39,15 @@ _SPACES = re.compile(r"\s+")
 def spell(text: str) -> str:
     """Give the answer in its one spelling; spaces are folded to one and still there."""
     if not text.isascii():
+        text = _STYLED.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
         text = _SUPERSCRIPT.sub(lambda m: f"^{{{m[0].translate(_SUPERSCRIPTS)}}}", text)
+        text = _SUBSCRIPT.sub(lambda m: f"_{{{m[0].translate(_SUBSCRIPTS)}}}", text)
         text = text.translate(_UNICODE)
     text = _ABBREVIATED.sub(r"\1", text)
     if text.startswith("~"):
         text = rf"\approx {text[1:]}"
     if "\\" in text or "{" in text or "~" in text:
-        text = _THOUSANDS.sub("", text)
+        text = _GROUPS.sub(_number, text)
         text = _SPACING.sub(lambda m: m[1] or " ", text)  # a double backslash ends a row
         text = _FRACTION.sub(r"\\frac", text)
         text = _RENAME.sub(lambda m: COMMANDS[m[0]], text)
@@ -48,6 +57,17 @@ def spell(text: str) -> str:
         if "\\begin" not in text:
             text = _ESCAPED_TWICE.sub(r"\\", text)
     return _outside(_SPACES.sub(" ", text).strip())
+
+
+def _number(match: re.Match[str]) -> str:
+    """Join groups of three digits; braces around a comma before other digits make it a decimal comma: ``0{,}125``."""
+    head, rest = match[1], match[2]
+    behind_point = match.string[match.start() - 1 : match.start()] == "."
+    if _THOUSANDS.fullmatch(rest) and (behind_point or (len(head) < 4 and head[0] != "0")):
+        return head + _NO_DIGIT.sub("", rest)
+    if not behind_point and (found := _DECIMALS.fullmatch(rest)):
+        return f"{head}.{found[1]}"
+    return match[0]
 
 
 def _outside(text: str) -> str:
@@ -101,4 +121,4 @@ def squeezed(spelt: str) -> str:
     return _LOOSE.sub("", spelt)
 
 
-_LOOSE = re.compile(r"(?<![0-9A-Za-z]) | (?![0-9A-Za-z])|(?<=[0-9]) (?=[A-Za-z])")
+_LOOSE = re.compile(r"(?<![0-9A-Za-z.]) | (?![0-9A-Za-z])|(?<=[0-9]) (?=[A-Za-z])")

@@ -7,17 +7,21 @@ tightest; what is left is an expression for ``grammar``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import accumulate
 
-from longstep.verify.ladder import amounts, grammar
-from longstep.verify.ladder.amounts import joined
+from longstep.verify.ladder import amounts, grammar, names
+from longstep.verify.ladder.names import joined
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable, number
 from longstep.verify.ladder.tokens import Token
+from longstep.verify.ladder.values import variables
 from longstep.verify.ladder.vocabulary import (
     CLOSE,
     CONNECTIVES,
     LEADING,
     MATRICES,
-    NAMES,
+    MODULO,
+    NUMBER_SETS,
     OPEN,
     RELATIONS,
 )
@@ -35,15 +39,35 @@ def read(tokens: Tokens) -> Node:
     """
     tokens = _without_braces(tokens)
     parts = split(tokens, lambda token: token.text == ";" or _is_connective(token))
-    if len(parts) == 1 or any(_is_connective(token) for token in tokens):
-        parts = [
-            piece for part in parts for piece in split(part, _is_comma) if piece or len(parts) == 1
-        ]
+    connected = any(_is_connective(token) for token in tokens)
+    if connected and tokens[0].kind == "number" and (whole := amounts.compound(tokens)):
+        return whole  # 2 hours and 15 minutes
+    if len(parts) == 1 or connected:
+        parts = [piece for part in parts for piece in _between_commas(part, connected)]
     if len(parts) == 1:
-        return item(parts[0])
+        return _alone(parts[0])
+    if not all(parts):
+        raise Unreadable("a list with an empty member")
     spoken = {token.text for token in tokens if _is_connective(token)}
     joint = "and" if spoken == {"and"} else ""
-    return Node("list", tuple(item(part) for part in parts if part), joint)
+    return Node("list", tuple(item(part) for part in parts), joint)
+
+
+def _between_commas(tokens: Tokens, connected: bool) -> list[Tokens]:
+    """Cut at commas; the one before a connective (``1, 2, and 3``) cuts nothing off."""
+    pieces = split(tokens, _is_comma)
+    return pieces[:-1] if connected and len(pieces) > 1 and not pieces[-1] else pieces
+
+
+def _alone(tokens: Tokens) -> Node:
+    """Read an answer that is no list: if it is an equation, its left side may be the quantity asked for."""
+    node = item(tokens)
+    if node.op != "relation" or node.value != "=":
+        return node
+    left, right = node.args
+    sides = split(tokens, lambda token: token.text == "=")
+    asked = names.quantity(*sides) if len(sides) == 2 else None  # else it stands in brackets
+    return Node("named", (right, left), asked) if asked and not variables(right) else node
 
 
 def split(tokens: Tokens, separates: Callable[[Token], bool]) -> list[Tokens]:
@@ -68,21 +92,65 @@ def item(tokens: Tokens) -> Node:
     tokens = _without_braces(tokens)
     if not tokens:
         raise Unreadable("an empty member")
-    if len(tokens) > 1 and tokens[0].kind == "word" and amounts.words(tokens[0].text) in LEADING:
-        return item(tokens[1:])
-    if [token.text for token in tokens] == [r"\emptyset"]:
-        return Node("empty")
-    if "".join(token.text for token in tokens) in (r"\mathbb{R}", r"\R"):
-        return amounts.everything()
-    parts = split(tokens, lambda token: token.text == r"\in")
+    if len(tokens) > 1 and tokens[0].kind == "word" and (behind := _leading(tokens)):
+        return item(tokens[behind:])
+    texts = [token.text for token in tokens]
+    if len(texts) < 5 and (known := _set_by_name("".join(texts))):
+        return known
+    parts = _cut(tokens, texts, r"\in")
     if len(parts) == 2:
-        return Node("named", (read(parts[1]),), _name(parts[0]) or joined(parts[0]))
-    parts = split(tokens, lambda token: token.text == r"\cup")
+        return Node("named", (read(parts[1]),), names.name(parts[0]) or joined(parts[0]))
+    parts = _cut(tokens, texts, r"\cup")
     if len(parts) > 1:
         return Node("union", tuple(item(part) for part in parts))
-    parts = split(tokens, lambda token: token.text in RELATIONS)
-    if len(parts) > 1:
-        return _relation(tokens, parts)
+    if not RELATIONS.keys().isdisjoint(texts):
+        parts = split(tokens, lambda token: token.text in RELATIONS)
+        if len(parts) > 1:
+            return _relation(tokens, parts)
+    parts = _cut(tokens, texts, r"\backslash")
+    if len(parts) == 2:
+        return _without(item(parts[0]), item(parts[1]))
+    return _member(tokens, texts)
+
+
+def _cut(tokens: Tokens, texts: list[str], sign: str) -> list[Tokens]:
+    return split(tokens, lambda token: token.text == sign) if sign in texts else [tokens]
+
+
+def _set_by_name(text: str) -> Node | None:
+    r"""Give the set that ``\emptyset``, ``\mathbb{R}`` or ``\mathbb{Z}`` names."""
+    if text == r"\emptyset":
+        return Node("empty")
+    if text in (r"\mathbb{R}", r"\mathbbR", r"\R"):
+        return amounts.everything()
+    letter = text.removeprefix(r"\mathbb").strip("{}") if text.startswith(r"\mathbb") else ""
+    return Node("text", (), NUMBER_SETS[letter]) if letter in NUMBER_SETS else None
+
+
+def _without(whole: Node, taken: Node) -> Node:
+    r"""Read ``\mathbb{R} \setminus \{1, 2\}``; other set differences are equal only when they are spelt alike."""
+    if not _is_line(whole) or taken.op != "set" or not all(map(_is_written, taken.args)):
+        raise Unreadable("a set difference")
+    return Node("without", taken.args)
+
+
+def _is_line(node: Node) -> bool:
+    if node.op != "tuple" or len(node.args) != 2 or node.args[0].op != "neg":
+        return False
+    return {node.args[0].args[0].value, node.args[1].value} == {"infinity"}
+
+
+def _is_written(node: Node) -> bool:
+    """Tell whether it is a number as it is written: ``-2``, ``3/4``."""
+    return node.op == "num" or (node.op in ("neg", "div") and all(map(_is_written, node.args)))
+
+
+def _member(tokens: Tokens, texts: list[str]) -> Node:
+    """Read what is no relation: a residue class, a matrix, something in brackets, a ratio, an amount."""
+    if not _MODULUS.isdisjoint(texts) or r"\equiv" in texts:
+        place = next((i for i in range(len(tokens)) if _is_class(tokens, i)), None)
+        if place is not None:
+            return _congruence(tokens, place)
     place = next((i for i, token in enumerate(tokens) if token.kind == "begin"), None)
     if place is not None:
         return _scaled_matrix(tokens, place)
@@ -93,10 +161,53 @@ def item(tokens: Tokens) -> Node:
         found = _bracketed(tokens)
         if found is not None:
             return found
-    parts = split(tokens, lambda token: token.text == ":")
+    parts = _cut(tokens, texts, ":")
     if len(parts) > 1 and all(parts):
         return Node("ratio", tuple(amounts.measured(part) for part in parts))
     return amounts.measured(tokens)
+
+
+def _leading(tokens: Tokens) -> int:
+    """Count the tokens of a phrase that says nothing, such as ``the answer is`` or ``Answer:``."""
+    end = next((i for i, token in enumerate(tokens[:5]) if token.kind != "word"), 0)
+    while end and amounts.words(joined(tokens[:end])) not in LEADING:
+        end -= 1
+    return end + (0 < end < len(tokens) - 1 and tokens[end].text == ":")
+
+
+#: What makes a residue class of a number; ``10 \bmod 7`` without brackets is a number.
+_CLASSES = frozenset({r"\equiv", r"\pmod"})
+_MODULUS = MODULO | {r"\pmod"}
+
+
+def _is_class(tokens: Tokens, place: int) -> bool:
+    bracketed = tokens[place].text in MODULO and place > 0 and tokens[place - 1].text == "("
+    return tokens[place].text in _CLASSES or bracketed
+
+
+def _congruence(tokens: Tokens, place: int) -> Node:
+    r"""Read ``x \equiv 3 \pmod 7`` as a name and a text, with the residue between 0 and the modulus."""
+    named = tokens[place].text == r"\equiv"
+    left, right = (tokens[:place], tokens[place + 1 :]) if named else ((), tokens)
+    cut = next((i for i, token in enumerate(right) if token.text in _MODULUS), 0)
+    modulus = right[cut + 1 :]
+    if cut and right[cut - 1].text == "(" and modulus and modulus[-1].text == ")":
+        cut, modulus = cut - 1, modulus[:-1]
+    if not cut or not modulus:
+        raise Unreadable("a congruence without a modulus")
+    numbers = [grammar.parse(part).value for part in (right[:cut], modulus)]
+    if any(not isinstance(each, Fraction) or each.denominator != 1 for each in numbers):
+        raise Unreadable("a congruence of other than whole numbers")
+    residue, by = (int(each) for each in numbers)
+    if by < 1:
+        raise Unreadable("a modulus that is not positive")
+    value = Node("text", (), f"{residue % by} mod {by}")
+    if not left:
+        return value
+    name = names.name(left)
+    if name is None:
+        raise Unreadable("a congruence of an expression")
+    return Node("named", (value, Node("var", (), name)), name)
 
 
 def _is_comma(token: Token) -> bool:
@@ -202,46 +313,26 @@ def _matrix(tokens: Tokens) -> Node:
     return Node("matrix", tuple(cell for row in cells for cell in row), str(len(cells[0])))
 
 
-def _name(tokens: Tokens) -> str | None:
-    r"""Give the name on the left of an equals sign: ``x``, ``f(x)``, ``x_1``, ``\angle ABC``, words, ``(x,y)``."""
-    if not tokens:
-        return None
-    texts = [token.text for token in tokens]
-    if len(texts) > 3 and texts[1] == "(" and texts[-1] == ")" and (at := _at(tokens)):
-        return at
-    if len(texts) > 3 and texts[1] == "(" and texts[-1] == ")" and tokens[0].kind == "letter":
-        texts = texts[:1] if all(t.kind == "letter" or t.text in "()," for t in tokens) else []
-    allowed = all(
-        token.kind in ("letter", "word")
-        or token.text in NAMES
-        or (token.kind == "number" and place > 0 and tokens[place - 1].text in ("_", "{"))
-        for place, token in enumerate(tokens)
-    )
-    return "".join(texts).replace("{", "").replace("}", "") if allowed and texts else None
-
-
-def _at(tokens: Tokens) -> str:
-    """Give the name ``f(5)`` of a function's value at a number; ``x(5)`` is a product."""
-    inner = tokens[2:-1]
-    plain = all(t.kind == "number" or t.text in ",-" for t in inner)
-    return joined(tokens) if tokens[0].text in "fghpqFGHPQ" and plain else ""
-
-
 def _relation(tokens: Tokens, parts: list[Tokens]) -> Node:
-    signs = [RELATIONS[token.text] for token in tokens if token.text in RELATIONS]
-    if len(signs) != len(parts) - 1:  # some are inside brackets
-        raise Unreadable("relations inside brackets")
+    ends = accumulate(len(part) + 1 for part in parts[:-1])
+    signs = [RELATIONS[tokens[end - 1].text] for end in ends]
     if not parts[0] and signs[0] in ("=", "~"):
         return item(parts[1]) if signs == ["="] else Node("hedge", (item(parts[-1]),))
     if not all(parts):
         raise Unreadable("a relation with an empty side")
-    name = _name(parts[0])
+    name = names.name(parts[0])
+    if signs == ["="] and name is None and _is_closed(parts[0]) and names.name(parts[1]):
+        parts, name = parts[::-1], names.name(parts[1])  # 5 = x
     sides = tuple(item(part) for part in parts[1:])
     if signs == ["="] and name is not None:
         left = Node("var", (), name) if "(" in joined(parts[0]) else _left(parts[0], name)
         return Node("named", (sides[0], left), name)
     first = Node("var", (), name) if name and "~" in signs else item(parts[0])
     return Node("relation", (first, *sides), " ".join(signs))
+
+
+def _is_closed(tokens: Tokens) -> bool:
+    return all(token.kind in ("number", "symbol") for token in tokens)
 
 
 def _left(tokens: Tokens, name: str) -> Node:

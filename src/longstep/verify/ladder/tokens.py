@@ -23,7 +23,7 @@ class Token(NamedTuple):
 
 _PIECE = re.compile(
     r"""(?P<space>\s+)
-    |\\(?:text|textbf|textit|textrm|textsc|textnormal|mbox|mathrm|mathsf|hbox|rm|operatorname|texttt)\s*\{(?P<words>[^{}]*)\}
+    |\\(?:text|textbf|textit|textrm|textsc|textnormal|mbox|mathrm|mathsf|hbox|rm|operatorname|texttt)\s*\{(?P<words>(?:[^{}]|\^\{[^{}]*\})*)\}
     |\\begin\s*\{(?P<begin>[A-Za-z]+)\*?\}|\\end\s*\{(?P<end>[A-Za-z]+)\*?\}
     |(?P<command>\\[A-Za-z]+)
     |(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9}(?![0-9.A-Za-z]))?)
@@ -49,9 +49,9 @@ def tokenize(spelt: str) -> list[Token]:
             spaced = True
             continue
         if kind == "letters":
-            tokens.extend(_letters(text, spaced, tokens))
+            tokens.extend(_letters(text, spaced, tokens, _following(text, spelt, piece.end())))
         elif kind == "words":
-            tokens.extend(_words(text, spaced))
+            tokens.extend(_words(text, spaced, _following(text, spelt, piece.end())))
         else:
             if kind == "symbol":
                 if text in _OPEN:
@@ -69,12 +69,29 @@ def tokenize(spelt: str) -> list[Token]:
     return tokens
 
 
-def _words(content: str, spaced: bool) -> list[Token]:
+#: Runs whose meaning hangs on what comes next.
+_OPEN_ENDED = FUNCTIONS | {"x", "X"}
+_FOLLOWING = re.compile(
+    r"\s*(?:(?P<argument>[({\\^_|\[]|[A-Za-z](?![A-Za-z]))|(?P<digit>10\s*\^|(?<=\s)[0-9]))"
+)
+
+
+def _following(run: str, spelt: str, place: int) -> str:
+    """Say what comes next: ``argument`` when a function could apply to it, ``digit``, or nothing."""
+    found = _FOLLOWING.match(spelt, place) if run.strip() in _OPEN_ENDED else None
+    return (found and found.lastgroup) or ""
+
+
+def _words(content: str, spaced: bool, following: str) -> list[Token]:
     r"""Cut what stood in ``\text{}``: connectives, single letters and numbers are what they are."""
     content = content.strip()
     low = content.lower().strip(" ,")
     if low in CONNECTIVES or low in HEDGES:
         return [Token("word", low, True)]
+    if content in FUNCTIONS and following == "argument":
+        return [Token("command", "\\" + content, spaced)]
+    if low in ("mod", "bmod"):
+        return [Token("command", r"\bmod", spaced)]
     if re.fullmatch(r"[-+0-9.,%/() ]+", content):
         return [
             token if place else token._replace(spaced=spaced)
@@ -95,17 +112,25 @@ def _joint_or_words(piece: str) -> Token:
     return Token("letter" if len(piece) == 1 and piece.isalpha() else "word", piece, True)
 
 
-def _letters(run: str, spaced: bool, before: list[Token]) -> list[Token]:
+def _letters(run: str, spaced: bool, before: list[Token], following: str) -> list[Token]:
     """Tell function names, words and units from products of one-letter variables."""
     low = run.lower()
-    if run in FUNCTIONS or run in ALIASES:
-        return [Token("command", "\\" + ALIASES.get(run, run), spaced)]
     if len(run) == 1:
+        if following == "digit" and before and before[-1].kind == "number":  # 3 x 10^8, not 3x1
+            return [Token("symbol", "*", spaced)]
         return [Token("letter", run, spaced)]
+    after_number = bool(before) and (before[-1].kind == "number" or before[-1].text in "})")
+    if len(before) > 1 and before[-1].text == "(" and before[-1].spaced:  # 5 (cm)
+        after_number = before[-2].kind == "number"
+    unit = after_number and (is_unit(run) or low in SUFFIXES)
+    called = run in FUNCTIONS and (following == "argument" or not unit)  # 5 min is a time
+    if called or run in ALIASES:
+        return [Token("command", "\\" + ALIASES.get(run, run), spaced)]
     if low in CONNECTIVES or low in HEDGES:
         return [Token("word", low, True)]
-    after_number = bool(before) and (before[-1].kind == "number" or before[-1].text in "})")
-    if after_number and (is_unit(run) or low in SUFFIXES):
+    if low == "mod":
+        return [Token("command", r"\bmod", spaced)]
+    if unit:
         return [Token("word", run, spaced)]
     if before and before[-1].kind == "word" and before[-1].text not in CONNECTIVES:
         return [Token("word", run, spaced)]

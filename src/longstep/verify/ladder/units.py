@@ -33,11 +33,25 @@ PERCENT = Unit("percent", Fraction(1, 100))
 DEGREE = Unit("degree", Fraction(1))
 DOLLAR = Unit("dollar^1", Fraction(1))
 
-_WORDS = {word: (dimension, Fraction(size)) for word, (dimension, size) in UNITS.items()}
+
+def _dimensions(text: str) -> list[tuple[str, int]]:
+    parts = (part.partition("^") for part in text.split("*"))
+    return [(name, int(power or 1)) for name, _, power in parts]
+
+
+_WORDS = {word: (_dimensions(of), Fraction(size)) for word, (of, size) in UNITS.items()}
 _DEGREES = frozenset({"degree", "degrees", "deg"})
 _PERCENTS = frozenset({"percent", "percents", "per cent", "pct"})
 _TEMPERATURE = re.compile(r"degrees? (celsius|fahrenheit|c|f)")
 _COMPOUND = {"mph": "mi/h", "kmh": "km/h", "kph": "km/h", "cc": "cm^3", "sqft": "ft^2"}
+_SPOKEN_POWERS = (
+    (re.compile(r"\b(?:square\s+|sq(?:\.\s*|\s+))([A-Za-z]+)"), 2),
+    (re.compile(r"\b(?:cubic\s+|cu(?:\.\s*|\s+))([A-Za-z]+)"), 3),
+    (re.compile(r"([A-Za-z]+) squared\b"), 2),
+    (re.compile(r"([A-Za-z]+) cubed\b"), 3),
+)
+_BRACES = re.compile(r"[{}]")
+_JOINS = re.compile(r"\\(?:cdot|times|text|mathrm)(?![a-z])|[*\\]")
 _ARTICLES = re.compile(r"\b(?:a|an|the|of|about|in|total|each)\b")
 
 
@@ -47,8 +61,8 @@ def is_unit(word: str) -> bool:
 
 
 def read_unit(text: str) -> Unit:
-    """Read the words after a number, such as ``cm``, ``square meters``, ``km/h``, ``apples``."""
-    plain = re.sub(r"\s+", " ", text.replace("{", "").replace("}", "").strip(" .~"))
+    """Read the words after a number, such as ``cm``, ``square meters``, ``km/h``, ``kg m/s^2``, ``apples``."""
+    plain = " ".join(_JOINS.sub(" ", _BRACES.sub("", text)).strip(" .~").split())
     if plain.lower() in _DEGREES:
         return DEGREE
     if plain.lower() in _PERCENTS:
@@ -62,23 +76,27 @@ def read_unit(text: str) -> Unit:
         found = _powers(part)
         if found is None:
             return Unit(_plain(plain), Fraction(1), known=False)
-        for dimension, size, power in found:
+        for dimensions, size, power in found:
             factor *= size ** (sign * power)
-            powers[dimension] = powers.get(dimension, 0) + sign * power
-    return Unit("*".join(f"{name}^{powers[name]}" for name in sorted(powers)), factor)
+            for dimension, by in dimensions:
+                powers[dimension] = powers.get(dimension, 0) + sign * power * by
+    return Unit(
+        "*".join(f"{name}^{powers[name]}" for name in sorted(powers) if powers[name]), factor
+    )
 
 
-def _powers(part: str) -> list[tuple[str, Fraction, int]] | None:
+def _powers(part: str) -> list[tuple[list[tuple[str, int]], Fraction, int]] | None:
+    """Give dimensions, size and power of each unit in a product; ``None`` when one is unknown."""
     found = []
-    part, squares = re.subn(r"\b(?:square|sq\.?)\s*", "", part)
-    part, cubes = re.subn(r"\b(?:cubic|cu\.?)\s*", "", part)
+    for pattern, power in _SPOKEN_POWERS:
+        part = pattern.sub(rf"\1^{power}", part)
     for word in part.split():
-        match = re.fullmatch(r"([A-Za-z¢]+)(?:\^?(-?[1-9]))?(?: squared)?", word)
+        match = re.fullmatch(r"([A-Za-z¢]+)(?:\^?(-?[1-9]))?", word)
         name = match[1] if match else ""
         entry = _WORDS.get(name) or (_WORDS.get(name.lower()) if len(name) > 2 else None)
         if match is None or entry is None:
             return None
-        found.append((*entry, int(match[2] or 1) * (2 if squares else 3 if cubes else 1)))
+        found.append((*entry, int(match[2] or 1)))
     return found or None
 
 

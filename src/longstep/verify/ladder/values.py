@@ -102,7 +102,6 @@ def _closed(left: Node, right: Node) -> Judgement:
         raise TooLarge("too many functions to compare digits")
     bits = 96
     while bits <= (_MAX_BITS if enough < _MAX_BITS else 1_600):
-        charge((1 + _calls(left) + _calls(right)) * bits // 8)
         here = intervals.Evaluator(bits, {})
         try:
             a, b = here.box(left), here.box(right)
@@ -132,7 +131,6 @@ def _at_points(left: Node, right: Node, names: list[str]) -> Judgement:
     agreed = 0
     for attempt in range(_TRIES):
         point = {name: _coordinate(attempt, place) for place, name in enumerate(names)}
-        charge(5 * (1 + _calls(left) + _calls(right)))
         near, far = intervals.Evaluator(96, point), intervals.Evaluator(POINT_BITS + 200, point)
         try:
             if intervals.apart(near.box(left), near.box(right)):

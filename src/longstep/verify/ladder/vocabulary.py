@@ -24,8 +24,7 @@ GREEK = _names(
     r"""\alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \rho \sigma \tau \upsilon
     \phi \chi \psi \omega \Gamma \Delta \Theta \Lambda \Xi \Sigma \Phi \Psi \Omega \ell \hbar"""
 )
-#: Functions that only the last rung knows.
-FOREIGN = _names(r"\gcd \lcm \max \min \bmod \mod")
+MODULO = _names(r"\bmod \mod")
 TIMES = _names(r"\cdot \times *")
 OVER = _names(r"/ \div")
 ACCENTS = _names(r"\dot \ddot \vec \hat \bar \tilde")
@@ -44,11 +43,10 @@ RELATIONS = {
     r"\approx": "~",
 }  # fmt: skip
 MATRICES = _names("pmatrix bmatrix matrix array Bmatrix smallmatrix")
-NAMES = _names(
-    r"\vec \hat \bar \overline \overrightarrow _ ' { } \angle \triangle ( ) , \lambda \theta \alpha \mu \omega"
-)
+NAMES = GREEK | _names(r"\vec \hat \bar \overline \overrightarrow _ ' { } \angle \triangle ( ) ,")
 
 CONNECTIVES = _names("or and")
+NEGATIONS = _names("not no never isn't neither nor without except")
 HEDGES = _names(
     "approximately approx about around roughly nearly almost maybe perhaps probably possibly either circa"
 )
@@ -62,9 +60,26 @@ EMPTY = _phrases(
 EVERYTHING = _phrases(
     "all real numbers, all reals, all real number, the real numbers, real numbers"
 )
+#: What a letter in blackboard bold names; the real numbers are an interval.
+NUMBER_SETS = {
+    "Z": "integers", "N": "natural numbers", "Q": "rational numbers", "C": "complex numbers",
+}  # fmt: skip
 NUMERALS = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
+    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
+#: Words that multiply what stands before them in a number in words.
+SCALES = {
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+}  # fmt: skip
+DENOMINATORS = {
+    "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10, "eleventh": 11, "twelfth": 12, "sixteenth": 16, "twentieth": 20, "hundredth": 100, "thousandth": 1000,
+    "halves": 2, "thirds": 3, "quarters": 4, "fourths": 4, "fifths": 5, "sixths": 6, "sevenths": 7, "eighths": 8,
+    "ninths": 9, "tenths": 10, "elevenths": 11, "twelfths": 12, "sixteenths": 16, "twentieths": 20, "hundredths": 100,
+    "thousandths": 1000,
 }  # fmt: skip
 MULTIPLES = {
     "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
@@ -72,14 +87,17 @@ MULTIPLES = {
     "lakh": 10**5, "lakhs": 10**5, "crore": 10**7, "crores": 10**7, "score": 20, "scores": 20, "gross": 144,
 }  # fmt: skip
 #: Words after a number that change it, and so cannot be what is counted.
-NO_LABEL = _names(
-    """plus minus times over divided not no except without less more than half halves third thirds quarter quarters
+NO_LABEL = (
+    _names(
+        """plus minus times over divided not no except without less more than half halves third thirds quarter quarters
     fourth fourths fifth fifths squared cubed if when where mod modulo base wrong remainder double
     twice to infinity unless
     factorial tens below above under
     instead versus vs depending incorrect rather nor neither never none against only but however though although
-    zero one two three four five six seven eight nine ten or and choose at most
-    least something else out"""
+    or and choose at most least something else out"""
+    )
+    | set(NUMERALS)
+    | set(ALIASES)
 )
 #: Words that change a number when they stand behind it alone; ``3 true statements`` is a count.
 NO_LABEL_ALONE = _names(
@@ -94,25 +112,28 @@ length 1 m meter meters metre metres; length 1/100 cm centimeter centimeters cen
 length 1/1000 mm millimeter millimeters millimetre millimetres
 length 1/1000000 um micrometer micrometers micron microns
 length 1/1000000000 nm nanometer nanometers; length 1000 km kilometer kilometers kilometre kilometres
-length 1/10 dm decimeter decimeters; length 127/5000 inch inches; length 381/1250 ft foot feet
+length 1/10 dm decimeter decimeters; length 127/5000 in inch inches; length 381/1250 ft foot feet
 length 1143/1250 yd yard yards; length 201168/125 mi mile miles
 mass 1 g gram grams; mass 1000 kg kilogram kilograms; mass 1/1000 mg milligram milligrams
 mass 45359237/100000 lb lbs pound pounds; mass 45359237/1600000 oz ounce ounces; mass 1000000 ton tons tonne tonnes
 time 1 s sec secs second seconds; time 60 min mins minute minutes; time 3600 h hr hrs hour hours; time 86400 day days
 time 604800 week weeks; time 1/1000 ms millisecond milliseconds
 year 1 yr yrs year years; year 1/12 month months; year 10 decade decades; year 100 century centuries
-volume 1 L l liter liters litre litres; volume 1/1000 mL ml milliliter milliliters; volume 1000 kL kl
+length^3 1/1000 L l liter liters litre litres; length^3 1/1000000 mL ml milliliter milliliters; length^3 1 kL kl
+length^2 10000 ha hectare hectares; length^2 316160658/78125 acre acres
 gallon 1 gal gallon gallons; gallon 1/4 qt quart quarts; gallon 1/8 pt pint pints; gallon 1/16 cup cups
 dollar 1 dollar dollars usd USD; dollar 1/100 cent cents ¢; euro 1 euro euros eur EUR; sterling 1 gbp GBP
 rupee 1 rupee rupees Rs rs; yuan 1 yuan rmb RMB; yen 1 yen
-force 1 N newton newtons; force 1000 kN; energy 1 J joule joules; energy 1000 kJ
-electronvolt 1 eV; electronvolt 1000 keV; electronvolt 1000000 MeV; power 1 W watt watts; power 1000 kW
+mass*length*time^-2 1000 N newton newtons; mass*length*time^-2 1000000 kN
+mass*length^2*time^-2 1000 J joule joules; mass*length^2*time^-2 1000000 kJ kilojoule kilojoules
+mass*length^2*time^-3 1000 W watt watts; mass*length^2*time^-3 1000000 kW kilowatt kilowatts
+mass*length^-1*time^-2 1000 Pa pascal pascals; mass*length^-1*time^-2 1000000 kPa kilopascal kilopascals
+electronvolt 1 eV; electronvolt 1000 keV; electronvolt 1000000 MeV
 voltage 1 V volt volts; current 1 A amp amps ampere amperes; resistance 1 ohm ohms
-kelvin 1 K kelvin kelvins; celsius 1 C celsius; fahrenheit 1 F fahrenheit; pressure 1 Pa pascal pascals
-pressure 1000 kPa
+kelvin 1 K kelvin kelvins; celsius 1 C celsius; fahrenheit 1 F fahrenheit
 frequency 1 Hz hertz; frequency 1000 kHz; amount 1 mol mole moles; radian 1 rad rads radian radians; unit 1 unit units
 """
-#: Word -> what it measures, and its size in the first unit of that kind.
+#: Word -> what it measures, as powers of first units, and its size in them.
 UNITS = {
     word: (row.split()[0], row.split()[1])
     for row in _UNITS.replace("\n", ";").split(";")
