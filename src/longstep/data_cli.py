@@ -94,13 +94,13 @@ class Given:
         if self.max_bad is not None:
             read["max_bad"] = self.max_bad
         try:
-            inputs = [str(self._local(path)) for path in self.files]
+            inputs = [str(self.local(path)) for path in self.files]
             config = validate(job, Located({"inputs": inputs, **read, **settings}, {}))
             return run_job(config, folder, How(self.workers))
         except KeyboardInterrupt:
             raise Interrupted("interrupted; the same command continues") from None
 
-    def _local(self, path: Path) -> Path:
+    def local(self, path: Path) -> Path:
         """A file; a hub dataset is fetched into one beside the results."""
         if not str(path).startswith(HUB) or path.exists():
             return path
@@ -202,6 +202,7 @@ def decontaminate(
     given = replace(given, files=files)
     if not given.as_json:
         say(f"cleaning {', '.join(map(str, files))} against {', '.join(names)}")
+    names = [str(given.local(Path(each))) for each in names]
     given.run(Decontaminate, {"against": names, "contamination": contamination})
 
 
@@ -274,10 +275,8 @@ def rate(
     }  # fmt: skip
     if model is None:
         for option, value in measuring.items():
-            if value is not None and value != []:
-                raise UserError(
-                    f"rate: {option} has no effect with --import; it belongs to --model"
-                )
+            if value not in (None, []):
+                raise UserError(f"rate: {option} has no effect with --import, only with --model")
         given.run(Rate, {"ratings": rating("rate", str(column), unit, samples)})
         return
     if unit is not None:

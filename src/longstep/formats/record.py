@@ -155,6 +155,21 @@ def _along(row: Any, path: str) -> Any:
     return row
 
 
+def has(row: Mapping[str, Any], column: str) -> bool:
+    """Whether a row has a column, with a value or null; a dotted path leads into mappings and lists."""
+    if column in row:
+        return True
+    value: Any = row
+    for name in column.split("."):
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return False
+    return True
+
+
 def as_text(value: Any) -> str | None:
     """A text, or the digits of a number; ``None`` for anything else."""
     if isinstance(value, str):

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 from longstep.config import Strict
 from longstep.generate.answer import Malformed, Refused, parse
-from longstep.generate.lane import TOKENS, Busy, Failed, Lane, judge_status
+from longstep.generate.lane import SECONDS, TOKENS, Busy, Failed, Lane, judge_status
 from longstep.generate.transport import Broken, Overdue, Unreachable
 
 Honour = Literal["honoured", "ignored", "refused", "unknown"]
-SECONDS = 60.0  # a server that takes longer for so few tokens is busy, and stays unknown
 
 
 class Features(Strict):

@@ -7,7 +7,8 @@ back to the sealed lengths and goes on; since a piece depends on its chunk alone
 uninterrupted run with any number of workers.
 
     DIR/job.json       what the result depends on, written first
-    DIR/partial/       seals and scratch files; ``partial/out`` becomes ``out``; removed in the end
+    DIR/partial/       seals and scratch files; ``partial/out`` becomes ``out``; removed in the end. ``partial/refused``
+                       says that the job stopped by itself: other settings or mended inputs may begin again here
     DIR/out/           the results
     DIR/manifest.json  counts, facts and the hash of every result, written last
 """
@@ -41,6 +42,7 @@ from longstep.jobs.workers import in_order
 from longstep.progress import Progress
 
 JOB, PARTIAL, OUT = "job.json", "partial", "out"
+REFUSED = "refused"
 SEAL_SECONDS = 1.0
 _HEAD = 1 << 20
 
@@ -82,6 +84,13 @@ class Job(Strict):
     def files(self) -> Iterator[Path]:
         """Every file that the result depends on."""
         yield from self.inputs
+
+    def examine(self) -> None:
+        """Look at the inputs before anything is written.
+
+        Raises:
+            UserError: the settings do not fit them.
+        """
 
     def run(self, task: Task) -> dict[str, Any]:
         """Do the work into ``task``; returns facts for the manifest, which hold ``counts``."""
@@ -159,6 +168,7 @@ def run_job(job: Job, folder: Path, how: How) -> dict[str, Any]:
             f"{folder}: holds files that no job of this kind wrote; choose another --out"
         )
     identity = _identity(job)
+    job.examine()
     with locked(folder), disk_errors(folder):
         _begin(folder, identity)
         if read_manifest(folder) is not None:
@@ -166,7 +176,13 @@ def run_job(job: Job, folder: Path, how: How) -> dict[str, Any]:
             return verify_manifest(folder)
         if (folder / OUT).exists():  # killed after its last rename and before its manifest
             (folder / OUT).rename(folder / PARTIAL / OUT)
-        facts = job.run(Task(folder, job.inputs, job.encoding, how))
+        task = Task(folder, job.inputs, job.encoding, how)
+        task.scratch(REFUSED).unlink(missing_ok=True)
+        try:
+            facts = job.run(task)
+        except UserError:
+            task.scratch(REFUSED).touch()
+            raise
         return _finish(folder, identity, facts)
 
 
@@ -198,15 +214,17 @@ def _looks(path: Path) -> dict[str, Any]:
 
 
 def _begin(folder: Path, identity: dict[str, Any]) -> None:
-    if not (folder / JOB).is_file():
-        write_json(folder / JOB, identity)
-        return
-    changes = list(_differences(read_json(folder / JOB), identity, ""))
-    if changes:
-        raise UserError(
-            f"{folder}: was begun with other settings or inputs ({'; '.join(changes[:3])}); "
-            "choose another --out, or delete the folder to begin again"
-        )
+    if (folder / JOB).is_file():
+        changes = list(_differences(read_json(folder / JOB), identity, ""))
+        if not changes:
+            return
+        if not (folder / PARTIAL / REFUSED).exists():
+            raise UserError(
+                f"{folder}: was begun with other settings or inputs ({'; '.join(changes[:3])}); "
+                "choose another --out, or delete the folder to begin again"
+            )
+        shutil.rmtree(folder / PARTIAL)  # first, so that no seal is continued with other settings
+    write_json(folder / JOB, identity)
 
 
 def _differences(then: Any, now: Any, at: str) -> Iterator[str]:

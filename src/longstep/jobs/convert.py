@@ -24,7 +24,7 @@ from longstep.formats.record import Record
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
 from longstep.jobs.rate import problem_id
-from longstep.jobs.rows import ENOUGH, QUARANTINE, RowJob
+from longstep.jobs.rows import QUARANTINE, Row, RowJob
 
 File = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
 #: Layouts that are always Parquet.
@@ -84,29 +84,9 @@ class Convert(RowJob):
         differs = sum(_read_as(parse(line)) != self.to for line in made)
         return {"counts": counts, "first rows that auto reads differently": differs}
 
-    def check(self, counts: Counts, enough: int = ENOUGH) -> None:
-        """Stop when too many rows are unusable, with the first of them.
-
-        Raises:
-            UserError: with how many of how many, and why.
-        """
-        rows = counts.get("rows", {"read": 0, "bad": 0})
-        if rows["read"] >= enough and rows["bad"] > self.max_bad * rows["read"]:
-            raise UserError(
-                f"{rows['bad']} of the first {rows['read']} rows cannot be converted to {self.to}, the first is "
-                f"{self._first_problem()}; name the layout or the columns, or allow more with --max-bad"
-            )
-
-    def _first_problem(self) -> str:
-        """Look for it again: this is the end of the job."""
-        for path in self.inputs:
-            read = self.layout_of(path).read
-            for line in read_file(path, encoding=self.encoding):
-                try:
-                    _render(self, read(parse(line)), path)
-                except RowError as error:
-                    return str(error.at(path, line.number))
-        return "gone; the inputs have changed"
+    def demand(self, row: Row, path: Path) -> None:
+        """It can be written in the new layout."""
+        _render(self, row.record, path)
 
 
 def _read_as(row: dict[str, Any]) -> str:

@@ -101,6 +101,11 @@ class Rate(RowJob):
             refuse_absent(self, {"--import": self.ratings.column}, found)
         return {"counts": counts, "mean pass rate": mean(counts.pop(OUTCOMES, {}))}
 
+    def demand(self, row: Row, path: Path) -> None:
+        """Its rating can be meant."""
+        if self.ratings is not None:
+            self.ratings.of(parse(row.line))
+
 
 def _rate(job: Rate) -> Work:
     read, rate_of = job.reader(), _rates(job)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from longstep.formats.layouts import named
 from longstep.formats.lines import Line, parse
 from longstep.formats.parquet import column_names, is_parquet
 from longstep.formats.quarantine import Bad
-from longstep.formats.record import Record
+from longstep.formats.record import Record, has
 from longstep.jobs.base import Counts, Job
 from longstep.jobs.inputs import Chunk
 
@@ -61,6 +62,25 @@ class RowJob(Job):
             raise ValueError("layout and columns both say how a row is laid out; give one of them")
         return self
 
+    def examine(self) -> None:
+        """See that each column the user named is in some row; most stand in the first.
+
+        Raises:
+            UserError: one is in none.
+        """
+        absent = dict(self.columns)
+        for row in self._parsed() if absent else ():
+            absent = {field: column for field, column in absent.items() if not has(row, column)}
+            if not absent:
+                return
+        refuse_absent(self, {f"--columns {field}": column for field, column in absent.items()}, {})
+
+    def _parsed(self) -> Iterator[Mapping[str, Any]]:
+        for path in self.inputs:
+            for line in read_file(path, encoding=self.encoding):
+                with suppress(RowError):
+                    yield parse(line)
+
     def reader(self) -> Read:
         """Give what reads a chunk into rows and bad lines.
 
@@ -100,14 +120,32 @@ class RowJob(Job):
             enough: fewer rows say nothing yet; 1 at the end.
 
         Raises:
-            UserError: with how many of how many.
+            UserError: with how many of how many, and the first of them.
         """
         rows = counts.get("rows", {"read": 0, "bad": 0})
         if rows["read"] >= enough and rows["bad"] > self.max_bad * rows["read"]:
             raise UserError(
-                f"{self.inputs[0]}: {rows['bad']} of the first {rows['read']} lines are no rows of "
-                "the layout; look at them with: longstep data check, or allow more with --max-bad"
+                f"{rows['bad']} of the first {rows['read']} lines cannot be used, the first is {self._first_bad()}; "
+                "mend them, name the layout or the columns, or allow more with --max-bad"
             )
+
+    def demand(self, row: Row, path: Path) -> None:
+        """See what the job needs of a row besides its layout.
+
+        Raises:
+            RowError: the row has it not; it is a bad one.
+        """
+
+    def _first_bad(self) -> str:
+        """Look for it again: this is the end of the job."""
+        for path in self.inputs:
+            take = self.layout_of(path).read
+            for line in read_file(path, encoding=self.encoding):
+                try:
+                    self.demand(Row(line.number, line, take(parse(line))), path)
+                except RowError as error:
+                    return str(error.at(path, line.number))
+        return "gone; the inputs have changed"
 
 
 def refuse_nothing(counts: Counts, quarantine: Path) -> None:

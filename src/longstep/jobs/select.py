@@ -25,7 +25,7 @@ from longstep.formats.record import Record
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.inputs import Chunk
 from longstep.jobs.rate import Imported, number
-from longstep.jobs.rows import COLUMNS, RowJob, hash64, having, refuse_absent
+from longstep.jobs.rows import COLUMNS, Row, RowJob, hash64, having, refuse_absent
 from longstep.types import Problem
 
 SELECTED, DROPPED = "out/selected.jsonl", "out/dropped.jsonl"
@@ -63,12 +63,15 @@ class Select(RowJob):
             file.writelines(dump({"row": [number, *why]}) for number, why in reasons.items())
         outputs = [SELECTED, DROPPED]
         counts = task.stream("select", partial(_split, self, task.scratch(REASONS)), outputs)
-        if task.scratch("out").exists():
-            write_json(task.scratch("out/funnel.json"), funnel.rows())
+        write_json(task.scratch("out/funnel.json"), funnel.rows())
         if not counts.get("rows", {}).get("selected"):
             steps = "; ".join(f"{row['step']} left {row['kept']}" for row in funnel.rows())
             raise UserError(f"{self.inputs[0]}: the rules leave no row: {steps}; widen them")
         return {"counts": counts, "funnel": funnel.rows()}
+
+    def demand(self, row: Row, path: Path) -> None:
+        """What the rules ask about can be read."""
+        _facts(self, row.record, parse(row.line))
 
 
 def _named(job: Select) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from longstep.config import UserError
@@ -57,6 +58,10 @@ class Verify(RowJob):
         if self.completions is not None:
             refuse_absent(self, {"--completions": self.completions}, found)
         return {"counts": counts}
+
+    def demand(self, row: Row, path: Path) -> None:
+        """Its completions are texts."""
+        texts_of(self, row)
 
 
 def _verify(job: Verify) -> Work:

@@ -71,8 +71,8 @@ def benchmarks(
             none is to be cleaned.
     """
     names = [word for word in behind if not (Path(word).exists() or word.startswith(HUB))]
-    cleaned = [path for path in files if str(path) not in names]
-    doubtful = [path for path in cleaned if str(path) in behind]
+    cleaned = [path for path in files if path not in map(Path, names)]
+    doubtful = [path for path in cleaned if path in map(Path, behind)]
     if doubtful and len(cleaned) > len(doubtful):
         raise UserError(
             f"{doubtful[0]}: is it to be cleaned or a benchmark? give the files to clean first, and "
@@ -80,7 +80,10 @@ def benchmarks(
         )
     if not cleaned:
         raise UserError(f"no file to clean; {', '.join(names)}: no such file")
-    words = [[each] if Path(each).exists() else each.split(",") for each in [*against, *names]]
+    words = [
+        [each] if each.startswith(HUB) or Path(each).exists() else each.split(",")
+        for each in [*against, *names]
+    ]
     return cleaned, [word.strip() for each in words for word in each if word.strip()]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from longstep.formats.layout import Layout
 from longstep.formats.layouts import SAMPLE, named
 from longstep.formats.lines import Line, parse
 from longstep.formats.quarantine import Bad
-from longstep.formats.record import Record
+from longstep.formats.record import Record, has
 from longstep.problems.source import content_id
 from longstep.types import Problem
 
@@ -112,7 +112,7 @@ class Table(Strict):
             read += 1
             try:
                 row = parse(line)
-                unseen = {column for column in unseen if not _has(row, column)}
+                unseen = {column for column in unseen if not has(row, column)}
                 problem = self._problem(known.read(row), label)
                 if problem.answer and not self.columns:
                     unseen = set()  # a layout may hold the answer elsewhere
@@ -178,18 +178,3 @@ def _names(line: Line) -> Collection[str]:
         return parse(line).keys()
     except RowError:
         return ()
-
-
-def _has(row: Mapping[str, Any], column: str) -> bool:
-    """Whether a row has a column, with a value or null; a dotted path leads into mappings and lists."""
-    if column in row:
-        return True
-    value: Any = row
-    for name in column.split("."):
-        if isinstance(value, Mapping) and name in value:
-            value = value[name]
-        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return False
-    return True

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from longstep.config import Strict, UserError
+from longstep.config import Field, Strict, UserError
 from longstep.formats.faults import RowError
 from longstep.formats.lines import Line, Position, dump
 from longstep.problems.columns import Table
@@ -31,7 +31,7 @@ class Dataset(Strict):
             tomorrow.
     """
 
-    name: str
+    name: str = Field(min_length=1)
     subset: str | None = None
     split: str = "train"
     revision: str | None = None

@@ -49,6 +49,13 @@ _OTHER_THAN = re.compile(
     r"(?: (?:that|it|the|answer|is|[a-z] ?=))*$"
 )
 
+#: The same in Chinese, Spanish, German, French and Russian, right before the answer.
+_NOT_ABROAD = re.compile(
+    r"(?:\u4e0d\u662f|\u5e76\u975e|\u4e0d\u7b49\u4e8e|\bno es|\bist nicht|\bn['\u2019]est pas|\b\u043d\u0435)$"
+)
+#: Struck out or in a comment, so that no reader sees it.
+_HIDDEN = re.compile(r"<(?:s|del|strike)>[\s$*]*$|<!--(?:(?!-->).)*$|^[ \t]*%[^\n]*$", re.DOTALL)
+
 _FALSE = r"(?:wrong|incorrect|false|mistaken|invalid|untrue|impossible|extraneous|ruled out)\b"
 _ADVERB = r"(?:(?:simply|just|only|actually|really|definitely|certainly|clearly|obviously|also|still|possibly) )*"
 _ANSWER = (
@@ -66,6 +73,7 @@ _REFUSES = (
     rf"(?:{_UNSAY}*(?:(?:no|nope|not really|never mind|{_FALSE})"
     r"(?=\s*(?:[),.!;:\u2026\u2013\u2014-]|$)| wait| that| it )"
     rf"|(?:this|that|it|which|{_ANSWER}) {_DENIES})"
+    rf"|(?:correction|edit|on second thoughts?){_GAP}(?:{_ANSWER} is )?[-+\\0-9]"
     rf"|{_UNSAY}+(?:i mean|i meant|make (?:it|that)|(?:it|that|{_ANSWER}) (?:is|should be|must be)) [-+\\0-9])"
 )
 _DENIED_BEHIND = re.compile(
@@ -75,6 +83,9 @@ _DENIED_BEHIND = re.compile(
     r"|(?: [a-z]+)?[ )]*\?(?!\s*(?:yes|yep|indeed|correct|right|exactly|it is|it works))"
     rf"|(?: [a-z]+){{1,4}} ?\?\s*(?:no\b|nope|not\b|{_FALSE})"
     rf"|[^.!?\n]{{0,60}}[.!\u2026\n]++\s*+{_REFUSES}"
+    r"|[^.!?\n]{0,80}\bbut (?:the |its )?(?:correct|right|true|actual|real) (?:answer|value|solution|result) is\b"
+    r"|\s*\u662f?(?:\u9519|\u4e0d\u5bf9|\u4e0d\u6b63\u786e)| (?:es incorrect|no es correct|ist (?:falsch|nicht)\b"
+    r"|est (?:faux|incorrect)|n['\u2019]est pas|\u043d\u0435\u0432\u0435\u0440\u043d)"
 )
 _UNSAID = re.compile(
     r"\b(?:scratch that|just kidding|i was wrong|take (?:that|it) back"
@@ -82,9 +93,10 @@ _UNSAID = re.compile(
 )
 
 _MAYBE = r"(?:(?:maybe|perhaps|possibly|else|is it|it (?:could|might|may)(?: also)? be)[\s$]+)*"
+_OR = r"or|alternatively|otherwise|oder|ou|\u0438\u043b\u0438|\u6216\u8005?"
 #: What is another answer behind ``or``; ``or equivalently`` and ``or about 0.33`` say the same one again.
 _OR_BEHIND = re.compile(
-    rf"[\s$).,]*(?:\\text\{{ ?)?\(?\b(?:or|alternatively|otherwise)\b[\s$,}}]*{_MAYBE}"
+    rf"[\s$).,]*(?:\\text\{{ ?)?\(?\b(?:{_OR})\b[\s$,}}]*{_MAYBE}"
     r"((?:[-+\\0-9(]|else(?=[\s$]*[.,;!)]|\s*$)|[A-Za-z]\b(?!['\u2019]| [a-z])|(?:some|any|an?other|so|more|less|fewer"
     r"|greater|higher|lower|above|below|not|none|neither|nothing|whatever|both|the other|maybe|perhaps|possibly|zero"
     r"|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)[a-z]*\b)[^\n]{0,200})"
@@ -98,7 +110,10 @@ _OR_BEFORE = re.compile(
 def denied_before(text: str) -> bool:
     """Tell whether the text that ends where an answer starts denies it: the answer was only mentioned."""
     plain = _plain(text).rstrip(" :(")
-    if _OTHER_THAN.search(plain):
+    line = text[text.rfind("\n") + 1 :]
+    if text.count("~~") % 2 or (len(line) < REACH and _HIDDEN.search(line)):
+        return True
+    if _OTHER_THAN.search(plain) or _NOT_ABROAD.search(plain):
         return True
     words = re.findall(r"[a-z]+|\S", _CLAUSE.split(plain)[-1])
     passed: list[str] = []

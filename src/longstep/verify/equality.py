@@ -32,8 +32,8 @@ Omit = compare.Omit
 _NUMBERS = ("num", "neg", "div", "add", "mul", "pow", "call", "const", "var")
 
 _PLAIN = re.compile(r"[+-]?[0-9]+")
-#: Letters in a row are a word, whose order counts: heads and tails, a ranking.
-_CAPITALS = re.compile(r"[A-Z]{3,}")
+#: Letters in a row are a word, whose order counts: heads and tails, a ranking, a Roman numeral.
+_CAPITALS = re.compile(r"[A-Z]{3,}|[IVX]{2,}|(?=[vx]*i)[ivx]{2,}")
 _DIGITS = re.compile(r"[+-]?[0-9]+|[+-]?[0-9]{1,3}(?:,[0-9]{3})+")
 
 

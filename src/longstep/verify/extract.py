@@ -29,11 +29,12 @@ _PROSE = re.compile(
     r"(?i)\banswer\**(?: is|:)[*]*[ \t]*:?|\bfinal answer\**:?\**[ \t]*\n|(?m:^####)(?! *final answer| *answer)"
 )
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*\.?")
+_NAME = r"(?:[A-Za-z](?:_\{?[0-9]\}?)?\s?=\s?)?"
 #: What may stand between two boxes that are parts of one answer, or alternatives in one sentence.
 _JOINT = re.compile(
-    r"[\s$.,;&(]*+(?:(?:\b(?:or|and)\b|\\text\{ ?(?:or|and) ?\}|\\quad)[\s$,;]*+)?"
+    rf"[\s$.,;&(]*+(?:(?:(?:\b(?:or|and)\b|\\text\{{ ?(?:or|and) ?\}}|或者?|和)[\s$,;]*+{_NAME}|\\quad)[\s$,;]*+)?"
     r"(?:\b(?:maybe|perhaps|possibly|alternatively)\b[\s$,;]*+)?"
-    r"|[^.\n]{0,80}\b(?:or|maybe|perhaps|possibly|otherwise|(?:could|might|may) (?:also )?be)[\s$]*+"
+    rf"|[^.\n]{{0,80}}\b(?:or|maybe|perhaps|possibly|otherwise|(?:could|might|may) (?:also )?be)[\s$]*+{_NAME}"
 )
 _UNBRACED = re.compile(r"\\boxed ?([0-9A-Za-z])(?![0-9A-Za-z.,/^_])")
 _TAGGED = re.compile(r"<answer>([^<]*)</answer>\s*$")

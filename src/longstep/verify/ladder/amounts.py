@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from longstep.verify.ladder import grammar
-from longstep.verify.ladder.names import joined
+from longstep.verify.ladder.names import closing, joined
 from longstep.verify.ladder.node import Node, Unreadable, number
 from longstep.verify.ladder.spoken import spoken
 from longstep.verify.ladder.tokens import Token
@@ -49,7 +49,7 @@ def measured(tokens: Tokens) -> Node:
         return Node("unit", (measured(tokens[:-1]),), unit=_MONEY[tokens[-1].text])
     if first.kind == "number" and len(tokens) > 1 and (found := compound(tokens)):
         return found
-    tokens = _unbracketed(tokens)
+    tokens = _upright(_unbracketed(tokens))
     place = _first_word(tokens)
     if place is None:
         return _loose_unit(tokens) or grammar.parse(tokens)
@@ -82,6 +82,18 @@ def _unbracketed(tokens: Tokens) -> Tokens:
     if not place or not (label or (tokens[place].spaced and read_unit(text).known)):
         return tokens
     return [*tokens[:place], Token("word", text, True)]
+
+
+def _upright(tokens: Tokens) -> Tokens:
+    r"""Write the unit ``\frac{\text{km}}{\text{h}}`` at the end in one line."""
+    if tokens[-1].text != "}" or all(token.kind != "word" for token in tokens):
+        return tokens
+    place = max((i for i, token in enumerate(tokens) if token.text == r"\frac"), default=0)
+    middle = closing(tokens, place + 1) if place else -1
+    if middle < 0 or closing(tokens, middle + 1) != len(tokens) - 1:
+        return tokens
+    text = f"{joined(tokens[place + 2 : middle])}/{joined(tokens[middle + 2 : -1])}"
+    return [*tokens[:place], Token("word", text, True)] if read_unit(text).known else tokens
 
 
 _BRACKETED = re.compile(r"[A-Za-z]+(?:[- ][A-Za-z]+)*")
@@ -180,7 +192,7 @@ def _first_word(tokens: Tokens) -> int | None:
 #: Words that change the number before them: tenths, twentieths, tenfold, isn't; but not paths and months.
 _CHANGES = re.compile(
     r"^(?:fif|six|seven|eigh|nin|ten|eleven|twelf|[a-z]+teen|[a-z]+tie|hundred|[a-z]+sand|[a-z]+illion)ths?$"
-    r"|fold$|n't$"
+    r"|fold$|n't$|^ish$"
 )
 
 
@@ -276,8 +288,8 @@ _SCALE_COMMA = re.compile(r"(?<=and|ion), (?=[a-z])")  # one thousand, two hundr
 _SPOKEN_UNIT = re.compile(r"[^\W\d_]{2,}(?:[ /'-][^\W\d_]{2,})*")
 _ARTICLE = re.compile(r"\b(?:the|a|an)\b(?=\s+\S)")
 _TEXT = re.compile(r"\\(?:text[a-z]*|mbox|mathrm|operatorname|quad|,|;| )(?![a-z])")
-#: A minus sign before a number or a letter is no punctuation; a hyphen between letters is.
-_PUNCTUATION = re.compile(r"[.,:](?![0-9])|[;!?\"'(){}$]|-(?![0-9a-z])|(?<=[0-9a-z])-(?=[a-z])")
+#: A minus sign before a number, a letter or a bracket is no punctuation; a hyphen between letters is.
+_PUNCTUATION = re.compile(r"[.,:](?![0-9])|[;!?\"'(){}$]|-(?! ?[0-9a-z(.$])|(?<=[0-9a-z])-(?=[a-z])")
 
 
 def words(text: str) -> str:

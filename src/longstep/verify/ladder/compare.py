@@ -153,7 +153,10 @@ def _related(gold: Node, answer: Node, omit: Omit) -> Judgement:
         return _pairwise(gold.args, answer.args, omit)
     for one, two in ((gold, answer), (answer, gold)):
         if one.op == "assignments":
-            if two.op == "list" and _are_numbered(one):
+            numbered = _numbered(one)
+            if two.op == "named" and two.value == numbered:  # x = 2, 3
+                two = two.args[0]
+            if two.op == "list" and numbered:
                 members = Node("list", one.args)
                 return same(members, two, omit) if one is gold else same(two, members, omit)
             if two.op in ("tuple", "list") and len(one.args) == len(two.args):
@@ -181,10 +184,10 @@ def _related(gold: Node, answer: Node, omit: Omit) -> Judgement:
     return same(one, two, omit)
 
 
-def _are_numbered(node: Node) -> bool:
-    """Tell whether assignments number the members of a list: ``x_1 = 2, x_2 = 1``."""
+def _numbered(node: Node) -> str:
+    """Give the name of the list whose members assignments number: ``x_1 = 2, x_2 = 1``; empty when they do not."""
     stems = {re.sub("_[0-9]+$", "", name) for name in str(node.value).split()}
-    return len(stems) == 1
+    return stems.pop() if len(stems) == 1 else ""
 
 
 def _pairwise(gold: Sequence[Node], answer: Sequence[Node], omit: Omit) -> Judgement:

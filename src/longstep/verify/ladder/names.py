@@ -22,8 +22,13 @@ _ARITHMETIC = frozenset("+-*/^(){}|:") | {r"\frac", r"\cdot", r"\times", r"\sqrt
 
 
 def joined(tokens: Tokens) -> str:
-    """Give the text of tokens."""
-    return "".join((" " if t.spaced or t.kind == "word" else "") + t.text for t in tokens).strip()
+    """Give the text of tokens; a number behind a word stands apart, so that it is no power of a unit."""
+    kinds = ["", *(token.kind for token in tokens)]
+    apart = (
+        t.spaced or t.kind == "word" or (t.kind, before) == ("number", "word")
+        for t, before in zip(tokens, kinds, strict=False)
+    )
+    return "".join((" " if a else "") + t.text for a, t in zip(apart, tokens, strict=True)).strip()
 
 
 def name(tokens: Tokens) -> str | None:

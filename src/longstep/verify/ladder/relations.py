@@ -172,14 +172,16 @@ def _approximation(node: Node, signs: list[str]) -> Node:
     exact, rounded = node.args[place], node.args[-1]
     if place != len(signs) - 1 or exact.op == "var":
         return Node("hedge", (rounded,))
+    units = {arg.unit for arg in (exact, rounded) if arg.op == "unit"}
+    bare, shown = (arg.args[0] if arg.op == "unit" else arg for arg in (exact, rounded))
     try:
-        value = normal(rounded).constant
+        value = normal(shown).constant
     except Unreadable:
         value = None
-    if value is None or not _rounds_to(exact, rounded):
+    if value is None or len(units) > 1 or not _rounds_to(bare, shown):
         return Node("hedge", (rounded,))
     if place == 0:
-        return exact
+        return Node("unit", (bare,), unit=units.pop()) if units else exact
     return settle(Node("relation", node.args[:-1], " ".join(signs[:-1])))
 
 

@@ -33,6 +33,7 @@ _ABBREVIATED = re.compile(r"\b(sq|cu|ft|in|hr|hrs|min|sec|yd|lb|lbs|oz)\.(?= [a-
 _DOLLARS = re.compile(r"(?<!\\)\$")
 _DELIMITERS = (("**", "**"), ("`", "`"), ("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _RENAME = re.compile("|".join(rf"{re.escape(old)}(?![A-Za-z])" for old in COMMANDS))
+_DERIVATIVE = re.compile(r"(?<![A-Za-z\\])d([a-zA-Z]) ?/ ?d([a-zA-Z])(?![A-Za-z])")
 _SPACES = re.compile(r"\s+")
 
 
@@ -44,6 +45,7 @@ def spell(text: str) -> str:
         text = _SUBSCRIPT.sub(lambda m: f"_{{{m[0].translate(_SUBSCRIPTS)}}}", text)
         text = text.translate(_UNICODE)
     text = _ABBREVIATED.sub(r"\1", text)
+    text = _DERIVATIVE.sub(r"\\frac{d\1}{d\2}", text) if "/" in text else text
     if text.startswith("~"):
         text = rf"\approx {text[1:]}"
     if "\\" in text or "{" in text or "~" in text:

@@ -108,6 +108,8 @@ def item(tokens: Tokens) -> Node:
         if len(parts) > 1:
             return _relation(tokens, parts)
     parts = _cut(tokens, texts, r"\backslash")
+    if len(parts) == 1 and texts[0].startswith(r"\mathbb") and texts[-1] == r"\}":
+        parts = _cut(tokens, texts, "-")  # \mathbb{R} - \{0\}
     if len(parts) == 2:
         return _without(item(parts[0]), item(parts[1]))
     return _member(tokens, texts)
@@ -187,7 +189,7 @@ def _is_class(tokens: Tokens, place: int) -> bool:
 
 def _congruence(tokens: Tokens, place: int) -> Node:
     r"""Read ``x \equiv 3 \pmod 7`` as a name and a text, with the residue between 0 and the modulus."""
-    named = tokens[place].text == r"\equiv"
+    named = tokens[place].text in (r"\equiv", "=")
     left, right = (tokens[:place], tokens[place + 1 :]) if named else ((), tokens)
     cut = next((i for i, token in enumerate(right) if token.text in _MODULUS), 0)
     modulus = right[cut + 1 :]
@@ -267,6 +269,8 @@ def _bracketed(tokens: Tokens) -> Node | None:
         return Node("tuple", tuple(item(part) for part in parts), brackets)
     if not inner:
         raise Unreadable("empty brackets")
+    if left == "[" and right != "]":
+        raise Unreadable("brackets that do not match")
     if left == "[" or any(token.text in RELATIONS or token.kind == "word" for token in inner):
         return item(inner)
     return None
@@ -323,6 +327,8 @@ def _relation(tokens: Tokens, parts: list[Tokens]) -> Node:
     name = names.name(parts[0])
     if signs == ["="] and name is None and _is_closed(parts[0]) and names.name(parts[1]):
         parts, name = parts[::-1], names.name(parts[1])  # 5 = x
+    if signs == ["="] and name and not MODULO.isdisjoint(token.text for token in parts[1]):
+        return _congruence(tokens, len(parts[0]))  # x = 3 mod 7
     sides = tuple(item(part) for part in parts[1:])
     if signs == ["="] and name is not None:
         left = Node("var", (), name) if "(" in joined(parts[0]) else _left(parts[0], name)

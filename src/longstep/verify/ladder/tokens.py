@@ -70,10 +70,12 @@ def tokenize(spelt: str) -> list[Token]:
 
 
 #: Runs whose meaning hangs on what comes next.
-_OPEN_ENDED = FUNCTIONS | {"x", "X"}
 _FOLLOWING = re.compile(
     r"\s*(?:(?P<argument>[({\\^_|\[]|[A-Za-z](?![A-Za-z]))|(?P<digit>10\s*\^|(?<=\s)[0-9]))"
 )
+#: Words of two letters between two numbers: ``2 by 3`` is no product.
+_BETWEEN = frozenset({"as", "at", "by", "of", "on", "to", "up", "vs"})
+_OPEN_ENDED = FUNCTIONS | _BETWEEN | {"x", "X"}
 
 
 def _following(run: str, spelt: str, place: int) -> str:
@@ -92,7 +94,9 @@ def _words(content: str, spaced: bool, following: str) -> list[Token]:
         return [Token("command", "\\" + content, spaced)]
     if low in ("mod", "bmod"):
         return [Token("command", r"\bmod", spaced)]
-    if re.fullmatch(r"[-+0-9.,%/() ]+", content):
+    if low == "to" and following == "digit":
+        return [_between(low)]
+    if _NUMBER_FIRST.match(content) or re.fullmatch(r"[-+0-9.,%/() ]+", content):
         return [
             token if place else token._replace(spaced=spaced)
             for place, token in enumerate(tokenize(content))
@@ -104,6 +108,12 @@ def _words(content: str, spaced: bool, following: str) -> list[Token]:
 
 
 _JOINT = re.compile(r"(,|;|\b(?:and|or)\b)")
+_NUMBER_FIRST = re.compile(r"-?[0-9][0-9.,/]* *[A-Za-z]")  # 12 apples
+
+
+def _between(word: str) -> Token:
+    """Give the colon that ``2 to 3`` means, or the word."""
+    return Token("symbol", ":", True) if word == "to" else Token("word", word, True)
 
 
 def _joint_or_words(piece: str) -> Token:
@@ -128,6 +138,8 @@ def _letters(run: str, spaced: bool, before: list[Token], following: str) -> lis
         return [Token("command", "\\" + ALIASES.get(run, run), spaced)]
     if low in CONNECTIVES or low in HEDGES:
         return [Token("word", low, True)]
+    if low in _BETWEEN and following == "digit" and spaced and before:
+        return [_between(low)]
     if low == "mod":
         return [Token("command", r"\bmod", spaced)]
     if unit:

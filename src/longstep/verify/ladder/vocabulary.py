@@ -94,9 +94,11 @@ NO_LABEL = (
     twice to infinity unless
     factorial tens below above under
     instead versus vs depending incorrect rather nor neither never none against only but however though although
-    or and choose at most least something else out"""
+    or and choose at most least something else out by cannot off excluded
+    cien ciento mil mille millionen millones milliarden milliards"""
     )
     | set(NUMERALS)
+    | set(SCALES) - {"dozen"}
     | set(ALIASES)
 )
 #: Words that change a number when they stand behind it alone; ``3 true statements`` is a count.
