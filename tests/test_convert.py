@@ -159,7 +159,7 @@ def test_too_many_bad_rows_stop_the_job_with_the_first(tmp_path: Path):
     with pytest.raises(UserError, match=r"x\.jsonl:1:solution: the record has none"):
         run_job(job, tmp_path / "out", HOW)
     job = Convert(inputs=(source,), to="question", max_bad=0)
-    with pytest.raises(UserError, match=r"1 of the first 51 rows.*:51:answer: got a list of 0"):
+    with pytest.raises(UserError, match=r"1 of the first 51 lines.*:51:answer: got a list of 0"):
         run_job(job, tmp_path / "out2", HOW)
 
 

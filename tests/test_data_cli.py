@@ -176,7 +176,8 @@ def test_near_duplicates_on_disk_are_those_in_memory(
 
 def test_dedup_stops_when_too_many_lines_are_no_rows(tmp_path: Path):
     path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(98)], b"{", b"{")
-    with pytest.raises(UserError, match="2 of the first 100 lines are no rows"):
+    said = r"2 of the first 100 lines cannot be used, the first is .*rows.jsonl:99: is not JSON"
+    with pytest.raises(UserError, match=said):
         typed("dedup", path, "--out", tmp_path / "out")
     typed("dedup", path, "--out", tmp_path / "more", "--max-bad", "0.02")
     assert len(rows_of(tmp_path / "more/out/clean.jsonl")) == 98
@@ -480,6 +481,7 @@ def test_a_file_behind_against_is_never_taken_for_the_other_kind(tmp_path: Path)
         [rows, "--against", "math500", exam],
         [rows, "--against=math500", exam, "--json"],
         [rows, "--against", "math500", "aime24", exam],
+        [rows, "--against", "math500", f"{exam.parent}/./exam.jsonl"],
     ):
         with pytest.raises(UserError, match=r"exam.jsonl: .*--against A --against B"):
             typed("decontaminate", *words, "--out", tmp_path / "out")
@@ -528,7 +530,10 @@ def test_few_bad_rows_of_a_small_file_count_too(tmp_path: Path, words: str):
     rows = [question(n, level=0.5, pass_rate=0.5) for n in range(3)]
     path = write(tmp_path / "rows.jsonl", *rows, b"[1]")
     verb, *rest = words.split()
-    with pytest.raises(UserError, match="1 of the first 4 lines are no rows"):
+    with pytest.raises(
+        UserError,
+        match=r"1 of the first 4 lines cannot be used, the first is .*rows.jsonl:4: expected",
+    ):
         typed(verb, path, *rest, "--out", tmp_path / "strict")
     typed(verb, path, *rest, "--max-bad", 0.25, "--out", tmp_path / "loose")
 
@@ -606,6 +611,8 @@ def test_ratings_in_csv_are_numbers_and_select_reads_them(tmp_path: Path):
         ("rate --model m --adaptive bands:min=0.25", "expected a band such as"),
         ("rate --model m --unit solved_share", "--unit belongs to --import"),
         ("select --rule random:count=1 --samples 4", "of --import COLUMN"),
+        ("select --rule random:count=1 --rater a=x --rater a=y", "--rater a=y: a is given twice"),
+        ("check --columns prompt=problem,prompt=id", "--columns prompt=id: prompt is given twice"),
     ],
 )
 def test_options_without_effect_and_missing_ones_are_refused(tmp_path: Path, words: str, said: str):
@@ -634,6 +641,67 @@ def test_a_fingerprint_that_changed_is_another_job(tmp_path: Path, monkeypatch: 
     (tmp_path / "two/exam2.npz").replace(tmp_path / "one/exam2.npz")
     with pytest.raises(UserError, match="begun with other settings or inputs"):
         typed(*words)
+
+
+def test_results_never_go_where_a_file_or_something_else_is(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", question(1))
+    for out, said in ((path, "cannot be written"), (tmp_path, "no job of this kind wrote")):
+        with pytest.raises(UserError, match=f"{said}.*choose another --out"):
+            typed("check", path, "--out", out)
+    assert rows_of(path) == [question(1)] and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_job_that_was_refused_can_be_typed_again_otherwise(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", *[question(n, level=n % 5) for n in range(9)])
+    words = ("rate", path, "--unit", "solved_count", "--samples", 4, "--out", tmp_path / "out")
+    for _ in range(2):
+        with pytest.raises(UserError, match="did you mean 'level'"):
+            typed(*words, "--import", "leve")
+    result = typed(*words, "--import", "level", "--json")
+    assert json.loads(result.stdout)["counts"]["rows"] == {"read": 9, "rated": 9, "bad": 0}
+    with pytest.raises(UserError, match="begun with other settings or inputs"):
+        typed(*words, "--import", "leve")  # finished work is never thrown away
+
+
+def test_a_job_that_was_refused_goes_on_with_mended_inputs(tmp_path: Path):
+    path = write(tmp_path / "rows.jsonl", question(1), b"torn")
+    words = ("dedup", path, "--out", tmp_path / "out")
+    with pytest.raises(UserError, match=r"1 of the first 2 lines .*rows.jsonl:2: is not JSON"):
+        typed(*words)
+    write(path, question(1), question(2))
+    typed(*words)
+    assert rows_of(tmp_path / "out/out/clean.jsonl") == [question(1), question(2)]
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("rate --import level --unit solved_count --samples 4", "rows.jsonl:2:level: "),
+        ("select --rule band --import level --unit solved_count --samples 4", "rows.jsonl:2:level: "),
+        ("verify --completions level", "rows.jsonl:1:level: got 3, expected text"),
+        ("convert --to sharegpt-preference", "rows.jsonl:1:"),
+    ],
+)  # fmt: skip
+def test_too_many_bad_rows_stop_a_verb_with_the_first_of_them(
+    tmp_path: Path, words: str, first: str
+):
+    path = write(tmp_path / "rows.jsonl", question(1, level=3), question(2, level=9))
+    verb, *rest = words.split()
+    with pytest.raises(UserError, match=f"lines cannot be used, the first is .*{first}"):
+        typed(verb, path, *rest, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize("verb", ["check", "dedup"])
+def test_a_column_that_no_row_has_is_refused_and_one_row_is_enough(tmp_path: Path, verb: str):
+    rows = [{"q": f"{n}?", "gold": {"value": "1"}} for n in range(5)]
+    path = write(tmp_path / "rows.jsonl", *rows)
+    for column in ("golds", "gold.valu"):
+        with pytest.raises(UserError, match=rf"--columns answer {column}: no row has this column"):
+            typed(verb, path, "--columns", f"prompt=q,answer={column}", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    more = write(tmp_path / "more.jsonl", {"q": "6?", "golds": None})
+    typed(verb, path, more, "--columns", "prompt=q,answer=golds", "--out", tmp_path / "two")
+    typed(verb, path, "--columns", "prompt=q,answer=gold.value", "--out", tmp_path / "three")
 
 
 def test_convert_warns_when_auto_detection_would_read_the_new_file_as_another_layout(
@@ -790,6 +858,14 @@ def test_every_verb_reads_a_dataset_as_it_reads_a_file(dataset: Path, words: str
     for name in names:
         ours, theirs = (path / "out" / name for path in (Path(f"sums-{verb}"), Path("file")))
         assert ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.mark.parametrize("settings", ["", ",split=train"])
+def test_a_dataset_can_be_a_benchmark(dataset: Path, settings: str):
+    rows = write(Path("rows.jsonl"), question(1), question(77))
+    words = ("decontaminate", rows, "--against", f"hub:{dataset}{settings}", "--json")
+    counts = json.loads(typed(*words).stdout)["counts"]
+    assert counts["rows"]["removed"] == 1 and counts["rows removed for"] == {"sums: identical": 1}
 
 
 def test_splits_of_a_dataset_are_files_of_their_own(dataset: Path):

@@ -215,6 +215,20 @@ def test_requests_that_take_too_long_are_given_up_together_when_the_endpoint_is_
     assert time.monotonic() - began < 6  # one after another: 24 tries of half a second
 
 
+def test_an_endpoint_that_rests_is_not_asked_for_a_few_tokens_before_it_says(start):
+    times: list[float] = []
+
+    def script(body: dict[str, Any], before: int) -> Act:
+        times.append(time.monotonic())
+        if len(times) == 1:
+            return hang(20)
+        return reply(429, Retry_After="1") if len(times) == 2 else echo(body)
+
+    client = Client(start(script), timeout=0.5, open_after=1, concurrency=1)
+    assert len(client.draw(1)) == 1
+    assert times[2] - times[1] > 0.9
+
+
 def damaged() -> Iterator[bytes]:
     """Lines that are JSON, or not, and no record."""
     answer = {"text": "x", "finish_reason": "stop"}

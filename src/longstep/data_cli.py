@@ -25,7 +25,7 @@ from longstep.jobs.words import (
     behind,
     benchmarks,
     member,
-    pair,
+    pairs,
     rating,
     sampler,
 )
@@ -340,7 +340,7 @@ def select(
     settings = {
         "ratings": None if column is None else rating("select", column, unit, samples),
         "rules": [member(each, "--rule") for each in rule],
-        "raters": dict(pair(each, "--rater") for each in rater or []),
+        "raters": pairs(rater or [], "--rater"),
         "domain": domain,
         "chain": chain,
         "seed": seed,
@@ -388,7 +388,7 @@ def show(
 
 def _laid_out(layout: str, columns: str | None) -> dict[str, Any]:
     """The settings that say how a row is laid out."""
-    named = dict(pair(each, "--columns") for each in columns.split(",")) if columns else {}
+    named = pairs(columns.split(","), "--columns") if columns else {}
     return {"layout": layout, "columns": named}
 
 

@@ -255,6 +255,8 @@ class Pool:
         except Barred as failure:
             self.bar(lane, failure)
         except (Busy, Unreachable, Failed, Overdue, Broken) as failure:
+            if isinstance(failure, Busy | Failed):
+                lane.pause(now, failure.wait)
             self._failed(lane, failure, now)
             self._silent(lane, failure, now)
         else:

@@ -163,7 +163,7 @@ def run_job(job: Job, folder: Path, how: How) -> dict[str, Any]:
     Raises:
         UserError: an input cannot be used, or the folder belongs to other settings or other inputs.
     """
-    if folder.exists() and not (folder / JOB).is_file() and any(_strangers(folder)):
+    if folder.is_dir() and not (folder / JOB).is_file() and any(_strangers(folder)):
         raise UserError(
             f"{folder}: holds files that no job of this kind wrote; choose another --out"
         )

@@ -9,7 +9,7 @@ from typing import Any
 from longstep.artifacts import read_json, write_json
 from longstep.config import Located, UserError, dump, validate
 from longstep.disk import disk_errors, locked
-from longstep.jobs.words import HUB, pair
+from longstep.jobs.words import HUB, pairs
 from longstep.problems.hub import Dataset
 from longstep.progress import to_stderr
 
@@ -21,7 +21,7 @@ def dataset(word: Path) -> Dataset:
         UserError: a setting is unknown.
     """
     name, *settings = str(word).removeprefix(HUB).split(",")
-    named = dict(pair(each, str(word)) for each in settings)
+    named = pairs(settings, str(word))
     return validate(Dataset, Located({"name": name, **named}, {}))
 
 

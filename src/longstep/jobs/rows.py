@@ -68,12 +68,12 @@ class RowJob(Job):
         Raises:
             UserError: one is in none.
         """
-        absent = dict(self.columns)
-        for row in self._parsed() if absent else ():
-            absent = {field: column for field, column in absent.items() if not has(row, column)}
-            if not absent:
-                return
-        refuse_absent(self, {f"--columns {field}": column for field, column in absent.items()}, {})
+        absent = {f"--columns {field}": column for field, column in self.columns.items()}
+        rows = self._parsed()
+        while absent and (row := next(rows, None)) is not None:
+            absent = {option: column for option, column in absent.items() if not has(row, column)}
+        if absent and _names(self):  # a file without rows is refused for that
+            refuse_absent(self, absent, {})
 
     def _parsed(self) -> Iterator[Mapping[str, Any]]:
         for path in self.inputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,21 @@ def pair(text: str, option: str) -> tuple[str, str]:
     if not (name.strip() and equals and value.strip()):
         raise UserError(f"{option} {text}: expected NAME=VALUE")
     return name.strip(), value.strip()
+
+
+def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+    """Several ``NAME=VALUE``.
+
+    Raises:
+        UserError: one is something else, or a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, value = pair(text, option)
+        if name in found:
+            raise UserError(f"{option} {text}: {name} is given twice")
+        found[name] = value
+    return found
 
 
 def member(text: str, option: str) -> dict[str, Any]:

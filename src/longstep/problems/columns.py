@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from longstep.config import Field, Strict, UserError, field_validator, model_validator
 from longstep.formats.faults import RowError, suggest
