@@ -197,7 +197,7 @@ def test_an_endpoint_that_takes_requests_and_never_answers_is_given_up_after_our
     began = time.monotonic()
     with pytest.raises(UserError, match=r"no endpoint takes requests.*no answer of 16 tokens"):
         client.draw(40)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60  # a hundred tries of a second
 
 
 def test_requests_that_take_too_long_are_given_up_together_when_the_endpoint_is_well(start):
@@ -208,11 +208,11 @@ def test_requests_that_take_too_long_are_given_up_together_when_the_endpoint_is_
         n = int(body["messages"][0]["content"].split()[1])
         return hang(20) if n in slow and body["max_tokens"] > 16 else echo(body)
 
-    client = Client(start(script), timeout=0.5, max_refused=0.7, patience=0.2, max_retries=3)
+    client = Client(start(script), timeout=0.5, max_refused=0.7, patience=0.2, max_retries=6)
     began = time.monotonic()
     assert len(client.draw(9)) == 3
-    assert client.generator.describe()["refused"] == {"gave up after 4 tries": 6}
-    assert time.monotonic() - began < 6  # one after another: 24 tries of half a second
+    assert client.generator.describe()["refused"] == {"gave up after 7 tries": 6}
+    assert time.monotonic() - began < 18  # one after another: 42 tries of half a second
 
 
 def test_an_endpoint_that_rests_is_not_asked_for_a_few_tokens_before_it_says(start):
@@ -267,7 +267,7 @@ def test_a_date_to_wait_for_is_read_by_the_servers_own_clock(start):
     server = start(lambda body, before: echo(body) if before else later)
     began = time.monotonic()
     assert len(Client(server).draw(1)) == 1
-    assert 0.9 <= time.monotonic() - began < 4
+    assert 0.9 <= time.monotonic() - began < 60  # and not two hours
 
 
 @pytest.mark.parametrize("proxy", ["socks5://me:sesame@127.0.0.1:9", "ftp://me:sesame@x"])

@@ -40,6 +40,24 @@ DIFFERENT = [
     ("1:15", "13:15"), ("3:45 PM", "3:45 AM"), ("3:45 AM", "15:45"),
     # connectives and brackets
     ("x<2 or x>5", "x<2 and x>5"), ("1, 2", "[1,2)"),
+    # short words between numbers, Roman numerals
+    ("2 to 3", "3 to 2"), ("2:3", "2 to 4"), ("2 by 3", "3 by 2"), ("2 of 3", "3 of 2"), ("IV", "VI"), ("ix", "xi"),
+    # numbers in a text, and what changes them
+    ("12", r"\text{12 halves}"), ("12", r"\text{12 or so}"), ("7", r"\text{3 red and 4 blue}"), ("3 hours", r"\text{3 minutes}"),
+    ("5", "5 per hundred"), ("5", "5 Millionen"), ("5", "5 cannot be"), ("5", "5 ish"), ("5", r"5\text{ C }2"),
+    # units and roundings
+    ("60 km/h", r"60 \frac{\text{m}}{\text{s}}"), (r"24\pi", r"24\pi \approx 75.5 \text{ cm}^2"),
+    (r"24\pi\text{ cm}", r"24\pi\text{ cm}^2 \approx 75.4\text{ cm}^2"),
+    # signs before brackets, brackets that do not match
+    ("the point -(3, 2)", "the point (3, 2)"), ("slope - 2", "slope 2"), (r"(1 \; n)", r"[1 \; n)"),
+    # residues, solutions, set differences, derivatives
+    ("3", "x = 3 mod 7"), (r"x \equiv 3 \pmod 7", "x = 3 mod 8"), ("x=1,y=2 or x=3,y=4", "x=1,y=4 or x=3,y=2"),
+    ("x=2,3", "x_1=2, x_2=4"), ("x=2,3", "y_1=2, y_2=3"), (r"\mathbb{R} \setminus \{0\}", r"\mathbb{R} - \{1\}"), ("dy/dx=2x", "dx/dy=2x"),
+    # parts in a row
+    ("(a) 5 (b) 6", "(a) 6 (b) 5"), ("(i) 5 (ii) 6", "(i) 6 (ii) 5"), ("(a) 5 (b) 6 (c) 7", "(a) 5 (b) 6"), ("(i) yes (ii) no", "(i) no (ii) yes"),
+    # set builders, logic
+    (r"\{2k : k \in \mathbb{Z}\}", r"\{2k+1 : k \in \mathbb{Z}\}"), (r"\{x \in \mathbb{Z} : x>1\}", r"\{x \in \mathbb{R} : x>1\}"),
+    (r"\{x \in \mathbb{N} : 1<x<3\}", "(1,3)"), (r"p \land q", r"p \lor q"), ("Alice and Bob", "Alice or Bob"), (r"3 \times 4 matrix", r"4 \times 3 matrix"),
 ]  # fmt: skip
 EQUAL = [
     ("B", "B. 12"), ("12", r"\textbf{(B)}\ 12"), ("A", "(A) 5"), ("D", "(D) all of these"),
@@ -47,6 +65,13 @@ EQUAL = [
     ("6", "6 paths"), ("5", "5 months"), ("3", "3 true statements"), ("6", "6 positive divisors"), ("2", "2 real roots"), ("200000", "2 lakh"),
     ("HTH", r"\text{HTH}"), ("ABC", "ABC"), ("n!", "n(n-1)!"), (r"\sec^2 x-1", r"\tan^2 x"), (r"\ln|x|+C", r"\ln x+C"),
     ("well-known", "well known"), ("3:4", "15:20"), ("3:45 PM", "15:45"), ("2<x<5", r"x>2 \text{ and } x<5"), ("[1,2]", "1, 2"),
+    ("2:3", r"2 \text{ to } 3"), ("ax + by = c", "by + ax = c"), ("IV", r"\text{IV}"), ("12", r"\text{12 apples}"), ("12 cm", r"\text{12 cm}"),
+    ("60", r"60 \frac{\text{km}}{\text{h}}"), (r"24\pi", r"24\pi \approx 75.4 \text{ cm}^2"), (r"x \equiv 3 \pmod 7", "x = 10 mod 7"),
+    ("x=1,y=2 or x=3,y=4", "y=4,x=3 or x=1,y=2"), ("(1,2),(3,4)", "x=1,y=2; x=3,y=4"), ("x=2,3", "x_1=2, x_2=3"),
+    (r"\mathbb{R} \setminus \{0\}", r"\mathbb{R} - \{0\}"), (r"\frac{dy}{dx}=2x", "dy/dx = 2x"),
+    (r"\{x \in \mathbb{Z} : x>1\}", r"\{x \in \mathbb{Z} \mid 1<x\}"), (r"\{x \in \mathbb{R} : x>1\}", r"(1,\infty)"), (r"p \land q", r"q \land p"),
+    ("(a) 5 (b) 6", "(a) 5, (b) 6"), ("(a) 5 (b) 6", "5, 6"), ("(i) 5 (ii) 6", r"\text{(i) }5\text{ and (ii) }6"),
+    ("Alice and Bob", "Bob, Alice"), ("1 and 2", "1 or 2"),
 ]  # fmt: skip
 
 
@@ -77,6 +102,28 @@ def test_kinds_have_the_last_word() -> None:
         (r"\boxed{5} or 6.", r"5 \text{ or } 6"),
         (r"\boxed{5} or else we are lost", "5"),
         (r"so \boxed 5", "5"),
+        (r"$x=\boxed{5}$ or $x=\boxed{6}$", r"5 \text{ or } 6"),
+        (r"\boxed{5} 或 6", r"5 \text{ or } 6"),
+        (r"答案不是 \boxed{5}", None),
+        (r"\boxed{5} 不对", None),
+        (r"La respuesta no es \boxed{5}", None),
+        (r"La respuesta es \boxed{5}", "5"),
+        (r"\boxed{5}" + "\n\nCorrection: 6.", None),
+        (r"\boxed{5} was my guess, but the correct answer is 6.", None),
+        (r"~~\boxed{5}~~ \boxed{6}", "6"),
+        (r"\boxed{6} ~~\boxed{5}~~", "6"),
+        (r"<!-- \boxed{5} --> so 6", None),
+        (r"<s>6</s> \boxed{5}", "5"),
+        ("% increase: \\boxed{5}", "5"),
+        (r"$-\boxed{5}$", "-5"),
+        (r"$x = -\boxed{5}$", "-5"),
+        (r"$8-\boxed{5} = 3$", "5"),
+        ("- \\boxed{5}\n- \\boxed{6}", r"5 \text{ or } 6"),
+        (r"$x=\boxed{5}$, $y=\boxed{6}$", r"5 \text{ or } 6"),
+        (r"\boxed{5} oder \boxed{6}", r"5 \text{ or } 6"),
+        (r"\boxed{5} ❌", None),
+        ("The answer is: \n\n$$5$$", "$$5$$"),
+        (r"100% sure: \boxed{5}", "5"),
         ("<answer>5</answer>", "5"),
         ("**Final Answer**\n\\[\n5\n\\]", "5"),
         ("The answer is 5, since 2+3=5.", "5"),

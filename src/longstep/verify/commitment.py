@@ -54,7 +54,7 @@ _NOT_ABROAD = re.compile(
     r"(?:\u4e0d\u662f|\u5e76\u975e|\u4e0d\u7b49\u4e8e|\bno es|\bist nicht|\bn['\u2019]est pas|\b\u043d\u0435)$"
 )
 #: Struck out or in a comment, so that no reader sees it.
-_HIDDEN = re.compile(r"<(?:s|del|strike)>[\s$*]*$|<!--(?:(?!-->).)*$|^[ \t]*%[^\n]*$", re.DOTALL)
+_HIDDEN = re.compile(r"<(?:s|del|strike)>[\s$*]*$|<!--(?:(?!-->).)*$", re.DOTALL)
 
 _FALSE = r"(?:wrong|incorrect|false|mistaken|invalid|untrue|impossible|extraneous|ruled out)\b"
 _ADVERB = r"(?:(?:simply|just|only|actually|really|definitely|certainly|clearly|obviously|also|still|possibly) )*"
@@ -67,7 +67,7 @@ _DENIES = (
     rf"(?:fails\b|(?:is|was|can|could|must|should|would|will|does|do|did|seems|looks)(?: be)? {_ADVERB}"
     rf"(?:(?:an? |the )?{_FALSE}(?! (?:to|for|that)\b)|not (?:be )?{_ADVERB}{_FITS}))"
 )
-_GAP = r"[ ,:;.()\u2026\u2013\u2014-]*+"
+_GAP = r"[ ,:;.()<\u2190\u2026\u2013\u2014-]*+"
 _UNSAY = rf"(?:(?:but|wait|actually|hmm+|sorry|oops|however|oh|no|correction){_GAP})"
 _REFUSES = (
     rf"(?:{_UNSAY}*(?:(?:no|nope|not really|never mind|{_FALSE})"
@@ -84,7 +84,8 @@ _DENIED_BEHIND = re.compile(
     rf"|(?: [a-z]+){{1,4}} ?\?\s*(?:no\b|nope|not\b|{_FALSE})"
     rf"|[^.!?\n]{{0,60}}[.!\u2026\n]++\s*+{_REFUSES}"
     r"|[^.!?\n]{0,80}\bbut (?:the |its )?(?:correct|right|true|actual|real) (?:answer|value|solution|result) is\b"
-    r"|\s*\u662f?(?:\u9519|\u4e0d\u5bf9|\u4e0d\u6b63\u786e)| (?:es incorrect|no es correct|ist (?:falsch|nicht)\b"
+    r"|\s*\u662f?(?:[\u2717\u2718\u274c]|\u9519|\u4e0d\u5bf9|\u4e0d\u6b63\u786e)"
+    r"| (?:es incorrect|no es correct|ist (?:falsch|nicht)\b"
     r"|est (?:faux|incorrect)|n['\u2019]est pas|\u043d\u0435\u0432\u0435\u0440\u043d)"
 )
 _UNSAID = re.compile(
@@ -110,8 +111,7 @@ _OR_BEFORE = re.compile(
 def denied_before(text: str) -> bool:
     """Tell whether the text that ends where an answer starts denies it: the answer was only mentioned."""
     plain = _plain(text).rstrip(" :(")
-    line = text[text.rfind("\n") + 1 :]
-    if text.count("~~") % 2 or (len(line) < REACH and _HIDDEN.search(line)):
+    if text.count("~~") % 2 or _HIDDEN.search(text):
         return True
     if _OTHER_THAN.search(plain) or _NOT_ABROAD.search(plain):
         return True

@@ -29,13 +29,19 @@ _PROSE = re.compile(
     r"(?i)\banswer\**(?: is|:)[*]*[ \t]*:?|\bfinal answer\**:?\**[ \t]*\n|(?m:^####)(?! *final answer| *answer)"
 )
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*\.?")
-_NAME = r"(?:[A-Za-z](?:_\{?[0-9]\}?)?\s?=\s?)?"
+_WORD = r"(?:\b(?:or|and|oder|ou|и|или)\b|\\text\{ ?(?:or|and) ?\}|或者?|和)[\s$,;]*+"
+_PERHAPS = r"(?i:\b(?:maybe|perhaps|possibly|alternatively)\b)[\s$,;]*+"
+_NAME = r"[A-Za-z](?:_\{?[0-9]\}?)?\s?=\s?"
 #: What may stand between two boxes that are parts of one answer, or alternatives in one sentence.
 _JOINT = re.compile(
-    rf"[\s$.,;&(]*+(?:(?:(?:\b(?:or|and)\b|\\text\{{ ?(?:or|and) ?\}}|或者?|和)[\s$,;]*+{_NAME}|\\quad)[\s$,;]*+)?"
-    r"(?:\b(?:maybe|perhaps|possibly|alternatively)\b[\s$,;]*+)?"
-    rf"|[^.\n]{{0,80}}\b(?:or|maybe|perhaps|possibly|otherwise|(?:could|might|may) (?:also )?be)[\s$]*+{_NAME}"
+    rf"[\s$.,;&(/|]*+(?:(?:{_WORD}(?:{_NAME})?|\\quad|\\\\|<br>|(?<=\n)(?:[-*]|[0-9][.)])\s)[\s$,;]*+)?(?:{_PERHAPS})?"
+    rf"|[\s$]*+,[\s$]*+{_NAME}"
+    r"|[^.\n]{0,80}\b(?:or|maybe|perhaps|possibly|otherwise|(?:could|might|may) (?:also )?be)[\s$]*+"
+    rf"(?:{_NAME})?"
 )
+#: A minus sign that was left outside of the box.
+_MINUS = re.compile(r"(?:[=$]|\\[(\[])\s?-$")
+_SUM = frozenset("+-,;=")
 _UNBRACED = re.compile(r"\\boxed ?([0-9A-Za-z])(?![0-9A-Za-z.,/^_])")
 _TAGGED = re.compile(r"<answer>([^<]*)</answer>\s*$")
 #: A value taken back after "the answer is".
@@ -126,11 +132,16 @@ def _joined(text: str, boxes: list[tuple[int, int]]) -> str:
             break
         if not parts and (other := alternative_behind(_behind(text, end))):
             parts.append(_sentence(other).replace("$", "").rstrip(" )"))
-        parts.append(text[inside:end].strip())
+        parts.append(_signed(text[inside:end].strip(), text[max(0, start - 4) : start]))
         following = start
     parts.append(alternative_before(_before(text, following)))
     distinct = list(dict.fromkeys(part for part in reversed(parts) if part))
     return r" \text{ or } ".join(distinct)
+
+
+def _signed(content: str, before: str) -> str:
+    """Put a minus sign that stands before the box on a single term in it."""
+    return f"-{content}" if _MINUS.search(before) and _SUM.isdisjoint(content) else content
 
 
 def _before(text: str, start: int) -> str:
@@ -172,7 +183,7 @@ def _unboxed(tail: str) -> str | None:
 
 def _prose(text: str) -> str:
     """Give the value at the start of what follows "the answer is"; empty when it is taken back."""
-    rest = text.lstrip("\n")
+    rest = text.lstrip(" \t\n")
     if _TAKEN_BACK.search(rest):
         return ""
     line, _, following = rest.partition("\n")

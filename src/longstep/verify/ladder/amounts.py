@@ -289,7 +289,9 @@ _SPOKEN_UNIT = re.compile(r"[^\W\d_]{2,}(?:[ /'-][^\W\d_]{2,})*")
 _ARTICLE = re.compile(r"\b(?:the|a|an)\b(?=\s+\S)")
 _TEXT = re.compile(r"\\(?:text[a-z]*|mbox|mathrm|operatorname|quad|,|;| )(?![a-z])")
 #: A minus sign before a number, a letter or a bracket is no punctuation; a hyphen between letters is.
-_PUNCTUATION = re.compile(r"[.,:](?![0-9])|[;!?\"'(){}$]|-(?! ?[0-9a-z(.$])|(?<=[0-9a-z])-(?=[a-z])")
+_PUNCTUATION = re.compile(
+    r"[.,:](?![0-9])|[;!?\"'(){}$]|-(?! ?[0-9a-z(.$])|(?<=[0-9a-z])-(?=[a-z])"
+)
 
 
 def words(text: str) -> str:

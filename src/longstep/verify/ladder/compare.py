@@ -210,6 +210,10 @@ def _listed(gold: Node, answer: Node, omit: Omit) -> Judgement:
         if ordered.value in ("[)", "(]"):
             return _no("an interval is no list")
         return _pairwise(gold.args, answer.args, omit)
+    if {gold.value, answer.value} == {"and", "or"} and all(
+        member.op in ("text", "var") for member in gold.args
+    ):
+        return _no("and is not or")  # of numbers both list the solutions
     repeats = kinds == {"list"}
     ours = gold.args if gold.op in _LISTS else (gold,)
     theirs = answer.args if answer.op in _LISTS else (answer,)

@@ -12,8 +12,10 @@ _WRAPPER = re.compile(r"\\(?:text[a-z]*|mbox|mathrm|mathbf|mathsf|operatorname)\
 _CHOICE = re.compile(r"\(?([A-Ja-j])(?:\)|[.:](?= |$))\s*(.*)", re.DOTALL)
 #: Another choice, or a word that takes the choice back, behind a letter.
 _OTHER = re.compile(
-    r"\([A-Ja-j]\)|(?<![A-Za-z\\])[A-J][).:](?= |$)|\b(?:or|and|wrong|incorrect|not)\b"
+    r"\((?:[A-Ja-j]|ii|iii|iv)\)|(?<![A-Za-z\\])[A-J][).:](?= |$)|\b(?:or|and|wrong|incorrect|not)\b"
 )
+_PART = re.compile(r"(?:^|(?<=[\s,;]))\(?([a-f]|i{1,3}|iv|v|[1-6])\)\s")
+_ORDERS = (("a", "b", "c", "d", "e", "f"), ("i", "ii", "iii", "iv", "v"), tuple("123456"))
 _LETTER = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?([A-Ja-j])\)?[.:]?", re.IGNORECASE)
 _TIME = re.compile(
     r"(?:[a-zA-Z] ?= ?)?([0-9]{1,2})(?:\s*:\s*([0-9]{2}))?(?:\s*:\s*([0-9]{2}))?\s*\(?([ap])\.?\s?m\.?\)?",
@@ -59,6 +61,20 @@ def choice(spelt: str) -> Choice | None:
             return None
         return Choice(found[1].upper(), True, rest, found.end(1) + 1 < found.start(2))
     return None
+
+
+def parts(spelt: str) -> list[str]:
+    """Give the answers in ``(a) 5 (b) 6``, ``1) 5, 2) 6``; empty when it is no such row."""
+    if ")" not in spelt:
+        return []
+    plain = unwrapped(spelt)
+    found = list(_PART.finditer(plain))
+    labels = tuple(match[1] for match in found)
+    if len(found) < 2 or found[0].start() or all(labels != o[: len(labels)] for o in _ORDERS):
+        return []
+    ends = [match.start() for match in found[1:]] + [len(plain)]
+    cut = [plain[match.end() : end] for match, end in zip(found, ends, strict=True)]
+    return [each.strip(" ,;").removesuffix(" and").rstrip(" ,;") for each in cut]
 
 
 def clock(spelt: str) -> tuple[int, bool, bool] | None:

@@ -48,6 +48,10 @@ def read(text: str) -> Reading:
     value = marks.in_base(tight)
     if value is not None:
         return Reading(tight, number(value))
+    trees = [read(part).tree for part in marks.parts(spelt)]
+    members = tuple(filter(None, trees))
+    if members and len(members) == len(trees):
+        return Reading(tight, Node("tuple", members, "()"))
     words = amounts.words(spelt)
     if words and (said := amounts.in_words(spelt)):
         return Reading(tight, said, words=words)

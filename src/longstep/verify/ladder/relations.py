@@ -78,7 +78,7 @@ def _settle_list(node: Node) -> Node:
         members.sort(key=lambda arg: str(arg.value))
         values = tuple(arg.args[0] for arg in members)
         return Node("assignments", values, " ".join(str(arg.value) for arg in members))
-    return Node("list", tuple(members))
+    return Node("list", tuple(members), node.value)
 
 
 def aligned(left: Node, right: Node) -> tuple[Node, Node]:

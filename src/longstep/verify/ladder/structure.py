@@ -42,6 +42,8 @@ def read(tokens: Tokens) -> Node:
     connected = any(_is_connective(token) for token in tokens)
     if connected and tokens[0].kind == "number" and (whole := amounts.compound(tokens)):
         return whole  # 2 hours and 15 minutes
+    if len(parts) > 1 and _are_solutions(parts):
+        return Node("list", tuple(map(read, parts)))
     if len(parts) == 1 or connected:
         parts = [piece for part in parts for piece in _between_commas(part, connected)]
     if len(parts) == 1:
@@ -49,8 +51,20 @@ def read(tokens: Tokens) -> Node:
     if not all(parts):
         raise Unreadable("a list with an empty member")
     spoken = {token.text for token in tokens if _is_connective(token)}
-    joint = "and" if spoken == {"and"} else ""
+    joint = spoken.pop() if len(spoken) == 1 else ""
     return Node("list", tuple(item(part) for part in parts), joint)
+
+
+def _are_solutions(parts: list[Tokens]) -> bool:
+    """Tell whether all parts assign the same names, as in ``x=1, y=2 or x=3, y=4``."""
+    if any(all(token.text != "=" for token in part) for part in parts):
+        return False
+    names = [
+        sorted(joined(split(piece, _is_equal)[0]) for piece in split(part, _is_comma))
+        for part in parts
+    ]
+    distinct = len(names[0]) == len(set(names[0])) > 1
+    return distinct and all(each == names[0] for each in names)
 
 
 def _between_commas(tokens: Tokens, connected: bool) -> list[Tokens]:
@@ -212,6 +226,10 @@ def _congruence(tokens: Tokens, place: int) -> Node:
     return Node("named", (value, Node("var", (), name)), name)
 
 
+def _is_equal(token: Token) -> bool:
+    return token.text == "="
+
+
 def _is_comma(token: Token) -> bool:
     return token.text == ","
 
@@ -283,9 +301,20 @@ def _set(inner: Tokens) -> Node:
     if len(parts) == 2 and any(
         token.text in RELATIONS or token.text == r"\in" for token in parts[1]
     ):
-        return read(parts[1])
+        return _such_that(*parts)
     parts = split(inner, lambda token: token.text in (",", ";"))
     return Node("set", tuple(item(part) for part in parts))
+
+
+def _such_that(members: Tokens, condition: Tokens) -> Node:
+    r"""Read ``\{x : x > 1\}`` as its condition, with the ``2k`` of other members and any domain but the reals."""
+    sides = split(members, lambda token: token.text == r"\in")
+    if names.name(sides[0]) is None:
+        return Node("assignments", (item(members), read(condition)), "member condition")
+    domain = item(sides[1]) if len(sides) == 2 else None
+    if domain is None or _is_line(domain):
+        return read(condition)
+    return Node("assignments", (domain, read(condition)), "domain condition")
 
 
 def _scaled_matrix(tokens: Tokens, place: int) -> Node:

@@ -94,7 +94,7 @@ NO_LABEL = (
     twice to infinity unless
     factorial tens below above under
     instead versus vs depending incorrect rather nor neither never none against only but however though although
-    or and choose at most least something else out by cannot off excluded
+    or and choose at most least something else out by cannot off excluded matrix
     cien ciento mil mille millionen millones milliarden milliards"""
     )
     | set(NUMERALS)
