@@ -2,8 +2,8 @@
 
 Run: ``PYTHONPATH=src python bench/verify.py [DATA] [--parts pairs,hostile] [--verifiers ours,installed]``; DATA is a
 folder with ``deepscaler_40k.jsonl.gz``, ``math500.jsonl.gz``, ``math_train_7500.jsonl.gz``, ``minerva_math.jsonl.gz``;
-without it the mix is made of the golds of the conformance set. ``--fresh FILE`` adds the part ``fresh``: labelled pairs
-in the layout of ``tests/conformance/unseen.jsonl``. It prints markdown. The other graders are
+without it the mix is made of the golds of the conformance set. The part ``fresh`` judges pairs that nobody tuned on
+(``--fresh``, in the layout of ``tests/conformance``) and prints counts alone. It prints markdown. The other graders are
 re-implementations (``bench/graders``, with what differs) except the installed Math-Verify. Every grader runs in a
 process of its own; CPU seconds are of its whole process tree, so that a ratio survives a loaded machine.
 """
@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+CONFORMANCE = ROOT / "tests" / "conformance"
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
 
 from graders.isolate import Grader, Pair, Reply  # noqa: E402
@@ -56,15 +57,14 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path, help="folder with the shared data")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--verifiers", default=",".join(NAMES))
-    parser.add_argument("--fresh", type=Path, help="file with labelled pairs that nobody tuned on")
+    parser.add_argument("--fresh", type=Path, default=CONFORMANCE / "fresh.jsonl")
     arguments = parser.parse_args()
     names = {name: NAMES[name] for name in arguments.verifiers.split(",")}
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     pairs = labelled()
-    fresh = read_pairs(arguments.fresh) if arguments.fresh else []
     runs = {
-        "pairs": lambda: print_pairs("labelled pairs", pairs, names),
-        "fresh": lambda: print_pairs("fresh pairs", fresh, names) if fresh else None,
+        "pairs": lambda: print_disagreements(pairs, print_pairs("labelled pairs", pairs, names)),
+        "fresh": lambda: print_pairs("fresh pairs", read_pairs(arguments.fresh), names),
         "generated": lambda: print_generated(names),
         "mix": lambda: print_mix(golds(arguments.data) or [each["gold"] for each in pairs], names),
         "hostile": lambda: print_hostile(names),
@@ -79,8 +79,7 @@ def main() -> None:
 
 def labelled() -> list[dict]:
     """Read both halves of the conformance set."""
-    folder = ROOT / "tests" / "conformance"
-    return read_pairs(folder / "pairs.jsonl") + read_pairs(folder / "unseen.jsonl")
+    return read_pairs(CONFORMANCE / "pairs.jsonl") + read_pairs(CONFORMANCE / "unseen.jsonl")
 
 
 def read_pairs(file: Path) -> list[dict]:
@@ -106,8 +105,8 @@ def opened(name: str, pairs: int = 1) -> Iterator[Grader]:
 # --- labelled pairs ---------------------------------------------------------------------------------
 
 
-def print_pairs(what: str, pairs: list[dict], names: dict[str, str]) -> None:
-    """Judge every labelled pair with every verifier; print the confusion matrix and the disagreements."""
+def print_pairs(what: str, pairs: list[dict], names: dict[str, str]) -> dict[str, list[str]]:
+    """Judge every labelled pair with every verifier; print the confusion matrix, give the verdicts."""
     print(f"\n## {len(pairs)} {what} ({sum(p['equal'] for p in pairs)} equal)\n")
     header("verifier", "right", "true +", "false +", "false -", "true -", *LOST, "max CPU s")
     found: dict[str, list[str]] = {}
@@ -118,8 +117,7 @@ def print_pairs(what: str, pairs: list[dict], names: dict[str, str]) -> None:
         counts = confusion(pairs, found[name])
         worst = max(reply.cpu_s for reply in replies)
         print(f"| {title} | " + " | ".join(counts) + f" | {worst:.2f} |", flush=True)
-    if {"ours", "installed"} <= set(found):
-        print_disagreements(pairs, found["ours"], found["installed"])
+    return found
 
 
 def judged(grader: Grader, pair: Pair) -> Reply:
@@ -146,8 +144,11 @@ def confusion(pairs: list[dict], statuses: list[str]) -> list[str]:
     return [f"{100 * right / len(pairs):.1f} %", *map(str, counts)]
 
 
-def print_disagreements(pairs: list[dict], ours: list[str], theirs: list[str]) -> None:
-    """List the pairs on which we and Math-Verify differ, and ours that contradict the label."""
+def print_disagreements(pairs: list[dict], found: dict[str, list[str]]) -> None:
+    """List the pairs on which we and Math-Verify differ, and ours that contradict the label, if both were asked."""
+    if not {"ours", "installed"} <= set(found):
+        return
+    ours, theirs = found["ours"], found["installed"]
     rows = [
         (pair, one, two)
         for pair, one, two in zip(pairs, ours, theirs, strict=True)
