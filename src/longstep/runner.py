@@ -198,7 +198,7 @@ def _refuse_change(run: Run, name: str, now: Mapping[str, Any]) -> None:
     if changes:
         raise UserError(
             f"stage {name} in {run.folder}: changed since it was begun: {'; '.join(changes)}. "
-            "Use --fork to start a new folder from what still holds, or choose another --out"
+            "Choose another --out; longstep run --fork starts a new folder from what still holds"
         )
 
 
