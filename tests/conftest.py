@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from fault_server import FaultServer, Script, echo
 
 # Before torch is imported anywhere: sums in one order, so that hashes can be compared.
 for name, value in {
@@ -26,3 +28,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("whole") / "run"
     assert finish(folder) == "done"
     yield folder
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[Script], FaultServer]]:
+    """Starts servers that answer by a script, or honestly without one; they stop with the test."""
+    servers: list[FaultServer] = []
+
+    def begin(script: Script = echo) -> FaultServer:
+        servers.append(FaultServer(script))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.stop()

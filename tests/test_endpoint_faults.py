@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from urllib.parse import quote
 import pytest
 
 from fault_server import (
+    QUICK,
     Act,
     FaultServer,
     Script,
@@ -42,20 +42,6 @@ from longstep.generate.window import Window
 from longstep.types import Completion
 
 HERE = Path(__file__).parent
-QUICK = {"backoff": 0.01, "max_retries": 2, "timeout": 5}
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[[Script], FaultServer]]:
-    servers: list[FaultServer] = []
-
-    def begin(script: Script = echo) -> FaultServer:
-        servers.append(FaultServer(script))
-        return servers[-1]
-
-    yield begin
-    for server in servers:
-        server.stop()
 
 
 def prompts(number: int) -> list[Prompt]:

@@ -5,35 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fault_server import Act, FaultServer, Script, completion, echo, hang, reply
+from fault_server import QUICK, Act, FaultServer, completion, echo, hang, reply
 from longstep.config import UserError, ValidationError
 from longstep.generate import Endpoint, EndpointGenerator, Prompt, Sampling, lane
 from longstep.generate.answer import Answer, parse
 from longstep.generate.journal import Journal
 from longstep.generate.transport import Address, Transport
 from longstep.types import Completion
-
-QUICK = {"backoff": 0.01, "max_retries": 2, "timeout": 5}
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[[Script], FaultServer]]:
-    servers: list[FaultServer] = []
-
-    def begin(script: Script = echo) -> FaultServer:
-        servers.append(FaultServer(script))
-        return servers[-1]
-
-    yield begin
-    for server in servers:
-        server.stop()
 
 
 class Client:

@@ -6,12 +6,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from fault_server import FaultServer, Script, chat, completion
+from fault_server import chat, completion
 from longstep.config import UserError
 from longstep.generate import (
     Endpoint,
@@ -27,19 +26,6 @@ from longstep.types import Completion, Problem
 PROMPTS = (Prompt("p", text="hi"),)
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[[Script], FaultServer]]:
-    servers: list[FaultServer] = []
-
-    def start(script: Script) -> FaultServer:
-        servers.append(FaultServer(script))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
 def ask(
     url: str, prompts: Any = PROMPTS, sampling: Any = None, **settings: Any
 ) -> list[Completion]:
@@ -47,7 +33,7 @@ def ask(
     return list(generator.generate(prompts, sampling or Sampling()))
 
 
-def test_results_come_in_canonical_order_each_with_its_own_seed(serve):
+def test_results_come_in_canonical_order_each_with_its_own_seed(start):
     def answer(body, before):
         question = body["messages"][0]["content"]
         time.sleep(0.05 if question == "first" else 0)  # the first asked is the last to be answered
@@ -55,7 +41,7 @@ def test_results_come_in_canonical_order_each_with_its_own_seed(serve):
 
     prompts = [Prompt("b", text="second"), Prompt("a", text="first")]
     sampling = Sampling(samples=3, seed=5, top_k=20)
-    server = serve(answer)
+    server = start(answer)
     found = ask(server.url, prompts, sampling)
     order = [(each.problem_id, each.sample_index) for each in found]
     assert order == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("b", 2)]

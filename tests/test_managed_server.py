@@ -135,7 +135,9 @@ def test_a_guard_whose_parent_is_gone_before_it_looks_stops_what_it_started():
 
 
 def test_a_server_that_ends_is_reported_with_its_last_words(tmp_path):
-    config = python("import sys; print('loading', flush=True); sys.exit('no GPU: CUDA is not available')")
+    config = python(
+        "import sys; print('loading', flush=True); sys.exit('no GPU: CUDA is not available')"
+    )
     with (
         pytest.raises(
             UserError, match=r"ended with status 1; its last words:\nloading\nno GPU: CUDA"
