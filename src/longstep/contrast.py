@@ -151,7 +151,5 @@ class EveryPosition(Strict):
         return list(range(len(kl_T)))
 
 
-TARGETS = (Contrast, OneHot, Sharpen)
-SELECTIONS = (KlGate, RandomPositions, EveryPosition)
 AnyTarget = Annotated[Contrast | OneHot | Sharpen, Field(discriminator="kind")]
 AnyPositions = Annotated[KlGate | RandomPositions | EveryPosition, Field(discriminator="kind")]

@@ -10,6 +10,9 @@ from typing import Any
 from longstep.formats.faults import RowError
 from longstep.formats.lines import Line, dump, parse
 
+#: Fewer rows than this say nothing yet about the share of bad ones.
+ENOUGH = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Bad:

@@ -11,6 +11,7 @@ from longstep.formats.faults import RowError, describe, suggest
 
 Row = dict[str, Any]
 Message = dict[str, Any]
+_NOTHING = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,31 +144,24 @@ class Taker:
 
 def _along(row: Any, path: str) -> Any:
     """What a dotted path leads to, such as ``messages.0.content``: such a value stays in the row's extra fields too."""
-    if "." not in path:
-        return None
-    for name in path.split("."):
-        if isinstance(row, Mapping):
-            row = row.get(name)
-        elif isinstance(row, list) and name.isdecimal() and int(name) < len(row):
-            row = row[int(name)]
-        else:
-            return None
-    return row
+    return _led(row, path, None) if "." in path else None
 
 
 def has(row: Mapping[str, Any], column: str) -> bool:
     """Whether a row has a column, with a value or null; a dotted path leads into mappings and lists."""
-    if column in row:
-        return True
-    value: Any = row
-    for name in column.split("."):
+    return column in row or _led(row, column, _NOTHING) is not _NOTHING
+
+
+def _led(value: Any, path: str, absent: Any) -> Any:
+    """What a dotted path leads to through mappings and lists, or ``absent``."""
+    for name in path.split("."):
         if isinstance(value, Mapping) and name in value:
             value = value[name]
         elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
             value = value[int(name)]
         else:
-            return False
-    return True
+            return absent
+    return value
 
 
 def as_text(value: Any) -> str | None:

@@ -18,15 +18,12 @@ from longstep.formats.layout import Layout
 from longstep.formats.layouts import named
 from longstep.formats.lines import Line, parse
 from longstep.formats.parquet import column_names, is_parquet
-from longstep.formats.quarantine import Bad
+from longstep.formats.quarantine import ENOUGH, Bad
 from longstep.formats.record import Record, has
 from longstep.jobs.base import Counts, Job
 from longstep.jobs.inputs import Chunk
 
 CLEAN, QUARANTINE = "out/clean.jsonl", "out/quarantine.jsonl"
-#: Fewer rows than this say nothing yet about the share of bad ones.
-ENOUGH = 1000
-
 #: Table of the counts that says how many rows have a column the user named; it is no result.
 COLUMNS = "columns named"
 

@@ -14,14 +14,12 @@ from longstep.formats.files import layout_of_lines
 from longstep.formats.layout import Layout
 from longstep.formats.layouts import SAMPLE, named
 from longstep.formats.lines import Line, parse
-from longstep.formats.quarantine import Bad
+from longstep.formats.quarantine import ENOUGH, Bad
 from longstep.formats.record import Record, has
 from longstep.problems.source import content_id
 from longstep.types import Problem
 
 Column = Literal["prompt", "answer", "solution", "difficulty", "pass_rate"]
-#: Fewer rows than this say nothing yet about the share of bad ones.
-ENOUGH = 1000
 
 
 class Table(Strict):

@@ -30,7 +30,6 @@ _TRIAL = 2_000  # primes below this are split off
 Monomial = tuple[tuple[str, Fraction], ...]
 Poly = dict[Monomial, Fraction]
 ONE: Monomial = ()
-_HALF = Fraction(1, 2)
 
 
 class Sum(str):
