@@ -26,15 +26,15 @@ os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from longstep.contrast import Contrast, KlGate
+from longstep.contrast.pair import Contrasted, Pair
+from longstep.contrast.targets import Contrast, KlGate
 from longstep.generate import Prompt, Sampling
 from longstep.generate.batches import plan_batches
 from longstep.generate.engine import TransformersEngine
 from longstep.models.load import load_model, load_tokenizer, shipped_folder
 from longstep.problems import Chain
-from longstep.stages.divergence import Contrasted, Pair
 from longstep.stages.soft_sft import _rollout_row
-from longstep.trainers.soft import collate, soft_loss
+from longstep.training.soft import collate, soft_loss
 
 ALPHA, BETA = 0.2, 0.4
 AMATEUR_BATCH = 8

@@ -35,7 +35,7 @@ from longstep.models.chat import encode_turn, render_prompt
 from longstep.models.load import load_model, load_tokenizer, locate, save_model, stop_ids
 from longstep.optimizers import Muon, build_optimizer
 from longstep.problems import Chain
-from longstep.rewards import Correctness, shaped_reward
+from longstep.rl.rewards import Correctness, shaped_reward
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify import judge
 

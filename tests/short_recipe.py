@@ -22,8 +22,8 @@ from typing import Any
 
 from longstep.artifacts import AppendLog, read_manifest
 from longstep.config import Located, UserError, override, validate
-from longstep.recipe import Recipe, check
-from longstep.runner import Run, execute
+from longstep.run.recipe import Recipe, check
+from longstep.run.runner import Run, execute
 from longstep.types import Problem, Verdict
 from longstep.yaml12 import parse
 
@@ -119,7 +119,7 @@ stages:
 """
 
 PRELOADED = [
-    "longstep.trainers",
+    "longstep.training.job",
     "longstep.generate.engine",
     "longstep.merge",
     "longstep.models.lora",

@@ -17,29 +17,29 @@ import longstep
 PACKAGE = Path(longstep.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-#: First part of the path below the package -> layer. A unit imports strictly lower layers, or itself.
-LAYERS = {
-    0: {"types", "config", "yaml12"},
-    1: {
-        "artifacts", "batches", "contrast", "curate", "curriculum", "disk", "generate", "health", "losses", "merge", "models",
-        "formats", "optimizers", "planning", "problems", "progress", "ranks", "rewards", "trl_keys", "verify",
-    },
-    2: {"callbacks", "checkpoints", "evaluate", "report", "trainers", "training"},
-    3: {"jobs", "stages"},
-    4: {
-        "__main__", "chat", "cli", "data_cli", "doctor", "eval_cli", "families", "pair", "plan", "recipe", "runner",
-        "status", "terminal",
-    },
-}  # fmt: skip
-#: The few imports inside a layer, each needed once.
-INSIDE = {
-    ("yaml12", "config"), ("config", "yaml12"), ("problems", "formats"),
-    ("callbacks", "checkpoints"), ("trainers", "callbacks"), ("trainers", "checkpoints"), ("trainers", "training"),
-}  # fmt: skip
+#: The house from the ground up. A unit (the first part of a path below the package) imports lower floors or itself; the
+#: words of the ground floor know each other.
+FLOORS: tuple[frozenset[str], ...] = tuple(
+    frozenset(floor.split())
+    for floor in (
+        "config types yaml12",
+        "artifacts disk progress",
+        "curate formats generate losses merge models optimizers verify workfolder",
+        "context curriculum problems",
+        "draw evaluate report",
+        "costs jobs training",
+        "contrast rl",
+        "stages",
+        "run",
+        "cli",
+        "__main__",
+    )
+)
+GROUND = FLOORS[0]
 #: Heavy library -> where it may be imported.
 IMPORTERS = {
-    "trl": {"trainers"},
-    "transformers": {"models", "callbacks"},
+    "trl": {"training/job", "training/pairs", "training/policy", "training/sft", "training/soft"},
+    "transformers": {"models", "training/journal"},
     "peft": {"models"},
     "math_verify": {"verify/symbolic"},
     "mpmath": {"verify/ladder/intervals"},
@@ -49,11 +49,17 @@ IMPORTERS = {
     "pyarrow": {"formats/parquet"},
     "orjson": {"formats/lines"},
     "zstandard": {"formats/lines"},
-    "typer": {"cli", "data_cli", "eval_cli", "terminal"},
+    "typer": {"cli"},
     "yaml": {"yaml12"},
     "pydantic": {"config"},
     "pydantic_core": {"config"},
-    "datasets": {"trainers", "problems/hub"},
+    "datasets": {
+        "training/pairs",
+        "training/policy",
+        "training/sft",
+        "training/soft",
+        "problems/hub",
+    },
 }
 #: What importing a configuration must not load.
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "math_verify", "matplotlib", "httpx")
@@ -64,8 +70,8 @@ def _unit(path: Path) -> str:
     return first.removesuffix(".py")
 
 
-def _layer(unit: str) -> int:
-    return next(layer for layer, units in LAYERS.items() if unit in units)
+def _floor(unit: str) -> int:
+    return next(number for number, units in enumerate(FLOORS) if unit in units)
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -103,11 +109,13 @@ def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or 0) - node.lineno + 1 - prose
 
 
-def test_every_unit_has_a_layer_and_every_layered_unit_exists_or_is_planned():
+def test_every_unit_has_one_floor_and_every_floor_has_its_units():
     units = {_unit(path) for path in FILES} - {"__init__"}
-    known = set().union(*LAYERS.values())
-    assert units <= known
-    assert known - units == set()
+    assert sorted(unit for floor in FLOORS for unit in floor) == sorted(units)
+
+
+def test_the_root_stays_small():
+    assert len({_unit(path) for path in FILES}) <= 34
 
 
 def test_imports_go_strictly_downward():
@@ -120,37 +128,10 @@ def test_imports_go_strictly_downward():
             if not module.startswith("longstep."):
                 continue
             target = module.split(".")[1]
-            if target in (unit, "__version__") or (unit, target) in INSIDE:
-                continue
-            if _layer(target) >= _layer(unit):
-                if _layer(target) == _layer(unit) == 4:
-                    continue  # the program is made of parts that use each other; cycles are tested below
+            known = target == unit or {unit, target} <= GROUND
+            if not known and _floor(target) >= _floor(unit):
                 wrong.append(f"{path.relative_to(PACKAGE)} imports {module}")
     assert wrong == []
-
-
-def test_the_top_layer_has_no_cycle():
-    edges = {
-        unit: {
-            m.split(".")[1]
-            for path in FILES
-            if _unit(path) == unit
-            for m in _imports(path)
-            if m.startswith("longstep.") and m.split(".")[1] in LAYERS[4]
-        }
-        for unit in LAYERS[4]
-    }
-    done: set[str] = set()
-
-    def visit(unit: str, path: tuple[str, ...]) -> None:
-        assert unit not in path, " -> ".join([*path, unit])
-        if unit not in done:
-            for target in edges[unit] - {unit}:
-                visit(target, (*path, unit))
-            done.add(unit)
-
-    for unit in edges:
-        visit(unit, ())
 
 
 @pytest.mark.parametrize("library", IMPORTERS)
@@ -230,7 +211,7 @@ def test_exports_are_sorted_and_real(name: str):
 
 def test_importing_the_recipe_language_loads_nothing_heavy_and_does_nothing():
     code = (
-        "import sys, threading, longstep, longstep.recipe, longstep.plan, longstep.cli;"
+        "import sys, threading, longstep, longstep.run.recipe, longstep.run.plan, longstep.cli.main;"
         f"print([m for m in {HEAVY!r} if m in sys.modules], threading.active_count())"
     )
     done = subprocess.run(

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from longstep import cli
 from longstep.artifacts import read_json, read_rows, verify_manifest, write_rows
+from longstep.cli import main as cli
 from longstep.config import UserError
 from longstep.types import Completion
 

@@ -16,7 +16,8 @@ import torch
 
 from longstep.artifacts import AppendLog, read_rows
 from longstep.config import UserError
-from longstep.contrast import (
+from longstep.contrast.pair import Contrasted, Pair
+from longstep.contrast.targets import (
     Contrast,
     EveryPosition,
     KlGate,
@@ -31,7 +32,6 @@ from longstep.generate import Prompt, Sampling
 from longstep.generate.batches import plan_batches
 from longstep.generate.engine import TransformersEngine
 from longstep.models.load import load_model, load_tokenizer, shipped_folder, stop_ids
-from longstep.stages.divergence import Contrasted, Pair
 from longstep.types import Completion, SoftTarget
 from short_recipe import Setting, finish, lines
 

@@ -21,7 +21,7 @@ from longstep.curate import (
     with_pass_rates,
 )
 from longstep.evaluate import Benchmark
-from longstep.stages.contamination import decontaminated
+from longstep.jobs.contamination import decontaminated
 from longstep.types import Completion, Problem, Status, Verdict
 from longstep.verify import canonical, judge_gold
 

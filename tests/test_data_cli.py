@@ -23,10 +23,10 @@ import zstandard
 from typer.testing import CliRunner
 
 from longstep.artifacts import read_json, verify_manifest
+from longstep.cli.data import data
 from longstep.config import UserError
 from longstep.curate.duplicates import Duplicates, drop_duplicates
 from longstep.curate.overlap import Item, Overlap
-from longstep.data_cli import data
 from longstep.formats.layouts import detect
 from longstep.jobs import base, inputs, near
 from longstep.problems import hub
@@ -314,7 +314,7 @@ def test_data_verbs_load_no_heavy_library(tmp_path: Path):
     path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(5)])
     code = (
         "import sys; sys.argv = sys.argv[1:];"
-        "from longstep import cli; cli._add_stage_verbs(); cli.app(standalone_mode=False);"
+        "from longstep.cli import main as cli; cli._add_stage_verbs(); cli.app(standalone_mode=False);"
         "heavy = ['torch', 'transformers', 'trl', 'datasets', 'pyarrow', 'matplotlib', 'sympy', 'httpx'];"
         "sys.stderr.write(str([m for m in heavy if m in sys.modules]))"
     )

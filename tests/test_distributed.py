@@ -22,7 +22,7 @@ from longstep.artifacts import read_manifest
 from longstep.models.load import shipped_folder
 from longstep.models.lora import Lora
 from longstep.optimizers import Muon
-from longstep.planning import Launch, launch_command
+from longstep.run.launch.accelerate import Launch, launch_command
 from longstep.stages.rl import Rl
 from longstep.stages.sft import Sft
 from short_recipe import Setting, finish, lines

@@ -13,13 +13,13 @@ import pytest
 from fault_server import Act, FaultServer, chat, completion, hang, reply
 from longstep.artifacts import read_json, read_rows, write_rows
 from longstep.config import UserError
+from longstep.context import PARTIAL, Context, Where
+from longstep.draw.samplers import ByEndpoint
 from longstep.generate import Sampling, probe
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
 from longstep.stages import Sample
-from longstep.stages.base import PARTIAL, Context, Where
-from longstep.stages.sampling import ByEndpoint
-from longstep.stages.supervised import read_supervised
+from longstep.training.supervised import read_supervised
 from longstep.types import Completion, Problem
 
 PROBLEMS = [Problem(f"p{n}", f"a{n}b+1?", str(n + 1)) for n in range(4)]

@@ -31,7 +31,7 @@ UNIONS = {
     "longstep.losses.cispo": ("longstep.losses:AnyPolicyLoss", "Cispo"),
     "longstep.problems.parity": ("longstep.problems:AnySource", "Parity"),
     "longstep.curate.no_picture": ("longstep.curate:AnyFilter", "NoPicture"),
-    "longstep.target_length": ("longstep.rewards:AnyReward", "TargetLength"),
+    "longstep.target_length": ("longstep.rl.rewards:AnyReward", "TargetLength"),
     "longstep.merge.task_arithmetic": ("longstep.merge:AnyMerge", "TaskArithmetic"),
     "longstep.stages.lengths": ("longstep.stages:AnyStage", "Lengths"),
 }
@@ -215,12 +215,12 @@ def table(cls: type[Strict], skip: frozenset[str] = frozenset()) -> str:
 
 def tables() -> dict[str, str]:
     """Marker -> table: what training stages share, each kind without that, then the settings inside of settings."""
+    from longstep.context import Where
     from longstep.curate import Adaptive, Decontaminate, KeyAudit, PairConfig
     from longstep.generate import Sampling
-    from longstep.health import HealthConfig
     from longstep.models.tiny import TinySpec
-    from longstep.stages import Where
-    from longstep.training import Training
+    from longstep.rl.health import HealthConfig
+    from longstep.training.config import Training
 
     shared = frozenset(Training.model_fields)
     each = {
@@ -268,7 +268,7 @@ def test_every_field_of_every_stage_is_described():
 
 
 def test_the_recipes_in_the_documentation_are_recipes(tmp_path):
-    from longstep.recipe import Recipe, load
+    from longstep.run.recipe import Recipe, load
 
     blocks = [
         text for language, text in BLOCK.findall(RECIPES.read_text("utf-8")) if language == "yaml"
@@ -286,10 +286,10 @@ def test_the_recipes_in_the_documentation_are_recipes(tmp_path):
 
 
 def test_the_table_of_verbs_is_complete():
-    from longstep.cli import app
-    from longstep.data_cli import data
-    from longstep.eval_cli import evaluation
-    from longstep.families import stage_verbs
+    from longstep.cli.data import data
+    from longstep.cli.evaluation import evaluation
+    from longstep.cli.families import stage_verbs
+    from longstep.cli.main import app
 
     text = RECIPES.read_text("utf-8")
     verbs = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from longstep.artifacts import read_manifest
-from longstep.checkpoints import latest
 from longstep.config import UserError
 from longstep.models.load import shipped_folder
-from longstep.recipe import load
-from longstep.runner import execute, fork
+from longstep.run.fork import fork
+from longstep.run.recipe import load
+from longstep.run.runner import execute
+from longstep.training.checkpoints import latest
 from short_recipe import (
     Setting,
     begin,

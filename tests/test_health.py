@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from longstep.health import Health, HealthConfig, StepStats
+from longstep.rl.health import Health, HealthConfig, StepStats
 
 HEALTHY = StepStats(
     step=0,

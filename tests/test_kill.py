@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from longstep.checkpoints import latest, step_of
+from longstep.training.checkpoints import latest, step_of
 from short_recipe import (
     Setting,
     attempt,

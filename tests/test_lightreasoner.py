@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from longstep.recipe import load, recipe_files
 from longstep.report import build_report
-from longstep.runner import Run, execute
+from longstep.run.recipe import load, recipe_files
+from longstep.run.runner import Run, execute
 from short_recipe import start
 
 FEW = [

@@ -19,16 +19,16 @@ import pytest
 
 from longstep.artifacts import read_json, read_rows, write_rows
 from longstep.config import UserError, ValidationError
+from longstep.context import PARTIAL, Context
 from longstep.curate.audit import KeyAudit
+from longstep.draw.samplers import ByServer, Opened, open_sampler
+from longstep.draw.serving import source_of
 from longstep.generate import EndpointGenerator, Managed, Prompt, Sampling, guard
 from longstep.generate.managed import managed
 from longstep.generate.serve import Server, Source, Worked
 from longstep.models.load import locate
 from longstep.progress import Progress
 from longstep.stages import Sample
-from longstep.stages.base import PARTIAL, Context
-from longstep.stages.sampling import ByServer, Opened, open_sampler
-from longstep.stages.serving import source_of
 from longstep.types import Completion, Problem
 
 PROBLEMS = [Problem(f"p{n}", f"{n}+1?", str(n + 1), solution=f"{n}+1={n + 1}") for n in range(6)]
@@ -416,8 +416,8 @@ def test_what_a_file_of_problems_answers(tmp_path):
 
 def run_traces(folder: Path, size: str, *overrides: str) -> Path:
     """The problems, ratings and traces of light-r1 on a few problems; gives the folder of the traces."""
-    from longstep.recipe import load, recipe_files
-    from longstep.runner import Run, execute
+    from longstep.run.recipe import load, recipe_files
+    from longstep.run.runner import Run, execute
 
     recipe, located = load(
         recipe_files("light-r1", size),

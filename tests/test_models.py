@@ -9,11 +9,11 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from longstep.context import Context
 from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.load import load_model, load_tokenizer, save_model, stop_ids
 from longstep.progress import Progress
 from longstep.stages import Checkpoint
-from longstep.stages.base import Context
 
 CHATML = (
     "{%- for message in messages -%}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' -}}"

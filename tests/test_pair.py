@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from longstep.config import UserError
+from longstep.contrast.drift import Drift, _perplexity, alarms, repeated
+from longstep.contrast.examine import Asked, examine_pair
 from longstep.models.load import load_model, load_tokenizer, shipped_folder
-from longstep.pair import Asked, examine_pair
-from longstep.stages.drift import Drift, _perplexity, alarms, repeated
 from longstep.types import Completion
 from short_recipe import Setting, finish, lines
 
@@ -124,7 +124,7 @@ def test_perplexity_shifts_its_labels_and_repetition_counts_grams():
 
 
 def test_show_pair_asks_for_two_models():
-    from longstep.cli import show
+    from longstep.cli.main import show
 
     with pytest.raises(UserError, match="needs two models"):
         show("pair", ["longstep-tiny"])

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from longstep.config import UserError
-from longstep.plan import COLUMNS, costs, make_plan, plan_table
-from longstep.plan.costs import Decoding, Holding
-from longstep.plan.models import MODELS, Shape, shape_of
-from longstep.planning import DEVICES, Launch, Planning, launch_command
-from longstep.recipe import load, recipe_files
+from longstep.costs import arithmetic as costs
+from longstep.costs.arithmetic import Decoding, Holding
+from longstep.costs.planning import DEVICES, Planning
+from longstep.costs.shapes import MODELS, Shape, shape_of
+from longstep.run.launch.accelerate import Launch, launch_command
+from longstep.run.plan import COLUMNS, make_plan, plan_table
+from longstep.run.recipe import load, recipe_files
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 OVERLAYS = [
@@ -344,7 +346,7 @@ def test_without_shards_there_is_no_fsdp():
 def program(*arguments):
     code = (
         "import sys\n"
-        "from longstep.cli import main\n"
+        "from longstep.cli.main import main\n"
         "sys.argv = ['longstep', *sys.argv[1:]]\n"
         "try:\n    main()\n"
         "finally:\n"

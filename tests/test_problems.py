@@ -12,6 +12,7 @@ import pytest
 
 from longstep.artifacts import read_json
 from longstep.config import TypeAdapter, UserError, ValidationError
+from longstep.context import Context
 from longstep.evaluate import Benchmark
 from longstep.formats.quarantine import Bad
 from longstep.problems import (
@@ -28,7 +29,6 @@ from longstep.problems import (
 from longstep.problems.columns import Column
 from longstep.problems.source import content_id
 from longstep.progress import Progress
-from longstep.stages.base import Context
 from longstep.stages.curate import Curate
 from longstep.types import Problem
 from longstep.verify.countdown import countdown as judge

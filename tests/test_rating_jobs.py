@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from fault_server import Act, FaultServer, chat
 from longstep.artifacts import read_json, read_rows
+from longstep.cli.data import data
 from longstep.config import TypeAdapter, UserError
 from longstep.curate.adaptive import Adaptive
 from longstep.curate.difficulty import Band, PassRate
 from longstep.curate.selection import S1, AtRandom, Hardest, InBand, Limo
-from longstep.data_cli import data
 from longstep.jobs.base import How, Job, run_job
 from longstep.jobs.rate import Imported, Problems, Rate, sampling
 from longstep.jobs.select import Select

@@ -9,8 +9,8 @@ import pytest
 
 from longstep.artifacts import read_json, read_rows, write_rows
 from longstep.config import Located, validate
-from longstep.recipe import Recipe, check
-from longstep.runner import Run, execute
+from longstep.run.recipe import Recipe, check
+from longstep.run.runner import Run, execute
 from longstep.types import Completion, Verdict
 from longstep.yaml12 import parse
 from test_models import model_folder

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from longstep.config import UserError, load_yaml
-from longstep.recipe import Recipe, find_recipe, load, recipe_files
+from longstep.run.recipe import Recipe, find_recipe, load, recipe_files
 
 ROOT = Path(__file__).resolve().parents[1] / "recipes"
 RECIPES = sorted(path.parent for path in ROOT.glob("*/recipe.yaml"))

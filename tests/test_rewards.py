@@ -3,7 +3,7 @@
 import pytest
 
 from longstep.config import TypeAdapter
-from longstep.rewards import (
+from longstep.rl.rewards import (
     AnyReward,
     ClippedCosine,
     Correctness,

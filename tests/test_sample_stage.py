@@ -12,18 +12,18 @@ import pytest
 
 from longstep.artifacts import read_json, read_rows, write_rows
 from longstep.config import UserError
+from longstep.context import Context
 from longstep.curate.adaptive import Adaptive
 from longstep.curate.audit import KeyAudit
 from longstep.curate.difficulty import Band, Ratings
 from longstep.curate.queue import Doubt
 from longstep.curate.selection import S1, AtRandom, InBand
+from longstep.draw.rounds import Rounds, draw_adaptively
+from longstep.draw.samplers import ByModel, ByReference
 from longstep.generate import FakeGenerator, Prompt, Sampling
 from longstep.problems.chain import Chain
 from longstep.progress import Progress
-from longstep.stages.base import Context
-from longstep.stages.rounds import Rounds, draw_adaptively
 from longstep.stages.sample import Sample
-from longstep.stages.sampling import ByModel, ByReference
 from longstep.stages.select import Select
 from longstep.types import Completion, Problem, Verdict
 

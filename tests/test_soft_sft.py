@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from longstep.batches import SoftRow
 from longstep.models.load import load_model, load_tokenizer, shipped_folder
 from longstep.models.lora import Lora, merge, wrap
 from longstep.stages.soft_sft import _rollout_row, _step_rows
-from longstep.trainers.soft import collate, soft_loss
+from longstep.training.rows import SoftRow
+from longstep.training.soft import collate, soft_loss
 from longstep.types import Completion, SoftTarget
 from short_recipe import finish, lines
 from test_contrast import setting

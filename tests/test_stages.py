@@ -9,19 +9,18 @@ import pytest
 
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError
+from longstep.context import Context, Where, chosen_problems
+from longstep.draw.drawing import draw
 from longstep.evaluate import Benchmark
 from longstep.evaluate.benchmarks import BOXED
 from longstep.generate import Sampling
 from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
-from longstep.stages.base import Context, Where
+from longstep.rl.stats import rollout_stats
 from longstep.stages.curate import Curate, spoil
 from longstep.stages.rl import Rl
-from longstep.stages.rollouts import rollout_stats
-from longstep.stages.sample import chosen_problems
-from longstep.stages.sampling import draw
-from longstep.stages.supervised import read_supervised
+from longstep.training.supervised import read_supervised
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify.keys import answer_key
 

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from longstep.batches import PreferenceRow, SftRow, training_order
 from longstep.config import UserError
 from longstep.models.lora import Lora, merge, wrap
 from longstep.models.tiny import TinySpec, build_model, build_tokenizer
 from longstep.optimizers import AdamW
 from longstep.progress import Progress
-from longstep.trainers import Job, train_preference, train_sft
-from longstep.training import Training
+from longstep.training.config import Training
+from longstep.training.job import Job
+from longstep.training.pairs import train_preference
+from longstep.training.rows import PreferenceRow, SftRow, training_order
+from longstep.training.sft import train_sft
 
 SPEC = TinySpec(width=16, layers=1, heads=2, context=64)
 

@@ -1,5 +1,5 @@
 """``python -m longstep``."""
 
-from longstep.cli import main
+from longstep.cli.main import main
 
 main()

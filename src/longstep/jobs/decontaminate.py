@@ -20,8 +20,8 @@ from longstep.curate.overlap import AnyContamination, Match, Overlap
 from longstep.curate.overlap.match import Kind
 from longstep.formats.lines import dump
 from longstep.formats.quarantine import as_line, quarantined, quarantined_bad
-from longstep.jobs.against import Known, index_of, known, ledger, shipped, withheld
 from longstep.jobs.base import Counts, Piece, Task, Work
+from longstep.jobs.benchmarks import Known, index_of, known, ledger, shipped, withheld
 from longstep.jobs.inputs import Chunk
 from longstep.jobs.rows import CLEAN, QUARANTINE, Row, RowJob, refuse_nothing
 

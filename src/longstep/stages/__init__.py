@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from longstep.config import Field
-from longstep.stages.base import Artifact, Context, Stage, Where
+from longstep.stages.base import Stage
 from longstep.stages.checkpoint import Checkpoint
 from longstep.stages.contrast import Contrast
 from longstep.stages.curate import Curate
@@ -38,9 +38,7 @@ AnyStage = Annotated[
 
 __all__ = [
     "AnyStage",
-    "Artifact",
     "Checkpoint",
-    "Context",
     "Contrast",
     "Curate",
     "Evaluate",
@@ -54,5 +52,4 @@ __all__ = [
     "Sft",
     "SoftSft",
     "Stage",
-    "Where",
 ]

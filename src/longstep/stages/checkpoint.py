@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from longstep.artifacts import sha256_file, write_json
 from longstep.config import UserError
+from longstep.context import POINTER, Artifact, Context
 from longstep.models.load import (
     Dtype,
     load_model,
@@ -17,7 +18,7 @@ from longstep.models.load import (
     refuse_unsafe,
     save_model,
 )
-from longstep.stages.base import POINTER, Artifact, Context, Stage
+from longstep.stages.base import Stage
 
 #: Appended to a chat template, so that every server that uses it forces the thought that training forced.
 FORCED_THINKING = (

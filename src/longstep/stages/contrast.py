@@ -6,24 +6,19 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from longstep.artifacts import AppendLog, sha256_file, sha256_json, write_json, write_rows
+from longstep.artifacts import AppendLog, sha256_json, write_json, write_rows
 from longstep.config import Field, TypeAdapter, UserError
-from longstep.contrast import AnyPositions, AnyTarget, KlGate
-from longstep.contrast import Contrast as ContrastTarget
+from longstep.context import PARTIAL, Artifact, Context, Where, chosen_problems
+from longstep.contrast.facts import FACTS, kl_row, steered, summary
+from longstep.contrast.pair import Contrasted, Pair, open_pair
+from longstep.contrast.targets import AnyPositions, AnyTarget, KlGate
+from longstep.contrast.targets import Contrast as ContrastTarget
+from longstep.draw.prompts import prompts_for
 from longstep.generate import Sampling
 from longstep.generate.batches import Batch, plan_batches
-from longstep.merge import check_tokenizers, shared_token_ids
-from longstep.models.load import load_model, load_tokenizer
-from longstep.stages.base import PARTIAL, Artifact, Context, Stage, Where
-from longstep.stages.divergence import Contrasted, Pair
-from longstep.stages.sample import chosen_problems
-from longstep.stages.sampling import engine, prompts_for
-
-FACTS = "contrast.json"
-#: Upper ends of the KL histogram's bins, in nats; the last bin is open.
-KL_BINS = (0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+from longstep.stages.base import Stage
 
 
 class Contrast(Stage):
@@ -93,7 +88,7 @@ class Contrast(Stage):
         write_rows(out / "problems.jsonl", problems)
         write_rows(out / "completions.jsonl", (row.completion for row in rows))
         write_rows(out / "soft_targets.jsonl", (target for row in rows for target in row.targets))
-        write_rows(out / "kl.jsonl", map(_kl_row, rows))
+        write_rows(out / "kl.jsonl", map(kl_row, rows))
         write_json(out / FACTS, {**hashes, "thinking": self.thinking, **summary(rows)})
         if not any(row.targets for row in rows):
             raise UserError(
@@ -131,75 +126,6 @@ class Contrast(Stage):
         return rows
 
 
-def open_pair(
-    expert: Path,
-    amateur: Path,
-    vocabulary: Literal["same", "shared"] = "same",
-    entries: int = 1 << 24,
-) -> tuple[Pair, Any, dict[str, Any]]:
-    """Load both models after comparing their vocabularies; also gives hashes of their weights.
-
-    Raises:
-        UserError: naming the first token with another id.
-    """
-    import torch
-
-    shared = None
-    if vocabulary == "same":
-        check_tokenizers(expert, amateur)
-    else:
-        shared = torch.tensor(shared_token_ids(expert, amateur))
-    tokenizer = load_tokenizer(expert)
-    hashes = {"expert": weights_hash(expert), "amateur": weights_hash(amateur)}
-    strong = engine(load_model(expert).eval(), tokenizer)
-    size = max(tokenizer.get_vocab().values()) + 1
-    return Pair(strong, load_model(amateur).eval(), size, entries, shared), tokenizer, hashes
-
-
-def weights_hash(folder: Path) -> str:
-    """One hash of the safetensors files of a model folder."""
-    return sha256_json({p.name: sha256_file(p) for p in sorted(folder.glob("*.safetensors"))})
-
-
-def summary(rows: Sequence[Contrasted]) -> dict[str, Any]:
-    """What the report and ``show pair`` say about a pair of models."""
-    kl = [value for row in rows for value in row.kl]
-    agree = [value for row in rows for value in row.agree]
-    apart = [k for k, same in zip(kl, agree, strict=True) if not same]
-    together = [k for k, same in zip(kl, agree, strict=True) if same]
-    bins = [0] * (len(KL_BINS) + 1)
-    for value in kl:
-        bins[sum(value > edge for edge in KL_BINS)] += 1
-    kept = sum(len(row.targets) for row in rows)
-    one_hot = sum(len(target.token_ids) == 1 for row in rows for target in row.targets)
-    prompts = sum(len(row.completion.prompt_ids) for row in rows)
-    return {
-        "rollouts": len(rows),
-        "positions": len(kl),
-        "kept": kept,
-        "kept_share": kept / len(kl),
-        "one_hot_share": one_hot / kept if kept else None,
-        "agreement": sum(agree) / len(agree),
-        "kl_mean": sum(kl) / len(kl),
-        "kl_when_agreed": sum(together) / len(together) if together else None,
-        "kl_when_apart": sum(apart) / len(apart) if apart else None,
-        "kl_edges": list(KL_BINS),
-        "kl_histogram": bins,
-        "discarded_mass": max(row.discarded for row in rows),
-        # Every token once in each model; a token of a rollout is read by all but its last place.
-        "forward_tokens": 2 * (prompts + len(kl) - len(rows)),
-    }
-
-
-def _kl_row(row: Contrasted) -> dict[str, object]:
-    return {
-        "problem_id": row.completion.problem_id,
-        "sample_index": row.completion.sample_index,
-        "kl": row.kl,
-        "agree": row.agree,
-    }
-
-
 def _finished(log: Path, plan: str) -> dict[int, list[Contrasted]]:
     if not log.is_file():
         return {}
@@ -210,23 +136,3 @@ def _finished(log: Path, plan: str) -> dict[int, list[Contrasted]]:
         if record["plan"] == plan:
             found[record["batch"]] = adapter.validate_python(record["rows"])
     return found
-
-
-def steered(rows: Sequence[Contrasted], tokenizer: Any, shown: int = 6) -> Iterator[dict[str, Any]]:
-    """A few rollouts as text with KL and targets at each token, for the report."""
-    for row in rows[:: max(1, len(rows) // shown)][:shown]:
-        targets = {target.position: target for target in row.targets}
-        tokens = []
-        for place, (token, kl) in enumerate(zip(row.completion.token_ids, row.kl, strict=True)):
-            entry: dict[str, Any] = {"text": _text(tokenizer, token), "kl": round(kl, 4)}
-            if place in targets:
-                pairs = zip(targets[place].token_ids, targets[place].weights, strict=True)
-                best = sorted(pairs, key=lambda pair: -pair[1])[:5]
-                entry["target"] = [[_text(tokenizer, t), round(w, 4)] for t, w in best]
-            tokens.append(entry)
-        prompt = tokenizer.decode(row.completion.prompt_ids, skip_special_tokens=False)
-        yield {"problem_id": row.completion.problem_id, "prompt": prompt, "tokens": tokens}
-
-
-def _text(tokenizer: Any, token: int) -> str:
-    return tokenizer.decode([token], skip_special_tokens=False)

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
 from longstep.config import Field, UserError
+from longstep.context import LEDGER, Artifact, Context
 from longstep.curate import (
     AnyFilter,
     Decontaminate,
@@ -21,10 +22,10 @@ from longstep.curate import (
 from longstep.curate.queue import FILE as QUEUE
 from longstep.evaluate import Benchmark, resolve
 from longstep.formats.quarantine import quarantined_bad
+from longstep.jobs.contamination import by_fingerprint, decontaminated
 from longstep.problems import AnySource
 from longstep.problems.columns import Table
-from longstep.stages.base import LEDGER, Artifact, Context, Stage, local_data
-from longstep.stages.contamination import by_fingerprint, decontaminated
+from longstep.stages.base import Stage, local_data
 from longstep.types import Problem
 from longstep.verify import judge_gold
 from longstep.verify.keys import answer_key

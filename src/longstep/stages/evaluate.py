@@ -7,12 +7,14 @@ from typing import ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
 from longstep.config import Field
+from longstep.context import PARTIAL, Artifact, Context
+from longstep.draw.drawing import draw
+from longstep.draw.prompts import engine, prompts_for
 from longstep.evaluate import Asked, Benchmark, Protocol, completions_path, resolve, score, store
 from longstep.evaluate.store import RESULTS
 from longstep.generate import Sampling
 from longstep.models.load import load_model, load_tokenizer
-from longstep.stages.base import PARTIAL, Artifact, Context, Stage, local_data
-from longstep.stages.sampling import draw, engine, prompts_for
+from longstep.stages.base import Stage, local_data
 from longstep.types import Completion, Problem
 
 

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from longstep.artifacts import read_rows, write_json, write_rows
 from longstep.config import UserError
+from longstep.context import Artifact, Context
+from longstep.contrast.facts import FACTS
+from longstep.contrast.pair import weights_hash
 from longstep.models.chat import encode_text, render_prompt
 from longstep.models.load import load_tokenizer
-from longstep.stages.base import Artifact, Context, Stage
-from longstep.stages.contrast import FACTS, weights_hash
+from longstep.stages.base import Stage
 from longstep.types import Completion, Problem, SoftTarget
 
 if TYPE_CHECKING:

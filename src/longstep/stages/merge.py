@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from longstep.config import Field
+from longstep.context import Artifact, Context
 from longstep.merge import AnyMerge, merge_models
-from longstep.stages.base import Artifact, Context, Stage
-from longstep.stages.card import write_card
+from longstep.stages.base import Stage
+from longstep.training.card import write_card
 
 
 class Merge(Stage):

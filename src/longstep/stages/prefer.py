@@ -10,17 +10,17 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import read_rows, write_rows
-from longstep.batches import PreferenceRow, training_order
 from longstep.config import UserError
+from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.curate import PairConfig, build_pairs
 from longstep.losses import AnyPreferenceLoss, Nca
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, encode_turn, render_prompt
-from longstep.ranks import sharded
-from longstep.stages.base import Artifact, Context, Stage, Where
-from longstep.stages.finish import finish_model
-from longstep.stages.sample import chosen_problems
-from longstep.stages.start import open_job, open_policy
-from longstep.training import Training
+from longstep.stages.base import Stage
+from longstep.training.config import Training
+from longstep.training.finish import finish_model
+from longstep.training.ranks import sharded
+from longstep.training.rows import PreferenceRow, training_order
+from longstep.training.start import open_job, open_policy
 from longstep.types import Completion, Pair, Problem
 
 
@@ -58,7 +58,7 @@ class Prefer(Stage, Training):
     def run(self, context: Context) -> None:
         """Build pairs, train, save."""
         from longstep.models.load import load_model, shard_frozen
-        from longstep.trainers import train_preference
+        from longstep.training.pairs import train_preference
 
         folder = context.model(self.model)
         tokenizer, model = open_policy(folder, self.lora)

@@ -7,22 +7,23 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import read_rows, write_rows
-from longstep.checkpoints import Side
 from longstep.config import Field, UserError
+from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.curate import KeyAudit, audit_keys, votes_of
 from longstep.curriculum import AnyCurriculum, Shuffle
+from longstep.draw.prompts import engine, prompts_for
 from longstep.generate import Generator, Prompt
-from longstep.health import Health, HealthConfig
 from longstep.losses import AnyPolicyLoss, LightR1
-from longstep.ranks import sharded
-from longstep.rewards import AnyReward, ClippedCosine
-from longstep.stages.base import Artifact, Context, Stage, Where
-from longstep.stages.finish import finish_model
-from longstep.stages.rollouts import Rollouts, observe_health
-from longstep.stages.sample import chosen_problems
-from longstep.stages.sampling import engine, prompts_for
-from longstep.stages.start import open_job, open_policy
-from longstep.training import Training
+from longstep.rl.health import Health, HealthConfig
+from longstep.rl.rewards import AnyReward, ClippedCosine
+from longstep.rl.rollouts import Rollouts
+from longstep.rl.stats import observe_health
+from longstep.stages.base import Stage
+from longstep.training.checkpoints import Side
+from longstep.training.config import Training
+from longstep.training.finish import finish_model
+from longstep.training.ranks import sharded
+from longstep.training.start import open_job, open_policy
 from longstep.types import Completion, Problem
 from longstep.verify.keys import same_answer
 
@@ -87,7 +88,7 @@ class Rl(Stage, Training):
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
         from longstep.models.load import copy_weights, load_model
-        from longstep.trainers import GrpoSettings, train_grpo
+        from longstep.training.policy import GrpoSettings, train_grpo
 
         folder = context.model(self.model)
         tokenizer, model = open_policy(folder, self.lora)

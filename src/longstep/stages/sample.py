@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from longstep.artifacts import read_rows, write_json, write_rows
+from longstep.artifacts import write_json, write_rows
 from longstep.config import Field, UserError, nearest
+from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.curate import pass_rates, with_pass_rates
 from longstep.curate.adaptive import Adaptive
 from longstep.curate.audit import (
@@ -32,10 +33,10 @@ from longstep.curate.audit import (
 from longstep.curate.difficulty import rated
 from longstep.curate.duplicates import duplicate_key
 from longstep.curate.queue import FILE, Doubt, queue
+from longstep.draw.rounds import Rounds, draw_adaptively
+from longstep.draw.samplers import AnySampler, ByModel, ByReference, open_sampler
 from longstep.generate import Sampling
-from longstep.stages.base import Artifact, Context, Stage, Where
-from longstep.stages.rounds import Rounds, draw_adaptively
-from longstep.stages.sampling import AnySampler, ByModel, ByReference, open_sampler
+from longstep.stages.base import Stage
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify import VERIFIERS, judge
 from longstep.verify.keys import same_answer
@@ -185,27 +186,3 @@ def _counts(drawn: Sequence[Completion], kept: Sequence[Completion]) -> dict[str
         "kept": len(kept),
         "verdicts": dict(sorted(verdicts.items())),
     }
-
-
-def chosen_problems(
-    context: Context, data: str, where: Where, usable: Collection[str] | None = None
-) -> list[Problem]:
-    """Problems of an artifact inside ``where``; only those with a ``usable`` id, when given.
-
-    Raises:
-        UserError: none is left, with the count before the selection.
-    """
-    everything = list(read_rows(context.rows(data, "problems.jsonl"), Problem))
-    if usable is not None:
-        everything = [problem for problem in everything if problem.id in usable]
-    chosen = [p for p in everything if where.keeps(p.pass_rate, p.difficulty)]
-    if not chosen:
-        rated = sum(p.pass_rate is not None for p in everything)
-        raise UserError(
-            f"{context.name}: where {where.model_dump(exclude_defaults=True)} leaves 0 of {len(everything)} problems "
-            f"of {data} ({rated} have a pass rate); widen it or rate the problems first"
-        )
-    if where.count is not None and where.count < len(chosen):
-        drawn = random.Random(f"{context.seed}:where").sample(range(len(chosen)), where.count)
-        return [chosen[index] for index in sorted(drawn)]
-    return chosen

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, TypeVar
 
 from longstep.artifacts import read_rows, write_json, write_rows
 from longstep.config import Field, UserError
+from longstep.context import Artifact, Context
 from longstep.curate import Funnel
 from longstep.curate.audit import conflict_suspects, conflicting_golds
 from longstep.curate.difficulty import Rated, Ratings, rated
@@ -15,7 +16,7 @@ from longstep.curate.domains import domain_of
 from longstep.curate.duplicates import duplicate_key
 from longstep.curate.queue import FILE, Doubt, queue
 from longstep.curate.selection import AnySelection, Candidate, raters_of
-from longstep.stages.base import Artifact, Context, Stage
+from longstep.stages.base import Stage
 from longstep.types import Completion, Problem
 from longstep.verify.keys import same_answer
 

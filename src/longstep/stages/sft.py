@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import sha256_json
-from longstep.batches import SftRow, training_order
 from longstep.config import Field, Strict, UserError
+from longstep.context import Artifact, Context, Where
 from longstep.models.tiny import TinySpec
-from longstep.stages.base import Artifact, Context, Stage, Where
-from longstep.stages.finish import finish_model
-from longstep.stages.start import open_job, open_policy
-from longstep.stages.supervised import read_supervised
-from longstep.training import Training
+from longstep.stages.base import Stage
+from longstep.training.config import Training
+from longstep.training.finish import finish_model
+from longstep.training.rows import SftRow, training_order
+from longstep.training.start import open_job, open_policy
+from longstep.training.supervised import read_supervised
 
 
 class Select(Strict):
@@ -43,7 +44,7 @@ class _Supervised(Stage, Training):
         yield from self.trainer_complaints("sft")
 
     def _train(self, context: Context, model: Any, tokenizer: Any, parents: list[str]) -> None:
-        from longstep.trainers import train_sft
+        from longstep.training.sft import train_sft
 
         found = read_supervised(context, self.data, self.where, tokenizer, self.max_length)
         rows, dev = _held_out(found.rows, self.select)

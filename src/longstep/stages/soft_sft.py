@@ -7,14 +7,16 @@ from itertools import islice
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import read_json, read_rows
-from longstep.batches import SoftRow, training_order
 from longstep.config import UserError
-from longstep.stages.base import Artifact, Context, Stage
-from longstep.stages.contrast import FACTS, weights_hash
-from longstep.stages.drift import alarms, measure
-from longstep.stages.finish import PROBED, finish_model
-from longstep.stages.start import open_job, open_policy
-from longstep.training import Training
+from longstep.context import Artifact, Context
+from longstep.contrast.drift import alarms, measure
+from longstep.contrast.facts import FACTS
+from longstep.contrast.pair import weights_hash
+from longstep.stages.base import Stage
+from longstep.training.config import Training
+from longstep.training.finish import PROBED, finish_model
+from longstep.training.rows import SoftRow, training_order
+from longstep.training.start import open_job, open_policy
 from longstep.types import Completion, Problem, SoftTarget
 
 
@@ -47,7 +49,7 @@ class SoftSft(Stage, Training):
 
     def run(self, context: Context) -> None:
         """Load, train, merge, save."""
-        from longstep.trainers import train_soft
+        from longstep.training.soft import train_soft
 
         folder = context.model(self.model)
         facts = read_json(context.rows(self.data, FACTS))

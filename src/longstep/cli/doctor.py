@@ -1,0 +1,59 @@
+"""What this machine has, what is missing, and whether the shipped model answers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from longstep.config import UserError
+from longstep.models.load import SHIPPED
+
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+    "math-verify",
+    "pydantic",
+    "safetensors",
+)
+
+
+def examine() -> dict[str, Any]:
+    """Facts by name; ``problems`` is a list of sentences, empty when all is well."""
+    facts: dict[str, Any] = {"python": platform.python_version(), "cores": os.cpu_count()}
+    problems: list[str] = []
+    for name in LIBRARIES:
+        try:
+            facts[name] = version(name)
+        except PackageNotFoundError:
+            problems.append(f"{name} is not installed; run make demo, or pip install longstep")
+    if not problems:
+        facts["device"] = _device()
+        facts["free disk"] = f"{shutil.disk_usage('.').free >> 30} GB"
+        problems.extend(_shipped_problems(facts))
+    facts["problems"] = problems
+    return facts
+
+
+def _device() -> str:
+    from longstep.models.load import best_device
+
+    return best_device()
+
+
+def _shipped_problems(facts: dict[str, Any]) -> list[str]:
+    from longstep.cli.chat import Chat
+
+    found: list[str] = []
+    for name in SHIPPED:
+        try:
+            facts[name] = Chat(name, thinking=True, max_tokens=64).ask("a3b+4?")
+        except UserError as error:
+            found.append(f"{name}: {error}")
+    return found

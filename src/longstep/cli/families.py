@@ -1,0 +1,123 @@
+"""The families of longstep as tables: every member, what it is, its defaults."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, get_args
+
+from longstep.config import Strict, UserError, json_schema, nearest
+from longstep.contrast.targets import AnyPositions, AnyTarget
+from longstep.curate import AnyContamination, AnyFilter, AnySelection
+from longstep.curriculum import AnyCurriculum
+from longstep.evaluate import BENCHMARKS, REDUCERS
+from longstep.losses import AnyPolicyLoss, AnyPreferenceLoss
+from longstep.merge import AnyMerge
+from longstep.optimizers import AnyOptimizer
+from longstep.problems import AnySource
+from longstep.rl.rewards import AnyReward
+from longstep.run.recipe import Recipe
+from longstep.stages import AnyStage
+from longstep.verify import VERIFIERS
+
+
+def _members(union: Any) -> list[type[Strict]]:
+    inner = get_args(union)[0]
+    return list(get_args(inner)) or [inner]
+
+
+def _first_line(thing: Any) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0]
+
+
+def _config_rows(union: Any) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = []
+    for member in _members(union):
+        fields = {k: f for k, f in member.model_fields.items() if k != "kind"}
+        known = {
+            k: f.get_default(call_default_factory=True)
+            for k, f in fields.items()
+            if not f.is_required()
+        }
+        needed = [k for k, f in fields.items() if f.is_required()]
+        text = ", ".join(
+            [*(f"{k} (needed)" for k in needed), *(f"{k}={_plain(v)}" for k, v in known.items())]
+        )
+        rows.append(
+            {
+                "kind": str(member.model_fields["kind"].default),
+                "what": _first_line(member),
+                "defaults": text,
+            }
+        )
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Strict):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, default=str)
+
+
+def _table_rows(table: Any) -> list[dict[str, str]]:
+    return [
+        {"kind": name, "what": _first_line(member), "defaults": ""}
+        for name, member in table.items()
+    ]
+
+
+def _benchmark_rows() -> list[dict[str, str]]:
+    return [
+        {
+            "kind": name,
+            "what": b.note or json.dumps(b.source),
+            "defaults": f"avg@{b.samples}, T={b.temperature}",
+        }
+        for name, b in BENCHMARKS.items()
+    ]
+
+
+FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
+    "benchmarks": _benchmark_rows,
+    "contamination": lambda: _config_rows(AnyContamination),
+    "curricula": lambda: _config_rows(AnyCurriculum),
+    "filters": lambda: _config_rows(AnyFilter),
+    "losses": lambda: [*_config_rows(AnyPolicyLoss), *_config_rows(AnyPreferenceLoss)],
+    "merges": lambda: _config_rows(AnyMerge),
+    "optimizers": lambda: _config_rows(AnyOptimizer),
+    "positions": lambda: _config_rows(AnyPositions),
+    "reducers": lambda: _table_rows(REDUCERS),
+    "rewards": lambda: _config_rows(AnyReward),
+    "selections": lambda: _config_rows(AnySelection),
+    "sources": lambda: _config_rows(AnySource),
+    "stages": lambda: _config_rows(AnyStage),
+    "targets": lambda: _config_rows(AnyTarget),
+    "verifiers": lambda: _table_rows(VERIFIERS),
+}
+
+
+def family_rows(family: str) -> list[dict[str, str]]:
+    """One row per member.
+
+    Raises:
+        UserError: no such family.
+    """
+    if family not in FAMILIES:
+        close = nearest(family, FAMILIES)
+        hint = f"; did you mean {close!r}?" if close else ""
+        raise UserError(
+            f"no family is called {family!r}{hint} (there are: {', '.join(FAMILIES)}, schema)"
+        )
+    return FAMILIES[family]()
+
+
+def stage_verbs() -> dict[str, str]:
+    """Every stage kind with a line about it; ``evaluate`` and ``checkpoint`` have better verbs of their own."""
+    return {
+        row["kind"]: row["what"] for row in _config_rows(AnyStage) if row["kind"] != "checkpoint"
+    }
+
+
+def recipe_schema() -> dict[str, Any]:
+    """JSON Schema of a recipe file, for editors."""
+    return json_schema(Recipe)

@@ -1,0 +1,297 @@
+"""The program: run, plan, status, show, report, doctor, eval, chat, and each stage as a verb."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from longstep.cli.data import data
+from longstep.cli.evaluation import evaluation
+from longstep.cli.terminal import (
+    Interrupted,
+    Json,
+    harmless,
+    print_json,
+    print_table,
+    quiet_libraries,
+    run_single,
+    say,
+)
+from longstep.config import UserError
+from longstep.training.ranks import rank
+
+app = typer.Typer(
+    help="Train long chain-of-thought reasoners cheaply, step by step: from raw problems to a judged model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(evaluation, name="eval")
+app.add_typer(data, name="data")
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="recipe name, folder or YAML file")
+]
+Size = Annotated[str | None, typer.Option(help="overlay beside the recipe, e.g. tiny or qwen-7b")]
+Out = Annotated[Path | None, typer.Option(help="run folder; default runs/<name>[-<size>]")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. stages.sft1.batch=16")
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")]
+
+
+def _load(recipe: str, size: str | None, overrides: list[str] | None) -> Any:
+    from longstep.run.recipe import load, recipe_files
+
+    return load(recipe_files(recipe, size), overrides or [])
+
+
+def _folder(out: Path | None, name: str, size: str | None) -> Path:
+    return out or Path("runs") / (f"{name}-{size}" if size else name)
+
+
+@app.command()
+def run(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    size: Size = None,
+    out: Out = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="this stage and what it needs; may be repeated")
+    ] = None,
+    fork: Annotated[
+        bool, typer.Option("--fork", help="start a new folder from what still holds")
+    ] = False,
+) -> None:
+    """Run a recipe; the same command continues an interrupted run."""
+    quiet_libraries()
+    from longstep import report
+    from longstep.run.fork import fork as forked
+    from longstep.run.runner import Run, execute
+
+    loaded, located = _load(recipe, size, overrides)
+    task = Run(loaded, located, _folder(out, loaded.name, size), say)
+    if fork and rank() == 0:
+        task = forked(task)
+        say(f"forked into {task.folder}")
+    try:
+        execute(task, only or [])
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command continues") from None
+    if rank() > 0:
+        return
+    page = report.build_report(task.folder)
+    rows = report.table(task.folder)
+    if len(rows) > 1:
+        print_table(rows, f"{loaded.name}: held-out scores, 95 % intervals")
+    say(f"report: {page}")
+
+
+@app.command()
+def plan(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    size: Size = None,
+    as_json: Json = False,
+) -> None:
+    """Print stages, tokens, memory per device, hours and dollars, with the assumptions; runs nothing."""
+    from longstep.run.plan import make_plan, plan_table
+
+    loaded, _ = _load(recipe, size, overrides)
+    made = make_plan(
+        loaded, ["run", recipe, *(["--size", size] if size else []), *(overrides or [])]
+    )
+    if as_json:
+        print_json(made.as_json())
+        return
+    print_table(plan_table(made), f"{loaded.name}{f' ({size})' if size else ''}")
+    for line in made.assumptions:
+        say(f"* {line}")
+
+
+@app.command()
+def status(run_folder: RunFolder, as_json: Json = False) -> None:
+    """Say how far a run is, stage by stage."""
+    from longstep.cli.status import stage_rows
+
+    rows = stage_rows(run_folder)
+    if as_json:
+        print_json(rows)
+        return
+    header = ["stage", "kind", "state", "seconds", "tokens trained", "tokens generated"]
+    print_table(
+        [
+            header,
+            *[
+                [str(row.get(key) if row.get(key) is not None else "") for key in header]
+                for row in rows
+            ],
+        ]
+    )
+
+
+@app.command()
+def show(
+    family: Annotated[
+        str, typer.Argument(help="a family (sources, losses, stages, ...), schema, or pair")
+    ],
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[EXPERT AMATEUR]", help="the two models of a pair"),
+    ] = None,
+    questions: Annotated[int, typer.Option(help="pair: how many questions")] = 50,
+    data: Annotated[Path | None, typer.Option(help="pair: JSONL with prompt and answer")] = None,
+    thinking: Annotated[bool, typer.Option(help="pair: let both think before they answer")] = True,
+    vocabulary: Annotated[
+        Literal["same", "shared"], typer.Option(help="pair: which token ids are compared")
+    ] = "same",
+    out: Annotated[Path, typer.Option(help="pair: where the page goes")] = Path("pair.html"),
+    as_json: Json = False,
+) -> None:
+    """List the members of a family with their defaults, print the recipe's JSON Schema, or examine a pair of models."""
+    if family == "pair":
+        asked = {"data": data, "thinking": thinking, "vocabulary": vocabulary}
+        _show_pair(models or [], {"questions": questions, **asked}, out, as_json)
+        return
+    if models:
+        raise UserError(f"show {family} takes no models; only show pair EXPERT AMATEUR does")
+    from longstep.cli.families import family_rows, recipe_schema
+
+    if family == "schema":
+        print_json(recipe_schema())
+        return
+    rows = family_rows(family)
+    if as_json:
+        print_json(rows)
+        return
+    names = ("kind", "what", "defaults")
+    print_table([list(names), *[[row[name] for name in names] for row in rows]], family)
+
+
+def _show_pair(models: list[str], asked: dict[str, Any], out: Path, as_json: bool) -> None:
+    if len(models) != 2:
+        raise UserError("show pair needs two models: longstep show pair EXPERT AMATEUR")
+    quiet_libraries()
+    from longstep.contrast.examine import Asked, examine_pair
+
+    facts = examine_pair(Asked(models[0], models[1], **asked), out)
+    if as_json:
+        print_json(facts)
+        return
+    for sentence in facts["sentences"]:
+        say(sentence)
+    say(f"page: {out}")
+
+
+@app.command()
+def serve(
+    source: Annotated[
+        str,
+        typer.Argument(help="a model (shipped name, folder, hub id), or JSONL of solved problems"),
+    ],
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port; 0 takes a free one")] = 8000,
+    name: Annotated[
+        str | None, typer.Option("--model", help="what requests call the model")
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="environment variable with the key that requests must carry")
+    ] = None,
+    thinking: Annotated[bool, typer.Option(help="let the model think before it answers")] = True,
+) -> None:
+    """Serve a model, or the worked solutions of a file, as an OpenAI-compatible endpoint."""
+    quiet_libraries()
+    from longstep.draw.serving import source_of
+    from longstep.generate.serve import serve as listen
+
+    listen(source_of(source, name, thinking), host, port, api_key_env, say)
+
+
+@app.command(name="report")
+def report_command(run_folder: RunFolder) -> None:
+    """Write the HTML report of a run."""
+    from longstep.report import build_report
+
+    say(f"report: {build_report(run_folder)}")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Print versions, devices and what is missing, then sample from the shipped model."""
+    quiet_libraries()
+    from longstep.cli.doctor import examine
+
+    facts = examine()
+    if as_json:
+        print_json(facts)
+    else:
+        print_table([["what", "found"], *[[key, str(value)] for key, value in facts.items()]])
+    if facts["problems"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def chat(
+    model: Annotated[str, typer.Argument(help="shipped name, folder or hub id")],
+    question: Annotated[str | None, typer.Option(help="ask once instead of a conversation")] = None,
+    thinking: Annotated[bool, typer.Option(help="let the model think before it answers")] = True,
+    max_tokens: Annotated[int, typer.Option(help="longest answer")] = 2048,
+) -> None:
+    """Ask a model, one question at a time."""
+    quiet_libraries()
+    from longstep.cli.chat import Chat
+
+    talk = Chat(model, thinking, max_tokens)
+    if question is not None:
+        say(talk.ask(question))
+        return
+    for line in sys.stdin:
+        if line.strip():
+            say(talk.ask(line.strip()))
+
+
+def _stage_verb(kind: str, about: str) -> Callable[..., None]:
+    def verb(
+        config: Annotated[Path, typer.Argument(help="YAML with the stage's settings")],
+        out: Annotated[Path, typer.Option(help="run folder")],
+        overrides: Overrides = None,
+    ) -> None:
+        from longstep.config import load_yaml, override
+
+        located = load_yaml(config)
+        for assignment in overrides or []:
+            located = override(located, assignment)
+        run_single(kind, located, out)
+
+    verb.__doc__ = about
+    return verb
+
+
+def _add_stage_verbs() -> None:
+    from longstep.cli.families import stage_verbs
+
+    for kind, about in stage_verbs().items():
+        app.command(name=kind, rich_help_panel="Stages, one at a time")(_stage_verb(kind, about))
+
+
+def _who() -> str:
+    return f"process {rank()}: " if rank() else ""
+
+
+def main() -> None:
+    """Entry point: user errors become one sentence and an exit code."""
+    _add_stage_verbs()
+    try:
+        app()
+    except UserError as error:
+        console_err = Console(stderr=True, soft_wrap=True)
+        console_err.print(harmless(f"{_who()}error: {error}"), markup=False, style="red")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Who draws completions, and how what was drawn survives a kill."""

@@ -1,0 +1,37 @@
+"""Rendered prompts, and the engine over a loaded model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from longstep.generate import (
+    Prompt,
+)
+from longstep.types import Problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from longstep.generate.engine import TransformersEngine
+
+
+def engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> TransformersEngine:
+    """The in-process engine over a loaded model."""
+    from longstep.generate.engine import TransformersEngine
+    from longstep.models.load import stop_ids
+
+    return TransformersEngine(model, tokenizer, stop_ids(model, tokenizer))
+
+
+def prompts_for(
+    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], thinking: bool = True
+) -> list[Prompt]:
+    """Render problems once, the forced prefix noted."""
+    from longstep.models.chat import render_prompt
+
+    prompts: list[Prompt] = []
+    for problem in problems:
+        rendered = render_prompt(tokenizer, problem.prompt, thinking)
+        prompts.append(Prompt(problem.id, rendered.ids, rendered.prefix, problem.prompt))
+    return prompts

@@ -1,0 +1,1 @@
+"""A recipe in a folder: read, planned, run, forked."""

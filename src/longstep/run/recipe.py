@@ -1,0 +1,222 @@
+"""A recipe: a named mapping of stages that refer to each other by ``@name``, read from YAML with overlays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from longstep.config import (
+    Field,
+    Located,
+    Strict,
+    UserError,
+    field_validator,
+    load_yaml,
+    nearest,
+    overlay,
+    override,
+    validate,
+)
+from longstep.costs.planning import Planning
+from longstep.run.launch.accelerate import Launch
+from longstep.stages import AnyStage
+
+RECIPE_FILE = "recipe.yaml"
+ARTICLES = {"rows": "rows", "model": "a model", "report": "a report"}
+
+
+class Recipe(Strict):
+    """The whole path from problems to a judged model.
+
+    Attributes:
+        name: names the run folder.
+        seed: every stage derives its own from it.
+        differs_from_paper: sentences for the report: what this recipe does differently, and why.
+        plan: assumptions of ``longstep plan``; no stage reads them.
+        launch: how the processes are started; no stage reads it.
+        stages: by name; a stage reads others as ``@name``.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    seed: int = 17
+    differs_from_paper: tuple[str, ...] = ()
+    plan: Planning = Planning()
+    launch: Launch | None = None
+    stages: dict[str, AnyStage] = Field(min_length=1)
+
+    @field_validator("stages")
+    @classmethod
+    def _plain_names(cls, stages: dict[str, AnyStage]) -> dict[str, AnyStage]:
+        for name in stages:
+            if not name.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(
+                    f"stage name {name!r} may hold letters, digits, - and _ only (it names a folder)"
+                )
+        return stages
+
+    def inputs(self, name: str) -> list[str]:
+        """Names of the stages that stage ``name`` reads."""
+        return [ref[1:] for ref, _ in self.stages[name].references() if ref.startswith("@")]
+
+    def order(self) -> list[str]:
+        """Stage names so that each comes after what it reads; as written where that leaves a choice.
+
+        Raises:
+            UserError: stages read each other in a circle.
+        """
+        done: dict[str, None] = {}
+        path: list[str] = []
+
+        def visit(name: str) -> None:
+            if name in done:
+                return
+            if name in path:
+                circle = " -> ".join([*path[path.index(name) :], name])
+                raise UserError(f"stages read each other in a circle: {circle}")
+            path.append(name)
+            for needed in self.inputs(name):
+                visit(needed)
+            path.pop()
+            done[name] = None
+
+        for name in self.stages:
+            visit(name)
+        return list(done)
+
+    def needed_for(self, only: Sequence[str]) -> list[str]:
+        """The named stages and everything they read, in order."""
+        for name in only:
+            if name not in self.stages:
+                close = nearest(name, self.stages)
+                hint = f"; did you mean {close!r}?" if close else ""
+                raise UserError(
+                    f"no stage is called {name!r}{hint} (there are: {', '.join(self.stages)})"
+                )
+        wanted: set[str] = set()
+        waiting = list(only)
+        while waiting:
+            name = waiting.pop()
+            if name not in wanted:
+                wanted.add(name)
+                waiting.extend(self.inputs(name))
+        return [name for name in self.order() if name in wanted]
+
+
+def find_recipe(name: str) -> Path:
+    """The folder of a recipe: a path, or a name looked up in ``recipes/`` here and beside the package.
+
+    Raises:
+        UserError: there is none; the nearest name is proposed.
+    """
+    roots = [Path("recipes"), Path(__file__).resolve().parents[3] / "recipes"]
+    for folder in [Path(name), *(root / name for root in roots)]:
+        if (folder / RECIPE_FILE).is_file():
+            return folder
+        if folder.suffix in (".yaml", ".yml") and folder.is_file():
+            return folder
+    known = sorted({p.parent.name for root in roots for p in root.glob(f"*/{RECIPE_FILE}")})
+    close = nearest(Path(name).name, known)
+    hint = f"; did you mean {close!r}?" if close else ""
+    raise UserError(
+        f"recipe {name!r}: no {RECIPE_FILE} there{hint} (recipes here: {', '.join(known) or 'none'})"
+    )
+
+
+def recipe_files(name: str, size: str | None) -> list[Path]:
+    """The recipe file and its overlays; ``tiny+evidence`` lays one over the other.
+
+    Raises:
+        UserError: no overlay of that size; the sizes are listed.
+    """
+    found = find_recipe(name)
+    if found.is_file():
+        if size is not None:
+            raise UserError(f"--size {size}: {found} is one file; sizes lie beside a {RECIPE_FILE}")
+        return [found]
+    tops = [found / f"{part}.yaml" for part in size.split("+")] if size is not None else []
+    for top in tops:
+        if not top.is_file() or top.name == RECIPE_FILE:
+            sizes = sorted(p.stem for p in found.glob("*.yaml") if p.name != RECIPE_FILE)
+            close = nearest(top.stem, sizes)
+            hint = f"; did you mean {close!r}?" if close else ""
+            raise UserError(f"--size: {top} does not exist{hint} (sizes: {', '.join(sizes)})")
+    return [found / RECIPE_FILE, *tops]
+
+
+def load(files: Sequence[Path], overrides: Sequence[str] = ()) -> tuple[Recipe, Located]:
+    """Read, overlay, override, validate, and check every reference and ``trainer:`` key.
+
+    Raises:
+        UserError: with ``file:line`` of each complaint.
+    """
+    located = load_yaml(files[0])
+    for file in files[1:]:
+        located = overlay(located, load_yaml(file))
+    for assignment in overrides:
+        located = override(located, assignment)
+    recipe = validate(Recipe, located)
+    check(recipe, located)
+    return recipe, located
+
+
+def check(recipe: Recipe, located: Located) -> None:
+    """Check every reference and ``trainer:`` key of a recipe.
+
+    Raises:
+        UserError: with ``file:line`` of each complaint.
+    """
+    complaints = [*_reference_complaints(recipe, located), *_stage_complaints(recipe, located)]
+    if complaints:
+        raise UserError("\n".join(complaints))
+    recipe.order()
+
+
+def _place(located: Located, name: str, text: str = "") -> str:
+    """``file:line`` of the value ``text`` inside a stage, or of the stage itself."""
+    path = _path_to(located.data["stages"][name], text) if text else None
+    origin = located.origin(("stages", name, *(path or ())))
+    return f"{origin}: stages.{name}" if origin else f"stages.{name}"
+
+
+def _path_to(node: object, text: str) -> tuple[str | int, ...] | None:
+    if node == text:
+        return ()
+    items = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else ()
+    )
+    for key, value in items:
+        below = _path_to(value, text)
+        if below is not None:
+            return (key, *below)
+    return None
+
+
+def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
+    for name, stage in recipe.stages.items():
+        for reference, wanted in stage.references():
+            if not reference.startswith("@"):
+                if wanted == "rows" and not Path(reference).exists():
+                    hint = f"; did you mean '@{reference}'?" if reference in recipe.stages else ""
+                    yield f"{_place(located, name, reference)}: no file or folder {reference!r}{hint}"
+                continue
+            target = recipe.stages.get(reference[1:])
+            place = _place(located, name, reference)
+            if target is None:
+                close = nearest(reference[1:], recipe.stages)
+                hint = f"; did you mean '@{close}'?" if close else ""
+                yield f"{place}: no stage is called {reference!r}{hint}"
+            elif target.produces != wanted:
+                made, must = ARTICLES[target.produces], ARTICLES[wanted]
+                yield f"{place}: {reference!r} is a stage that makes {made}; {must} must stand here"
+
+
+def _stage_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
+    for name, stage in recipe.stages.items():
+        for problem in stage.check():
+            path, _, sentence = problem.partition(": ")
+            origin = located.origin(("stages", name, *path.split(".")))
+            yield f"{origin}: stages.{name}.{path}: {sentence}"

@@ -1,0 +1,1 @@
+"""Training: rows, jobs, checkpoints and the trainers over TRL's hooks."""

@@ -1,0 +1,86 @@
+"""What every training stage can set, whatever it trains: one config shared by sft, prefer and rl."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, Self
+
+from longstep.config import Field, Strict, model_validator
+from longstep.models.lora import Lora
+from longstep.optimizers import AdamW, AnyOptimizer
+from longstep.training.keys import Trainer, complaint
+
+
+class Training(Strict):
+    """Length, batch, optimiser and precision of one training stage.
+
+    Attributes:
+        steps: optimiser steps; or give ``epochs``.
+        epochs: passes over the rows; or give ``steps``.
+        batch: rows per optimiser step over all devices (the method's batch, not the hardware's).
+        micro_batch: rows per device and forward pass; ``None`` takes the whole batch at once.
+        length_window: batches whose rows are sorted by length together: more saves padding, but makes the rows of a
+            batch alike; 1 draws every batch at random.
+        optimizer: kind and hyperparameters.
+        schedule: learning rate after the warm-up.
+        warmup: share of the steps when below 1, else a number of steps.
+        clip: largest gradient norm.
+        max_length: longest row in tokens; longer rows are dropped and counted.
+        save_every: steps between checkpoints.
+        log_every: steps between metric lines.
+        lora: train adapters instead of all weights.
+        trainer: passed through to TRL's own config class, keys checked before the first stage starts.
+    """
+
+    steps: int | None = Field(None, ge=1)
+    epochs: float | None = Field(None, gt=0)
+    batch: int = Field(32, ge=1)
+    micro_batch: int | None = Field(None, ge=1)
+    length_window: int = Field(default=1, ge=1)
+    optimizer: AnyOptimizer = AdamW()
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: float = Field(0.0, ge=0)
+    clip: float = Field(1.0, gt=0)
+    max_length: int = Field(4096, ge=8)
+    save_every: int = Field(100, ge=1)
+    log_every: int = Field(10, ge=1)
+    lora: Lora | None = None
+    trainer: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give exactly one of steps and epochs")
+        if self.micro_batch is not None and self.batch % self.micro_batch:
+            raise ValueError(f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
+        return self
+
+    def trainer_complaints(self, trainer: Trainer) -> Iterator[str]:
+        """What is wrong with the ``trainer:`` keys."""
+        for key in self.trainer:
+            if problem := complaint(trainer, key):
+                yield f"trainer.{key}: {problem}"
+
+    def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
+        """Why this stage cannot run on so many processes, or with weights sharded over them; said before it starts."""
+        micro = self.micro_batch or 1
+        if self.batch % (micro * processes):
+            yield (
+                f"batch {self.batch} is not a multiple of micro_batch {micro} x {processes} processes; "
+                "start fewer processes, or change micro_batch"
+            )
+        if sharded and self.lora is not None:
+            yield "adapters are not merged from shards; set launch.sharding=none, which LoRA's memory allows"
+        if sharded and not isinstance(self.optimizer, AdamW):
+            yield f"optimizer {self.optimizer.kind} needs whole matrices; set launch.sharding=none or adamw"
+
+    def total_steps(self, rows: int) -> int:
+        """Optimiser steps for this many rows."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(rows * self.epochs / self.batch))
+
+    def warmup_steps(self, steps: int) -> int:
+        """Warm-up as a number of steps."""
+        return round(self.warmup * steps) if self.warmup < 1 else int(self.warmup)

@@ -1,0 +1,104 @@
+"""How every training stage ends: adapters merged and checked, the stop rate measured, a loadable folder written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from longstep.context import Context
+from longstep.draw.prompts import engine, prompts_for
+from longstep.generate import Sampling
+from longstep.training.card import write_card
+from longstep.training.config import Training
+from longstep.training.ranks import barrier, rank, sharded
+from longstep.types import Problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+PROBED = 32
+MAX_PROBE_TOKENS = 256
+LOW_STOP_RATE = 0.9
+
+
+def finish_model(
+    context: Context,
+    config: Training,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    parents: Sequence[str],
+    problems: Sequence[Problem],
+    facts: Mapping[str, object],
+    data: Sequence[str],
+    thinking: bool = True,
+) -> None:
+    """Write ``out/``: weights, tokenizer, template, generation config and card.
+
+    ``data`` are the artifacts it was trained on; the card says what they were decontaminated against.
+    """
+    from longstep.models.load import save_model, whole_weights
+    from longstep.models.lora import merge
+
+    if config.lora is not None:
+        model = merge(model, _probe_ids(tokenizer, problems[0], thinking).to(model.device))
+    model.eval()
+    rate = stop_rate(model, tokenizer, problems[:PROBED], thinking)
+    if rate < LOW_STOP_RATE:
+        cause = f"only {rate:.0%} of {min(PROBED, len(problems))} greedy completions stop"
+        remedy = (
+            f"expected when answers are longer than {MAX_PROBE_TOKENS} tokens; "
+            "else check that rows end with a stop token"
+        )
+        note = {"step": 0, "level": "warn", "rule": "stop rate", "cause": cause, "remedy": remedy}
+        log = context.log("health.jsonl")
+        log.append(note)
+        log.close()
+    weights = whole_weights(model) if sharded() else None
+    if rank() == 0:
+        out = context.fresh_out()
+        save_model(model, tokenizer, out, weights)
+        said = {
+            **facts,
+            "stop rate": f"{rate:.3f}",
+            "decontaminated": _decontaminated(context, data),
+        }
+        write_card(out, context.name, config, parents, said)
+    barrier()
+
+
+def _decontaminated(context: Context, data: Sequence[str]) -> str:
+    said = []
+    for ledger in filter(None, map(context.ledger, dict.fromkeys(data))):
+        names = ", ".join(f"{name} ({digest[:8]})" for name, digest in ledger["sources"].items())
+        rule = ledger["rule"]["kind"]
+        said.append(
+            f"against {names} by rule {rule}: {ledger['removed']} of {ledger['compared']} rows removed"
+        )
+    return "; ".join(dict.fromkeys(said)) or "no"
+
+
+def stop_rate(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Problem],
+    thinking: bool = True,
+) -> float:
+    """Share of greedy completions that end with a stop token.
+
+    Every process draws the same ones: shards are whole only while all of them run the same forward pass.
+    """
+    prompts = prompts_for(tokenizer, problems, thinking)
+    room = int(model.config.max_position_embeddings) - max(len(p.prompt_ids) for p in prompts)
+    sampling = Sampling(
+        temperature=0, top_p=1, max_tokens=min(MAX_PROBE_TOKENS, room), batch_size=PROBED
+    )
+    ended = [
+        c.finish_reason == "stop" for c in engine(model, tokenizer).generate(prompts, sampling)
+    ]
+    return sum(ended) / len(ended)
+
+
+def _probe_ids(tokenizer: PreTrainedTokenizerBase, problem: Problem, thinking: bool) -> Any:
+    import torch
+
+    return torch.tensor([prompts_for(tokenizer, [problem], thinking)[0].prompt_ids])

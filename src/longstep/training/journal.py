@@ -1,0 +1,144 @@
+"""What longstep adds to a running trainer: metric lines, progress, sealed checkpoints, a stop on non-finite numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from longstep.artifacts import AppendLog, write_json
+from longstep.config import UserError
+from longstep.progress import Progress
+from longstep.training.checkpoints import PREFIX, Side, seal
+from longstep.training.ranks import barrier, rank
+
+__all__ = [
+    "STEP_LOGS",
+    "Facts",
+    "Journal",
+    "PrinterCallback",
+    "TrainerState",
+    "Watch",
+    "cut_log",
+]
+
+STEP_LOGS = ("metrics.jsonl", "rollouts.jsonl", "health.jsonl")
+
+Facts = Callable[[], Mapping[str, object]]
+Watch = Callable[[Mapping[str, Any]], list[str]]
+"""Looks at a metric line; returns the reasons to stop the run."""
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Keep the lines of steps 1 to ``step``, so that a resumed stage doubles none; step 0 means "after the last one".
+
+    The file is shortened in place: no kill can halve that, and a log that is open for appending goes on.
+    """
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        end = 0
+        for line in file:
+            if not 0 < _step(line) <= step:
+                break
+            end += len(line)
+        file.truncate(end)
+
+
+def _step(line: bytes) -> int:
+    try:
+        return int(json.loads(line)["step"]) if line.endswith(b"\n") else 0
+    except (ValueError, KeyError):
+        return 0
+
+
+class Journal(TrainerCallback):
+    """Writes metrics, shows progress and seals checkpoints."""
+
+    def __init__(
+        self, path: Path, progress: Progress, extra: Facts, watch: Watch, side: Mapping[str, Side]
+    ) -> None:
+        """Take where things go and what to add.
+
+        Args:
+            path: of ``metrics.jsonl``.
+            progress: advanced at every step.
+            extra: further numbers for every metric line.
+            watch: sees every metric line and may stop the run.
+            side: written into every checkpoint, by file name, before it is sealed.
+        """
+        self._path, self._progress, self._side = path, progress, side
+        self._extra, self._watch = extra, watch
+        self._last: dict[str, float] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Open the log where the run (re)starts; every log that counts steps is cut there."""
+        for name in STEP_LOGS:
+            cut_log(self._path.with_name(name), state.global_step)
+        self._log = AppendLog(self._path)
+        self._progress.total = state.max_steps
+        self._progress.start_at(state.global_step)
+        self._started = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Advance the progress line."""
+        self._progress.advance(1, self._last)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write one metric line."""
+        numbers = {k: v for k, v in (logs or {}).items() if isinstance(v, int | float)}
+        if "train_runtime" in numbers:
+            return  # the trainer's closing summary, not a step
+        row: dict[str, object] = {
+            "step": state.global_step,
+            "seconds": round(time.monotonic() - self._started, 3),
+            **numbers,
+            **self._extra(),
+        }
+        self._log.append(
+            {
+                k: None if isinstance(v, float) and not math.isfinite(v) else v
+                for k, v in row.items()
+            }
+        )  # JSON has no NaN
+        if reasons := self._watch(row):
+            raise UserError(
+                f"step {state.global_step}: stopped by a health rule: {'; '.join(reasons)}"
+            )
+        self._last = {
+            k: numbers[k] for k in ("loss", "eval_loss", "reward", "kl") if k in numbers
+        } or self._last
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Add our own state and seal the checkpoint, when every process has written its part."""
+        barrier()
+        if rank() == 0:
+            checkpoint = Path(str(args.output_dir)) / f"{PREFIX}{state.global_step}"
+            for name, side in self._side.items():
+                write_json(checkpoint / name, side.state())
+            seal(checkpoint)
+        barrier()

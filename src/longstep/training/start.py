@@ -1,0 +1,46 @@
+"""How every stage that trains begins: tokenizer and float32 weights, adapters laid over them, and the trainer's job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longstep.context import Context
+from longstep.models.lora import Lora
+from longstep.training.config import Training
+from longstep.training.ranks import sharded
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from longstep.training.job import Job
+
+
+def open_policy(folder: Path, lora: Lora | None) -> tuple[PreTrainedTokenizerBase, Any]:
+    """The tokenizer of a model folder and the model to train."""
+    from longstep.models.load import load_model, load_tokenizer
+    from longstep.models.lora import wrap
+
+    model = load_model(folder, "float32", sharded())
+    return load_tokenizer(folder), model if lora is None else wrap(model, lora)
+
+
+def open_job(
+    context: Context,
+    training: Training,
+    tokenizer: PreTrainedTokenizerBase,
+    model: Any,
+    steps: int,
+) -> Job:
+    """What a trainer needs to know of the stage that calls it."""
+    from longstep.training.job import Job
+
+    return Job(
+        model=model,
+        tokenizer=tokenizer,
+        training=training,
+        steps=steps,
+        seed=context.seed % 2**31,
+        folder=context.folder,
+        progress=context.progress(context.name, steps, "step"),
+    )

@@ -1,0 +1,92 @@
+"""From stored completions to supervised rows: prompt ids, completion ids, and nothing tokenised twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from longstep.artifacts import read_rows, write_rows
+from longstep.config import UserError
+from longstep.context import Context, Where, chosen_problems
+from longstep.models.chat import THINK_OPEN, encode_turn, lint, render_prompt
+from longstep.training.rows import SftRow
+from longstep.types import Completion, Problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows, the prompts they came from, and how many completions were dropped for which reason."""
+
+    rows: list[SftRow]
+    prompts: list[Problem]
+    dropped: dict[str, int]
+
+
+def read_supervised(
+    context: Context, data: str, where: Where, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Found:
+    """Read the completions of an artifact as rows for this tokenizer.
+
+    Sampled ids are used when the same prompt renders to the same ids here; otherwise the text is encoded.
+
+    Raises:
+        UserError: nothing is left, or the tokenizer cannot train a reasoner.
+    """
+    if problems := lint(tokenizer):
+        raise UserError(f"{context.name}: {'; '.join(problems)}")
+    path = context.rows(data, "completions.jsonl")
+    dropped: Counter[str] = Counter()
+    kept: list[Completion] = []
+    for completion in read_rows(path, Completion):
+        if completion.finish_reason != "stop":
+            dropped["unfinished"] += 1
+        elif not completion.text.startswith(THINK_OPEN):
+            dropped["no thinking"] += 1
+        else:
+            kept.append(completion)
+    chosen = {
+        problem.id: problem
+        for problem in chosen_problems(context, data, where, {c.problem_id for c in kept})
+    }
+    rows: list[SftRow] = []
+    for completion in kept:
+        problem = chosen.get(completion.problem_id)
+        if problem is None:
+            dropped["outside of where"] += 1
+            continue
+        row = _row(problem, completion, tokenizer)
+        if len(row.ids) > max_length:
+            dropped[f"longer than {max_length} tokens"] += 1
+        else:
+            rows.append(row)
+    if not rows:
+        raise UserError(
+            f"{context.name}: no row is left to train on; completions of {data} were dropped: {dict(dropped)}"
+        )
+    write_rows(context.folder / "masks.jsonl", _shown(rows, tokenizer))
+    used = {row.name for row in rows}
+    return Found(rows, [p for p in chosen.values() if p.id in used], dict(dropped))
+
+
+def _row(problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase) -> SftRow:
+    rendered = render_prompt(tokenizer, problem.prompt)
+    if completion.token_ids and completion.prompt_ids == rendered.ids:
+        turn = completion.token_ids
+    else:
+        turn = tuple(encode_turn(tokenizer, rendered, completion.text))
+    return SftRow(problem.id, (*rendered.ids, *turn), len(rendered.ids))
+
+
+def _shown(rows: list[SftRow], tokenizer: PreTrainedTokenizerBase) -> Iterator[dict[str, object]]:
+    """A few rows with their loss mask, for the report."""
+    for row in rows[:: max(1, len(rows) // SHOWN)][:SHOWN]:
+        tokens = [tokenizer.decode([token], skip_special_tokens=False) for token in row.ids]
+        mask = [0] * row.prompt_length + [1] * (len(row.ids) - row.prompt_length)
+        yield {"tokens": tokens, "mask": mask}
