@@ -31,11 +31,11 @@ from torch import Tensor
 from longstep.generate import Prompt, Sampling
 from longstep.generate.engine import TransformersEngine
 from longstep.losses import LightR1, group_normalised, next_token, token_logps
+from longstep.losses.rewards import Correctness, shaped_reward
 from longstep.models.chat import encode_turn, render_prompt
 from longstep.models.load import load_model, load_tokenizer, locate, save_model, stop_ids
 from longstep.optimizers import Muon, build_optimizer
 from longstep.problems import Chain
-from longstep.rl.rewards import Correctness, shaped_reward
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify import judge
 

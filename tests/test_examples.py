@@ -31,7 +31,7 @@ UNIONS = {
     "longstep.losses.cispo": ("longstep.losses:AnyPolicyLoss", "Cispo"),
     "longstep.problems.parity": ("longstep.problems:AnySource", "Parity"),
     "longstep.curate.no_picture": ("longstep.curate:AnyFilter", "NoPicture"),
-    "longstep.target_length": ("longstep.rl.rewards:AnyReward", "TargetLength"),
+    "longstep.target_length": ("longstep.losses.rewards:AnyReward", "TargetLength"),
     "longstep.merge.task_arithmetic": ("longstep.merge:AnyMerge", "TaskArithmetic"),
     "longstep.stages.lengths": ("longstep.stages:AnyStage", "Lengths"),
 }

@@ -3,7 +3,7 @@
 import pytest
 
 from longstep.config import TypeAdapter
-from longstep.rl.rewards import (
+from longstep.losses.rewards import (
     AnyReward,
     ClippedCosine,
     Correctness,

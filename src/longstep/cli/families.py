@@ -12,10 +12,10 @@ from longstep.curate import AnyContamination, AnyFilter, AnySelection
 from longstep.curriculum import AnyCurriculum
 from longstep.evaluate import BENCHMARKS, REDUCERS
 from longstep.losses import AnyPolicyLoss, AnyPreferenceLoss
+from longstep.losses.rewards import AnyReward
 from longstep.merge import AnyMerge
 from longstep.optimizers import AnyOptimizer
 from longstep.problems import AnySource
-from longstep.rl.rewards import AnyReward
 from longstep.run.recipe import Recipe
 from longstep.stages import AnyStage
 from longstep.verify import VERIFIERS

@@ -40,6 +40,8 @@ class Prompt:
 
     Attributes:
         problem_id: the problem it asks.
+        key: names its noise and its journal line, so that one problem may be asked by many prompts; the problem's id
+            when empty.
         prompt_ids: the rendered prompt, a forced prefix included; empty when only text is sent.
         prefix: forced opening of the assistant turn, such as ``<think>``; put back before the text.
         text: the question as the user would type it, for a generator that renders chats itself.
@@ -49,6 +51,12 @@ class Prompt:
     prompt_ids: tuple[int, ...] = ()
     prefix: str = ""
     text: str = ""
+    key: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other prompt of one draw."""
+        return self.key or self.problem_id
 
 
 class Generator(Protocol):
@@ -64,14 +72,14 @@ class Generator(Protocol):
 
 
 def canonical(prompts: Iterable[Prompt]) -> list[Prompt]:
-    """Order prompts by length then id, so that input order does not matter; ids must be unique."""
-    ordered = sorted(prompts, key=lambda prompt: (len(prompt.prompt_ids), prompt.problem_id))
+    """Order prompts by length then name, so that input order does not matter; names must be unique."""
+    ordered = sorted(prompts, key=lambda prompt: (len(prompt.prompt_ids), prompt.name))
     seen: set[str] = set()
     for prompt in ordered:
-        if prompt.problem_id in seen:
+        if prompt.name in seen:
             raise UserError(
-                f"problem {prompt.problem_id!r} is asked twice; drop the duplicate"
-                " or raise 'samples', since equal ids would draw equal completions"
+                f"problem {prompt.name!r} is asked twice; drop the duplicate"
+                " or raise 'samples', since equal names would draw equal completions"
             )
-        seen.add(prompt.problem_id)
+        seen.add(prompt.name)
     return ordered

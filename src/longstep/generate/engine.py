@@ -110,7 +110,7 @@ class TransformersEngine:
         device = self.model.device
         stops = torch.tensor(sorted(self.stop_ids), device=device)
         keys_B = np.array(
-            [row_key(sampling.seed, row.prompt.problem_id, row.sample_index) for row in rows],
+            [row_key(sampling.seed, row.prompt.name, row.sample_index) for row in rows],
             dtype=np.uint64,
         )
         state = _Prefilled(self.model, rows, observe is not None)
@@ -178,8 +178,8 @@ class _Prefilled:
         self.model = model
         self.watched = watched
         self.head_input_BH: Tensor | None = None
-        prompts = list({row.prompt.problem_id: row.prompt.prompt_ids for row in rows}.items())
-        place = {problem_id: i for i, (problem_id, _) in enumerate(prompts)}
+        prompts = list({row.prompt.name: row.prompt.prompt_ids for row in rows}.items())
+        place = {name: i for i, (name, _) in enumerate(prompts)}
         width = max(len(ids) for _, ids in prompts)
         ids_PT = torch.zeros((len(prompts), width), dtype=torch.int64)
         self.mask_BT = torch.zeros_like(ids_PT)
@@ -195,7 +195,7 @@ class _Prefilled:
         positions_PT = (self.mask_BT.cumsum(-1) - 1).clamp(min=0)
         self._forward(ids_PT.to(model.device), positions_PT)
         if len(rows) > len(prompts):
-            of_row = [place[row.prompt.problem_id] for row in rows]
+            of_row = [place[row.prompt.name] for row in rows]
             self.select(torch.tensor(of_row, device=model.device))
 
     def advance(self, token_B: Tensor) -> None:

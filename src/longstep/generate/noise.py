@@ -9,9 +9,9 @@ import numpy as np
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def row_key(seed: int, problem_id: str, sample_index: int) -> int:
+def row_key(seed: int, prompt_name: str, sample_index: int) -> int:
     """Give the 64-bit key of one completion."""
-    name = f"{seed}\0{problem_id}\0{sample_index}".encode()
+    name = f"{seed}\0{prompt_name}\0{sample_index}".encode()
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
 
 

@@ -16,7 +16,7 @@ class Dapo(ClippedLoss):
     """DAPO's loss (arXiv 2503.14476, equation 8): clip-higher, token mean, no KL.
 
     Its two other parts are not losses: dynamic sampling drops groups that are all right or all
-    wrong, and the soft overlong punishment is in ``longstep.rl.rewards``. With one update per rollout
+    wrong, and the soft overlong punishment is in ``longstep.losses.rewards``. With one update per rollout
     every ratio is 1 and clip-higher does nothing.
     """
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from longstep.artifacts import AppendLog
 from longstep.curriculum import Curriculum
 from longstep.draw.drawing import verified
 from longstep.generate import Generator, Prompt, Sampling
-from longstep.rl.rewards import AnyReward, shaped_reward
+from longstep.generate.base import canonical
+from longstep.losses.rewards import AnyReward, shaped_reward
 from longstep.rl.stats import correctness_of, rollout_stats
 from longstep.training.ranks import gather, rank, world
 from longstep.types import Completion, Problem
@@ -113,7 +115,7 @@ class Rollouts:
             prompt, again = self.prompts[index], seen[index]
             seen[index] += 1
             name = f"{prompt.problem_id}#{again}" if again else prompt.problem_id
-            asked.append(Prompt(name, prompt.prompt_ids, prompt.prefix, prompt.text))
+            asked.append(replace(prompt, key=name))
         asked, picked = asked[mine], picked[mine]
         sampling = Sampling(
             temperature=self.temperature,
@@ -124,11 +126,10 @@ class Rollouts:
             batch_size=self.together or max(1, len(asked) * self.group),
             logprobs=True,
         )
-        drawn: dict[str, list[Completion]] = {prompt.problem_id: [] for prompt in asked}
-        for completion in self.generator.generate(asked, sampling):
-            drawn[completion.problem_id].append(completion)
+        completions = iter(self.generator.generate(asked, sampling))
+        drawn = {p.name: list(islice(completions, self.group)) for p in canonical(asked)}
         return [
-            [verified(self.problems[index], completion) for completion in drawn[prompt.problem_id]]
+            [verified(self.problems[index], completion) for completion in drawn[prompt.name]]
             for index, prompt in zip(picked, asked, strict=True)
         ]
 

@@ -14,8 +14,8 @@ from longstep.curriculum import AnyCurriculum, Shuffle
 from longstep.draw.prompts import engine, prompts_for
 from longstep.generate import Generator, Prompt
 from longstep.losses import AnyPolicyLoss, LightR1
+from longstep.losses.rewards import AnyReward, ClippedCosine
 from longstep.rl.health import Health, HealthConfig
-from longstep.rl.rewards import AnyReward, ClippedCosine
 from longstep.rl.rollouts import Rollouts
 from longstep.rl.stats import observe_health
 from longstep.stages.base import Stage
