@@ -106,14 +106,14 @@ runpy.run_module("longstep", run_name="__main__")
 """
 SECOND_FAILS = """
 import os, runpy
-from longstep import callbacks
+from longstep.training import journal
 from longstep.config import UserError
 
 def fail(self, args, state, control, **kwargs):
     if os.environ["RANK"] == "1" and state.global_step == 3:
         raise UserError("this device is broken")
 
-callbacks.Journal.on_step_end = fail
+journal.Journal.on_step_end = fail
 runpy.run_module("longstep", run_name="__main__")
 """
 

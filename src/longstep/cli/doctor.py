@@ -8,34 +8,33 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from longstep.cli.extras import absent
 from longstep.config import UserError
 from longstep.models.load import SHIPPED
 
-LIBRARIES = (
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "accelerate",
-    "datasets",
-    "math-verify",
-    "pydantic",
-    "safetensors",
-)
+#: By extra; "" is what every installation has.
+LIBRARIES = {
+    "": ("math-verify", "pydantic", "safetensors"),
+    "train": ("torch", "transformers", "trl", "peft", "accelerate", "datasets"),
+}
 
 
 def examine() -> dict[str, Any]:
     """Facts by name; ``problems`` is a list of sentences, empty when all is well."""
     facts: dict[str, Any] = {"python": platform.python_version(), "cores": os.cpu_count()}
     problems: list[str] = []
-    for name in LIBRARIES:
-        try:
-            facts[name] = version(name)
-        except PackageNotFoundError:
-            problems.append(f"{name} is not installed; run make demo, or pip install longstep")
-    if not problems:
+    # A light installation is no fault: an extra that is absent is a fact, with what to type for it.
+    lacking = absent()
+    facts |= {f"extra {extra}": how for extra, how in lacking.items()}
+    for extra, names in LIBRARIES.items():
+        for name in names if extra not in lacking else ():
+            try:
+                facts[name] = version(name)
+            except PackageNotFoundError:
+                problems.append(f"{name} is not installed; run make demo, or pip install longstep")
+    facts["free disk"] = f"{shutil.disk_usage('.').free >> 30} GB"
+    if not problems and "train" not in lacking:
         facts["device"] = _device()
-        facts["free disk"] = f"{shutil.disk_usage('.').free >> 30} GB"
         problems.extend(_shipped_problems(facts))
     facts["problems"] = problems
     return facts

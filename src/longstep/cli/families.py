@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from itertools import takewhile
+from pathlib import Path
 from typing import Any, get_args
 
 from longstep.config import Strict, UserError, json_schema, nearest
@@ -16,7 +19,7 @@ from longstep.losses.rewards import AnyReward
 from longstep.merge import AnyMerge
 from longstep.optimizers import AnyOptimizer
 from longstep.problems import AnySource
-from longstep.run.recipe import Recipe
+from longstep.run.recipe import RECIPE_FILE, Recipe, known_recipes, sizes_of
 from longstep.stages import AnyStage
 from longstep.verify import VERIFIERS
 
@@ -77,6 +80,24 @@ def _benchmark_rows() -> list[dict[str, str]]:
     ]
 
 
+def _recipe_rows() -> list[dict[str, str]]:
+    return [
+        {
+            "kind": name,
+            "what": _about(folder / RECIPE_FILE),
+            "defaults": ", ".join(f"--size {size}" for size in sizes_of(folder)),
+        }
+        for name, folder in known_recipes().items()
+    ]
+
+
+def _about(recipe: Path) -> str:
+    """The first sentence of the comment at the top of a recipe."""
+    lines = recipe.read_text(encoding="utf-8").splitlines()
+    comment = takewhile(lambda line: line.startswith("#"), lines)
+    return re.split(r"(?<=\.)\s", " ".join(line.lstrip("# ") for line in comment))[0]
+
+
 FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "benchmarks": _benchmark_rows,
     "contamination": lambda: _config_rows(AnyContamination),
@@ -86,6 +107,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "merges": lambda: _config_rows(AnyMerge),
     "optimizers": lambda: _config_rows(AnyOptimizer),
     "positions": lambda: _config_rows(AnyPositions),
+    "recipes": _recipe_rows,
     "reducers": lambda: _table_rows(REDUCERS),
     "rewards": lambda: _config_rows(AnyReward),
     "selections": lambda: _config_rows(AnySelection),

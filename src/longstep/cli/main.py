@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
 
 from longstep.cli.data import data
 from longstep.cli.evaluation import evaluation
+from longstep.cli.extras import absent, missing
 from longstep.cli.terminal import (
     Interrupted,
     Json,
@@ -84,11 +85,12 @@ def run(
         raise Interrupted("interrupted; the same command continues") from None
     if rank() > 0:
         return
-    page = report.build_report(task.folder)
     rows = report.table(task.folder)
     if len(rows) > 1:
         print_table(rows, f"{loaded.name}: held-out scores, 95 % intervals")
-    say(f"report: {page}")
+    # What a run made is whole without its page, which `longstep report` writes whenever the extra is there.
+    lacking = absent().get("report")
+    say(f"report: {lacking or report.build_report(task.folder)}")
 
 
 @app.command()
@@ -137,7 +139,8 @@ def status(run_folder: RunFolder, as_json: Json = False) -> None:
 @app.command()
 def show(
     family: Annotated[
-        str, typer.Argument(help="a family (sources, losses, stages, ...), schema, or pair")
+        str,
+        typer.Argument(help="a family (recipes, sources, losses, stages, ...), schema, or pair"),
     ],
     models: Annotated[
         list[str] | None,
@@ -283,14 +286,23 @@ def _who() -> str:
 
 
 def main() -> None:
-    """Entry point: user errors become one sentence and an exit code."""
+    """Entry point: user errors, and libraries of extras that are not installed, become one sentence and an exit code."""
     _add_stage_verbs()
     try:
         app()
     except UserError as error:
-        console_err = Console(stderr=True, soft_wrap=True)
-        console_err.print(harmless(f"{_who()}error: {error}"), markup=False, style="red")
-        sys.exit(error.exit_code)
+        _refuse(error)
+    except ModuleNotFoundError as error:
+        refusal = missing(error)
+        if refusal is None:
+            raise
+        _refuse(refusal)
+
+
+def _refuse(error: UserError) -> NoReturn:
+    console_err = Console(stderr=True, soft_wrap=True)
+    console_err.print(harmless(f"{_who()}error: {error}"), markup=False, style="red")
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 
 from longstep.config import (
@@ -102,19 +103,37 @@ class Recipe(Strict):
         return [name for name in self.order() if name in wanted]
 
 
+def _recipe_roots() -> tuple[Path, ...]:
+    """The user's own recipes go before those shipped with the package."""
+    return Path("recipes"), Path(str(resources.files("longstep") / "recipes"))
+
+
+def known_recipes() -> dict[str, Path]:
+    """Folders of the recipes that a name alone finds, by name."""
+    found: dict[str, Path] = {}
+    for root in _recipe_roots():
+        for file in sorted(root.glob(f"*/{RECIPE_FILE}")):
+            found.setdefault(file.parent.name, file.parent)
+    return dict(sorted(found.items()))
+
+
+def sizes_of(folder: Path) -> list[str]:
+    """Overlays that lie beside a recipe."""
+    return sorted(path.stem for path in folder.glob("*.yaml") if path.name != RECIPE_FILE)
+
+
 def find_recipe(name: str) -> Path:
-    """The folder of a recipe: a path, or a name looked up in ``recipes/`` here and beside the package.
+    """The folder of a recipe: a path, or a name looked up in ``recipes/`` here and in the package.
 
     Raises:
         UserError: there is none; the nearest name is proposed.
     """
-    roots = [Path("recipes"), Path(__file__).resolve().parents[3] / "recipes"]
-    for folder in [Path(name), *(root / name for root in roots)]:
+    for folder in [Path(name), *(root / name for root in _recipe_roots())]:
         if (folder / RECIPE_FILE).is_file():
             return folder
         if folder.suffix in (".yaml", ".yml") and folder.is_file():
             return folder
-    known = sorted({p.parent.name for root in roots for p in root.glob(f"*/{RECIPE_FILE}")})
+    known = known_recipes()
     close = nearest(Path(name).name, known)
     hint = f"; did you mean {close!r}?" if close else ""
     raise UserError(
@@ -136,7 +155,7 @@ def recipe_files(name: str, size: str | None) -> list[Path]:
     tops = [found / f"{part}.yaml" for part in size.split("+")] if size is not None else []
     for top in tops:
         if not top.is_file() or top.name == RECIPE_FILE:
-            sizes = sorted(p.stem for p in found.glob("*.yaml") if p.name != RECIPE_FILE)
+            sizes = sizes_of(found)
             close = nearest(top.stem, sizes)
             hint = f"; did you mean {close!r}?" if close else ""
             raise UserError(f"--size: {top} does not exist{hint} (sizes: {', '.join(sizes)})")

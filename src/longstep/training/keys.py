@@ -1,18 +1,18 @@
-"""The names TRL's config classes accept, read from its source text without importing it.
+"""The names TRL's config classes accept, from a list shipped beside the package.
 
-Importing TRL costs many seconds; reading three files costs milliseconds, so that ``plan`` can refuse a misspelt
-``trainer:`` key of the last stage before the first stage starts.
+``plan`` refuses a misspelt ``trainer:`` key of the last stage before the first stage starts, also where TRL is not
+installed; where it is, importing it would cost many seconds. TRL is pinned to a minor version, and so are its names:
+``tests/test_trl_seams.py`` compares the list with the classes, and writes it.
 """
 
 from __future__ import annotations
 
-import ast
+import json
 from functools import cache
-from importlib import util
-from pathlib import Path
+from importlib import resources
 from typing import Literal
 
-from longstep.config import UserError, nearest
+from longstep.config import nearest
 
 Trainer = Literal["sft", "dpo", "grpo"]
 
@@ -66,32 +66,11 @@ OWNED: dict[str, str] = {
 }
 
 
-def _source(package: str, *parts: str) -> ast.Module:
-    spec = util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise UserError(
-            f"{package} is not installed, so trainer: keys cannot be checked; run make demo"
-        )
-    return ast.parse(Path(spec.origin).parent.joinpath(*parts).read_text(encoding="utf-8"))
-
-
-def _fields(module: ast.Module) -> set[str]:
-    return {
-        item.target.id
-        for node in module.body
-        if isinstance(node, ast.ClassDef)
-        for item in node.body
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
-    }
-
-
 @cache
 def accepted(trainer: Trainer) -> frozenset[str]:
     """Every key the trainer's config class takes."""
-    common = _fields(_source("trl", "trainer", "base_config.py"))
-    own = _fields(_source("trl", "trainer", f"{trainer}_config.py"))
-    inherited = _fields(_source("transformers", "training_args.py"))
-    return frozenset(name for name in common | own | inherited if not name.startswith("_"))
+    listed = resources.files("longstep") / "data" / "trainer_keys.json"
+    return frozenset(json.loads(listed.read_text(encoding="utf-8"))[trainer])
 
 
 def complaint(trainer: Trainer, key: str) -> str | None:
