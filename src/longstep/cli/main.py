@@ -286,7 +286,7 @@ def _who() -> str:
 
 
 def main() -> None:
-    """Entry point: user errors, and libraries of extras that are not installed, become one sentence and an exit code."""
+    """Entry point: user errors, and libraries that an extra brings, become one sentence and an exit code."""
     _add_stage_verbs()
     try:
         app()
