@@ -261,7 +261,7 @@ def test_benchmark_names_and_protocol():
 def test_embedded_benchmarks_load_dressed_held_out_problems():
     plain = benchmark("chain").model_copy(update={"verifier": "math", "prompt_suffix": " Box it."})
     problems = plain.load(seed=3)
-    assert len({problem.id for problem in problems}) == plain.source["count"]
+    assert len({problem.id for problem in problems}) == plain.source.count
     assert all(p.verifier == "math" and p.prompt.endswith("? Box it.") for p in problems)
     for low, high in plain.slices.values():
         assert any(low <= (problem.difficulty or 0) <= high for problem in problems)

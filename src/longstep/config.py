@@ -187,6 +187,8 @@ def validate(cls: type[S], located: Located) -> S:
     lines = [
         f"{_at(located, path)}{_dotted(path) or 'top level'}: {_join(messages)}"
         for path, messages in complaints.items()
+        # Where a name or a mapping may stand, what is wrong inside the mapping says more than "expected text".
+        if not any(path == other[: len(path)] for other in complaints if other != path)
     ]
     raise UserError("\n".join(lines))
 

@@ -73,7 +73,7 @@ def _benchmark_rows() -> list[dict[str, str]]:
     return [
         {
             "kind": name,
-            "what": b.note or json.dumps(b.source),
+            "what": b.note or json.dumps(b.source.model_dump(mode="json", exclude_unset=True)),
             "defaults": f"avg@{b.samples}, T={b.temperature}",
         }
         for name, b in BENCHMARKS.items()

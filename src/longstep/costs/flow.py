@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from longstep.config import dump
 from longstep.context import Where
 from longstep.costs.planning import Planning
 from longstep.costs.shapes import Shape
@@ -77,9 +78,10 @@ def of_path(path: str, plan: Planning) -> Counted:
 
 def of_benchmark(benchmark: Benchmark, plan: Planning) -> Counted:
     """Questions of a benchmark."""
-    if "count" in benchmark.source:
-        return benchmark.source["count"], ""
-    key = str(benchmark.source.get("name", benchmark.source.get("path", benchmark.name)))
+    source = dump(benchmark.source)
+    if "count" in source:
+        return source["count"], ""
+    key = str(source.get("name", source.get("path", benchmark.name)))
     return _known(key, plan, UNKNOWN_QUESTIONS)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from longstep.config import Field, Strict, TypeAdapter, UserError, ValidationError, nearest
+from longstep.problems import AnySource
 from longstep.types import Problem
 
 #: The instruction Light-R1 and the DeepSeek-R1 family are evaluated with.
@@ -32,7 +33,7 @@ class Benchmark(Asked):
     """One benchmark: where its problems come from, how they are asked and judged."""
 
     name: str
-    source: dict[str, Any] = Field(description="a problem source, validated when it is loaded")
+    source: AnySource
     verifier: str | None = Field(default=None, description="overrides the source's verifier")
     prompt_suffix: str = Field(default="", description="added to every prompt")
     note: str = Field(default="", description="what a reader of the score must know")
@@ -52,8 +53,6 @@ class Benchmark(Asked):
         Raises:
             UserError: the source does not validate, or holds a problem twice.
         """
-        from longstep.problems import AnySource
-
         try:
             source = TypeAdapter(AnySource).validate_python(self.source)
         except ValidationError as error:

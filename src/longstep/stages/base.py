@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from longstep.config import Strict
+from longstep.config import Strict, dump
 from longstep.context import Artifact, Context
 
 
@@ -31,8 +31,9 @@ class Stage(Strict):
         raise NotImplementedError
 
 
-def local_data(source: Mapping[str, Any]) -> Iterator[tuple[str, Artifact]]:
+def local_data(source: Strict | Mapping[str, Any]) -> Iterator[tuple[str, Artifact]]:
     """The file or folder a problem source reads, if it reads one."""
-    place = source.get("path", source.get("name"))
+    given = dump(source) if isinstance(source, Strict) else source
+    place = given.get("path", given.get("name"))
     if isinstance(place, str) and Path(place).exists():
         yield place, "rows"
