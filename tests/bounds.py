@@ -18,8 +18,8 @@ a gradient that is wrong by a factor, and with a large one that factor is in the
 from __future__ import annotations
 
 UNIT = 2.0**-24
-#: Where ``eps`` is that large, a weight moves by lr/eps times its gradient: plain descent at rate 0.1.
-LR, EPS = 1e-3, 1e-2
+#: An eps as large as the largest gradients: a weight moves by about lr/eps times its gradient, which is descent at 0.1.
+LR, EPS = 1e-2, 1e-1
 
 
 def sum_bound(terms: int) -> float:

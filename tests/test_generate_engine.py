@@ -92,6 +92,7 @@ def naive(model, prompt, sample_index, sampling):
     return tuple(ids[len(prompt.prompt_ids) :]), logps
 
 
+@pytest.mark.equality
 def test_batched_cached_decoding_equals_a_naive_decoder(model, engine):
     found = list(engine.generate(PROMPTS, SAMPLING))
     prompts = {prompt.problem_id: prompt for prompt in PROMPTS}

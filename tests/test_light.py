@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -17,7 +18,8 @@ from longstep.artifacts import read_manifest
 from longstep.cli.extras import EXTRAS, missing
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 REFUSED = sorted({module for _, modules in EXTRAS.values() for module in modules})
 
 # Stands before all other finders, so that the libraries are not found although they are here.
@@ -202,3 +204,22 @@ def test_what_make_installs_is_what_all_extras_of_the_program_bring():
     named = [*PROJECT["dependencies"], *(line for extra in EXTRAS for line in extras[extra])]
     libraries = {line.split(">")[0] for line in named if not line.startswith("longstep")}
     assert libraries <= pinned
+
+
+def test_the_wheel_holds_every_file_that_is_not_code():
+    """setuptools takes what these patterns match; recipes/ of the repository lies in the package as a link."""
+    [patterns] = SETUPTOOLS["package-data"].values()
+    package = ROOT / "src/longstep"
+    taken = {path for pattern in patterns for path in package.glob(pattern) if path.is_file()}
+    data = {
+        Path(folder, name)
+        for folder, _, names in os.walk(package, followlinks=True)
+        for name in names
+        if not name.endswith((".py", ".pyc"))
+    }
+    assert taken == data
+    recipes = {path for path in (ROOT / "recipes").rglob("*") if path.is_file()}
+    assert len(recipes) > 20
+    assert {
+        ROOT / path.relative_to(package) for path in taken if "recipes" in path.parts
+    } == recipes
