@@ -8,7 +8,8 @@ and which order depends on the width of the CPU's vectors. Two things make the d
   tokens of a batch. The sizes are taken as 1 together: the loss is a mean over tokens, a probability less a target is at
   most 1, and the norms keep activations near 1.
 * Adam moves a weight by lr m / (sqrt(v) + eps), and m and sqrt(v) are means of past gradients. Where all gradients are
-  off by at most d, both are, and since m is at most about sqrt(v), the move is off by at most 2 lr d / eps.
+  off by at most d, both are, and since m is at most about sqrt(v), the move is off by at most 2 lr d / eps. (Storing
+  the weight rounds it, too: by u for a weight near 1, which is far less.)
 
 With Adam's usual eps of 1e-8 the second line says nothing: a gradient that is all rounding becomes a whole step, of
 either sign. So the tests of equality train with a large eps. That makes them sharper, too: Adam with a small eps hides
@@ -25,6 +26,11 @@ LR, EPS = 1e-2, 1e-1
 def sum_bound(terms: int) -> float:
     """Largest difference of a float32 sum in two orders, for terms whose sizes add up to 1."""
     return 2 * (terms - 1) * UNIT
+
+
+def chain_bound(sums: int, terms: int) -> float:
+    """Largest difference of a number that stands behind so many sums, one behind another, of at most so many terms."""
+    return sums * sum_bound(terms)
 
 
 def weight_bound(steps: int, tokens: int, lr: float = LR, eps: float = EPS) -> float:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from bounds import sum_bound
+from bounds import chain_bound
 from longstep.losses import Dapo, DrGrpo, Grpo, Nca, next_token, token_logps
 
 pytestmark = pytest.mark.equality
@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 LENGTHS = (7, 3, 5, 6)
 #: Sums over the 21 tokens, or over at most 40 terms inside of one (the vocabulary), eight behind one another: attention's
 #: scores and values, two matrices before and two behind, and the loss. Each adds to the rounding of the one before.
-BOUND = 8 * sum_bound(40)
+BOUND = chain_bound(sums=8, terms=40)
 
 
 def pico():

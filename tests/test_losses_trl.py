@@ -14,6 +14,7 @@ from trl.trainer.utils import nanstd, selective_log_softmax
 
 from longstep.losses import Dapo, Dpo, DrGrpo, Grpo, LightR1, Nca, group_normalised, token_logps
 
+pytestmark = pytest.mark.equality
 torch.set_num_threads(1)
 B, T, LONGEST = 4, 6, 9
 
