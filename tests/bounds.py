@@ -8,8 +8,8 @@ and which order depends on the width of the CPU's vectors. Two things make the d
   tokens of a batch. The sizes are taken as 1 together: the loss is a mean over tokens, a probability less a target is at
   most 1, and the norms keep activations near 1.
 * Adam moves a weight by lr m / (sqrt(v) + eps), and m and sqrt(v) are means of past gradients. Where all gradients are
-  off by at most d, both are, and since m is at most about sqrt(v), the move is off by at most 2 lr d / eps. (Storing
-  the weight rounds it, too: by u for a weight near 1, which is far less.)
+  off by at most d, both are, and since m is at most about sqrt(v), the move is off by at most 2 lr d / eps. Storing
+  a weight rounds it, by u for one of size 1, in both runs.
 
 With Adam's usual eps of 1e-8 the second line says nothing: a gradient that is all rounding becomes a whole step, of
 either sign. So the tests of equality train with a large eps. That makes them sharper, too: Adam with a small eps hides
@@ -19,8 +19,8 @@ a gradient that is wrong by a factor, and with a large one that factor is in the
 from __future__ import annotations
 
 UNIT = 2.0**-24
-#: An eps as large as the largest gradients: a weight moves by about lr/eps times its gradient, which is descent at 0.1.
-LR, EPS = 1e-2, 1e-1
+#: An eps as large as the largest gradients: a weight moves by about lr/eps times its gradient, which is descent at 0.01.
+LR, EPS = 1e-3, 1e-1
 
 
 def sum_bound(terms: int) -> float:
@@ -35,4 +35,4 @@ def chain_bound(sums: int, terms: int) -> float:
 
 def weight_bound(steps: int, tokens: int, lr: float = LR, eps: float = EPS) -> float:
     """Largest difference of a weight after AdamW's steps on batches of at most so many tokens, summed in two orders."""
-    return steps * 2 * lr / eps * sum_bound(tokens)
+    return steps * (2 * lr / eps * sum_bound(tokens) + 2 * UNIT)

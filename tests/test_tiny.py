@@ -208,7 +208,7 @@ def test_adamw_half_of_muon_equals_torch_adamw():
     moved = [
         (a - c).abs().max() for a, c in zip(ours.parameters(), start.parameters(), strict=True)
     ]
-    assert max(moved) > 100 * bound
+    assert max(moved) > 10 * bound
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=bound)
 

@@ -65,7 +65,7 @@ BOUND = weight_bound(steps=2, tokens=8 * 14)
 def test_micro_batches_do_not_change_the_step(tmp_path: Path):
     data = rows(16)
     whole = trained(tmp_path / "a", data)
-    assert (whole - weights(build_model(SPEC, 0))).abs().max() > 100 * BOUND
+    assert (whole - weights(build_model(SPEC, 0))).abs().max() > 10 * BOUND
     for micro in (4, 1):
         parts = trained(tmp_path / str(micro), data, micro_batch=micro)
         torch.testing.assert_close(parts, whole, atol=BOUND, rtol=0)
