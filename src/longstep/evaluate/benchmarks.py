@@ -76,18 +76,16 @@ class Benchmark(Asked):
         )
 
 
+def _source(**settings: Any) -> AnySource:
+    return TypeAdapter[AnySource](AnySource).validate_python(settings)
+
+
 def _embedded(kind: str, count: int, hardest: int, **knobs: Any) -> Benchmark:
     """Held-out rows of a generated family; answers of tiny models are short, 16 samples do."""
     middle = (hardest + 1) // 2
     return Benchmark(
         name=kind,
-        source={
-            "kind": kind,
-            "count": count,
-            "difficulty": [1, hardest],
-            "split": "heldout",
-            **knobs,
-        },
+        source=_source(kind=kind, count=count, difficulty=[1, hardest], split="heldout", **knobs),
         samples=16,
         max_tokens=160,
         slices={"easy": (1, middle), "hard": (middle + 1, hardest)},
@@ -97,7 +95,7 @@ def _embedded(kind: str, count: int, hardest: int, **knobs: Any) -> Benchmark:
 def _hub(name: str, dataset: dict[str, Any], note: str = "", samples: int = 64) -> Benchmark:
     return Benchmark(
         name=name,
-        source={"kind": "hub", **dataset},
+        source=_source(kind="hub", **dataset),
         verifier="math",
         prompt_suffix=BOXED,
         samples=samples,
