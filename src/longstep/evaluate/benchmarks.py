@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from longstep.config import Field, Strict, TypeAdapter, UserError, ValidationError, nearest
+from longstep.problems.source import Source
 from longstep.types import Problem
 
 #: The instruction Light-R1 and the DeepSeek-R1 family are evaluated with.
@@ -52,15 +53,7 @@ class Benchmark(Asked):
         Raises:
             UserError: the source does not validate, or holds a problem twice.
         """
-        from longstep.problems import AnySource
-
-        try:
-            source = TypeAdapter(AnySource).validate_python(self.source)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"benchmark {self.name}: source {field}: {first['msg']}") from None
-        problems = [self._dress(problem) for problem in source.load(seed)]
+        problems = [self._dress(problem) for problem in self._source().load(seed)]
         if not problems:
             raise UserError(f"benchmark {self.name}: its source holds no problem")
         if len({problem.id for problem in problems}) != len(problems):
@@ -68,6 +61,29 @@ class Benchmark(Asked):
                 f"benchmark {self.name}: its source holds a problem twice; remove the duplicates"
             )
         return problems
+
+    @property
+    def called(self) -> str:
+        """Its name where a recipe says how many questions it has."""
+        return self._source().called or self.name
+
+    def rows(self, known: Mapping[str, int]) -> int | None:
+        """How many questions it has, for ``longstep plan``; ``None`` when nobody can tell.
+
+        Raises:
+            UserError: the source does not validate.
+        """
+        return self._source().rows(known)
+
+    def _source(self) -> Source:
+        from longstep.problems import AnySource
+
+        try:
+            return TypeAdapter[Source](AnySource).validate_python(self.source)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"benchmark {self.name}: source {field}: {first['msg']}") from None
 
     def _dress(self, problem: Problem) -> Problem:
         return replace(

@@ -7,15 +7,15 @@ import string
 from collections.abc import Iterator
 from typing import Literal
 
-from longstep.config import Field, Strict
+from longstep.config import Field
 from longstep.problems.chain import Operators, apply
-from longstep.problems.source import content_id, distinct, split_of
+from longstep.problems.source import Source, content_id, distinct, split_of
 from longstep.types import Problem
 
 Skill = Literal["fact", "step", "lookup", "copy", "direct"]
 
 
-class Skills(Strict):
+class Skills(Source):
     """Number facts, look-ups, copying and short chains, all answered at once: the solution (trace) is empty.
 
     * ``fact``: ``3+4,7-9?`` is ``3+4=7,7-9=8`` (modulo 10).

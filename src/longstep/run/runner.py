@@ -35,7 +35,6 @@ from longstep.context import CHECKPOINTS, PARTIAL, Context
 from longstep.disk import disk_errors, locked
 from longstep.progress import Progress
 from longstep.run.recipe import Recipe
-from longstep.training.config import Training
 from longstep.training.ranks import from_main, joined, rank, sharded, world
 from longstep.workfolder import differences
 
@@ -67,7 +66,7 @@ def code_version() -> str:
 def execute(run: Run, only: Sequence[str] = ()) -> list[str]:
     """Run every stage that is not finished; returns the names of the stages that ran.
 
-    Each process of a launcher calls this. The first does everything; the others take part in its training stages.
+    Each process of a launcher calls this. The first does everything; the others take part in stages that run together.
 
     Raises:
         UserError: a stage refused its input, or the folder belongs to another configuration.
@@ -101,7 +100,7 @@ def _lead(run: Run, names: Sequence[str]) -> list[str]:
 
 
 def _follow(run: Run) -> list[str]:
-    """Take part in each training stage that process 0 tells of; what is written on the way is thrown away."""
+    """Take part in each stage that process 0 tells of; what is written on the way is thrown away."""
     ran: list[str] = []
     while (told := from_main(_nothing)) is not None:
         name, folder = told
@@ -124,11 +123,7 @@ def _nothing() -> tuple[str, Path] | None:
 def _refuse_processes(run: Run, names: Sequence[str]) -> None:
     for name in names:
         stage = run.recipe.stages[name]
-        if (
-            world() > 1
-            and isinstance(stage, Training)
-            and read_manifest(run.stage_folder(name)) is None
-        ):
+        if world() > 1 and read_manifest(run.stage_folder(name)) is None:
             for complaint in stage.refusals(world(), sharded()):
                 raise UserError(f"stage {name}: {complaint}")
 
@@ -237,7 +232,7 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
     )
     context.event("resumed" if resumed else "started", {})
     started = time.monotonic()
-    if isinstance(stage, Training):
+    if stage.together:
         from_main(lambda: (name, run.folder))
     stage.run(context)
     seconds = time.monotonic() - started

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from longstep.config import Strict
 from longstep.context import Artifact, Context
+from longstep.costs.estimate import Estimate, Estimator
 
 
 class Stage(Strict):
@@ -17,6 +18,8 @@ class Stage(Strict):
     """
 
     produces: ClassVar[Artifact]
+    #: Every process of a launcher runs the stage; otherwise the first does, and the others wait.
+    together: ClassVar[bool] = False
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """Every ``@name`` or path this stage reads, with the kind of artifact it must be."""
@@ -25,6 +28,14 @@ class Stage(Strict):
     def check(self) -> Iterator[str]:
         """Complaints that need no data, such as a misspelt ``trainer:`` key; made for all stages before any runs."""
         yield from ()
+
+    def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
+        """Why this stage cannot run on so many processes, or with weights sharded over them; said before it starts."""
+        yield from ()
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """What the stage takes and hands on, for ``longstep plan``; one that cannot tell hands on what it reads."""
+        return given.unknown(self.references())
 
     def run(self, context: Context) -> None:
         """Read the inputs, write ``context.out``."""

@@ -11,6 +11,8 @@ from typing import ClassVar, Literal
 from longstep.artifacts import write_json, write_rows
 from longstep.config import Field, UserError
 from longstep.context import LEDGER, Artifact, Context
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import Flow
 from longstep.curate import (
     AnyFilter,
     Decontaminate,
@@ -119,6 +121,15 @@ class Curate(Stage):
         step = {"step": "collect", "kept": len(problems), "dropped": len(unread)}
         funnel.steps.append({**step, "reasons": dict(sorted(reasons.items()))})
         return problems, unread
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """What its sources yield, less the share that curation drops."""
+        collected = sum(
+            given.counted(source.rows(given.sizes), source.called or given.name)
+            for source in self.sources
+        )
+        kept = given.rows(collected * given.plan.clean)
+        return Estimate(Flow(problems=kept), given.planned(rows=kept))
 
 
 def spoil(

@@ -19,6 +19,9 @@ from typing import Any, ClassVar, Literal
 from longstep.artifacts import write_json, write_rows
 from longstep.config import Field, UserError, nearest
 from longstep.context import Artifact, Context, Where, chosen_problems
+from longstep.costs.arithmetic import Decoding
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import Flow, inside, share
 from longstep.curate import pass_rates, with_pass_rates
 from longstep.curate.adaptive import Adaptive
 from longstep.curate.audit import (
@@ -177,6 +180,23 @@ class Sample(Stage):
             picked = random.Random(f"{seed}:{problem_id}").sample(group, number)
             kept.extend(sorted(picked, key=lambda row: row.sample_index))
         return kept
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """What is drawn, at the price of whoever draws, and the share of it that is kept."""
+        data = given.input(self.data)
+        problems = given.rows(data.problems * share(self.where, data))
+        each = self.adaptive.expected_samples() if self.adaptive else self.sampling.samples
+        mean = given.mean(self.sampling.max_tokens)
+        kept = drawn = problems * each
+        if self.keep == "correct":
+            kept *= given.plan.correct
+        if self.per_problem is not None:
+            kept = min(kept, problems * self.per_problem)
+        rates = (0.0, 1.0) if self.rate else inside(self.where, data.rates)
+        longest, slots = self.sampling.max_tokens, self.sampling.batch_size
+        work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, slots)
+        planned = given.planned(self.by.spends(work, given), rows=kept)
+        return Estimate(Flow(problems, rates, kept, mean), planned)
 
 
 def _counts(drawn: Sequence[Completion], kept: Sequence[Completion]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, TypeVar
 from longstep.artifacts import read_rows, write_json, write_rows
 from longstep.config import Field, UserError
 from longstep.context import Artifact, Context
+from longstep.costs.estimate import Estimate, Estimator
 from longstep.curate import Funnel
 from longstep.curate.audit import conflict_suspects, conflicting_golds
 from longstep.curate.difficulty import Rated, Ratings, rated
@@ -116,6 +117,14 @@ class Select(Stage):
                 )
             )
         return candidates
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """All of its data: what rules leave depends on the data."""
+        data = given.input(self.data)
+        kept = given.rows(data.problems)
+        if self.rules and given.name not in given.plan.rows:
+            given.remark(f"{given.name}: rules are not estimated; set plan.rows.{given.name}")
+        return Estimate(replace(data, problems=kept), given.planned(rows=kept))
 
 
 def apply(
