@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from longstep.config import Field
@@ -41,6 +41,10 @@ class Skills(Source):
     skills: tuple[Skill, ...] = ("fact", "step", "lookup", "copy", "direct")
     direct_steps: int = Field(default=1, ge=1)
     operators: Operators = "+-"
+
+    def rows(self, known: Mapping[str, int]) -> int:
+        """As many as asked for."""
+        return self.count
 
     def load(self, seed: int) -> Iterator[Problem]:
         """Distinct tasks, the same for the same seed."""
