@@ -122,7 +122,7 @@ def status(run_folder: RunFolder, as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    header = ["stage", "kind", "state", "seconds", "tokens trained", "tokens generated"]
+    header = ["stage", "kind", "makes", "state", "seconds", "tokens trained", "tokens generated"]
     print_table(
         [
             header,

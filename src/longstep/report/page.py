@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.artifacts import write_bytes
+from longstep.report.blocks import Block, Cell, Meter
 from longstep.report.collect import Run, Stage, collect
 from longstep.report.completions import OUTCOMES, Trace
 from longstep.report.console import not_evaluated, to_come
 from longstep.report.figures import (
     Figure,
+    block_figure,
     curve_figures,
     kl_figure,
     length_groups,
     model_rank,
-    pass_rate_figure,
 )
 from longstep.report.scores import (
     TRUNCATION_WARNING,
@@ -95,6 +96,8 @@ def _environment() -> Environment:
     environment.filters["thousands"] = thousands
     environment.filters["duration"] = duration
     environment.filters["column_name"] = column_name
+    environment.filters["cell_kind"] = cell_kind
+    environment.filters["plain_number"] = plain_number
     return environment
 
 
@@ -109,7 +112,7 @@ def _context(run: Run) -> dict[str, Any]:
         "tables": [_score_table(scores) for scores in run.scores],
         "curves": [(stage, list(curve_figures(stage))) for stage in run.stages if stage.curves],
         "lengths": list(length_groups(run)),
-        "pass_rates": [pass_rate_figure(stage) for stage in run.stages if stage.pass_rates],
+        "shown": [(stage, _drawn(stage)) for stage in run.stages if stage.blocks],
         "steering": [
             _steered(stage.name, stage.steering) for stage in run.stages if stage.steering
         ],
@@ -117,6 +120,10 @@ def _context(run: Run) -> dict[str, Any]:
         "outcomes": OUTCOMES,
         "totals": _totals(run.stages),
     }
+
+
+def _drawn(stage: Stage) -> list[tuple[Block, Figure | None]]:
+    return [(block, block_figure(stage, place)) for place, block in enumerate(stage.blocks)]
 
 
 def _score_table(scores: Scores) -> dict[str, Any]:
@@ -183,6 +190,24 @@ def percent(value: float | None, digits: int = 1) -> str:
 def thousands(value: float | None) -> str:
     """A whole number with separators, a dash when unknown."""
     return _UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def cell_kind(value: Cell) -> str:
+    """What the template makes of a table's cell: ``meter``, ``several``, ``number`` or ``text``."""
+    match value:
+        case Meter():
+            return "meter"
+        case tuple():
+            return "several"
+        case str():
+            return "text"
+        case _:
+            return "number"
+
+
+def plain_number(value: float) -> str:
+    """A count in full, anything else with four digits."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def duration(seconds: float | None) -> str:

@@ -1,7 +1,8 @@
 """Runs a recipe in a folder: skip what is finished, continue what is not, refuse what changed.
 
 runs/<name>/run.json, events.jsonl, run.lock, report.html, and one folder per stage with ``config.json`` (written
-first), logs and checkpoints, ``out/`` (the artifact) and ``manifest.json`` (written last).
+first), logs and checkpoints, ``out/`` (the artifact), ``blocks.json`` (what the report shows of it) and
+``manifest.json`` (written last).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from longstep.config import Located, UserError, dump, provenance
 from longstep.context import CHECKPOINTS, PARTIAL, Context
 from longstep.disk import disk_errors, locked
 from longstep.progress import Progress
+from longstep.report.blocks import write_blocks
 from longstep.run.recipe import Recipe
 from longstep.training.ranks import from_main, joined, rank, sharded, world
 from longstep.workfolder import differences
@@ -136,6 +138,7 @@ def _write_run_file(run: Run) -> None:
         "code": code_version(),
         "differs": list(run.recipe.differs_from_paper),
         "stages": run.recipe.order(),
+        "makes": {name: stage.produces for name, stage in run.recipe.stages.items()},
         "recipe": dump(run.recipe),
     }
     write_json(run.folder / "run.json", facts)
@@ -234,7 +237,10 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
     started = time.monotonic()
     if stage.together:
         from_main(lambda: (name, run.folder))
-    stage.run(context)
+    try:
+        stage.run(context)
+    finally:  # a stage that refused its input shows best what was wrong with it
+        write_blocks(folder, stage.blocks(context.out))
     seconds = time.monotonic() - started
     cost = {
         **asdict(context.cost),

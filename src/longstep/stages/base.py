@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from longstep.config import Strict
 from longstep.context import Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator
+from longstep.report.blocks import Block
 
 
 class Stage(Strict):
@@ -36,6 +37,10 @@ class Stage(Strict):
     def estimate(self, given: Estimator) -> Estimate:
         """What the stage takes and hands on, for ``longstep plan``; one that cannot tell hands on what it reads."""
         return given.unknown(self.references())
+
+    def blocks(self, out: Path) -> Iterator[Block]:
+        """What the report shows of the artifact, beside what it finds in every stage: curves, costs, answers."""
+        yield from ()
 
     def run(self, context: Context) -> None:
         """Read the inputs, write ``context.out``."""

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
@@ -27,6 +28,8 @@ from longstep.formats.quarantine import quarantined_bad
 from longstep.jobs.contamination import by_fingerprint, decontaminated
 from longstep.problems import AnySource
 from longstep.problems.columns import Table
+from longstep.report import shown
+from longstep.report.blocks import Block
 from longstep.stages.base import Stage, local_data
 from longstep.types import Problem
 from longstep.verify import judge_gold
@@ -130,6 +133,11 @@ class Curate(Stage):
         )
         kept = given.rows(collected * given.plan.clean)
         return Estimate(Flow(problems=kept), given.planned(rows=kept))
+
+    def blocks(self, out: Path) -> Iterator[Block]:
+        """What was dropped where and why, and what a person should look at."""
+        yield from shown.funnel(out)
+        yield from shown.queue(out)
 
 
 def spoil(

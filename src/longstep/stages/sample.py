@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
@@ -39,6 +40,8 @@ from longstep.curate.queue import FILE, Doubt, queue
 from longstep.draw.rounds import Rounds, draw_adaptively
 from longstep.draw.samplers import AnySampler, ByModel, ByReference, open_sampler
 from longstep.generate import Sampling
+from longstep.report import shown
+from longstep.report.blocks import Block
 from longstep.stages.base import Stage
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify import VERIFIERS, judge
@@ -197,6 +200,13 @@ class Sample(Stage):
         work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, slots)
         planned = given.planned(self.by.spends(work, given), rows=kept)
         return Estimate(Flow(problems, rates, kept, mean), planned)
+
+    def blocks(self, out: Path) -> Iterator[Block]:
+        """Pass rates, unless they are only handed on; verdicts, and what a person should look at."""
+        if self.rate:
+            yield from shown.pass_rates(out)
+        yield from shown.verdicts(out)
+        yield from shown.queue(out)
 
 
 def _counts(drawn: Sequence[Completion], kept: Sequence[Completion]) -> dict[str, Any]:
