@@ -72,7 +72,7 @@ class Training(Strict):
             )
         if sharded and self.lora is not None:
             yield "adapters are not merged from shards; set launch.sharding=none, which LoRA's memory allows"
-        if sharded and not isinstance(self.optimizer, AdamW):
+        if sharded and not self.optimizer.shardable:
             yield f"optimizer {self.optimizer.kind} needs whole matrices; set launch.sharding=none or adamw"
 
     def total_steps(self, rows: int) -> int:
