@@ -32,16 +32,18 @@ class Table:
     """Rows under a header.
 
     Attributes:
-        title: its heading.
+        title: its heading; blocks of several stages with one title stand together under it.
         header: names of the columns.
         rows: as many cells as the header has.
-        note: a sentence for the reader.
+        note: a few words about this stage's rows.
+        about: a sentence for the reader, the same for every stage.
     """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """One plot of at most two lines."""
+    """One plot of at most two lines; ``title``, ``note`` and ``about`` as of a table."""
 
     title: str
     lines: tuple[Line, ...]
     note: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +70,18 @@ class Bars:
     """One plot of bars.
 
     Attributes:
-        title: its heading.
+        title: its heading, as of a table.
         counts: heights; the bar with index i stands between i and i + 1.
         ticks: (place, label) on the axis below.
-        note: beside the title.
+        note: a few words about this stage's bars.
+        about: a sentence for the reader, the same for every stage.
     """
 
     title: str
     counts: tuple[float, ...]
     ticks: tuple[tuple[float, str], ...] = ()
     note: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +108,19 @@ def read_blocks(reader: Reader, folder: Path) -> tuple[Block, ...]:
 
 
 def _block(row: dict[str, Any]) -> Block | None:
-    title, note = words(row.get("title")), words(row.get("note"))
+    title, note, about = (words(row.get(key)) for key in ("title", "note", "about"))
     match row.get("block"):
         case "table":
             header = tuple(map(words, sequence(row.get("header"))))
             rows = (tuple(map(_cell, sequence(cells))) for cells in sequence(row.get("rows")))
-            return Table(
-                title, header, tuple(cells for cells in rows if len(cells) == len(header)), note
-            )
+            whole = tuple(cells for cells in rows if len(cells) == len(header))
+            return Table(title, header, whole, note, about)
         case "curves":
             lines = (_line(mapping(line)) for line in sequence(row.get("lines")))
-            return Curves(title, tuple(line for line in lines if line.steps), note)
+            return Curves(title, tuple(line for line in lines if line.steps), note, about)
         case "bars":
-            return Bars(title, _numbers(row.get("counts")), tuple(_ticks(row.get("ticks"))), note)
+            counts, ticks = _numbers(row.get("counts")), tuple(_ticks(row.get("ticks")))
+            return Bars(title, counts, ticks, note, about)
         case "text":
             return Text(title, words(row.get("text")))
     return None

@@ -100,17 +100,17 @@ def _length_figure(group: str, lengths: Lengths, end: int) -> Figure:
 
 
 def block_figure(stage: Stage, place: int) -> Figure | None:
-    """The plot of a stage's block; ``None`` for one that is text."""
+    """The plot of a stage's block, called after the stage; ``None`` for one that is text."""
     block, name = stage.blocks[place], _id("block", stage.name, str(place))
     match block:
         case Bars():
-            return Figure(block.title, block.note, bar_plot(name, block.counts, block.ticks))
+            return Figure(stage.name, block.note, bar_plot(name, block.counts, block.ticks))
         case Curves():
             curves = [
                 Curve(block.title, line.name, line.steps, line.values, every=1)
                 for line in block.lines
             ]
-            return _curve_figure(block.title, block.note, name, curves)
+            return _curve_figure(stage.name, block.note, name, curves)
         case Table() | Text():
             return None
 

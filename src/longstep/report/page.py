@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.artifacts import write_bytes
-from longstep.report.blocks import Block, Cell, Meter
+from longstep.report.blocks import Cell, Meter, Table, Text
 from longstep.report.collect import Run, Stage, collect
 from longstep.report.completions import OUTCOMES, Trace
 from longstep.report.console import not_evaluated, to_come
@@ -50,6 +50,23 @@ class TraceGroup:
 
     title: str
     traces: tuple[Trace, ...]
+
+
+@dataclass(slots=True)
+class Shown:
+    """Blocks of all stages under one title."""
+
+    title: str
+    about: list[str] = field(default_factory=list)
+    texts: list[tuple[Stage, str]] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    tables: list[tuple[Stage, Table]] = field(default_factory=list)
+
+    @property
+    def one_row_each(self) -> bool:
+        """Whether its tables are short enough to be one, with a row for each stage."""
+        headers = {block.header for _, block in self.tables}
+        return len(headers) == 1 and all(len(block.rows) == 1 for _, block in self.tables)
 
 
 def build_report(run: Path) -> Path:
@@ -112,7 +129,7 @@ def _context(run: Run) -> dict[str, Any]:
         "tables": [_score_table(scores) for scores in run.scores],
         "curves": [(stage, list(curve_figures(stage))) for stage in run.stages if stage.curves],
         "lengths": list(length_groups(run)),
-        "shown": [(stage, _drawn(stage)) for stage in run.stages if stage.blocks],
+        "shown": _shown(run.stages),
         "steering": [
             _steered(stage.name, stage.steering) for stage in run.stages if stage.steering
         ],
@@ -122,8 +139,24 @@ def _context(run: Run) -> dict[str, Any]:
     }
 
 
-def _drawn(stage: Stage) -> list[tuple[Block, Figure | None]]:
-    return [(block, block_figure(stage, place)) for place, block in enumerate(stage.blocks)]
+def _shown(stages: Sequence[Stage]) -> list[Shown]:
+    """What the stages show of themselves, by title, so that one thing of several stages stands together."""
+    found: dict[str, Shown] = {}
+    for stage in stages:
+        for place, block in enumerate(stage.blocks):
+            group = found.setdefault(block.title, Shown(block.title))
+            figure = block_figure(stage, place)
+            match block:
+                case Text():
+                    group.texts.append((stage, block.text))
+                    continue
+                case Table():
+                    group.tables.append((stage, block))
+                case _ if figure is not None:
+                    group.figures.append(figure)
+            if block.about and block.about not in group.about:
+                group.about.append(block.about)
+    return list(found.values())
 
 
 def _score_table(scores: Scores) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from longstep.curate import queue_table
-from longstep.report.blocks import Bars, Block, Meter, Table, Text
+from longstep.report.blocks import Bars, Block, Meter, Table
 from longstep.report.read import Reader, mapping, number, visible, words
 
 _QUEUED = 12
@@ -22,7 +22,7 @@ def funnel(out: Path) -> Iterator[Block]:
         return
     start = max(1, _count(steps[0], "kept") + _count(steps[0], "dropped"))
     yield Table(
-        f"{start:,} rows in, {_count(steps[-1], 'kept'):,} kept",
+        "What was kept",
         ("step", "of all", "kept", "dropped", "why"),
         tuple(
             (
@@ -34,6 +34,7 @@ def funnel(out: Path) -> Iterator[Block]:
             )
             for step in steps
         ),
+        f"{start:,} rows in, {_count(steps[-1], 'kept'):,} kept",
     )
 
 
@@ -58,13 +59,15 @@ def pass_rates(out: Path) -> Iterator[Block]:
             tenths[min(int(rate * 10), 9)] += 1
     if not any(tenths):
         return
-    yield Text(
-        "",
+    ticks = tuple((10 * share, f"{share:.2f}") for share in (0, 0.25, 0.5, 0.75, 1))
+    yield Bars(
+        "Pass rates",
+        tuple(map(float, tenths)),
+        ticks,
+        f"{sum(tenths):,} problems",
         "Problems by the share of a rater's samples that were verified correct. Only problems between the ends carry "
         "a signal for reinforcement learning.",
     )
-    ticks = tuple((10 * share, f"{share:.2f}") for share in (0, 0.25, 0.5, 0.75, 1))
-    yield Bars("pass rates", tuple(map(float, tenths)), ticks, f"{sum(tenths):,} problems")
 
 
 def verdicts(out: Path) -> Iterator[Block]:
@@ -73,7 +76,7 @@ def verdicts(out: Path) -> Iterator[Block]:
     ranked = sorted(((_count(counts, key), words(key)) for key in counts), reverse=True)
     if ranked:
         said = tuple(f"{status} {count:,}" for count, status in ranked)
-        yield Table("", ("", "verdicts"), (("sampled answers", said),))
+        yield Table("Verdicts on sampled answers", ("verdicts",), ((said,),))
 
 
 def queue(out: Path) -> Iterator[Block]:
@@ -81,9 +84,9 @@ def queue(out: Path) -> Iterator[Block]:
     header, *rows = queue_table(Reader(out).rows(out / "queue.jsonl"), _QUEUED)
     if rows:
         yield Table(
-            "for a person to look at",
+            "For a person to look at",
             tuple(header),
             tuple(tuple(map(visible, row)) for row in rows),
-            "Rows that machines disagree about: keys that look wrong, golds that contradict each other or do not "
-            "verify. All of them are in queue.jsonl.",
+            about="Rows that machines disagree about: keys that look wrong, golds that contradict each other or do not "
+            "verify. All of them are in each stage's queue.jsonl.",
         )
