@@ -125,6 +125,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "again": ["run", recipe, "--out", run, "--only", "told", "--only", "mine"],
         "report": ["report", run],
         "status": ["status", run, "--json"],
+        "told": ["status", run, "--stage", "told", "--json"],
     }
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     command = [sys.executable, "-c", DRIVER, json.dumps(list(words.values()))]
@@ -166,6 +167,15 @@ def test_the_page_shows_what_it_shows_of_itself(said: dict[str, Any]) -> None:
     for words in ("my heading", "my sentence", "my table", "half", "my bars", "my curves", "4 → 8"):
         assert words in data, words
     assert data.count("<svg") == 2
+
+
+def test_the_console_draws_the_same(said: dict[str, Any]) -> None:
+    assert json.loads(said["told"]) == [
+        {"title": "my heading", "rows": [["text"], ["my sentence"]]},
+        {"title": "my table", "rows": [["what", "of all"], ["half", "50% + 50%"]]},
+        {"title": "my bars", "rows": [["from", "count"], ["", "3"], ["", "1"]]},
+        {"title": "my curves", "rows": [["line", "first", "last"], ["my line", "4", "8"]]},
+    ]
 
 
 def test_the_run_says_what_it_makes(said: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from longstep.artifacts import write_bytes
 from longstep.report.blocks import Cell, Meter, Table, Text
 from longstep.report.collect import Run, Stage, collect
 from longstep.report.completions import OUTCOMES, Trace
-from longstep.report.console import not_evaluated, to_come
+from longstep.report.console import not_evaluated, plain_number, to_come
 from longstep.report.figures import (
     Figure,
     block_figure,
@@ -236,11 +236,6 @@ def cell_kind(value: Cell) -> str:
             return "text"
         case _:
             return "number"
-
-
-def plain_number(value: float) -> str:
-    """A count in full, anything else with four digits."""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def duration(seconds: float | None) -> str:
