@@ -9,9 +9,13 @@ import json
 import math
 import random
 import sys
+from collections import Counter
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+
+from longstep.report.blocks import write_blocks
+from longstep.stages import Curate, Sample
 
 #: Evaluated model, the stage that made it, how good it is.
 MODELS = {
@@ -38,6 +42,8 @@ STAGES = {
         "models": {name: f"@{stage}" for name, (stage, _) in MODELS.items()},
     },
 }
+SHOWN = {"curate": Curate, "sample": Sample}
+ARTIFACTS = {"curate": "rows", "sample": "rows", "evaluate": "report"}
 PROBLEMS, SAMPLES, BUDGET = 60, 8, 160
 
 
@@ -48,6 +54,7 @@ def make_run(root: Path, seed: int = 5, without: tuple[str, ...] = ()) -> Path:
         "name": "synthetic",
         "recipe": {"name": "synthetic", "stages": STAGES},
         "stages": list(STAGES),
+        "makes": {name: ARTIFACTS.get(stage["kind"], "model") for name, stage in STAGES.items()},
         "seed": 17,
         "version": "0.1.0",
         "code": "0123abcd",
@@ -65,6 +72,9 @@ def make_run(root: Path, seed: int = 5, without: tuple[str, ...] = ()) -> Path:
         )
         write(folder / "manifest.json", manifest(name, place, rng))
         MAKERS.get(config["kind"], lambda *_: None)(folder, name, rng)
+        if config["kind"] in SHOWN:
+            stage = SHOWN[config["kind"]].model_construct(rate=config.get("rate", False))
+            write_blocks(folder, stage.blocks(folder / "out"))
     return root
 
 
@@ -81,7 +91,7 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
 def manifest(name: str, place: int, rng: random.Random) -> dict[str, Any]:
     kind = STAGES[name]["kind"]
     trains, samples = kind in ("sft", "prefer", "rl"), kind in ("sample", "rl", "evaluate")
-    artifact = {"curate": "rows", "sample": "rows", "evaluate": "report"}.get(kind, "model")
+    artifact = ARTIFACTS.get(kind, "model")
     return {
         "stage": name,
         "kind": kind,
@@ -218,6 +228,8 @@ def sample(folder: Path, name: str, rng: random.Random) -> None:
         completions += rows
     write_lines(folder / "out" / "problems.jsonl", problems)
     write_lines(folder / "out" / "completions.jsonl", completions)
+    verdicts = Counter(row["verdict"]["status"] for row in completions)
+    write(folder / "out" / "counts.json", {"verdicts": verdicts})
 
 
 def questions(rng: random.Random) -> list[dict[str, Any]]:

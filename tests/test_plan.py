@@ -9,8 +9,12 @@ import pytest
 from longstep.config import UserError
 from longstep.costs import arithmetic as costs
 from longstep.costs.arithmetic import Decoding, Holding
+from longstep.costs.estimate import Estimator, Fleet, Unknown
+from longstep.costs.flow import Flow
 from longstep.costs.planning import DEVICES, Planning
 from longstep.costs.shapes import MODELS, Shape, shape_of
+from longstep.evaluate import resolve
+from longstep.problems import Chain, HubDataset, JsonlFile
 from longstep.run.launch.accelerate import Launch, launch_command
 from longstep.run.plan import COLUMNS, make_plan, plan_table
 from longstep.run.recipe import load, recipe_files
@@ -385,3 +389,48 @@ def test_the_price_can_be_given():
     free = plan_of("light-r1", "qwen-1.5b", "plan.price_per_hour=0", "plan.endpoint_price=0")
     assert base.dollars > 0 and free.dollars == 0
     assert replace(free.stage("sft1"), dollars=base.stage("sft1").dollars) == base.stage("sft1")
+
+
+# -- what a stage is handed -----------------------------------------------------------------------
+
+
+def handed(**inputs):
+    flows = {f"@{name}": flow for name, flow in inputs.items()}
+    plan = Planning(rows={"mine/known": 700})
+    return Estimator("next", "odd", plan, Fleet(1), flows, [])
+
+
+def test_a_stage_after_one_that_cannot_tell_is_unknown_and_says_why():
+    given = handed(before=Flow(problems=5, tokens=7))
+    with pytest.raises(Unknown, match="the size of @before is unknown"):
+        given.model("@before")
+    # The first of each kind is the parent: its rows, and its shape when there is one.
+    made = given.unknown([("@before", "rows"), ("somebody/secret", "model")])
+    assert (made.flow, made.plan.hours) == (Flow(problems=5, tokens=7), None)
+    known = given.unknown([("longstep-tiny", "model"), ("Qwen/Qwen2.5-0.5B", "model")])
+    assert known.flow.shape == shape_of("longstep-tiny")[0]
+    assert given.remarks == ["next: stages of kind odd are not estimated"]
+
+
+def test_sources_and_benchmarks_say_how_many_rows_they_have(tmp_path):
+    file = tmp_path / "three.jsonl"
+    file.write_text("{}\n{}\n{}\n")
+    known = handed().sizes
+    assert known["openai/gsm8k"] == 1319
+    assert Chain(count=12).rows(known) == 12
+    assert HubDataset(name="mine/known").rows(known) == 700
+    assert HubDataset(name="mine/known", limit=50).rows(known) == 50
+    assert HubDataset(name="nobody/knows").rows(known) is None
+    assert HubDataset(name="nobody/knows", limit=50).rows(known) == 50
+    assert JsonlFile(path=file).rows(known) == 3
+    assert JsonlFile(path=file, limit=2).rows(known) == 2
+    assert JsonlFile(path=file).rows({str(file): 9}) == 9  # what the recipe says comes first
+    assert resolve("gsm8k").rows(known) == 1319
+    assert (resolve("chain").rows(known), resolve("chain").called) == (150, "chain")
+
+
+def test_an_unknown_number_is_assumed_and_said_once():
+    given = handed()
+    assert [given.counted(None, "u/v", 500), given.counted(None, "u/v", 500)] == [500, 500]
+    assert given.counted(3, "u/w") == 3
+    assert given.remarks == ["u/v: 500 rows assumed; set plan.rows to say how many it holds"]

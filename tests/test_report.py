@@ -21,6 +21,7 @@ from longstep.config import UserError
 from longstep.curate.audit import KeyAudit, audit_keys, votes_of
 from longstep.curate.queue import queue
 from longstep.report import build_report, score_rows, table
+from longstep.report.blocks import Bars, Curves, Line, Meter, Table, Text, write_blocks
 from longstep.report.collect import collect
 from longstep.report.completions import OUTCOMES, split_thinking
 from longstep.report.curves import PANELS, Thinner, read_curves
@@ -29,6 +30,8 @@ from longstep.report.page import duration
 from longstep.report.plots import length_bins
 from longstep.report.read import Reader, number, visible
 from longstep.report.scores import headline, key_comparisons, read_scores
+from longstep.report.shown import pass_rates
+from longstep.report.shown import queue as queued
 from longstep.types import Completion, Problem, Verdict
 from run_fixture import MODELS, STAGES, make_run, write, write_lines
 
@@ -48,7 +51,7 @@ def html(run: Path) -> str:
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A run with nothing but run.json, to add one stage at a time."""
-    write(tmp_path / "run.json", {"name": "small"})
+    write(tmp_path / "run.json", {"name": "small", "makes": {}})
     return tmp_path
 
 
@@ -154,7 +157,7 @@ def test_page_says_what_the_run_says(html: str) -> None:
     assert "no model was trained" in text
     assert "rl · no-signal · step 120 to 240, 3 times" in text
     assert "12,000 rows in, 9,012 kept" in text
-    assert "\N{MINUS SIGN}1,859 prompt longer than 96 tokens 1,702 empty 157" in text
+    assert "9,012 1,859 prompt longer than 96 tokens 1,702 empty 157" in text
     assert "not distinguishable" in text
 
 
@@ -179,13 +182,15 @@ def test_table_by_hand(small: Path) -> None:
         "base": {"chain": {"all": cell(0.1234, 0.1, 0.15)}},
     }
     with_scores(small, models, protocol={"models": ["base", "sft"]})
-    write(small / "run.json", {"recipe": {"stages": {"rl": {"kind": "rl", "model": "@sft"}}}})
+    recipe = {"stages": {"later": {"kind": "of my own"}, "rows": {"kind": "rl"}}}
+    makes = {"later": "model", "rows": "rows"}
+    write(small / "run.json", {"recipe": recipe, "makes": makes})
     rows = [
         ["base", "12.3 [10.0, 15.0]", "-"],
         ["sft", "50.0 [40.4, 59.6]", "25.0 [10.0, 40.0]*"],
     ]
     header = ["chain avg@16", "chain hard avg@16"]
-    assert table(small) == [["stage", *header], *rows, ["rl (not run)", "-", "-"]]
+    assert table(small) == [["stage", *header], *rows, ["later (not run)", "-", "-"]]
     results = json.loads((small / "eval" / "out" / "results.json").read_text())
     assert score_rows(results) == [["model", *header], *rows]
 
@@ -321,10 +326,15 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         )
         write_lines(tmp_path / name / "masks.jsonl", [{"tokens": [HOSTILE], "mask": [1]}])
         write_lines(tmp_path / name / "metrics.jsonl", [{"step": 1, "loss": 1.0, HOSTILE: 2}])
-        write(
-            tmp_path / name / "out" / "funnel.json",
-            [{"step": HOSTILE, "kept": 1, "dropped": 1, "reasons": {HOSTILE: 1}}],
-        )
+        cells = [HOSTILE, 1, {"shares": [0.5, HOSTILE]}, [HOSTILE]]
+        line = {"name": HOSTILE, "steps": [1, 2], "values": [1, HOSTILE]}
+        blocks = [
+            {"block": "table", "title": HOSTILE, "header": [HOSTILE] * 4, "rows": [cells]},
+            {"block": "curves", "title": HOSTILE, "lines": [line, line]},
+            {"block": "bars", "title": HOSTILE, "counts": [1], "note": HOSTILE},
+            {"block": "text", "title": HOSTILE, "text": HOSTILE},
+        ]
+        write(tmp_path / name / "blocks.json", blocks)
         write_lines(tmp_path / name / "out" / "completions.jsonl", [row])
         write_lines(
             tmp_path / name / "out" / "problems.jsonl",
@@ -361,7 +371,7 @@ def test_damaged_files_become_notes(small: Path) -> None:
     )
     (small / "train" / "metrics.jsonl").write_text(lines, encoding="latin-1")
     (small / "train" / "manifest.json").write_text("{")
-    write(small / "train" / "out" / "funnel.json", {"not": "a list"})
+    write(small / "train" / "blocks.json", {"not": "a list"})
     write(small / "train" / "out" / "results.json", [1])
     found = collect(small)
     stage = found.stages[0]
@@ -369,13 +379,14 @@ def test_damaged_files_become_notes(small: Path) -> None:
     notes = "\n".join(found.notes)
     # the torn line, the list, the deep nesting and the broken byte
     assert "train/metrics.jsonl: 4 unreadable lines left out" in notes
-    for name in ("manifest.json", "out/funnel.json", "out/results.json"):
+    for name in ("manifest.json", "blocks.json", "out/results.json"):
         assert f"train/{name}: left out (" in notes
     assert "1 recorded metric value not finite" in build_report(small).read_text(encoding="utf-8")
 
 
 EVERY_KEY = """kind cost artifact fingerprint step loss tokens mask level rule token_ids verdict
-    text problem_id id pass_rate models comparisons protocol kept dropped reasons stage"""
+    text problem_id id pass_rate models comparisons protocol stage makes title note header rows lines counts ticks"""
+BLOCKS = ("table", "curves", "bars", "text", None)
 
 
 def test_wrong_types_everywhere_do_not_crash(small: Path) -> None:
@@ -385,7 +396,7 @@ def test_wrong_types_everywhere_do_not_crash(small: Path) -> None:
         everything = dict.fromkeys(EVERY_KEY.split(), value)
         for name in ("config", "manifest", "out/results"):
             write(stage / f"{name}.json", everything)
-        write(stage / "out" / "funnel.json", [value, everything])
+        write(stage / "blocks.json", [value, *({**everything, "block": each} for each in BLOCKS)])
         for name in ("metrics", "health", "masks", "out/problems", "out/completions"):
             write_lines(stage / f"{name}.jsonl", [everything])
     write(
@@ -513,22 +524,51 @@ def test_pass_rates_by_hand(small: Path) -> None:
     write_lines(
         small / "pick" / "out" / "problems.jsonl", [{"id": str(r), "pass_rate": r} for r in rates]
     )
-    write(small / "pick" / "config.json", {"kind": "sample"})
-    assert collect(small).stages[0].pass_rates == (2, 1, 0, 0, 0, 1, 0, 0, 0, 2)
+    (bars,) = pass_rates(small / "pick" / "out")
+    assert isinstance(bars, Bars)
+    assert bars.counts == (2, 1, 0, 0, 0, 1, 0, 0, 0, 2) and bars.note == "6 problems"
+
+
+def test_blocks_are_read_as_they_were_written(small: Path) -> None:
+    blocks = (
+        Table("t", ("a", "b", "c"), (("x", 2.5, Meter((0.25, 0.75))), (("y", "z"), 3, "")), "n"),
+        Curves("c", (Line("one", (1, 2, 5), (0.5, 0.25, 0.125)), Line("two", (1,), (3,)))),
+        Bars("b", (3, 0, 1), ((0, "low"), (3, "high")), "4 rows"),
+        Text("w", "words"),
+    )
+    write(small / "mine" / "config.json", {"kind": "of my own"})
+    write_blocks(small / "mine", blocks)
+    assert collect(small).stages[0].blocks == blocks
+    html = build_report(small).read_text(encoding="utf-8")
+    data = html.split('id="data"')[1].split("</section>")[0]
+    assert data.count("<svg") == 2 and "one 0.5 → 0.125" in data
+    assert '<i class="kept" style="width:25.0%"></i><i class="lost" style="width:75.0%">' in data
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", data)
+    assert [cells[0], cells[1], cells[4], cells[5]] == ["x", "2.5", "3", ""]
+    assert "<h4>mine <small>n</small></h4>" in data
+    assert ["low" in data, "high" in data, "words" in data, "4 rows" in data] == [True] * 4
+
+
+def test_a_run_that_does_not_say_what_its_stages_make_is_reported_with_a_note(small: Path) -> None:
+    write(small / "run.json", {"recipe": {"stages": {"rl": {"kind": "rl"}}}})
+    assert collect(small).stages[0].makes == ""
+    assert any("what each stage makes" in note for note in collect(small).notes)
 
 
 def test_rows_for_a_person_are_on_the_page_and_no_section_without_any(small: Path) -> None:
     write(small / "rated" / "config.json", {"kind": "sample"})
-    write_lines(small / "rated" / "out" / "queue.jsonl", [])
-    assert 'id="queue"' not in build_report(small).read_text()
+    out = small / "rated" / "out"
+    write_lines(out / "queue.jsonl", [])
+    assert list(queued(out)) == []
     problem = Problem("q7", "What is <b>6</b> x 7?", "41")
     wrong = Verdict("incorrect", "42", "")
     drawn = [Completion("q7", n, (), (), "\\boxed{42}", "stop", verdict=wrong) for n in range(4)]
     suspects = audit_keys([problem], votes_of(drawn, str.__eq__), KeyAudit(), str.__eq__)
     doubts = queue([problem], suspects, drawn, {})
-    write_lines(small / "rated" / "out" / "queue.jsonl", [asdict(each) for each in doubts])
+    write_lines(out / "queue.jsonl", [asdict(each) for each in doubts])
+    write_blocks(small / "rated", queued(out))
     page = build_report(small).read_text()
-    section = page.split('id="queue"')[1].split("</section>")[0]
+    section = page.split("For a person to look at")[1].split("</section>")[0]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", section)
     assert cells[:4] == ["q7", "What is &lt;b&gt;6&lt;/b&gt; x 7?", "41", "4 x 42"]
     assert cells[4].startswith("suspect key: gold ") and len(cells) == 5

@@ -116,15 +116,31 @@ def plan(
 
 
 @app.command()
-def status(run_folder: RunFolder, as_json: Json = False) -> None:
+def status(
+    run_folder: RunFolder,
+    stage: Annotated[
+        str | None, typer.Option(help="what this stage shows of itself, as on the page")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Say how far a run is, stage by stage."""
+    if stage is not None:
+        from longstep.report import stage_tables
+
+        found = stage_tables(run_folder, stage)
+        if as_json:
+            print_json([{"title": title, "rows": rows} for title, rows in found])
+            return
+        for title, rows in found:
+            print_table(rows, title)
+        return
     from longstep.cli.status import stage_rows
 
     rows = stage_rows(run_folder)
     if as_json:
         print_json(rows)
         return
-    header = ["stage", "kind", "state", "seconds", "tokens trained", "tokens generated"]
+    header = ["stage", "kind", "makes", "state", "seconds", "tokens trained", "tokens generated"]
     print_table(
         [
             header,

@@ -27,6 +27,9 @@ def stage_rows(folder: Path) -> list[dict[str, Any]]:
         rows.append(
             {
                 "stage": name,
+                "makes": facts.get("makes", {}).get(
+                    name, ""
+                ),  # a folder of an older version does not say
                 "kind": facts["recipe"]["stages"][name]["kind"],
                 "state": state,
                 "seconds": cost.get("seconds"),

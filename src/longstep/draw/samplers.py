@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from longstep.artifacts import write_rows
 from longstep.config import Field, Strict
 from longstep.context import PARTIAL, Context
+from longstep.costs.arithmetic import Decoding
+from longstep.costs.estimate import Estimator, Spent
 from longstep.generate import (
     Endpoint,
     EndpointGenerator,
@@ -36,6 +38,10 @@ class ByModel(Strict):
     model: str
     thinking: bool = True
 
+    def spends(self, work: Decoding, given: Estimator) -> Spent:
+        """Hours on the recipe's own devices."""
+        return given.decoding(given.model(self.model), work)
+
 
 class ByReference(Strict):
     """The problems' own worked solutions; with a model's tokenizer their ids too, without one text alone."""
@@ -43,17 +49,35 @@ class ByReference(Strict):
     kind: Literal["reference"] = "reference"
     model: str | None = None
 
+    def spends(self, work: Decoding, given: Estimator) -> Spent:
+        """Nothing: worked solutions are read, not drawn."""
+        return Spent()
+
 
 class ByEndpoint(Endpoint):
     """OpenAI-compatible servers sample (vLLM, SGLang, a hosted R1); their rows carry text, not ids."""
 
     kind: Literal["endpoint"] = "endpoint"
 
+    def spends(self, work: Decoding, given: Estimator) -> Spent:
+        """Dollars for tokens drawn elsewhere; nobody here knows how long that takes."""
+        tokens, price = work.completions * work.mean, given.plan.endpoint_price
+        given.remark(
+            f"{given.name}: {self.model} draws {tokens / 1e9:.2f} billion tokens elsewhere, at "
+            f"${price} per million; its hours are not estimated"
+        )
+        return Spent(tokens=tokens, dollars=tokens * price / 1e6)
+
 
 class ByServer(Managed):
     """An OpenAI-compatible server that longstep starts for the stage and stops after it."""
 
     kind: Literal["server"] = "server"
+
+    def spends(self, work: Decoding, given: Estimator) -> Spent:
+        """Tokens only: the command does not say on what it runs."""
+        given.remark(f"{given.name}: hours of the server started for it are not estimated")
+        return Spent(tokens=work.completions * work.mean)
 
 
 Sampler = ByModel | ByReference | ByEndpoint | ByServer

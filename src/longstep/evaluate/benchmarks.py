@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from longstep.config import Field, Strict, TypeAdapter, UserError, ValidationError, nearest
+from longstep.config import Field, Strict, TypeAdapter, UserError, nearest
 from longstep.problems import AnySource
 from longstep.types import Problem
 
@@ -51,15 +51,9 @@ class Benchmark(Asked):
         """Load the problems with the benchmark's verifier and suffix; ids stay the source's.
 
         Raises:
-            UserError: the source does not validate, or holds a problem twice.
+            UserError: the source holds no problem, or one twice.
         """
-        try:
-            source = TypeAdapter(AnySource).validate_python(self.source)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"benchmark {self.name}: source {field}: {first['msg']}") from None
-        problems = [self._dress(problem) for problem in source.load(seed)]
+        problems = [self._dress(problem) for problem in self.source.load(seed)]
         if not problems:
             raise UserError(f"benchmark {self.name}: its source holds no problem")
         if len({problem.id for problem in problems}) != len(problems):
@@ -67,6 +61,15 @@ class Benchmark(Asked):
                 f"benchmark {self.name}: its source holds a problem twice; remove the duplicates"
             )
         return problems
+
+    @property
+    def called(self) -> str:
+        """Its name where a recipe says how many questions it has."""
+        return self.source.called or self.name
+
+    def rows(self, known: Mapping[str, int]) -> int | None:
+        """How many questions it has, for ``longstep plan``; ``None`` when nobody can tell."""
+        return self.source.rows(known)
 
     def _dress(self, problem: Problem) -> Problem:
         return replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from longstep.config import Field, Strict
 
@@ -22,6 +22,8 @@ class AdamW(Strict):
         weight_decay: decoupled decay of weights with two or more dimensions.
     """
 
+    #: It works on the shards of a weight; otherwise it needs the whole matrix.
+    shardable: ClassVar[bool] = True
     kind: Literal["adamw"] = "adamw"
     lr: float = Field(default=1e-5, gt=0)
     betas: tuple[float, float] = (0.9, 0.95)
@@ -43,6 +45,7 @@ class Muon(Strict):
         weight_decay: decoupled decay of weights with two or more dimensions.
     """
 
+    shardable: ClassVar[bool] = False
     kind: Literal["muon"] = "muon"
     lr: float = Field(default=1.5e-2, gt=0)
     momentum: float = Field(default=0.95, ge=0, lt=1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
-from longstep.config import Field, Strict, UserError, field_validator, model_validator
+from longstep.config import Field, UserError, field_validator, model_validator
 from longstep.formats.faults import RowError, suggest
 from longstep.formats.files import layout_of_lines
 from longstep.formats.layout import Layout
@@ -16,13 +16,13 @@ from longstep.formats.layouts import SAMPLE, named
 from longstep.formats.lines import Line, parse
 from longstep.formats.quarantine import ENOUGH, Bad
 from longstep.formats.record import Record, has
-from longstep.problems.source import content_id
+from longstep.problems.source import Source, content_id
 from longstep.types import Problem
 
 Column = Literal["prompt", "answer", "solution", "difficulty", "pass_rate"]
 
 
-class Table(Strict):
+class Table(Source):
     """What a file and a hub dataset have in common: rows are read as ``longstep data`` reads them.
 
     Attributes:
@@ -79,6 +79,11 @@ class Table(Strict):
     def known_columns(self) -> Collection[str]:
         """Columns that the table has although no row may say so."""
         return ()
+
+    def rows(self, known: Mapping[str, int]) -> int | None:
+        """What is known of the whole table, or ``limit`` when that is less or all that is known."""
+        whole = super().rows(known)
+        return min((n for n in (whole, self.limit) if n is not None), default=None)
 
     def load(self, seed: int) -> Iterator[Problem]:
         """The problems; ``seed`` has nothing to decide.

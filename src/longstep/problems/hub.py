@@ -111,3 +111,8 @@ class HubDataset(Dataset, Table):
     """One row per problem, in the dataset's order."""
 
     kind: Literal["hub"] = "hub"
+
+    @property
+    def called(self) -> str:
+        """The dataset's name."""
+        return self.name

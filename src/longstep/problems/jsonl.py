@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +41,18 @@ class JsonlFile(Table):
             UserError: it cannot be read.
         """
         return read_file(self.path, encoding=self.encoding)
+
+    @property
+    def called(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    def rows(self, known: Mapping[str, int]) -> int | None:
+        """As for every table; lines of a file that is there are counted when nothing else is known."""
+        if self.called not in known and self.path.is_file():
+            with self.path.open("rb") as file:
+                known = {self.called: sum(1 for _ in file)}
+        return super().rows(known)
 
     def known_columns(self) -> Collection[str]:
         """Those of a Parquet file's schema: its rows leave nulls out."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import random
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from longstep.config import Field, Strict
+from longstep.config import Field
 from longstep.problems.chain import Operators, apply
-from longstep.problems.source import content_id, distinct, split_of
+from longstep.problems.source import Source, content_id, distinct, split_of
 from longstep.types import Problem
 
 Skill = Literal["fact", "step", "lookup", "copy", "direct"]
 
 
-class Skills(Strict):
+class Skills(Source):
     """Number facts, look-ups, copying and short chains, all answered at once: the solution (trace) is empty.
 
     * ``fact``: ``3+4,7-9?`` is ``3+4=7,7-9=8`` (modulo 10).
@@ -41,6 +41,10 @@ class Skills(Strict):
     skills: tuple[Skill, ...] = ("fact", "step", "lookup", "copy", "direct")
     direct_steps: int = Field(default=1, ge=1)
     operators: Operators = "+-"
+
+    def rows(self, known: Mapping[str, int]) -> int:
+        """As many as asked for."""
+        return self.count
 
     def load(self, seed: int) -> Iterator[Problem]:
         """Distinct tasks, the same for the same seed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 from longstep.config import Field, Strict, UserError, field_validator
@@ -49,7 +49,28 @@ class Detours:
         return self.rng.random() < self.rate
 
 
-class Generated(Strict):
+class Source(Strict):
+    """Where problems come from; a subclass has ``kind: Literal[...]`` and loads."""
+
+    @property
+    def called(self) -> str:
+        """Its name where a recipe says how many rows a data set holds; empty for a source that has none."""
+        return ""
+
+    def rows(self, known: Mapping[str, int]) -> int | None:
+        """How many problems it yields, for ``longstep plan``; ``None`` when nobody can tell.
+
+        Args:
+            known: rows of data sets by name.
+        """
+        return known.get(self.called)
+
+    def load(self, seed: int) -> Iterator[Problem]:
+        """The problems, the same for the same seed."""
+        raise NotImplementedError
+
+
+class Generated(Source):
     """Fields common to the generated families.
 
     Attributes:
@@ -78,6 +99,10 @@ class Generated(Strict):
                 f"difficulty is [lowest, highest] with 1 <= lowest <= highest, not {list(value)}"
             )
         return value
+
+    def rows(self, known: Mapping[str, int]) -> int:
+        """As many as asked for."""
+        return self.count
 
     def draw_difficulty(self, rng: random.Random) -> int:
         """One difficulty by the configured weights."""

@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from longstep.config import UserError
-from longstep.curate import queue_table
+from longstep.report.blocks import Block, read_blocks
 from longstep.report.completions import Lengths, Trace, read_completions, shorten
 from longstep.report.curves import Curve, read_curves
-from longstep.report.read import Reader, mapping, number, sequence, visible, words
+from longstep.report.read import Reader, mapping, number, sequence, words
 from longstep.report.scores import Scores, read_scores
 from longstep.report.steering import Steering, read_steering
 
 _STAGE_NAME = re.compile(r"\w[\w.-]{0,99}")
 _MASK_ROWS = 3
 _MASK_TOKENS = 700
-_QUEUED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +34,6 @@ class Cost:
     tokens_trained: float | None
     tokens_generated: float | None
     peak_memory_mb: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class FunnelStep:
-    """One filter of a curation: how many rows it kept, how many it dropped and why."""
-
-    step: str
-    kept: int
-    dropped: int
-    reasons: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +68,17 @@ class Stage:
         name: its name in the recipe.
         kind: its kind, empty when unknown.
         state: ``finished``, ``unfinished`` (started, no manifest) or ``not run``.
-        makes: the artifact it made: ``model``, ``rows``, ``report`` or empty.
+        makes: the artifact it makes: ``model``, ``rows``, ``report``, or empty when nobody said.
         fingerprint: first characters of the fingerprint of config, inputs and code.
         cost: what it cost.
         curves: learning curves.
         more_metrics: names of recorded metrics that are not drawn.
         not_finite: how many values of drawn metrics were not finite numbers.
-        funnel: the data funnel of a curation.
-        pass_rates: how many problems fell in each tenth of [0, 1], a pass rate of 1 in the last.
+        blocks: what the stage shows of itself.
         masks: sample training rows with the loss mask.
         lengths: answer lengths for each model and benchmark.
         traces: sample answers.
         steering: what a contrast stage found.
-        queue: rows for a person to look at, the header first; empty without any.
     """
 
     name: str
@@ -103,13 +90,11 @@ class Stage:
     curves: tuple[Curve, ...]
     more_metrics: tuple[str, ...]
     not_finite: int
-    funnel: tuple[FunnelStep, ...]
-    pass_rates: tuple[int, ...]
+    blocks: tuple[Block, ...]
     masks: tuple[MaskSample, ...]
     lengths: tuple[Lengths, ...]
     traces: tuple[Trace, ...]
     steering: Steering | None
-    queue: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +120,11 @@ def collect(folder: Path) -> Run:
     if not reader.exists(folder / "run.json"):
         raise UserError(f"{folder}: no run.json, so this is not a run folder; expected runs/<name>")
     run = reader.object(folder / "run.json")
+    if "makes" not in run:
+        reader.notes.append(
+            "run.json: does not say what each stage makes, so an older longstep wrote it; what stages show of "
+            "themselves and models without a score are left out here: report the run with the version that ran it"
+        )
     order = _stage_order(reader, run)
     scores = []
     for name in order:
@@ -201,29 +191,18 @@ def _stage(reader: Reader, name: str, run: Mapping[str, Any]) -> Stage:
         name=words(name),
         kind=kind,
         state="finished" if manifest else "unfinished" if config else "not run",
-        makes=_makes(words(manifest.get("artifact")), kind),
+        makes=words(mapping(run.get("makes")).get(name)),
         fingerprint=words(manifest.get("fingerprint"))[:12],
         cost=_cost(mapping(manifest.get("cost"))),
         curves=curves,
         more_metrics=tuple(map(words, more)),
         not_finite=not_finite,
-        funnel=tuple(map(_funnel_step, reader.array(folder / "out" / "funnel.json"))),
-        pass_rates=_pass_rates(reader, folder, config),
+        blocks=read_blocks(reader, folder),
         masks=_masks(reader, folder / "masks.jsonl"),
         lengths=lengths,
         traces=traces,
         steering=read_steering(reader, folder),
-        queue=_queue(reader, folder),
     )
-
-
-def _makes(artifact: str, kind: str) -> str:
-    """The artifact a stage makes; a stage that did not run yet is judged by its kind."""
-    if artifact:
-        return artifact
-    if kind in ("base", "checkpoint", "sft", "soft_sft", "prefer", "rl", "merge"):
-        return "model"
-    return {"evaluate": "report", "": ""}.get(kind, "rows")
 
 
 def _cost(entry: Mapping[str, Any]) -> Cost:
@@ -233,23 +212,6 @@ def _cost(entry: Mapping[str, Any]) -> Cost:
         tokens_generated=number(entry.get("tokens_generated")),
         peak_memory_mb=number(entry.get("peak_memory_mb")),
     )
-
-
-def _funnel_step(value: object) -> FunnelStep:
-    entry = mapping(value)
-    reasons = Counter(
-        {words(key): _count(count) for key, count in mapping(entry.get("reasons")).items()}
-    )
-    return FunnelStep(
-        step=words(entry.get("step")),
-        kept=_count(entry.get("kept")),
-        dropped=_count(entry.get("dropped")),
-        reasons=tuple(reasons.most_common()),
-    )
-
-
-def _count(value: object) -> int:
-    return int(number(value) or 0)
 
 
 def _answers(reader: Reader, name: str) -> tuple[tuple[Lengths, ...], tuple[Trace, ...]]:
@@ -269,23 +231,6 @@ def _answers(reader: Reader, name: str) -> tuple[tuple[Lengths, ...], tuple[Trac
     return tuple(lengths for lengths, _ in found), tuple(
         trace for _, traces in found for trace in traces
     )
-
-
-def _pass_rates(reader: Reader, folder: Path, config: Mapping[str, Any]) -> tuple[int, ...]:
-    """Counts by tenth; nothing for a stage that only hands on the rates of an earlier one."""
-    if _settings(config).get("rate") is False:
-        return ()
-    tenths = [0] * 10
-    for row in reader.rows(folder / "out" / "problems.jsonl"):
-        rate = number(row.get("pass_rate"))
-        if rate is not None and 0 <= rate <= 1:
-            tenths[min(int(rate * 10), 9)] += 1
-    return tuple(tenths) if any(tenths) else ()
-
-
-def _queue(reader: Reader, folder: Path) -> tuple[tuple[str, ...], ...]:
-    table = queue_table(reader.rows(folder / "out" / "queue.jsonl"), _QUEUED)
-    return tuple(tuple(map(visible, row)) for row in table) if len(table) > 1 else ()
 
 
 def _masks(reader: Reader, path: Path) -> tuple[MaskSample, ...]:

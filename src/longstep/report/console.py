@@ -1,4 +1,4 @@
-"""Score tables as rows of text, for the console."""
+"""Score tables, and what stages show of themselves, as rows of text for the console."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from longstep.config import UserError, nearest
+from longstep.report.blocks import Bars, Block, Cell, Curves, Meter, Table, Text
 from longstep.report.collect import Run, collect
 from longstep.report.scores import Scores, cell_text, column_name, read_scores, samples_text
 
@@ -70,3 +72,54 @@ def not_evaluated(run: Run) -> list[str]:
         for stage in run.stages
         if stage.makes == "model" and stage.state == "finished" and stage.name not in asked
     ]
+
+
+def stage_tables(run: Path, stage: str) -> list[tuple[str, list[list[str]]]]:
+    """What a stage of a run shows of itself: titles, and tables with a header row first.
+
+    Raises:
+        UserError: the folder holds no run, or the run no such stage.
+    """
+    stages = {each.name: each for each in collect(run).stages}
+    if stage not in stages:
+        close = nearest(stage, stages)
+        hint = f"; did you mean {close!r}?" if close else ""
+        raise UserError(
+            f"{run}: no stage is called {stage!r}{hint} (there are: {', '.join(stages)})"
+        )
+    return [(block.title, block_rows(block)) for block in stages[stage].blocks]
+
+
+def block_rows(block: Block) -> list[list[str]]:
+    """A block as rows of text, a header row first."""
+    match block:
+        case Table():
+            return [list(block.header), *[list(map(_cell, row)) for row in block.rows]]
+        case Curves():
+            ends = [
+                [line.name, _cell(line.values[0]), _cell(line.values[-1])] for line in block.lines
+            ]
+            return [["line", "first", "last"], *ends]
+        case Bars():
+            labels = dict(block.ticks)
+            heights = [[labels.get(i, ""), _cell(count)] for i, count in enumerate(block.counts)]
+            return [["from", "count"], *heights]
+        case Text():
+            return [["text"], [block.text]]
+
+
+def _cell(value: Cell) -> str:
+    match value:
+        case Meter():
+            return " + ".join(f"{share:.0%}" for share in value.shares)
+        case tuple():
+            return "; ".join(value)
+        case str():
+            return value
+        case _:
+            return plain_number(value)
+
+
+def plain_number(value: float) -> str:
+    """A count in full, anything else with four digits."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"

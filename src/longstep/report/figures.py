@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from longstep.report.blocks import Bars, Curves, Table, Text
 from longstep.report.collect import Run, Stage
 from longstep.report.completions import Lengths, longest
 from longstep.report.curves import PANELS, Curve
-from longstep.report.plots import curve_plot, kl_plot, length_plot, pass_rate_plot, running_mean
+from longstep.report.plots import bar_plot, curve_plot, length_plot, running_mean
 from longstep.report.steering import Steering
 
 _MAX_FIGURES = 36
@@ -43,12 +44,14 @@ def curve_figures(stage: Stage) -> Iterator[Figure]:
         curves = [found[line] for line in panel.lines if line in found]
         if not curves:
             continue
-        svg = curve_plot(_id("curve", stage.name, panel.title), curves)
-        if len(curves) == 1:
-            yield Figure(panel.title, _ends(curves[0]), svg)
-        else:
-            lines = tuple(f"{curve.line} {_ends(curve)}" for curve in curves)
-            yield Figure(panel.title, "", svg, lines)
+        yield _curve_figure(panel.title, "", _id("curve", stage.name, panel.title), curves)
+
+
+def _curve_figure(title: str, note: str, name: str, curves: Sequence[Curve]) -> Figure:
+    svg = curve_plot(name, curves)
+    if len(curves) == 1:
+        return Figure(title, note or _ends(curves[0]), svg)
+    return Figure(title, note, svg, tuple(f"{curve.line} {_ends(curve)}" for curve in curves))
 
 
 def _ends(curve: Curve) -> str:
@@ -96,18 +99,27 @@ def _length_figure(group: str, lengths: Lengths, end: int) -> Figure:
     return Figure(lengths.model, note, svg)
 
 
-def pass_rate_figure(stage: Stage) -> Figure:
-    """How the problems of a sampling stage spread over pass rates."""
-    note = f"{sum(stage.pass_rates):,} problems"
-    return Figure(stage.name, note, pass_rate_plot(_id("rate", stage.name), stage.pass_rates))
+def block_figure(stage: Stage, place: int) -> Figure | None:
+    """The plot of a stage's block, called after the stage; ``None`` for one that is text."""
+    block, name = stage.blocks[place], _id("block", stage.name, str(place))
+    match block:
+        case Bars():
+            return Figure(stage.name, block.note, bar_plot(name, block.counts, block.ticks))
+        case Curves():
+            curves = [
+                Curve(block.title, line.name, line.steps, line.values, every=1)
+                for line in block.lines
+            ]
+            return _curve_figure(stage.name, block.note, name, curves)
+        case Table() | Text():
+            return None
 
 
 def kl_figure(name: str, steering: Steering) -> Figure:
     """How far expert and amateur are apart, position by position."""
     note = f"{sum(steering.counts):,} positions"
-    return Figure(
-        f"{name}: KL in nats", note, kl_plot(_id("kl", name), steering.edges, steering.counts)
-    )
+    ticks = tuple((place, f"{edge:g}") for place, edge in enumerate(steering.edges, start=1))
+    return Figure(f"{name}: KL in nats", note, bar_plot(_id("kl", name), steering.counts, ticks))
 
 
 def _id(*parts: str) -> str:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.artifacts import write_bytes
+from longstep.report.blocks import Cell, Meter, Table, Text
 from longstep.report.collect import Run, Stage, collect
 from longstep.report.completions import OUTCOMES, Trace
-from longstep.report.console import not_evaluated, to_come
+from longstep.report.console import not_evaluated, plain_number, to_come
 from longstep.report.figures import (
     Figure,
+    block_figure,
     curve_figures,
     kl_figure,
     length_groups,
     model_rank,
-    pass_rate_figure,
 )
 from longstep.report.scores import (
     TRUNCATION_WARNING,
@@ -49,6 +50,23 @@ class TraceGroup:
 
     title: str
     traces: tuple[Trace, ...]
+
+
+@dataclass(slots=True)
+class Shown:
+    """Blocks of all stages under one title."""
+
+    title: str
+    about: list[str] = field(default_factory=list)
+    texts: list[tuple[Stage, str]] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    tables: list[tuple[Stage, Table]] = field(default_factory=list)
+
+    @property
+    def one_row_each(self) -> bool:
+        """Whether its tables are short enough to be one, with a row for each stage."""
+        headers = {block.header for _, block in self.tables}
+        return len(headers) == 1 and all(len(block.rows) == 1 for _, block in self.tables)
 
 
 def build_report(run: Path) -> Path:
@@ -95,6 +113,8 @@ def _environment() -> Environment:
     environment.filters["thousands"] = thousands
     environment.filters["duration"] = duration
     environment.filters["column_name"] = column_name
+    environment.filters["cell_kind"] = cell_kind
+    environment.filters["plain_number"] = plain_number
     return environment
 
 
@@ -109,7 +129,7 @@ def _context(run: Run) -> dict[str, Any]:
         "tables": [_score_table(scores) for scores in run.scores],
         "curves": [(stage, list(curve_figures(stage))) for stage in run.stages if stage.curves],
         "lengths": list(length_groups(run)),
-        "pass_rates": [pass_rate_figure(stage) for stage in run.stages if stage.pass_rates],
+        "shown": _shown(run.stages),
         "steering": [
             _steered(stage.name, stage.steering) for stage in run.stages if stage.steering
         ],
@@ -117,6 +137,26 @@ def _context(run: Run) -> dict[str, Any]:
         "outcomes": OUTCOMES,
         "totals": _totals(run.stages),
     }
+
+
+def _shown(stages: Sequence[Stage]) -> list[Shown]:
+    """What the stages show of themselves, by title, so that one thing of several stages stands together."""
+    found: dict[str, Shown] = {}
+    for stage in stages:
+        for place, block in enumerate(stage.blocks):
+            group = found.setdefault(block.title, Shown(block.title))
+            figure = block_figure(stage, place)
+            match block:
+                case Text():
+                    group.texts.append((stage, block.text))
+                    continue
+                case Table():
+                    group.tables.append((stage, block))
+                case _ if figure is not None:
+                    group.figures.append(figure)
+            if block.about and block.about not in group.about:
+                group.about.append(block.about)
+    return list(found.values())
 
 
 def _score_table(scores: Scores) -> dict[str, Any]:
@@ -183,6 +223,19 @@ def percent(value: float | None, digits: int = 1) -> str:
 def thousands(value: float | None) -> str:
     """A whole number with separators, a dash when unknown."""
     return _UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def cell_kind(value: Cell) -> str:
+    """What the template makes of a table's cell: ``meter``, ``several``, ``number`` or ``text``."""
+    match value:
+        case Meter():
+            return "meter"
+        case tuple():
+            return "several"
+        case str():
+            return "text"
+        case _:
+            return "number"
 
 
 def duration(seconds: float | None) -> str:

@@ -108,31 +108,20 @@ def length_bins(lengths: Lengths, longest: int) -> tuple[int, Mapping[str, list[
     return width, bars
 
 
-def pass_rate_plot(name: str, tenths: Sequence[int]) -> str:
-    """How many problems fell in each tenth of the pass rate."""
-
-    def draw(axes: Axes) -> None:
-        left = [place / 10 for place in range(len(tenths))]
-        axes.bar(left, tenths, 0.092, align="edge", color=_SERIES[0], linewidth=0)
-        axes.set_xlim(0, 1)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
-
-    return _svg(name, draw)
-
-
-def kl_plot(name: str, edges: Sequence[float], counts: Sequence[int]) -> str:
-    """How many positions fell in each bin of the KL; the bins' upper ends stand below, the last one is open.
+def bar_plot(name: str, counts: Sequence[float], ticks: Sequence[tuple[float, str]]) -> str:
+    """Bars of equal width; the one with index i stands between i and i + 1.
 
     Args:
         name: prefix for the ids in the SVG, unique on the page.
-        edges: upper ends, in nats.
-        counts: one more than there are edges.
+        counts: heights.
+        ticks: (place, label) on the axis; without any the places are numbered.
     """
 
     def draw(axes: Axes) -> None:
-        places = list(range(len(counts)))
-        axes.bar(places, counts, 0.9, color=_SERIES[0], linewidth=0)
-        axes.set_xticks([place + 0.5 for place in places[:-1]], [f"{edge:g}" for edge in edges])
+        axes.bar(range(len(counts)), counts, 0.92, align="edge", color=_SERIES[0], linewidth=0)
+        axes.set_xlim(0, max(1, len(counts)))
+        if ticks:
+            axes.set_xticks([place for place, _ in ticks], [label for _, label in ticks])
 
     return _svg(name, draw)
 

@@ -1,7 +1,7 @@
 """``longstep plan``: tokens, memory, hours and dollars of a recipe, estimated without running it.
 
-``stages`` lets row counts flow through the stages, ``costs`` turns them into hours and
-bytes, ``models`` knows the models, and ``planning`` holds the assumptions a recipe can change.
+Each stage answers for itself (``Stage.estimate``) with what its inputs hand on; the package ``costs`` has the
+arithmetic, the shapes of models and the assumptions that a recipe can change.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from longstep.config import UserError
+from longstep.config import UserError, dump
 from longstep.costs import arithmetic as costs
+from longstep.costs.estimate import Estimate, Estimator, Fleet, StagePlan, Unknown
+from longstep.costs.flow import Flow
 from longstep.costs.planning import Planning
-from longstep.run.estimates import Planner, StagePlan
 from longstep.run.launch.accelerate import Launch, launch_command
 from longstep.run.recipe import Recipe
-from longstep.training.config import Training
 
 COLUMNS = ("stage", "model", "rows", "drawn", "trained", "GB", "hours", "$")
 
@@ -46,8 +46,8 @@ class Plan:
 
     @property
     def hours(self) -> float:
-        """Hours of all stages, one after the other."""
-        return sum(stage.hours for stage in self.stages)
+        """Hours of all stages that could be estimated, one after the other."""
+        return sum(stage.hours or 0.0 for stage in self.stages)
 
     @property
     def dollars(self) -> float:
@@ -74,10 +74,9 @@ def make_plan(recipe: Recipe, arguments: Sequence[str] = ()) -> Plan:
         UserError: a model's size is unknown, or two numbers of devices contradict each other.
     """
     devices = _devices(recipe.plan, recipe.launch)
-    planner = Planner(recipe, devices)
-    stages = [planner.estimate(name) for name in recipe.order()]
+    stages, remarks = _estimated(recipe, _fleet(recipe.launch, devices))
     command: list[str] = []
-    lines = [*_basis(recipe, devices), *planner.remarks]
+    lines = [*_basis(recipe, devices), *remarks]
     if recipe.launch is not None:
         command = launch_command(recipe.launch, list(arguments) or ["run", recipe.name])
         lines.extend(_refused(recipe, recipe.launch))
@@ -102,6 +101,46 @@ def plan_table(plan: Plan) -> list[list[str]]:
     total = ["total", "", "", _short(generated), _short(trained), ""]
     body = [_row(stage, plan.memory_per_device) for stage in plan.stages]
     return [list(COLUMNS), *body, [*total, _hours(plan.hours), _dollars(plan.dollars)]]
+
+
+def _estimated(recipe: Recipe, fleet: Fleet) -> tuple[list[StagePlan], list[str]]:
+    """Ask every stage, after those it reads; what each hands on flows as the artifacts do."""
+    flows: dict[str, Flow] = {}
+    remarks: list[str] = []
+    stages: list[StagePlan] = []
+    for name in recipe.order():
+        inputs = {f"@{each}": flows[each] for each in recipe.inputs(name)}
+        kind = dump(recipe.stages[name])["kind"]
+        given = Estimator(name, kind, recipe.plan, fleet, inputs, remarks)
+        made = _asked(recipe, given)
+        flows[name] = made.flow
+        stages.append(made.plan)
+        _say_too_large(made, given)
+    return stages, remarks
+
+
+def _asked(recipe: Recipe, given: Estimator) -> Estimate:
+    stage = recipe.stages[given.name]
+    try:
+        return stage.estimate(given)
+    except Unknown as why:
+        return given.unknown(stage.references(), f"cannot be estimated: {why}")
+
+
+def _say_too_large(made: Estimate, given: Estimator) -> None:
+    plan, needed = given.plan, made.plan.memory
+    usable = plan.hardware.memory * costs.USABLE
+    if needed is not None and needed > usable:
+        given.remark(
+            f"{given.name} needs {needed / 1e9:.0f} GB of the {usable / 1e9:.0f} GB usable on "
+            f"each {plan.device}: {made.relief}"
+        )
+
+
+def _fleet(launch: Launch | None, devices: int) -> Fleet:
+    if launch is None:
+        return Fleet(devices)
+    return Fleet(devices, launch.sharding == "fsdp2", launch.offload)
 
 
 def _devices(plan: Planning, launch: Launch | None) -> int:
@@ -138,9 +177,8 @@ def _basis(recipe: Recipe, devices: int) -> list[str]:
 def _refused(recipe: Recipe, launch: Launch) -> Iterator[str]:
     """Why single stages will refuse to run in so many processes."""
     for name, stage in recipe.stages.items():
-        if isinstance(stage, Training):
-            for complaint in stage.refusals(launch.total, launch.sharding == "fsdp2"):
-                yield f"{name} will refuse to start: {complaint}"
+        for complaint in stage.refusals(launch.total, launch.sharding == "fsdp2"):
+            yield f"{name} will refuse to start: {complaint}"
 
 
 def _listed(start: str, table: Mapping[str, int]) -> str:
@@ -174,7 +212,9 @@ def _gigabytes(value: float) -> str:
     return f"{value / 1e9:.2g}" if value < 10e9 else f"{value / 1e9:.0f}"
 
 
-def _hours(value: float) -> str:
+def _hours(value: float | None) -> str:
+    if value is None:
+        return "?"
     if not value:
         return ""
     if value < 0.01:

@@ -1,7 +1,8 @@
 """Runs a recipe in a folder: skip what is finished, continue what is not, refuse what changed.
 
 runs/<name>/run.json, events.jsonl, run.lock, report.html, and one folder per stage with ``config.json`` (written
-first), logs and checkpoints, ``out/`` (the artifact) and ``manifest.json`` (written last).
+first), logs and checkpoints, ``out/`` (the artifact), ``blocks.json`` (what the report shows of it) and
+``manifest.json`` (written last).
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from longstep.config import Located, UserError, dump, provenance
 from longstep.context import CHECKPOINTS, PARTIAL, Context
 from longstep.disk import disk_errors, locked
 from longstep.progress import Progress
+from longstep.report.blocks import write_blocks
 from longstep.run.recipe import Recipe
-from longstep.training.config import Training
 from longstep.training.ranks import from_main, joined, rank, sharded, world
 from longstep.workfolder import differences
 
@@ -67,7 +68,7 @@ def code_version() -> str:
 def execute(run: Run, only: Sequence[str] = ()) -> list[str]:
     """Run every stage that is not finished; returns the names of the stages that ran.
 
-    Each process of a launcher calls this. The first does everything; the others take part in its training stages.
+    Each process of a launcher calls this. The first does everything; the others take part in stages that run together.
 
     Raises:
         UserError: a stage refused its input, or the folder belongs to another configuration.
@@ -101,7 +102,7 @@ def _lead(run: Run, names: Sequence[str]) -> list[str]:
 
 
 def _follow(run: Run) -> list[str]:
-    """Take part in each training stage that process 0 tells of; what is written on the way is thrown away."""
+    """Take part in each stage that process 0 tells of; what is written on the way is thrown away."""
     ran: list[str] = []
     while (told := from_main(_nothing)) is not None:
         name, folder = told
@@ -124,11 +125,7 @@ def _nothing() -> tuple[str, Path] | None:
 def _refuse_processes(run: Run, names: Sequence[str]) -> None:
     for name in names:
         stage = run.recipe.stages[name]
-        if (
-            world() > 1
-            and isinstance(stage, Training)
-            and read_manifest(run.stage_folder(name)) is None
-        ):
+        if world() > 1 and read_manifest(run.stage_folder(name)) is None:
             for complaint in stage.refusals(world(), sharded()):
                 raise UserError(f"stage {name}: {complaint}")
 
@@ -141,6 +138,7 @@ def _write_run_file(run: Run) -> None:
         "code": code_version(),
         "differs": list(run.recipe.differs_from_paper),
         "stages": run.recipe.order(),
+        "makes": {name: stage.produces for name, stage in run.recipe.stages.items()},
         "recipe": dump(run.recipe),
     }
     write_json(run.folder / "run.json", facts)
@@ -237,9 +235,12 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
     )
     context.event("resumed" if resumed else "started", {})
     started = time.monotonic()
-    if isinstance(stage, Training):
+    if stage.together:
         from_main(lambda: (name, run.folder))
-    stage.run(context)
+    try:
+        stage.run(context)
+    finally:  # a stage that refused its input shows best what was wrong with it
+        write_blocks(folder, stage.blocks(context.out))
     seconds = time.monotonic() - started
     cost = {
         **asdict(context.cost),

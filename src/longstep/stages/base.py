@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from longstep.config import Strict, dump
 from longstep.context import Artifact, Context
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.report.blocks import Block
 
 
 class Stage(Strict):
@@ -17,6 +19,8 @@ class Stage(Strict):
     """
 
     produces: ClassVar[Artifact]
+    #: Every process of a launcher runs the stage; otherwise the first does, and the others wait.
+    together: ClassVar[bool] = False
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """Every ``@name`` or path this stage reads, with the kind of artifact it must be."""
@@ -24,6 +28,18 @@ class Stage(Strict):
 
     def check(self) -> Iterator[str]:
         """Complaints that need no data, such as a misspelt ``trainer:`` key; made for all stages before any runs."""
+        yield from ()
+
+    def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
+        """Why this stage cannot run on so many processes, or with weights sharded over them; said before it starts."""
+        yield from ()
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """What the stage takes and hands on, for ``longstep plan``; one that cannot tell hands on what it reads."""
+        return given.unknown(self.references())
+
+    def blocks(self, out: Path) -> Iterator[Block]:
+        """What the report shows of the artifact, beside what it finds in every stage: curves, costs, answers."""
         yield from ()
 
     def run(self, context: Context) -> None:

@@ -10,6 +10,8 @@ from typing import ClassVar, Literal
 from longstep.artifacts import sha256_file, write_json
 from longstep.config import UserError
 from longstep.context import POINTER, Artifact, Context
+from longstep.costs.estimate import Estimate, Estimator, Spent
+from longstep.costs.flow import Flow
 from longstep.models.load import (
     Dtype,
     load_model,
@@ -72,6 +74,11 @@ class Checkpoint(Stage):
             weights = {p.name: sha256_file(p) for p in sorted(source.glob("*.safetensors"))}
             pointer = {"path": str(source.resolve()), "weights": weights}
             write_json(context.fresh_out() / POINTER, pointer)
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """A model, for nothing."""
+        shape = given.model(self.path)
+        return Estimate(Flow(shape=shape), given.planned(Spent(shape.parameters)))
 
 
 def _with_think_tokens(source: Path, out: Path, dtype: Dtype) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -15,6 +15,10 @@ from longstep.contrast.facts import FACTS, kl_row, steered, summary
 from longstep.contrast.pair import Contrasted, Pair, open_pair
 from longstep.contrast.targets import AnyPositions, AnyTarget, KlGate
 from longstep.contrast.targets import Contrast as ContrastTarget
+from longstep.costs import arithmetic as costs
+from longstep.costs.arithmetic import Decoding
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import KEPT, Flow, share
 from longstep.draw.prompts import prompts_for
 from longstep.generate import Sampling
 from longstep.generate.batches import Batch, plan_batches
@@ -124,6 +128,33 @@ class Contrast(Stage):
         record.close()
         progress.finish()
         return rows
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """The expert's rollouts, one pass of the amateur over them, and both output heads over every position."""
+        data, plan = given.input(self.data), given.plan
+        problems = given.rows(data.problems * share(self.where, data))
+        longest, slots = self.sampling.max_tokens, self.sampling.batch_size
+        # Rollouts of 128 tokens all reach their end, so half of the limit would be too little.
+        mean = plan.tokens.get(given.name, min(plan.trace_tokens, longest))
+        drawn = problems * self.sampling.samples
+        expert, amateur = given.model(self.expert), given.model(self.amateur)
+        rolling = given.decoding(expert, Decoding(drawn, plan.prompt_tokens, mean, longest, slots))
+        length = plan.prompt_tokens + mean
+        flops = drawn * length * costs.token_flops(amateur, length, costs.FORWARD)
+        # Both output heads are applied to every position, and once more to the kept ones.
+        heads = expert.vocab * expert.width + amateur.vocab * amateur.width
+        flops += drawn * mean * 2 * heads * (1 + KEPT)
+        steps = -(-drawn // slots) * longest
+        hours = max(rolling.hours, given.launches(steps, costs.DECODE_STEP))
+        hours += given.training_hours(flops)
+        logits = 6 * 4 * self.entries
+        spent = replace(
+            rolling,
+            hours=hours,
+            dollars=given.price(hours),
+            memory=(rolling.memory or 0.0) + costs.HALF * amateur.parameters + logits,
+        )
+        return Estimate(Flow(problems, data.rates, drawn, mean), given.planned(spent, rows=drawn))
 
 
 def _finished(log: Path, plan: str) -> dict[int, list[Contrasted]]:

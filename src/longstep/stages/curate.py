@@ -6,11 +6,14 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
 from longstep.config import Field, UserError
 from longstep.context import LEDGER, Artifact, Context
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import Flow
 from longstep.curate import (
     AnyFilter,
     Decontaminate,
@@ -25,6 +28,8 @@ from longstep.formats.quarantine import quarantined_bad
 from longstep.jobs.contamination import by_fingerprint, decontaminated
 from longstep.problems import AnySource
 from longstep.problems.columns import Table
+from longstep.report import shown
+from longstep.report.blocks import Block
 from longstep.stages.base import Stage, local_data
 from longstep.types import Problem
 from longstep.verify import judge_gold
@@ -119,6 +124,20 @@ class Curate(Stage):
         step = {"step": "collect", "kept": len(problems), "dropped": len(unread)}
         funnel.steps.append({**step, "reasons": dict(sorted(reasons.items()))})
         return problems, unread
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """What its sources yield, less the share that curation drops."""
+        collected = sum(
+            given.counted(source.rows(given.sizes), source.called or given.name)
+            for source in self.sources
+        )
+        kept = given.rows(collected * given.plan.clean)
+        return Estimate(Flow(problems=kept), given.planned(rows=kept))
+
+    def blocks(self, out: Path) -> Iterator[Block]:
+        """What was dropped where and why, and what a person should look at."""
+        yield from shown.funnel(out)
+        yield from shown.queue(out)
 
 
 def spoil(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
 from longstep.config import Field
 from longstep.context import PARTIAL, Artifact, Context
+from longstep.costs.arithmetic import Decoding
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import UNKNOWN_QUESTIONS, Flow
 from longstep.draw.drawing import draw
 from longstep.draw.prompts import engine, prompts_for
 from longstep.evaluate import Asked, Benchmark, Protocol, completions_path, resolve, score, store
@@ -107,3 +111,27 @@ class Evaluate(Stage):
             drawn[name] = draw(generator, prompts, problems[name], sampling, log, progress)
             context.cost.tokens_generated += sum(len(row.token_ids) for row in drawn[name])
         return drawn
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """Every model on every benchmark; nothing is handed on."""
+        planned = given.planned()
+        for reference in self.models.values():
+            shape = given.model(reference)
+            for member in map(resolve, self.benchmarks):
+                questions = given.counted(
+                    member.rows(given.sizes), member.called, UNKNOWN_QUESTIONS
+                )
+                drawn = questions * (self.samples or member.samples)
+                longest = self.max_tokens or member.max_tokens
+                mean = given.mean(longest)
+                work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, self.batch_size)
+                part = given.decoding(shape, work)
+                planned = replace(
+                    planned,
+                    rows=planned.rows + drawn,
+                    tokens_generated=planned.tokens_generated + part.tokens,
+                    memory=max(planned.memory or 0.0, part.memory or 0.0),
+                    hours=(planned.hours or 0.0) + part.hours,
+                    dollars=planned.dollars + part.dollars,
+                )
+        return Estimate(Flow(), planned)

@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 from longstep.config import Field
 from longstep.context import Artifact, Context
+from longstep.costs.estimate import Estimate, Estimator, Spent
+from longstep.costs.flow import Flow
 from longstep.merge import AnyMerge, merge_models
 from longstep.stages.base import Stage
 from longstep.training.card import write_card
@@ -41,3 +43,8 @@ class Merge(Stage):
         out = context.fresh_out()
         merge_models(self.method, parents, base, out, context.seed)
         write_card(out, context.name, self, list(self.parents))
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """A model like its parents; the arithmetic of a merge takes minutes and is not counted."""
+        shape = given.model(self.parents[0])
+        return Estimate(Flow(shape=shape), given.planned(Spent(shape.parameters)))

@@ -12,11 +12,15 @@ from typing import Any, ClassVar, Literal
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError
 from longstep.context import Artifact, Context, Where, chosen_problems
+from longstep.costs import arithmetic as costs
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import PAIRED, Flow, share
 from longstep.curate import PairConfig, build_pairs
 from longstep.losses import AnyPreferenceLoss, Nca
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, encode_turn, render_prompt
 from longstep.stages.base import Stage
 from longstep.training.config import Training
+from longstep.training.estimate import holding, passes, relief, rows_seen, trained
 from longstep.training.finish import finish_model
 from longstep.training.ranks import sharded
 from longstep.training.rows import PreferenceRow, training_order
@@ -24,7 +28,7 @@ from longstep.training.start import open_job, open_policy
 from longstep.types import Completion, Pair, Problem
 
 
-class Prefer(Stage, Training):
+class Prefer(Training, Stage):
     """Preference training of ``model``.
 
     Attributes:
@@ -120,6 +124,21 @@ class Prefer(Stage, Training):
             )
         write_rows(context.folder / "pairs.jsonl", fitting)
         return fitting
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """Both sides of each pair, trained and passed through the reference."""
+        chosen, rejected = given.input(self.chosen), given.input(self.rejected)
+        shape = given.model(self.model)
+        problems = min(chosen.problems, rejected.problems) * share(self.where, rejected)
+        pairs = given.rows(problems * PAIRED * self.pairs.per_problem)
+        mean = (chosen.tokens + rejected.tokens) / 2 + given.plan.prompt_tokens
+        length = min(mean, self.max_length)
+        tokens = 2 * rows_seen(self, pairs) * length
+        flops = tokens * costs.token_flops(shape, length, passes(self) + costs.FORWARD)
+        held = holding(self, given, shape, sides=2, reference=self.lora is None)
+        spent = trained(self, given, shape, flops, held)
+        planned = given.planned(spent, rows=pairs, trained=tokens)
+        return Estimate(Flow(shape=shape), planned, relief(self, given))
 
 
 def encoded(completion: Completion, by_id: Mapping[str, Problem], tokenizer: Any) -> Completion:

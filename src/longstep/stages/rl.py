@@ -9,6 +9,10 @@ from typing import Any, ClassVar, Literal
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import Field, UserError
 from longstep.context import Artifact, Context, Where, chosen_problems
+from longstep.costs import arithmetic as costs
+from longstep.costs.arithmetic import Decoding
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import Flow, share
 from longstep.curate import KeyAudit, audit_keys, votes_of
 from longstep.curriculum import AnyCurriculum, Shuffle
 from longstep.draw.prompts import engine, prompts_for
@@ -21,6 +25,7 @@ from longstep.rl.stats import observe_health
 from longstep.stages.base import Stage
 from longstep.training.checkpoints import Side
 from longstep.training.config import Training
+from longstep.training.estimate import holding, passes, relief, trained
 from longstep.training.finish import finish_model
 from longstep.training.ranks import sharded
 from longstep.training.start import open_job, open_policy
@@ -28,7 +33,7 @@ from longstep.types import Completion, Problem
 from longstep.verify.keys import same_answer
 
 
-class Rl(Stage, Training):
+class Rl(Training, Stage):
     """Reinforcement learning of ``model`` with verified rewards; ``batch`` counts completions.
 
     Attributes:
@@ -174,6 +179,41 @@ class Rl(Stage, Training):
             seed=context.seed,
             record=context.log("rollouts.jsonl"),
         )
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """Rounds of rollouts, each waiting for its longest answer, and the updates on them."""
+        data, shape = given.input(self.data), given.model(self.model)
+        problems = given.rows(data.problems * share(self.where, data))
+        steps = self.total_steps(int(problems) * self.group)
+        rounds = steps / self.iterations
+        prompt, mean = given.plan.prompt_tokens, given.mean(self.max_tokens)
+        length = mean + prompt
+        penalised = self.algorithm.beta > 0
+        through = self.iterations * passes(self) + costs.FORWARD * penalised
+        flops = rounds * self.batch * length * costs.token_flops(shape, length, through)
+        round_ = given.decoding(
+            shape, Decoding(self.batch, prompt, mean, self.max_tokens, self.batch)
+        )
+        decoding = rounds * round_.hours
+        held = holding(self, given, shape, reference=penalised and self.lora is None)
+        # Rollouts are drawn from a whole copy, and TRL gathers GRPO's reference all at once.
+        held = replace(held, copies=1 + held.reference)
+        spent = trained(self, given, shape, flops, held)
+        drawing = costs.state_bytes(shape, held) + (round_.memory or 0.0)
+        given.remark(
+            f"{given.name}: rollouts take {decoding / (spent.hours + decoding):.0%} of its time, set by the longest "
+            "answer of each step"
+        )
+        hours = spent.hours + decoding
+        spent = replace(
+            spent,
+            tokens=rounds * self.batch * mean,
+            memory=max(spent.memory or 0.0, drawing),
+            hours=hours,
+            dollars=given.price(hours),
+        )
+        planned = given.planned(spent, rows=problems, trained=steps * self.batch * length)
+        return Estimate(Flow(shape=shape), planned, relief(self, given))
 
 
 def _side(rollouts: Rollouts, health: Health) -> dict[str, Side]:

@@ -14,11 +14,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
 from longstep.config import Field, UserError, nearest
 from longstep.context import Artifact, Context, Where, chosen_problems
+from longstep.costs.arithmetic import Decoding
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import Flow, inside, share
 from longstep.curate import pass_rates, with_pass_rates
 from longstep.curate.adaptive import Adaptive
 from longstep.curate.audit import (
@@ -36,6 +40,8 @@ from longstep.curate.queue import FILE, Doubt, queue
 from longstep.draw.rounds import Rounds, draw_adaptively
 from longstep.draw.samplers import AnySampler, ByModel, ByReference, open_sampler
 from longstep.generate import Sampling
+from longstep.report import shown
+from longstep.report.blocks import Block
 from longstep.stages.base import Stage
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify import VERIFIERS, judge
@@ -177,6 +183,30 @@ class Sample(Stage):
             picked = random.Random(f"{seed}:{problem_id}").sample(group, number)
             kept.extend(sorted(picked, key=lambda row: row.sample_index))
         return kept
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """What is drawn, at the price of whoever draws, and the share of it that is kept."""
+        data = given.input(self.data)
+        problems = given.rows(data.problems * share(self.where, data))
+        each = self.adaptive.expected_samples() if self.adaptive else self.sampling.samples
+        mean = given.mean(self.sampling.max_tokens)
+        kept = drawn = problems * each
+        if self.keep == "correct":
+            kept *= given.plan.correct
+        if self.per_problem is not None:
+            kept = min(kept, problems * self.per_problem)
+        rates = (0.0, 1.0) if self.rate else inside(self.where, data.rates)
+        longest, slots = self.sampling.max_tokens, self.sampling.batch_size
+        work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, slots)
+        planned = given.planned(self.by.spends(work, given), rows=kept)
+        return Estimate(Flow(problems, rates, kept, mean), planned)
+
+    def blocks(self, out: Path) -> Iterator[Block]:
+        """Pass rates, unless they are only handed on; verdicts, and what a person should look at."""
+        if self.rate:
+            yield from shown.pass_rates(out)
+        yield from shown.verdicts(out)
+        yield from shown.queue(out)
 
 
 def _counts(drawn: Sequence[Completion], kept: Sequence[Completion]) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
 from longstep.artifacts import read_rows, write_json, write_rows
 from longstep.config import Field, UserError
 from longstep.context import Artifact, Context
+from longstep.costs.estimate import Estimate, Estimator
 from longstep.curate import Funnel
 from longstep.curate.audit import conflict_suspects, conflicting_golds
 from longstep.curate.difficulty import Rated, Ratings, rated
@@ -16,6 +18,8 @@ from longstep.curate.domains import domain_of
 from longstep.curate.duplicates import duplicate_key
 from longstep.curate.queue import FILE, Doubt, queue
 from longstep.curate.selection import AnySelection, Candidate, raters_of
+from longstep.report import shown
+from longstep.report.blocks import Block
 from longstep.stages.base import Stage
 from longstep.types import Completion, Problem
 from longstep.verify.keys import same_answer
@@ -116,6 +120,19 @@ class Select(Stage):
                 )
             )
         return candidates
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """All of its data: what rules leave depends on the data."""
+        data = given.input(self.data)
+        kept = given.rows(data.problems)
+        if self.rules and given.name not in given.plan.rows:
+            given.remark(f"{given.name}: rules are not estimated; set plan.rows.{given.name}")
+        return Estimate(replace(data, problems=kept), given.planned(rows=kept))
+
+    def blocks(self, out: Path) -> Iterator[Block]:
+        """What was dropped where and why, and what a person should look at."""
+        yield from shown.funnel(out)
+        yield from shown.queue(out)
 
 
 def apply(

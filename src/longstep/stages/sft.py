@@ -8,9 +8,14 @@ from typing import Any, ClassVar, Literal
 from longstep.artifacts import sha256_json
 from longstep.config import Field, Strict, UserError
 from longstep.context import Artifact, Context, Where
-from longstep.models.tiny import TinySpec
+from longstep.costs import arithmetic as costs
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import Flow, share
+from longstep.costs.shapes import Shape
+from longstep.models.tiny import ADDED, CHARACTERS, SPECIAL, TinySpec
 from longstep.stages.base import Stage
 from longstep.training.config import Training
+from longstep.training.estimate import holding, passes, relief, rows_seen, trained
 from longstep.training.finish import finish_model
 from longstep.training.rows import SftRow, training_order
 from longstep.training.start import open_job, open_policy
@@ -23,7 +28,7 @@ class Select(Strict):
     share: float = Field(default=0.05, gt=0, lt=0.5)
 
 
-class _Supervised(Stage, Training):
+class _Supervised(Training, Stage):
     """What ``sft`` and ``pretrain`` share.
 
     Attributes:
@@ -64,6 +69,16 @@ class _Supervised(Stage, Training):
             context, self, job.model, tokenizer, parents, found.prompts, facts, [self.data]
         )
 
+    def _estimated(self, given: Estimator, shape: Shape) -> Estimate:
+        data = given.input(self.data)
+        used = given.rows(data.completions * share(self.where, data))
+        length = min(data.tokens + given.plan.prompt_tokens, self.max_length)
+        seen = rows_seen(self, used)
+        flops = seen * length * costs.token_flops(shape, length, passes(self))
+        spent = trained(self, given, shape, flops, holding(self, given, shape))
+        planned = given.planned(spent, rows=used, trained=seen * length)
+        return Estimate(Flow(shape=shape), planned, relief(self, given))
+
 
 class Sft(_Supervised):
     """Supervised fine-tuning.
@@ -84,6 +99,10 @@ class Sft(_Supervised):
         """Load, train, save."""
         tokenizer, model = open_policy(context.model(self.model), self.lora)
         self._train(context, model, tokenizer, [self.model])
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """Every row once an epoch."""
+        return self._estimated(given, given.model(self.model))
 
 
 class Pretrain(_Supervised):
@@ -106,6 +125,15 @@ class Pretrain(_Supervised):
 
         model = build_model(self.architecture, context.seed % 2**31)
         self._train(context, model, build_tokenizer(), [])
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """As ``sft``, of the model that ``architecture`` makes."""
+        spec = self.architecture
+        vocab = len(SPECIAL) + len(ADDED) + len(CHARACTERS)
+        shape = Shape(
+            spec.layers, spec.width, 2 * spec.width, spec.heads, spec.heads, vocab, spec.tie
+        )
+        return self._estimated(given, shape)
 
 
 def _held_out(rows: Sequence[SftRow], select: Select | None) -> tuple[list[SftRow], list[SftRow]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any, ClassVar, Literal
 
@@ -12,15 +13,19 @@ from longstep.context import Artifact, Context
 from longstep.contrast.drift import alarms, measure
 from longstep.contrast.facts import FACTS
 from longstep.contrast.pair import weights_hash
+from longstep.costs import arithmetic as costs
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import KEPT, Flow
 from longstep.stages.base import Stage
 from longstep.training.config import Training
+from longstep.training.estimate import holding, passes, relief, trained
 from longstep.training.finish import PROBED, finish_model
 from longstep.training.rows import SoftRow, training_order
 from longstep.training.start import open_job, open_policy
 from longstep.types import Completion, Problem, SoftTarget
 
 
-class SoftSft(Stage, Training):
+class SoftSft(Training, Stage):
     """LightReasoner's fine-tuning: ``KL(target || model)`` at every kept position.
 
     Attributes:
@@ -121,6 +126,23 @@ class SoftSft(Stage, Training):
                 f"max_length {self.max_length}"
             )
         return rows, {f"longer than {self.max_length} tokens": longer} if longer else {}
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """Every rollout once an epoch, or one row per kept position."""
+        data, shape = given.input(self.data), given.model(self.model)
+        prompt = given.plan.prompt_tokens
+        mean = data.tokens + prompt
+        used = given.rows(data.completions)
+        if self.rows != "rollout":  # one row per kept position, ending anywhere in the rollout
+            used, mean = used * data.tokens * KEPT, prompt + data.tokens / 2
+        length = min(mean, self.max_length)
+        seen = self.total_steps(int(used)) * self.batch
+        flops = seen * length * costs.token_flops(shape, length, passes(self))
+        spent = trained(self, given, shape, flops, holding(self, given, shape))
+        hours = max(spent.hours, given.launches(seen / self.batch, costs.TRAIN_STEP))
+        spent = replace(spent, hours=hours, dollars=given.price(hours))
+        planned = given.planned(spent, rows=used, trained=seen * length)
+        return Estimate(Flow(shape=shape), planned, relief(self, given))
 
 
 def _rollout_row(rollout: Completion, targets: list[SoftTarget]) -> SoftRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from longstep.config import Field, Strict, model_validator
 from longstep.models.lora import Lora
@@ -32,6 +32,7 @@ class Training(Strict):
         trainer: passed through to TRL's own config class, keys checked before the first stage starts.
     """
 
+    together: ClassVar[bool] = True
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
     batch: int = Field(32, ge=1)
@@ -71,7 +72,7 @@ class Training(Strict):
             )
         if sharded and self.lora is not None:
             yield "adapters are not merged from shards; set launch.sharding=none, which LoRA's memory allows"
-        if sharded and not isinstance(self.optimizer, AdamW):
+        if sharded and not self.optimizer.shardable:
             yield f"optimizer {self.optimizer.kind} needs whole matrices; set launch.sharding=none or adamw"
 
     def total_steps(self, rows: int) -> int:
