@@ -192,7 +192,7 @@ def test_the_same_command_again_finds_its_work_done_and_another_one_is_refused(t
     words = ["dedup", path, "--out", tmp_path / "out", "--json"]
     assert typed(*words).stdout == typed(*words).stdout
     verify_manifest(tmp_path / "out")
-    with pytest.raises(UserError, match=r"match\.kind: normalised -> exact"):
+    with pytest.raises(UserError, match=r"match\.kind: \"normalised\" -> \"exact\""):
         typed(*words, "--match", "exact")
     write(path, *[question(n) for n in range(10)])
     with pytest.raises(UserError, match=r"inputs.*rows\.jsonl.*bytes"):

@@ -278,7 +278,10 @@ def _pieces(statement: ast.stmt, lines: list[bytes], package: str) -> dict[str, 
 def _piece(node: ast.stmt | ast.expr, lines: list[bytes], package: str) -> _Piece:
     decorated = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     first = node.decorator_list[0] if decorated and node.decorator_list else node
-    text = b"\n".join(lines[first.lineno - 1 : node.end_lineno])
+    inside = lines[first.lineno - 1 : node.end_lineno]  # several entries may share a line
+    inside[-1] = inside[-1][: node.end_col_offset]
+    inside[0] = inside[0][first.col_offset :]
+    text = b"\n".join(inside)
     inner = _imports([node], package) if isinstance(node, ast.stmt) else ()
     return _Piece(_digest(text), set(_names(node)), {ask for _, ask in inner} | _own(text))
 
