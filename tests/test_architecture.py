@@ -23,7 +23,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
         "config types yaml12",
-        "artifacts disk progress",
+        "artifacts closure disk progress",
         "curate curriculum formats generate merge models optimizers verify workfolder",
         "context losses problems",
         "costs evaluate report",

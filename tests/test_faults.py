@@ -503,7 +503,7 @@ def test_changed_recipe_is_refused_and_forked(finished: Path, tmp_path: Path) ->
     setting = Setting(("stages.sft2.steps=4",))
     said = refusal(folder, setting)
     assert said.startswith(
-        f"stage sft2 in {folder}: changed since it was begun: config.steps: 6 -> 4. Choose another --out"
+        f"stage sft2 in {folder}: changed since it was begun: config.steps: 6 -> 4; choose another --out"
     )
     assert "seed: 17 -> 18" in refusal(folder, Setting(("seed=18",)))
     lock = folder / "run.lock"

@@ -166,7 +166,10 @@ def test_a_job_killed_after_any_piece_ends_with_the_same_bytes(
     assert kills > 1 and resumed == whole
 
 
-@pytest.mark.parametrize("step", ["write_manifest", "sha256_file", "shutil.rmtree"])
+@pytest.mark.parametrize(
+    "step",
+    ["workfolder.write_manifest", "jobs.base.sha256_file", "workfolder.shutil.rmtree"],
+)
 def test_a_job_killed_at_its_very_end_ends_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ):
@@ -177,7 +180,7 @@ def test_a_job_killed_at_its_very_end_ends_with_the_same_bytes(
         raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"longstep.jobs.base.{step}", killed)
+        patch.setattr(f"longstep.{step}", killed)
         with pytest.raises(InterruptedError):
             run_job(job, tmp_path / "killed", quiet())
     assert run_job(job, tmp_path / "killed", quiet()) == whole

@@ -61,6 +61,14 @@ class Strict(BaseModel):
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
     )
 
+    def free_fields(self) -> frozenset[str]:
+        """Fields that change no byte of the result, such as how often something is written down."""
+        return frozenset()
+
+    def rounding_fields(self) -> frozenset[str]:
+        """Fields that change the order of sums and nothing else: what the hardware can hold at once."""
+        return frozenset()
+
 
 class UserError(Exception):
     """Something the user can put right, said in one clear sentence.

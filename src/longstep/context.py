@@ -8,18 +8,44 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from longstep.artifacts import AppendLog, fresh_folder, read_json, read_rows, write_json
+from longstep.artifacts import (
+    AppendLog,
+    fresh_folder,
+    read_json,
+    read_rows,
+    sha256_json,
+    write_json,
+)
 from longstep.config import Field, Strict, UserError
 from longstep.models.load import locate
 from longstep.progress import Progress
 from longstep.types import Problem
+from longstep.workfolder import PARTIAL
 
 Artifact = Literal["rows", "model", "report"]
 POINTER = "pointer.json"
 CHECKPOINTS = "checkpoints"
-PARTIAL = "partial"
 #: What the data was decontaminated against; handed on from stage to stage, and into model cards.
 LEDGER = "ledger.json"
+
+
+__all__ = [
+    "CHECKPOINTS",
+    "LEDGER",
+    "PARTIAL",
+    "POINTER",
+    "Artifact",
+    "Context",
+    "Cost",
+    "Where",
+    "chosen_problems",
+    "stage_seed",
+]
+
+
+def stage_seed(seed: int, name: str) -> int:
+    """The seed of one stage of a recipe. It stands here, not in ``run``, to be part of every stage's code."""
+    return int(sha256_json([seed, name])[:12], 16)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
 import time
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from longstep.config import UserError
@@ -19,6 +19,8 @@ DISK_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
     errno.EEXIST, errno.EISDIR, errno.ENOTDIR,
 }  # fmt: skip
+#: What a network or container file system says that keeps no locks.
+LOCK_ERRORS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 PROBE_BYTES = 1 << 20
 
 
@@ -27,30 +29,41 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for one process; the lock dies with the process, so none is ever stale.
 
     Raises:
-        UserError: another process holds it (pid, host, since), or the folder cannot be written.
+        UserError: another process holds it (pid, host, since), or the folder cannot be written or locked.
     """
     path = folder / "run.lock"
+    # Where the file system has no locks we refuse: filelock's stand-in, a file that exists, would outlive a kill.
+    lock = FileLock(path, blocking=False, fallback_to_soft=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
+        lock.acquire()
+        path.write_text(f"pid {os.getpid()} on {socket.gethostname()} since {_now()}\n", "utf-8")
+    except Timeout:
         raise UserError(
-            f"{folder}: cannot be written ({error.strerror}); choose another --out"
+            f"{folder}: another run is using this folder ({_holder(path)}); wait or choose another --out"
         ) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise UserError(
-                f"{folder}: another run is using this folder ({file.read().strip()}); wait or choose another --out"
-            ) from None
-        file.truncate(0)
-        file.write(
-            f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-        )
-        file.flush()
+    except OSError as error:
+        lock.release()
+        verb = "locked" if error.errno in LOCK_ERRORS else "written"
+        raise UserError(
+            f"{folder}: cannot be {verb} ({error.strerror}); choose another --out"
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _holder(path: Path) -> str:
+    """What the holder wrote of itself; nothing in the moment before it did."""
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError:
+        return "its lock cannot be read"
 
 
 @contextmanager

@@ -5,19 +5,14 @@ a ``Piece`` (bytes to append to its output files, and counts to add up), and *se
 it is in the input, how long each output is, the counts so far. Killed at any moment, the same command cuts the outputs
 back to the sealed lengths and goes on; since a piece depends on its chunk alone, the result has the same bytes as one
 uninterrupted run with any number of workers.
-
-    DIR/job.json       what the result depends on, written first
-    DIR/partial/       seals and scratch files; ``partial/out`` becomes ``out``; removed in the end. ``partial/refused``
-                       says that the job stopped by itself: other settings or mended inputs may begin again here
-    DIR/out/           the results
-    DIR/manifest.json  counts, facts and the hash of every result, written last
+The folder is a ``workfolder``: ``job.json`` first, seals and scratch files in ``partial/`` (``partial/out`` becomes
+``out``), ``manifest.json`` with counts, facts and hashes last.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -26,23 +21,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import longstep
-from longstep.artifacts import (
-    MANIFEST,
-    read_json,
-    read_manifest,
-    sha256_file,
-    verify_manifest,
-    write_json,
-    write_manifest,
-)
-from longstep.config import Field, Strict, UserError, dump
+from longstep.artifacts import read_json, sha256_file, sha256_json, write_json
+from longstep.closure import code_of
+from longstep.config import Field, Strict, UserError
 from longstep.disk import disk_errors, locked
 from longstep.jobs.inputs import Chunk, Place, chunks, extent
 from longstep.jobs.workers import in_order
 from longstep.progress import Progress
+from longstep.workfolder import PARTIAL, REFUSED, WorkFolder, settled
 
-JOB, PARTIAL, OUT = "job.json", "partial", "out"
-REFUSED = "refused"
+JOB, OUT = "job.json", "out"
 SEAL_SECONDS = 1.0
 _HEAD = 1 << 20
 
@@ -167,13 +155,13 @@ def run_job(job: Job, folder: Path, how: How) -> dict[str, Any]:
         raise UserError(
             f"{folder}: holds files that no job of this kind wrote; choose another --out"
         )
-    identity = _identity(job)
+    parts = _parts(job)
     job.examine()
+    work = WorkFolder(folder, JOB, str(folder), "delete the folder to begin again")
     with locked(folder), disk_errors(folder):
-        _begin(folder, identity)
-        if read_manifest(folder) is not None:
-            shutil.rmtree(folder / PARTIAL, ignore_errors=True)
-            return verify_manifest(folder)
+        work.begin(parts)
+        if (manifest := work.finished()) is not None:
+            return manifest
         if (folder / OUT).exists():  # killed after its last rename and before its manifest
             (folder / OUT).rename(folder / PARTIAL / OUT)
         task = Task(folder, job.inputs, job.encoding, how)
@@ -183,18 +171,28 @@ def run_job(job: Job, folder: Path, how: How) -> dict[str, Any]:
         except UserError:
             task.scratch(REFUSED).touch()
             raise
-        return _finish(folder, identity, facts)
+        (folder / PARTIAL / OUT).rename(folder / OUT)
+        hashes = {name: sha256_file(Path(name)) for name in parts["inputs"]}
+        return work.seal(
+            job=parts["config"],
+            inputs=hashes,
+            version=longstep.__version__,
+            fingerprint=sha256_json(parts),
+            **facts,
+            artifact="rows",
+        )
 
 
 def _strangers(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if path.name != "run.lock")
 
 
-def _identity(job: Job) -> dict[str, Any]:
+def _parts(job: Job) -> dict[str, Any]:
+    """What the result depends on."""
     return {
-        "job": dump(job),
+        "config": settled(job),
         "inputs": {str(path): _looks(path) for path in job.files()},
-        "version": longstep.__version__,
+        "code": code_of(job),
     }
 
 
@@ -211,38 +209,6 @@ def _looks(path: Path) -> dict[str, Any]:
             f"{path}: cannot be read ({error.strerror}); expected a data file"
         ) from None
     return {"bytes": size, "ends": digest.hexdigest()}
-
-
-def _begin(folder: Path, identity: dict[str, Any]) -> None:
-    if (folder / JOB).is_file():
-        changes = list(_differences(read_json(folder / JOB), identity, ""))
-        if not changes:
-            return
-        if not (folder / PARTIAL / REFUSED).exists():
-            raise UserError(
-                f"{folder}: was begun with other settings or inputs ({'; '.join(changes[:3])}); "
-                "choose another --out, or delete the folder to begin again"
-            )
-        shutil.rmtree(folder / PARTIAL)  # first, so that no seal is continued with other settings
-    write_json(folder / JOB, identity)
-
-
-def _differences(then: Any, now: Any, at: str) -> Iterator[str]:
-    if isinstance(then, dict) and isinstance(now, dict):
-        for key in sorted(then.keys() | now.keys()):
-            yield from _differences(
-                then.get(key), now.get(key), f"{at}.{key}".removeprefix(".job").lstrip(".")
-            )
-    elif then != now:
-        yield f"{at}: {str(then)[:60]} -> {str(now)[:60]}"
-
-
-def _finish(folder: Path, identity: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-    (folder / PARTIAL / OUT).rename(folder / OUT)
-    hashes = {name: sha256_file(Path(name)) for name in identity["inputs"]}
-    write_manifest(folder, **{**identity, "inputs": hashes}, **facts, artifact="rows")
-    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
-    return read_json(folder / MANIFEST)  # as a later call reads it
 
 
 class _Seal:

@@ -8,12 +8,10 @@ first), logs and checkpoints, ``out/`` (the artifact), ``blocks.json`` (what the
 from __future__ import annotations
 
 import resource
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,22 +21,20 @@ from longstep.artifacts import (
     AppendLog,
     content_hash,
     hash_folder,
-    read_json,
     read_manifest,
     sha256_file,
     sha256_json,
-    verify_manifest,
     write_json,
-    write_manifest,
 )
+from longstep.closure import code_of
 from longstep.config import Located, UserError, dump, provenance
-from longstep.context import CHECKPOINTS, PARTIAL, Context
+from longstep.context import CHECKPOINTS, PARTIAL, Context, stage_seed
 from longstep.disk import disk_errors, locked
 from longstep.progress import Progress
 from longstep.report.blocks import write_blocks
 from longstep.run.recipe import Recipe
 from longstep.training.ranks import from_main, joined, rank, sharded, world
-from longstep.workfolder import differences
+from longstep.workfolder import WorkFolder, changeable, differences, rounding, settled
 
 CONFIG = "config.json"
 
@@ -56,13 +52,15 @@ class Run:
         """The folder of a stage."""
         return self.folder / name
 
-
-@cache
-def code_version() -> str:
-    """Hash of the package's own source and shipped weights: an artifact made by others is another artifact."""
-    root = Path(longstep.__file__).parent
-    files = sorted([*root.rglob("*.py"), *root.glob("data/*/*.safetensors")])
-    return sha256_json({str(path.relative_to(root)): sha256_file(path) for path in files})[:16]
+    def work(self, name: str) -> WorkFolder:
+        """A stage's folder as work that is begun, resumed and sealed."""
+        return WorkFolder(
+            self.stage_folder(name),
+            CONFIG,
+            f"stage {name} in {self.folder}",
+            "let longstep run --fork start a new folder from what still holds",
+            (CHECKPOINTS, PARTIAL),
+        )
 
 
 def execute(run: Run, only: Sequence[str] = ()) -> list[str]:
@@ -86,14 +84,15 @@ def _lead(run: Run, names: Sequence[str]) -> list[str]:
     ran: list[str] = []
     with locked(run.folder), disk_errors(run.folder):
         for name in run.recipe.order():  # before anything is written or spent
-            _refuse_change(run, name, _own_parts(run, name))
+            run.work(name).refuse_change(_own_parts(run, name))
         _refuse_processes(run, names)
         _write_run_file(run)
         with closing(AppendLog(run.folder / "events.jsonl")) as events:
             for name in names:
                 made = parts(run, name)  # hashes inputs from outside, so only once
-                if _is_finished(run, name, made):
-                    _clean(run.stage_folder(name))
+                work = run.work(name)
+                work.refuse_change(made)
+                if work.begun() and work.finished() is not None:
                     run.say(f"{name:<12} finished, verified, skipped")
                     continue
                 _run_stage(run, name, made, events)
@@ -135,7 +134,7 @@ def _write_run_file(run: Run) -> None:
         "name": run.recipe.name,
         "seed": run.recipe.seed,
         "version": longstep.__version__,
-        "code": code_version(),
+        "code": sha256_json([code_of(stage) for stage in run.recipe.stages.values()])[:16],
         "differs": list(run.recipe.differs_from_paper),
         "stages": run.recipe.order(),
         "makes": {name: stage.produces for name, stage in run.recipe.stages.items()},
@@ -160,8 +159,13 @@ def parts(run: Run, name: str) -> dict[str, Any]:
 
 def _own_parts(run: Run, name: str) -> dict[str, Any]:
     """The parts that are known before anything ran."""
-    config = dump(run.recipe.stages[name])
-    return {"config": config, "seed": run.recipe.seed, "code": code_version()}
+    stages = run.recipe.stages
+    earlier = [stages[each] for each in run.recipe.needed_for([name]) if each != name]
+    return {
+        "config": settled(stages[name]),
+        "seed": run.recipe.seed,
+        "code": code_of(stages[name], earlier),
+    }
 
 
 def _external(path: Path) -> str:
@@ -170,70 +174,31 @@ def _external(path: Path) -> str:
     return sha256_file(path)
 
 
-def _is_finished(run: Run, name: str, made: Mapping[str, Any]) -> bool:
-    """Whether a stage is done under the present configuration.
-
-    Raises:
-        UserError: it was begun or finished under another one, or its files changed since.
-    """
-    folder = run.stage_folder(name)
-    if not (folder / CONFIG).is_file():
-        return False
-    _refuse_change(run, name, made)
-    if read_manifest(folder) is None:
-        return False
-    verify_manifest(folder)
-    return True
-
-
-def _refuse_change(run: Run, name: str, now: Mapping[str, Any]) -> None:
-    """Compare the parts in ``now`` with those a stage was begun with, if it was."""
-    if not (run.stage_folder(name) / CONFIG).is_file():
-        return
-    then = _begun_with(run.stage_folder(name))
-    changes = differences({key: then[key] for key in now}, now)
-    if changes:
-        raise UserError(
-            f"stage {name} in {run.folder}: changed since it was begun: {'; '.join(changes)}. "
-            "Choose another --out; longstep run --fork starts a new folder from what still holds"
-        )
-
-
-def _begun_with(folder: Path) -> dict[str, Any]:
-    """The parts of a stage that was begun.
-
-    Raises:
-        UserError: its record is damaged.
-    """
-    config = read_json(folder / CONFIG)
-    then = config.get("parts") if isinstance(config, dict) else None
-    if not isinstance(then, dict) or then.keys() != {"config", "seed", "inputs", "code"}:
-        raise UserError(f"{folder / CONFIG}: is damaged; delete {folder} to redo the stage")
-    return then
-
-
 def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) -> None:
-    stage, folder = run.recipe.stages[name], run.stage_folder(name)
+    stage, work = run.recipe.stages[name], run.work(name)
+    folder = work.path
     if folder.is_symlink() or (folder / "out").is_symlink():
         raise UserError(
             f"{folder}: is a symbolic link; a stage is only written inside of the run folder"
         )
-    resumed = (folder / CONFIG).is_file()
-    if not resumed:
-        facts = {
-            "stage": name,
-            "kind": dump(stage)["kind"],
-            "parts": made,
-            "origin": _origins(run, name),
-        }
-        write_json(folder / CONFIG, facts)
+    may_change = changeable(stage)
+    resumed = work.begin(
+        made,
+        stage=name,
+        kind=dump(stage)["kind"],
+        may_change=may_change,
+        origin=_origins(run, name),
+    )
     context = replace(
         _context(run, name),
         event=lambda what, facts: events.append(
             {"time": time.time(), "stage": name, "event": what, **facts}
         ),
     )
-    context.event("resumed" if resumed else "started", {})
+    begun = work.facts()
+    changed = differences(begun.get("may_change", {}), may_change)
+    context.event("resumed" if resumed else "started", {"changed": changed} if changed else {})
+    _tell_of_rounding(run, name, changed)
     started = time.monotonic()
     if stage.together:
         from_main(lambda: (name, run.folder))
@@ -248,17 +213,26 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
         "peak_memory_mb": _peak_mb(),
         "resumed": resumed,
     }
-    manifest = write_manifest(
-        folder,
+    manifest = work.seal(
         stage=name,
         kind=dump(stage)["kind"],
         artifact=stage.produces,
         fingerprint=sha256_json(made),
         cost=cost,
+        **{key: begun[key] for key in ("continued_from",) if key in begun},
     )
-    _clean(folder)
     context.event("finished", {"seconds": round(seconds, 2), "content": manifest["content"]})
     run.say(f"{name:<12} done in {seconds:.1f} s")
+
+
+def _tell_of_rounding(run: Run, name: str, changed: Sequence[str]) -> None:
+    """Say what of the result another order of sums may change; what changes nothing needs no word."""
+    paths = rounding(run.recipe.stages[name])
+    if sums := [change for change in changed if change.partition(":")[0] in paths]:
+        run.say(
+            f"{name:<12} goes on with {', '.join(sums)}: sums are made in another order, so the result is that of the "
+            "recipe up to rounding, not bit for bit"
+        )
 
 
 def _context(run: Run, name: str) -> Context:
@@ -266,7 +240,7 @@ def _context(run: Run, name: str) -> Context:
     return Context(
         name=name,
         folder=run.stage_folder(name),
-        seed=int(sha256_json([run.recipe.seed, name])[:12], 16),
+        seed=stage_seed(run.recipe.seed, name),
         inputs={f"@{n}": run.stage_folder(n) / "out" for n in run.recipe.inputs(name)},
         progress=lambda label, total, unit: Progress(label, total, unit),
         event=lambda what, facts: None,
@@ -286,9 +260,3 @@ def _origins(run: Run, name: str) -> dict[str, str]:
 
 def _peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
-def _clean(folder: Path) -> None:
-    """Remove what only an unfinished stage needs."""
-    for scratch in (CHECKPOINTS, PARTIAL):
-        shutil.rmtree(folder / scratch, ignore_errors=True)

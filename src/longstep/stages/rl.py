@@ -68,6 +68,10 @@ class Rl(Training, Stage):
     iterations: int = Field(default=1, ge=1)
     health: HealthConfig = HealthConfig()
 
+    def rounding_fields(self) -> frozenset[str]:
+        """Also how many completions are decoded at once."""
+        return super().rounding_fields() | {"rollout_batch"}
+
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model and the problems."""
         yield self.model, "model"

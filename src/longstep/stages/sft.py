@@ -44,6 +44,10 @@ class _Supervised(Training, Stage):
     packing: bool = False
     select: Select | None = None
 
+    def free_fields(self) -> frozenset[str]:
+        """With ``select`` the checkpoints are the candidates, so when they are taken decides."""
+        return super().free_fields() - (frozenset() if self.select is None else {"save_every"})
+
     def check(self) -> Iterator[str]:
         """Misspelt or owned ``trainer:`` keys."""
         yield from self.trainer_complaints("sft")

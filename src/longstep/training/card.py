@@ -8,6 +8,7 @@ from pathlib import Path
 import longstep
 from longstep.artifacts import write_bytes
 from longstep.config import Strict, dump
+from longstep.workfolder import settled
 
 TEXT = """---
 library_name: transformers
@@ -37,7 +38,10 @@ def write_card(
     parents: Sequence[str],
     facts: Mapping[str, object] | None = None,
 ) -> None:
-    """Write ``README.md`` into a model folder. It holds no date, so that equal runs give equal files."""
+    """Write ``README.md`` into a model folder.
+
+    It holds no date and no setting that may change on the way, so that equal runs give equal files.
+    """
     import json
 
     lines = "".join(f"\n* {key}: {value}" for key, value in (facts or {}).items())
@@ -46,7 +50,7 @@ def write_card(
         version=longstep.__version__,
         kind=dump(config)["kind"],
         parents=", ".join(f"`{parent}`" for parent in parents) or "random weights",
-        settings=json.dumps(dump(config), indent=1, sort_keys=True),
+        settings=json.dumps(settled(config), indent=1, sort_keys=True),
         facts=f"\n## Facts\n{lines}\n" if lines else "",
     )
     write_bytes(out / "README.md", text.encode())

@@ -56,6 +56,14 @@ class Training(Strict):
             raise ValueError(f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
         return self
 
+    def free_fields(self) -> frozenset[str]:
+        """When checkpoints are taken and metric lines written."""
+        return frozenset({"save_every", "log_every"})
+
+    def rounding_fields(self) -> frozenset[str]:
+        """How many rows are added up at once."""
+        return frozenset({"micro_batch"})
+
     def trainer_complaints(self, trainer: Trainer) -> Iterator[str]:
         """What is wrong with the ``trainer:`` keys."""
         for key in self.trainer:

@@ -86,6 +86,8 @@ class Journal(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Open the log where the run (re)starts; every log that counts steps is cut there."""
+        # A checkpoint brings back the intervals it was taken with; those of this run may be others.
+        state.compute_steps(args, state.max_steps)
         for name in STEP_LOGS:
             cut_log(self._path.with_name(name), state.global_step)
         self._log = AppendLog(self._path)
