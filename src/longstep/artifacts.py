@@ -75,7 +75,7 @@ def write_rows(path: Path, rows: Iterable[object]) -> int:
     count = 0
     with temporary.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            file.write(_line(row))
+            file.write(row_line(row))
             count += 1
         file.flush()
         os.fsync(file.fileno())
@@ -83,7 +83,8 @@ def write_rows(path: Path, rows: Iterable[object]) -> int:
     return count
 
 
-def _line(row: object) -> str:
+def row_line(row: object) -> str:
+    """A dataclass row or a dict as one line of JSON."""
     value = row if isinstance(row, Mapping) else asdict(row)  # pyright: ignore[reportArgumentType]
     return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -143,7 +144,7 @@ class AppendLog:
 
     def append(self, row: object) -> None:
         """Append one row and flush it."""
-        self._file.write(_line(row))
+        self._file.write(row_line(row))
         self._file.flush()
 
     def close(self) -> None:
