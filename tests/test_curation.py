@@ -176,7 +176,9 @@ def test_scratch_files_of_other_settings_are_not_gone_on_with(tmp_path: Path):
     assert (tmp_path / "partial").is_dir()  # for the runner to remove, with the manifest written
 
 
-@pytest.mark.parametrize("rule", [{"kind": "overlap"}, {"kind": "light-r1", "words": 8}])
+@pytest.mark.parametrize(
+    "rule", [{"kind": "overlap"}, {"kind": "light-r1", "rules": "windows", "words": 20}]
+)
 def test_curate_and_data_decontaminate_give_the_same_verdicts(tmp_path: Path, rule: dict[str, Any]):
     asked = [{"prompt": question(n), "answer": str(n), "id": f"r{n}"} for n in range(60)]
     for n in range(0, 60, 7):

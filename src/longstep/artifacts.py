@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,8 +85,12 @@ def write_rows(path: Path, rows: Iterable[object]) -> int:
 
 def row_line(row: object) -> str:
     """A dataclass row or a dict as one line of JSON."""
-    value = row if isinstance(row, Mapping) else asdict(row)  # pyright: ignore[reportArgumentType]
-    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(row, ensure_ascii=False, allow_nan=False, default=_as_dict) + "\n"
+
+
+def _as_dict(row: Any) -> dict[str, Any]:
+    """One level of a row; ``asdict`` copies every value deeply, which takes most of the time of writing."""
+    return {each.name: getattr(row, each.name) for each in fields(row)}
 
 
 def read_rows(path: Path, cls: type[Row]) -> Iterator[Row]:

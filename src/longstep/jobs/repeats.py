@@ -78,7 +78,7 @@ def repeats(said: Path, rows: Path, offsets: Path) -> Iterator[tuple[Problem, st
     starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     with rows.open("rb") as lines, offsets.open("rb") as places:
         at = _Lines(lines, places)
-        for first, last in zip(starts.tolist(), [*starts[1:].tolist(), len(group)], strict=True):
+        for first, last in zip(starts, np.r_[starts[1:], len(group)], strict=True):
             members = found[order[first:last]]
             if members["kind"][0] == _CONFLICT:
                 yield from _contradicted(members["row"].tolist(), at)
