@@ -98,7 +98,6 @@ stages:
     kind: rl
     model: "@merged"
     data: "@pool"
-    key_audit: "off"
     curriculum: {kind: adarft}
     group: 4
     steps: 6

@@ -135,6 +135,17 @@ def test_imports_go_strictly_downward():
     assert wrong == []
 
 
+def test_the_stages_folder_holds_stages_only_and_none_imports_another():
+    for path in (PACKAGE / "stages").glob("*.py"):
+        name = path.stem
+        if name in ("__init__", "base"):
+            continue
+        kinds = re.findall(r'^    kind: Literal\["(\w+)"\]', path.read_text("utf-8"), re.MULTILINE)
+        assert name in kinds, f"{name} holds no stage of its name"
+        others = {m for m in _imports(path) if m.startswith("longstep.stages")}
+        assert others <= {"longstep.stages.base"}, f"{name} imports {others}"
+
+
 @pytest.mark.parametrize("library", IMPORTERS)
 def test_a_heavy_library_has_one_importer(library: str):
     allowed = IMPORTERS[library]

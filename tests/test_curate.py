@@ -13,15 +13,15 @@ from longstep.curate import (
     FILTERS,
     AnyFilter,
     Band,
-    Decontaminate,
     Funnel,
     PassRate,
     drop_duplicates,
     pass_rates,
     with_pass_rates,
 )
+from longstep.curate.overlap import AnyContamination
 from longstep.evaluate import Benchmark
-from longstep.jobs.contamination import decontaminated
+from longstep.jobs.benchmarks import Comparison, known
 from longstep.types import Completion, Problem, Status, Verdict
 from longstep.verify import canonical, judge_gold
 
@@ -92,17 +92,14 @@ HANDSHAKES = "At a party of 23 guests everyone shakes hands with everyone else e
 
 
 def reasons(how: dict, questions: dict[str, str], prompts: list[str], folder: Path) -> list[str]:
-    """Say why each prompt goes, empty for those that stay, as stage ``curate`` decides it."""
+    """Say why each prompt goes, empty for those that stay."""
     path = folder / "exam.jsonl"
     rows = [{"problem": text, "answer": gold} for text, gold in questions.items()]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     exam = Benchmark(name="exam", source={"kind": "jsonl", "path": str(path)})
-    rule = Decontaminate.model_validate({"rule": how})
-    problems = [problem(str(number), prompt) for number, prompt in enumerate(prompts)]
-    funnel = Funnel()
-    decontaminated(funnel, problems, [exam], rule)
-    dropped = {each.problem.id: each.reason for each in funnel.dropped}
-    return [dropped.get(each.id, "").removeprefix("contaminated, ") for each in problems]
+    rule = TypeAdapter(AnyContamination).validate_python(how)
+    found = Comparison(rule, known([exam], rule)).compare(prompts, ["1"] * len(prompts))
+    return [f"{each.worst.kind}:" if each.worst else "" for each in found]
 
 
 def test_decontaminate(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from longstep.curate.audit import (
     votes_of,
 )
 from longstep.curate.difficulty import PassRate, Ratings, Unit, rated
-from longstep.curate.funnel import Funnel
-from longstep.curate.queue import queue, queue_of, queue_table
+from longstep.curate.queue import doubt_of, queue, queue_table
 from longstep.types import Completion, Problem, Status, Verdict
 
 
@@ -170,15 +169,8 @@ def test_the_queue_table_shortens_and_survives_anything():
     assert table[2] == ["", "", "", "", "3"]
 
 
-def test_rows_that_a_funnel_dropped_because_of_their_key_can_be_queued():
-    funnel = Funnel()
-    funnel.record(
-        "duplicates",
-        [],
-        [(problem("a"), "conflicting golds: 1, 2"), (problem("b"), "exact duplicate: of a")],
-    )
-    funnel.record("gold", [], [(problem("c"), "gold does not verify: bad_gold, no number")])
-    assert [(each.problem_id, each.why) for each in queue_of(funnel.dropped)] == [
-        ("a", ("conflicting golds: 1, 2",)),
-        ("c", ("gold does not verify: bad_gold, no number",)),
-    ]
+def test_rows_that_were_dropped_because_of_their_key_can_be_queued():
+    for why in ("conflicting golds: 1, 2", "gold does not verify: bad_gold, no number"):
+        doubt = doubt_of(problem("a"), why)
+        assert doubt is not None and (doubt.problem_id, doubt.why) == ("a", (why,))
+    assert doubt_of(problem("b"), "exact duplicate: of a") is None

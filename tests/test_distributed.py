@@ -75,7 +75,6 @@ stages:
     kind: rl
     model: "@sft"
     data: "@own"
-    key_audit: "off"
     curriculum: {kind: adarft}
     group: 4
     steps: 3

@@ -350,7 +350,6 @@ stages:
     kind: rl
     model: "@base"
     data: "@problems"
-    key_audit: "off"
     algorithm: {{kind: dr-grpo}}
     rewards: [{{kind: cosine}}]
     group: 8

@@ -57,7 +57,6 @@ stages:
     kind: rl
     model: "@tuned"
     data: "@own"
-    key_audit: "off"
     rewards: [{kind: soft-overlong}, {kind: correctness}]
     group: 4
     batch: 8

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from longstep.artifacts import read_rows, write_rows
-from longstep.config import UserError
+from longstep.config import UserError, ValidationError
 from longstep.context import Context, Where, chosen_problems
+from longstep.curate.controls import SpoilKeys
 from longstep.draw.drawing import draw
 from longstep.evaluate import Benchmark
 from longstep.evaluate.benchmarks import BOXED
@@ -18,7 +19,7 @@ from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
 from longstep.rl.stats import rollout_stats
-from longstep.stages.curate import Curate, spoil
+from longstep.stages.curate import Curate
 from longstep.stages.rl import Rl
 from longstep.training.supervised import read_supervised
 from longstep.types import Completion, Problem, Verdict
@@ -71,16 +72,15 @@ def test_a_counted_selection_is_a_seeded_draw_in_file_order(tmp_path: Path):
 
 def test_spoiling_changes_exactly_the_share_asked_for():
     problems = [problem(n) for n in range(20)]
-    made, spoiled = spoil(problems, 0.1, seed=3)
+    made = list(SpoilKeys(share=0.1).apply(lambda: problems, seed=3))
     changed = [
-        (a.id, a.answer, b.answer)
-        for a, b in zip(problems, made, strict=True)
+        {"id": a.id, "right": a.answer, "wrong": b.answer}
+        for a, (b, _) in zip(problems, made, strict=True)
         if a.answer != b.answer
     ]
-    assert (
-        changed == [(row["id"], row["right"], row["wrong"]) for row in spoiled]
-        and len(changed) == 2
-    )
+    assert changed == [note for _, note in made if note is not None] and len(changed) == 2
+    with pytest.raises(UserError, match="none can be wrong"):
+        list(SpoilKeys(share=0.1).apply(lambda: problems[:1], seed=3))
 
 
 def test_supervised_rows_mask_the_prompt_by_position_and_end_with_the_stop_token(tmp_path: Path):
@@ -198,17 +198,13 @@ def test_a_counted_selection_counts_only_problems_that_have_a_row(tmp_path: Path
     assert len(found.rows) == 3 and found.dropped == {"outside of where": 1}
 
 
-def test_suspect_keys_are_written_down_and_leave_the_pool_before_the_band(tmp_path: Path):
-    """p1 is never solved and its wrong answers agree: its key is suspect. p2 is solved half of the time."""
-    write_rows(
-        tmp_path / "in" / "problems.jsonl", [problem(1, pass_rate=0.0), problem(2, pass_rate=0.5)]
-    )
-    same = [completion(1, "", Verdict("incorrect", "7"), sample=n) for n in range(4)]
-    half = [completion(2, "", RIGHT if n % 2 else WRONG, sample=n) for n in range(4)]
-    write_rows(tmp_path / "in" / "completions.jsonl", [*same, *half])
+def test_rl_draws_from_the_band_and_leaves_suspect_keys_to_select(tmp_path: Path):
+    rates = [problem(1, pass_rate=0.0), problem(2, pass_rate=0.5)]
+    write_rows(tmp_path / "in" / "problems.jsonl", rates)
     settings = {
         "model": "@base",
         "data": "@in",
+        "where": {"pass_rate": [0.25, 0.625]},
         "steps": 1,
         "batch": 8,
         "max_tokens": 40,
@@ -216,12 +212,12 @@ def test_suspect_keys_are_written_down_and_leave_the_pool_before_the_band(tmp_pa
     }
     here = context(tmp_path)
     assert [p.id for p in Rl(**settings)._pool(here, build_tokenizer())[0]] == ["p2"]
-    (suspect,) = map(json.loads, (tmp_path / "suspect_keys.jsonl").read_text().splitlines())
-    assert suspect["id"] == "p1" and "7" in suspect["reason"]
-    everything = Rl(**settings, key_audit="off")
-    assert [p.id for p in everything._pool(here, build_tokenizer())[0]] == ["p1", "p2"]
     with pytest.raises(UserError, match="no prompt fits"):
         Rl(**{**settings, "max_length": 44})._pool(here, build_tokenizer())
+    with pytest.raises(
+        ValidationError, match="key_audit: is no setting of rl; put a stage `kind: "
+    ):
+        Rl(**settings, key_audit="majority")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,7 +75,7 @@ def write_rows(path: Path, rows: Iterable[object]) -> int:
     count = 0
     with temporary.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            file.write(_line(row))
+            file.write(row_line(row))
             count += 1
         file.flush()
         os.fsync(file.fileno())
@@ -83,9 +83,14 @@ def write_rows(path: Path, rows: Iterable[object]) -> int:
     return count
 
 
-def _line(row: object) -> str:
-    value = row if isinstance(row, Mapping) else asdict(row)  # pyright: ignore[reportArgumentType]
-    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+def row_line(row: object) -> str:
+    """A dataclass row or a dict as one line of JSON."""
+    return json.dumps(row, ensure_ascii=False, allow_nan=False, default=_as_dict) + "\n"
+
+
+def _as_dict(row: Any) -> dict[str, Any]:
+    """One level of a row; ``asdict`` copies every value deeply, which takes most of the time of writing."""
+    return {each.name: getattr(row, each.name) for each in fields(row)}
 
 
 def read_rows(path: Path, cls: type[Row]) -> Iterator[Row]:
@@ -143,7 +148,7 @@ class AppendLog:
 
     def append(self, row: object) -> None:
         """Append one row and flush it."""
-        self._file.write(_line(row))
+        self._file.write(row_line(row))
         self._file.flush()
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from longstep.curate.filters import FILTERS, AnyFilter
 from longstep.curate.funnel import Dropped, Filter, Funnel
 from longstep.curate.overlap import AnyContamination, Overlap
 from longstep.curate.pairs import PairConfig, build_pairs
-from longstep.curate.queue import Doubt, queue_of, queue_table
+from longstep.curate.queue import Doubt, queue_table
 from longstep.curate.selection import SELECTIONS, AnySelection
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "build_pairs",
     "drop_duplicates",
     "pass_rates",
-    "queue_of",
     "queue_table",
     "votes_of",
     "with_pass_rates",

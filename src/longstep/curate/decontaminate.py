@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from longstep.config import Strict
-from longstep.curate.overlap import AnyContamination, Index, Match, Overlap
-from longstep.curate.overlap.legacy import LegacyIndex
-from longstep.curate.overlap.match import Kind
+from longstep.curate.overlap import AnyContamination, Match, Overlap
 
 
 class Decontaminate(Strict):
@@ -19,18 +15,6 @@ class Decontaminate(Strict):
     """
 
     rule: AnyContamination = Overlap()
-
-    @property
-    def remove(self) -> tuple[Kind, ...]:
-        """Classes of matches whose rows go."""
-        return self.rule.remove if isinstance(self.rule, Overlap) else ("identical",)
-
-
-def scan(
-    index: Index | LegacyIndex, texts: Sequence[str], answers: Sequence[str | None] | None = None
-) -> list[tuple[Match, ...]]:
-    """Give each text's matches, best first; published rules do not look at answers."""
-    return index.scan(texts, answers) if isinstance(index, Index) else index.scan(texts)
 
 
 def reason(match: Match) -> str:

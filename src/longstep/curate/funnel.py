@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 from longstep.types import Problem
@@ -21,6 +21,11 @@ class Dropped:
     problem: Problem
 
 
+def kind_of(reason: str) -> str:
+    """What a reason is counted as: "kind: detail" by its kind, so that the table stays short."""
+    return reason.split(":", 1)[0]
+
+
 @dataclass(slots=True)
 class Funnel:
     """Records a pipeline of steps; ``rows()`` and ``dropped_rows()`` are ready for JSON."""
@@ -33,18 +38,14 @@ class Funnel:
     ) -> list[Problem]:
         """Note one step and give its kept problems back."""
         new = [Dropped(step, reason, problem) for problem, reason in dropped]
-        # "kind: detail" reasons are counted by kind, so that the table stays short
-        reasons = Counter(each.reason.split(":", 1)[0] for each in new)
-        self.steps.append(
-            {
-                "step": step,
-                "kept": len(kept),
-                "dropped": len(new),
-                "reasons": dict(sorted(reasons.items())),
-            }
-        )
+        self.count(step, len(kept), Counter(kind_of(each.reason) for each in new))
         self.dropped += new
         return kept
+
+    def count(self, step: str, kept: int, reasons: Mapping[str, int]) -> None:
+        """Note one step whose dropped rows are written elsewhere, as they go."""
+        entry = {"step": step, "kept": kept, "dropped": sum(reasons.values())}
+        self.steps.append({**entry, "reasons": dict(sorted(reasons.items()))})
 
     def apply(self, step: str, keep: Filter, problems: Iterable[Problem]) -> list[Problem]:
         """Run one filter over the problems, in order, and note what it dropped."""
@@ -64,3 +65,9 @@ class Funnel:
     def dropped_rows(self) -> list[dict[str, object]]:
         """Give every dropped problem with its step and reason."""
         return [asdict(each) for each in self.dropped]
+
+    def told(self) -> str:
+        """The steps in one line, for an error."""
+        return "; ".join(
+            f"{row['step']} kept {row['kept']}, dropped {row['dropped']}" for row in self.steps
+        )

@@ -2,17 +2,19 @@
 
 One line of ``queue.jsonl`` per problem. Nothing in it was dropped because it is here; a stage that drops such rows
 says so and keeps them in ``dropped.jsonl``.
+
+This file and ``audit`` are all there is about suspect keys: ``audit`` finds them, ``curate``, ``sample`` and ``select``
+write them here, and ``select`` alone sets them aside.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from longstep.curate.audit import Suspect
-from longstep.curate.funnel import Dropped
 from longstep.types import UNSCORABLE, Completion, Problem, Verdict
 
 FILE = "queue.jsonl"
@@ -86,14 +88,35 @@ def queue(
     ]
 
 
-def queue_of(dropped: Iterable[Dropped]) -> list[Doubt]:
-    """Rows that a funnel dropped because of their key: conflicting golds, and golds that do not verify."""
-    kinds = ("conflicting golds", "gold does not verify")
-    return [
-        Doubt(row.problem.id, row.problem.prompt, row.problem.answer, (), (row.reason,))
-        for row in dropped
-        if row.reason.startswith(kinds)
-    ]
+def doubt_of(problem: Problem, reason: str) -> Doubt | None:
+    """What there is to look at in a row that was dropped, if it was because of its key.
+
+    That is: conflicting golds, and a gold that does not verify.
+    """
+    if reason.startswith(("conflicting golds", "gold does not verify")):
+        return Doubt(problem.id, problem.prompt, problem.answer, (), (reason,))
+    return None
+
+
+def merged(
+    problems: Iterable[Problem], earlier: Iterable[Doubt], new: Iterable[Doubt]
+) -> list[Doubt]:
+    """Doubts of an earlier stage and new ones, one row per problem of ``problems``, in their order."""
+    doubts: dict[str, Doubt] = {}
+    for doubt in (*earlier, *new):
+        known = doubts.get(doubt.problem_id)
+        if known is not None:
+            reasons = tuple(dict.fromkeys(known.why + doubt.why))
+            doubt = replace(known, why=reasons, answers=known.answers or doubt.answers)
+        doubts[doubt.problem_id] = doubt
+    return [doubts[problem.id] for problem in problems if problem.id in doubts]
+
+
+def suspected(doubts: Iterable[Doubt]) -> dict[str, str]:
+    """Why a key is suspect, by problem id; a timeout or a disagreement of verifiers does not speak against it."""
+    kinds = ("suspect key:", "conflicting golds:", "bad_gold:")
+    first = {d.problem_id: next((r for r in d.why if r.startswith(kinds)), "") for d in doubts}
+    return {problem_id: reason for problem_id, reason in first.items() if reason}
 
 
 def _reasons(verdict: Verdict, other: Verdict | None) -> Iterable[str]:

@@ -8,6 +8,7 @@ there is takes all there is; the funnel shows the number.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -15,9 +16,12 @@ from typing import Annotated, Literal
 from longstep.config import Field, Strict
 from longstep.curate.chains import chain_scores
 from longstep.curate.difficulty import Band
+from longstep.curate.funnel import Funnel, kind_of
 from longstep.types import Problem
 
 NOT_PICKED = "not picked"
+#: What a rule may ask of a candidate beside pass rates.
+Fact = Literal["domain", "length", "chain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,19 @@ class Candidate:
         return self.problem.pass_rate if rater == "" else self.rates.get(rater)
 
 
-class _ByRater(Band):
+class _Rule:
+    """What every rule says of itself, so that callers look up only what is asked for."""
+
+    def asked(self) -> tuple[str, ...]:
+        """The raters it asks by name; the problem's own pass rate has none."""
+        return ()
+
+    def reads(self) -> frozenset[Fact]:
+        """The facts it looks at."""
+        return frozenset()
+
+
+class _ByRater(_Rule, Band):
     """What rules by a band share.
 
     Attributes:
@@ -55,6 +71,10 @@ class _ByRater(Band):
     def pick(self, candidates: Sequence[Candidate], seed: int) -> list[str]:
         """Reasons, empty for the picked; ``seed`` decides nothing."""
         return [_band_reason(self, each.rate(self.rater), self.rater) for each in candidates]
+
+    def asked(self) -> tuple[str, ...]:
+        """Its rater."""
+        return (self.rater,) if self.rater else ()
 
 
 class InBand(_ByRater):
@@ -82,7 +102,7 @@ class LightR1Rl(_ByRater):
     max: float = Field(default=0.625, ge=0.0, le=1.0)
 
 
-class Limo(Strict):
+class Limo(_Rule, Strict):
     """LIMO: a weak model never solves it, a strong one seldom does, and the chain is among the best.
 
     The paper (arXiv 2502.03387): Qwen2.5-Math-7B fails four tries, R1-Distill-Qwen-32B solves 1 to 3 of 32; chains are
@@ -123,8 +143,16 @@ class Limo(Strict):
             reasons[index] = f"chain not among the best {self.count}: score {score:.3f}"
         return reasons
 
+    def asked(self) -> tuple[str, ...]:
+        """The weak and the strong one."""
+        return self.weak, self.strong
 
-class S1(Strict):
+    def reads(self) -> frozenset[Fact]:
+        """Chains, where they are scored."""
+        return frozenset[Fact]() if self.count is None else frozenset[Fact]({"chain"})
+
+
+class S1(_Rule, Strict):
     """s1: nobody solves it; then domains drawn evenly, and inside a domain the longest traces most likely.
 
     The paper (arXiv 2501.19393, section 2) drops what Qwen2.5-7B or 32B solves in one try, draws a domain uniformly and
@@ -165,8 +193,16 @@ class S1(Strict):
                 del longest[domain]
         return _rest(reasons, left, picked)
 
+    def asked(self) -> tuple[str, ...]:
+        """Those that may never have solved it."""
+        return tuple(filter(None, self.raters))
 
-class Balanced(Strict):
+    def reads(self) -> frozenset[Fact]:
+        """Subject and length."""
+        return frozenset[Fact]({"domain", "length"})
+
+
+class Balanced(_Rule, Strict):
     """Equal shares of every kind of problem: by domain, by length, or by both.
 
     Cells that hold fewer than their share give all they have, and the others share what is left.
@@ -199,12 +235,16 @@ class Balanced(Strict):
         picked = {index for cell, members in cells.items() for index in members[: shares[cell]]}
         return _rest(reasons, left, picked)
 
+    def reads(self) -> frozenset[Fact]:
+        """What makes its cells."""
+        return frozenset[Fact](self.by)
+
     def _bins(self, candidates: Sequence[Candidate], left: Sequence[int]) -> dict[int, int]:
         ordered = sorted(left, key=lambda index: candidates[index].length or 0)
         return {index: place * self.bins // len(ordered) for place, index in enumerate(ordered)}
 
 
-class Hardest(Strict):
+class Hardest(_Rule, Strict):
     """The problems that are solved least often, ties at random.
 
     Attributes:
@@ -231,8 +271,12 @@ class Hardest(Strict):
         left.sort(key=lambda i: (candidates[i].rate(self.rater), _shuffled(candidates[i], seed)))
         return _rest(reasons, left, set(left[: self.count]), "not among the hardest")
 
+    def asked(self) -> tuple[str, ...]:
+        """Its rater."""
+        return (self.rater,) if self.rater else ()
 
-class AtRandom(Strict):
+
+class AtRandom(_Rule, Strict):
     """The control of every selection: so many, drawn evenly."""
 
     kind: Literal["random"] = "random"
@@ -249,6 +293,31 @@ AnySelection = Annotated[
     AtRandom | Balanced | Hardest | InBand | LightR1Hard | LightR1Rl | Limo | S1,
     Field(discriminator="kind"),
 ]
+
+
+def narrow(
+    funnel: Funnel, rules: Sequence[AnySelection], candidates: Sequence[Candidate], seed: int
+) -> dict[int, tuple[str, str]]:
+    """Apply rules one after the other, as stage ``select`` and ``longstep data select`` do.
+
+    Args:
+        funnel: each rule is counted there.
+        rules: each sees what those before it left, and has a seed of its own.
+        candidates: all rows at once, since rules compare them.
+        seed: of every random pick.
+
+    Returns:
+        Rule and reason of each candidate that is left out, by its place, in the order in which they went.
+    """
+    left = list(range(len(candidates)))
+    dropped: dict[int, tuple[str, str]] = {}
+    for number, rule in enumerate(rules):
+        reasons = rule.pick([candidates[place] for place in left], seed + number)
+        pairs = list(zip(left, reasons, strict=True))
+        dropped |= {place: (rule.kind, reason) for place, reason in pairs if reason}
+        left = [place for place, reason in pairs if not reason]
+        funnel.count(rule.kind, len(left), Counter(kind_of(reason) for reason in reasons if reason))
+    return dropped
 
 
 def halving_rank(uniform: float, count: int) -> int:
@@ -316,16 +385,3 @@ def _rest(
         if index not in picked:
             reasons[index] = reason
     return reasons
-
-
-def raters_of(rule: AnySelection) -> tuple[str, ...]:
-    """The raters a rule asks by name; the problem's own pass rate has none."""
-    match rule:
-        case Limo():
-            return rule.weak, rule.strong
-        case S1():
-            return tuple(filter(None, rule.raters))
-        case InBand() | LightR1Hard() | LightR1Rl() | Hardest():
-            return tuple(filter(None, (rule.rater,)))
-        case _:
-            return ()

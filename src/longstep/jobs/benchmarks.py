@@ -1,4 +1,7 @@
-"""What rows are compared with: shipped fingerprints, benchmarks that longstep can load, and the user's own files."""
+"""What rows are compared with, and the one comparison: stage ``curate`` and ``data decontaminate`` give equal verdicts.
+
+Benchmarks are shipped fingerprints, benchmarks that longstep can load, and the user's own files.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longstep.artifacts import sha256_file, write_rows
+from longstep.artifacts import sha256_file, sha256_json
 from longstep.config import UserError, nearest
-from longstep.curate.overlap import AnyContamination, Index, Item, Overlap
-from longstep.curate.overlap.legacy import LegacyIndex
+from longstep.curate.overlap import AnyContamination, Index, Item, Match
 from longstep.curate.overlap.shipped import protected, shipped
-from longstep.evaluate import BENCHMARKS
+from longstep.evaluate import BENCHMARKS, Benchmark
 from longstep.formats.faults import RowError
 from longstep.formats.files import layout_of, read_file
 from longstep.formats.lines import parse
 
-AnyIndex = Index | LegacyIndex
 #: Benchmarks whose authors ask that their text is not put where crawlers may find it.
 PROTECTED = "gpqa_diamond"
 #: A file with this share of a protected benchmark's questions is a copy of it.
@@ -26,80 +27,139 @@ COPY = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One benchmark, found: a file of rows, or a shipped fingerprint (hashes only)."""
+    """One benchmark, found.
+
+    Attributes:
+        name: of the benchmark.
+        path: a file of rows, or a shipped fingerprint; ``None`` where longstep loaded it.
+        fingerprint: whether the file holds hashes only.
+        loaded: the questions that longstep loaded. They stay in memory, since a protected text is never written.
+    """
 
     name: str
-    path: Path
-    fingerprint: bool
+    path: Path | None
+    fingerprint: bool = False
+    loaded: tuple[Item, ...] = ()
+
+    def items(self) -> Iterator[Item]:
+        """The questions; a row of a file without an id is called by its line.
+
+        Raises:
+            UserError: a line is no row.
+        """
+        if self.path is None:
+            yield from self.loaded
+            return
+        layout = layout_of(self.path)
+        for line in read_file(self.path):
+            try:
+                record = layout.read(parse(line))
+            except RowError as error:
+                raise error.at(self.path, line.number) from None
+            yield Item(self.name, record.id or str(line.number), record.prompt, record.answer)
+
+    def sha256(self) -> str:
+        """What was compared with, for ledgers."""
+        if self.path is not None:
+            return sha256_file(self.path)
+        return sha256_json([(each.item, each.text, each.answer) for each in self.loaded])
 
 
-def known(names: Sequence[str], folder: Path) -> list[Known]:
-    """Find every benchmark; the questions of those that longstep can load are written below ``folder``.
+def known(members: Sequence[str | Benchmark], rule: AnyContamination) -> list[Known]:
+    """Find every benchmark: a file, a name, or one given whole.
 
     Raises:
-        UserError: a name is neither a file, nor a fingerprint, nor a benchmark.
+        UserError: a name is neither a file, nor a fingerprint, nor a benchmark; or two are called alike.
     """
-    found = [_known(name, folder) for name in names]
-    twice = [each.name for each in found if [other.name for other in found].count(each.name) > 1]
+    found = [_known(member, rule) for member in members]
+    names = [each.name for each in found]
+    twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise UserError(
-            f"--against: two benchmarks are called {twice[0]!r}; rename one of the files"
-        )
+        raise UserError(f"two benchmarks to compare with are called {twice[0]!r}; rename one")
     return found
 
 
-def _known(name: str, folder: Path) -> Known:
-    if Path(name).is_file():
-        return Known(Path(name).name.split(".")[0] or name, Path(name), fingerprint=False)
-    if name in shipped():
-        return Known(name, shipped()[name], fingerprint=True)
-    if name in BENCHMARKS:
-        path = folder / f"{name}.jsonl"
-        if not path.is_file():
-            questions = BENCHMARKS[name].questions()
-            write_rows(path, ({"id": each.id, "prompt": each.prompt} for each in questions))
-        return Known(name, path, fingerprint=False)
+def by_fingerprint(member: str | Benchmark, rule: AnyContamination) -> bool:
+    """Whether a benchmark's shipped hashes do: published rules compare words and want its text, if it can be had."""
+    if not isinstance(member, str) or member not in shipped():
+        return False
+    return rule.fingerprints or member not in BENCHMARKS
+
+
+def _known(member: str | Benchmark, rule: AnyContamination) -> Known:
+    if isinstance(member, Benchmark):
+        return _loaded(member)
+    if Path(member).is_file():
+        return Known(Path(member).name.split(".")[0] or member, Path(member))
+    if by_fingerprint(member, rule):
+        return Known(member, shipped()[member], fingerprint=True)
+    if member in BENCHMARKS:
+        return _loaded(BENCHMARKS[member])
     names = sorted({*shipped(), *BENCHMARKS})
-    close = nearest(name, names)
+    close = nearest(member, names)
     hint = f"; did you mean {close!r}?" if close else ""
     raise UserError(
-        f"--against {name}: no such file and no benchmark of this name{hint} (there are: {', '.join(names)})"
+        f"--against {member}: no such file and no benchmark of this name{hint} (there are: {', '.join(names)})"
     )
 
 
-def items(source: Known) -> Iterator[Item]:
-    """The questions of a file of rows; a row without an id is called by its line.
+def _loaded(benchmark: Benchmark) -> Known:
+    name = benchmark.name
+    asked = tuple(Item(name, p.id, p.prompt, p.answer) for p in benchmark.questions())
+    return Known(name, None, loaded=asked)
 
-    Raises:
-        UserError: a line is no row.
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What comparing says of one row.
+
+    Attributes:
+        matches: best first.
+        worst: the match for which the row goes, if it goes.
+        secret: whether the row holds text that must not be written: GPQA's authors ask for that.
     """
-    layout = layout_of(source.path)
-    for line in read_file(source.path):
-        try:
-            record = layout.read(parse(line))
-        except RowError as error:
-            raise error.at(source.path, line.number) from None
-        yield Item(source.name, record.id or str(line.number), record.prompt, record.answer)
+
+    matches: tuple[Match, ...]
+    worst: Match | None
+    secret: bool
 
 
-def index_of(contamination: AnyContamination, sources: Sequence[Known]) -> AnyIndex:
-    """Index the benchmarks.
+class Comparison:
+    """Benchmarks, indexed under a rule. Memory: their questions, whatever the number of rows.
 
-    Raises:
-        UserError: a mode that compares words is asked about a fingerprint.
+    Attributes:
+        hidden: names of the benchmarks whose text must not be written, whatever their files are called.
     """
-    texts = [each for source in sources if not source.fingerprint for each in items(source)]
-    prints = [source for source in sources if source.fingerprint]
-    if not isinstance(contamination, Overlap):
-        # a fingerprint has no words: an item without text, for the mode to say so
-        return contamination.build([*texts, *(Item(each.name, "", None) for each in prints)])
-    parts = [Index.load(each.path) for each in prints]
-    return contamination.merged([*parts, *([contamination.build(texts)] if texts else [])])
 
+    def __init__(self, rule: AnyContamination, sources: Sequence[Known]) -> None:
+        """Build the index.
 
-def withheld(sources: Sequence[Known]) -> frozenset[str]:
-    """Names of the benchmarks whose text must not be written: GPQA, whatever the file is called."""
-    return frozenset(source.name for source in sources if _is_protected(source))
+        Raises:
+            UserError: a rule that compares words is asked about a fingerprint.
+        """
+        texts = [each for source in sources if not source.fingerprint for each in source.items()]
+        prints = [source.path for source in sources if source.fingerprint and source.path]
+        self._sources, self._remove = tuple(sources), frozenset(rule.remove)
+        self._index = rule.indexed(texts, prints)
+        self.hidden = frozenset(source.name for source in sources if _is_protected(source))
+
+    def compare(self, texts: Sequence[str], answers: Sequence[str | None]) -> Iterator[Compared]:
+        """What each text is, in order; equal answers are evidence for a match, others against it."""
+        for matches in self._index.scan(texts, answers):
+            worst = next((each for each in matches if self.removes(each)), None)
+            secret = any(
+                m.benchmark in self.hidden and m.kind != "shared_template" for m in matches
+            )
+            yield Compared(matches, worst, secret)
+
+    def removes(self, match: Match) -> bool:
+        """Whether a match of this class makes a row go."""
+        return match.kind in self._remove
+
+    def ledger(self) -> dict[str, Any]:
+        """What was compared with, for manifests."""
+        hashes = {source.name: source.sha256() for source in self._sources}
+        return {**self._index.ledger(), "sources": hashes}
 
 
 def _is_protected(source: Known) -> bool:
@@ -108,12 +168,6 @@ def _is_protected(source: Known) -> bool:
     if source.fingerprint or PROTECTED not in shipped():
         return False
     index = Index.load(shipped()[PROTECTED])
-    questions = [each.text or "" for each in items(source)]
+    questions = [each.text or "" for each in source.items()]
     same = [any(hit.kind == "identical" for hit in hits) for hits in index.scan(questions)]
     return sum(same) > COPY * len(same)
-
-
-def ledger(index: AnyIndex, sources: Sequence[Known]) -> dict[str, Any]:
-    """What was compared with, for the manifest."""
-    hashes = {each.name: sha256_file(each.path) for each in sources}
-    return {**index.ledger(), "sources": hashes}

@@ -11,17 +11,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from longstep.artifacts import write_json
 from longstep.config import Field
-from longstep.curate.decontaminate import scan
 from longstep.curate.overlap import AnyContamination, Match, Overlap
-from longstep.curate.overlap.match import Kind
 from longstep.formats.lines import dump
 from longstep.formats.quarantine import as_line, quarantined, quarantined_bad
 from longstep.jobs.base import Counts, Piece, Task, Work
-from longstep.jobs.benchmarks import Known, index_of, known, ledger, shipped, withheld
+from longstep.jobs.benchmarks import Comparison, Known, known, shipped
 from longstep.jobs.inputs import Chunk
 from longstep.jobs.rows import CLEAN, QUARANTINE, Row, RowJob, refuse_nothing
 
@@ -53,22 +51,18 @@ class Decontaminate(RowJob):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``clean.jsonl``, ``quarantine.jsonl``, ``hits.jsonl`` and counts per benchmark item."""
-        sources = known(self.against, task.scratch("benchmarks"))
-        hidden = withheld(sources)
-        work = partial(_work, self, sources, hidden)
+        sources = known(self.against, self.contamination)
+        work = partial(_work, self, sources)
         counts = task.stream("decontaminate", work, [CLEAN, QUARANTINE, HITS], self.check)
         self.check(counts, enough=1)
         refuse_nothing(counts, task.scratch(QUARANTINE))
         items = counts.pop("items", {})
         write_json(task.scratch(ITEMS), items)
-        return {"counts": counts, "ledger": ledger(index_of(self.contamination, sources), sources)}
+        return {"counts": counts, "ledger": Comparison(self.contamination, sources).ledger()}
 
 
-def _work(job: Decontaminate, sources: Sequence[Known], hidden: frozenset[str]) -> Work:
-    read, index = job.reader(), index_of(job.contamination, sources)
-    remove = frozenset[str](get_args(Kind))  # published rules know no classes: every hit goes
-    if isinstance(job.contamination, Overlap):
-        remove = frozenset(job.contamination.remove)
+def _work(job: Decontaminate, sources: Sequence[Known]) -> Work:
+    read, comparison = job.reader(), Comparison(job.contamination, sources)
 
     def work(chunk: Chunk) -> Piece:
         rows, bad = read(chunk)
@@ -76,24 +70,20 @@ def _work(job: Decontaminate, sources: Sequence[Known], hidden: frozenset[str]) 
         aside = [quarantined_bad(chunk.path, each) for each in bad]
         hits: list[bytes] = []
         tally = _Tally()
-        texts = [row.record.prompt for row in rows]
-        for row, matches in zip(
-            rows, scan(index, texts, [row.record.answer for row in rows]), strict=True
-        ):
-            worst = next((each for each in matches if each.kind in remove), None)
-            tally.add(matches, worst)
-            secret = any(
-                each.benchmark in hidden and each.kind != "shared_template" for each in matches
-            )
-            for match in matches[:SHOWN]:
-                texts = {} if secret else _texts(row, match, hidden)
-                removed = {"removed": match.kind in remove}
+        prompts = [row.record.prompt for row in rows]
+        found = comparison.compare(prompts, [row.record.answer for row in rows])
+        for row, compared in zip(rows, found, strict=True):
+            worst = compared.worst
+            tally.add(compared.matches, worst)
+            for match in compared.matches[:SHOWN]:
+                texts = {} if compared.secret else _texts(row, match, comparison.hidden)
+                removed = {"removed": comparison.removes(match)}
                 hits.append(dump({**_place(chunk.path, row), **_facts(match), **removed, **texts}))
             if worst is None:
                 clean.append(as_line(row.line))
                 continue
             facts = {"reason": "contaminated", **_facts(worst)}
-            if secret:
+            if compared.secret:
                 aside.append(dump({**_place(chunk.path, row), **facts, "row": None}))
             else:
                 aside.append(quarantined(chunk.path, row.line, facts))

@@ -23,6 +23,7 @@ from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.groups import RECORD, Kind, Said, find_groups
 from longstep.jobs.inputs import Chunk, places
 from longstep.jobs.near import find_near
+from longstep.jobs.repeats import exact_key
 from longstep.jobs.rows import CLEAN, QUARANTINE, RowJob, hash64, refuse_nothing
 from longstep.verify.keys import answer_key as _answer_key
 
@@ -65,14 +66,14 @@ class Dedup(RowJob):
 def _keys(job: Dedup) -> Work:
     """First pass: 32 bytes of keys for every row, and the numbers of lines that are no rows."""
     read = job.reader()
-    key_of = _exact_key if job.match.kind == "exact" else duplicate_key
+    key_of = exact_key if job.match.kind == "exact" else duplicate_key
 
     def work(chunk: Chunk) -> Piece:
         rows, bad = read(chunk)
         records = [
             (
                 key_of(row.record.prompt),
-                _exact_key(row.record.prompt),
+                exact_key(row.record.prompt),
                 _answer_hash(row.record.answer),
                 row.number,
             )
@@ -124,10 +125,6 @@ def _rows(job: Dedup, groups: Path, bad: Path, lines: Mapping[str, int]) -> Work
         return Piece({CLEAN: b"".join(clean), QUARANTINE: b"".join(aside)}, counts)
 
     return work
-
-
-def _exact_key(text: str) -> int:
-    return hash64(" ".join(text.split()))
 
 
 @lru_cache(maxsize=1 << 16)  # a file has few different answers

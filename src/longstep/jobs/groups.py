@@ -21,7 +21,8 @@ import numpy as np
 
 #: What a record says; ``answer`` 0 is an unknown one.
 RECORD = np.dtype([("key", "<u8"), ("exact", "<u8"), ("answer", "<u8"), ("row", "<u8")])
-_SAID = np.dtype([("row", "<u8"), ("first", "<u8"), ("kind", "u1")])
+#: What is said of a row: the first row of its group, and what it is to that, by its place in ``KINDS``.
+SAID = np.dtype([("row", "<u8"), ("first", "<u8"), ("kind", "u1")])
 _ENTRY = np.dtype([(name, "<u8") for name in ("key", "row", "exact", "low", "high", "count")])
 Kind = Literal["exact", "normalised", "conflict", "near"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -67,7 +68,7 @@ def find_groups(records: Path, rows: int, folder: Path) -> dict[str, int]:
 def add(folder: Path, pairs: np.ndarray, kind: Kind) -> None:
     """Say more of rows that ``find_groups`` kept: pairs of a row and the first row of its group."""
     width = np.uint64((folder / "width").read_text())
-    said = np.empty(len(pairs), _SAID)
+    said = np.empty(len(pairs), SAID)
     said["row"], said["first"], said["kind"] = pairs[:, 0], pairs[:, 1], KINDS.index(kind)
     _scatter([said], lambda each: each["row"] // width, folder / "row")
 
@@ -79,7 +80,7 @@ class Said:
         """Open the folder; nothing is read yet."""
         self._folder = folder
         self._width = int((folder / "width").read_text())
-        self._span, self._data = -1, np.empty(0, _SAID)
+        self._span, self._data = -1, np.empty(0, SAID)
 
     def between(self, low: int, high: int) -> dict[int, tuple[Kind, int]]:
         """For each row from ``low`` to ``high`` (included) that shares its key: what it is, the group's first row.
@@ -97,7 +98,7 @@ class Said:
     def _load(self, span: int) -> None:
         if span != self._span:
             path = self._folder / f"row-{span}"
-            data = np.fromfile(path, _SAID) if path.exists() else np.empty(0, _SAID)
+            data = np.fromfile(path, SAID) if path.exists() else np.empty(0, SAID)
             self._span, self._data = span, data[np.argsort(data["row"], kind="stable")]
 
 
@@ -168,6 +169,6 @@ def _judge(block: np.ndarray, table: np.ndarray) -> np.ndarray:
     entry = table[np.searchsorted(table["key"], block["key"])]
     same = block["exact"] == entry["exact"]
     kind = np.where(_conflict(entry), KINDS.index("conflict"), np.where(same, 0, 1))
-    said = np.empty(len(block), _SAID)
+    said = np.empty(len(block), SAID)
     said["row"], said["first"], said["kind"] = block["row"], entry["row"], kind
     return said[(block["row"] != entry["row"]) | _conflict(entry)]

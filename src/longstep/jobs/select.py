@@ -17,7 +17,7 @@ from longstep.artifacts import write_json
 from longstep.config import Field, UserError
 from longstep.curate.domains import domain_of
 from longstep.curate.funnel import Funnel
-from longstep.curate.selection import S1, AnySelection, Balanced, Candidate, Limo
+from longstep.curate.selection import AnySelection, Candidate, narrow
 from longstep.formats.faults import RowError, describe
 from longstep.formats.lines import Line, dump, parse, read_lines
 from longstep.formats.quarantine import Bad, as_line, quarantined, quarantined_bad
@@ -58,9 +58,12 @@ class Select(RowJob):
         seen = task.stream("look", partial(_look, self), [FACTS], self.check)
         self.check(seen, enough=1)
         refuse_absent(self, _named(self), seen.get(COLUMNS, {}))
-        funnel, reasons = pick(self, candidates(task.scratch(FACTS)))
+        pool = candidates(task.scratch(FACTS))
+        funnel = Funnel()
+        funnel.count("read", len(pool), {})
+        dropped = narrow(funnel, self.rules, [each for _, each in pool], self.seed)
         with task.scratch(REASONS).open("wb") as file:
-            file.writelines(dump({"row": [number, *why]}) for number, why in reasons.items())
+            file.writelines(dump({"row": [pool[place][0], *why]}) for place, why in dropped.items())
         outputs = [SELECTED, DROPPED]
         counts = task.stream("select", partial(_split, self, task.scratch(REASONS)), outputs)
         write_json(task.scratch("out/funnel.json"), funnel.rows())
@@ -85,25 +88,8 @@ def _named(job: Select) -> dict[str, str]:
     return named | {option: column for option, column in single.items() if column is not None}
 
 
-def pick(
-    job: Select, pool: list[tuple[int, Candidate]]
-) -> tuple[Funnel, dict[int, tuple[str, str]]]:
-    """Apply the rules to numbered rows; returns the funnel, and rule and reason of every dropped row by its number."""
-    funnel = Funnel()
-    funnel.record("read", [each.problem for _, each in pool], [])
-    dropped: dict[int, tuple[str, str]] = {}
-    for place, rule in enumerate(job.rules):
-        reasons = rule.pick([each for _, each in pool], job.seed + place)
-        pairs = list(zip(pool, reasons, strict=True))
-        dropped |= {row: (rule.kind, reason) for (row, _), reason in pairs if reason}
-        gone = [(each.problem, reason) for (_, each), reason in pairs if reason]
-        pool = [numbered for numbered, reason in pairs if not reason]
-        funnel.record(rule.kind, [each.problem for _, each in pool], gone)
-    return funnel, dropped
-
-
 def _facts(job: Select, record: Record, row: Mapping[str, Any]) -> list[Any]:
-    """What rules may ask about a row; a hash stands for the question, so that its place in the file decides nothing.
+    """What rules may ask about a row. Its id names it, or a hash of its question, so that its place decides nothing.
 
     Raises:
         RowError: a column does not hold what it should.
@@ -118,16 +104,14 @@ def _facts(job: Select, record: Record, row: Mapping[str, Any]) -> list[Any]:
     if chain is not None and not isinstance(chain, str):
         raise RowError(f"got {describe(chain)}, expected text", job.chain or "")
     length = None if chain is None else len(chain)
-    scored = any(isinstance(rule, Limo) and rule.count for rule in job.rules)
-    return [hash64(record.prompt), own, rates, length, chain if scored else None]
+    scored = any("chain" in rule.reads() for rule in job.rules)
+    name = record.id or f"{hash64(record.prompt):016x}"
+    return [name, own, rates, length, chain if scored else None]
 
 
 def _domain(job: Select, record: Record, row: Mapping[str, Any]) -> str:
     """A row's subject, where a rule asks for it."""
-    wanted = (
-        isinstance(r, S1) or (isinstance(r, Balanced) and "domain" in r.by) for r in job.rules
-    )
-    if not any(wanted):
+    if not any("domain" in rule.reads() for rule in job.rules):
         return ""
     return domain_of(record.prompt) if job.domain is None else str(row.get(job.domain, ""))
 
@@ -168,9 +152,9 @@ def candidates(facts: Path) -> list[tuple[int, Candidate]]:
     """Rows as the rules see them, with their numbers."""
     pool: list[tuple[int, Candidate]] = []
     for line in read_lines(facts):
-        number, domain, key, own, rates, length, chain = parse(line)["row"]
+        number, domain, name, own, rates, length, chain = parse(line)["row"]
         known = {name: rate for name, rate in rates.items() if rate is not None}
-        problem = Problem(f"{key:016x}", "", "", pass_rate=own)
+        problem = Problem(name, "", "", pass_rate=own)
         pool.append((number, Candidate(problem, known, domain, chain, length)))
     return pool
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
@@ -14,12 +14,20 @@ from longstep.formats.files import layout_of_lines
 from longstep.formats.layout import Layout
 from longstep.formats.layouts import SAMPLE, named
 from longstep.formats.lines import Line, parse
-from longstep.formats.quarantine import ENOUGH, Bad
+from longstep.formats.quarantine import ENOUGH, Bad, quarantined_bad
 from longstep.formats.record import Record, has
 from longstep.problems.source import Source, content_id
 from longstep.types import Problem
 
 Column = Literal["prompt", "answer", "solution", "difficulty", "pass_rate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A row of a table that is no problem: the field that is wrong, and a line for the quarantine."""
+
+    field: str
+    line: bytes
 
 
 class Table(Source):
@@ -95,6 +103,18 @@ class Table(Source):
             if isinstance(row, Bad):
                 raise row.error.at(self.place, row.line.number)
             yield row
+
+    def collect(self, seed: int) -> Iterator[Problem | Unread]:
+        """The problems, and the rows that are none; ``seed`` has nothing to decide.
+
+        Raises:
+            UserError: as ``read``.
+        """
+        for row in self.read():
+            if isinstance(row, Bad):
+                yield Unread(row.error.field, quarantined_bad(self.place, row))
+            else:
+                yield row
 
     def read(self) -> Iterator[Problem | Bad]:
         """Problems and rows that are none, in their order; duplicates are left for curation to judge.

@@ -104,6 +104,14 @@ class Generated(Source):
         """As many as asked for."""
         return self.count
 
+    def load(self, seed: int) -> Iterator[Problem]:
+        """Distinct problems of the configured split, the same for the same seed."""
+        raise NotImplementedError
+
+    def collect(self, seed: int) -> Iterator[Problem]:
+        """What a curation takes: every problem; none of a generated family is bad."""
+        return self.load(seed)
+
     def draw_difficulty(self, rng: random.Random) -> int:
         """One difficulty by the configured weights."""
         levels = range(self.difficulty[0], self.difficulty[1] + 1)

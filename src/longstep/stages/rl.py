@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from longstep.artifacts import read_rows, write_rows
-from longstep.config import Field, UserError
+from longstep.config import Field, UserError, model_validator
 from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.costs import arithmetic as costs
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow, share
-from longstep.curate import KeyAudit, audit_keys, votes_of
 from longstep.curriculum import AnyCurriculum, Shuffle
 from longstep.draw.prompts import engine, prompts_for
 from longstep.generate import Generator, Prompt
@@ -29,8 +27,7 @@ from longstep.training.estimate import holding, passes, relief, trained
 from longstep.training.finish import finish_model
 from longstep.training.ranks import sharded
 from longstep.training.start import open_job, open_policy
-from longstep.types import Completion, Problem
-from longstep.verify.keys import same_answer
+from longstep.types import Problem
 
 
 class Rl(Training, Stage):
@@ -38,9 +35,8 @@ class Rl(Training, Stage):
 
     Attributes:
         model: the start and, when the loss has a KL term, the frozen reference.
-        data: rated problems; with their completions when the key audit is on.
+        data: rated problems. Keys that look wrong are set aside by a ``select`` stage before this one.
         where: the band, e.g. pass rate 0.25 to 0.625 (Light-R1, section 4).
-        key_audit: ``majority`` drops never-solved problems whose wrong answers agree; ``off`` trusts every key.
         algorithm: the loss; naming it is the whole setting.
         rewards: summed; computed from correctness and length.
         curriculum: the order of problems.
@@ -57,7 +53,6 @@ class Rl(Training, Stage):
     model: str
     data: str
     where: Where = Where()
-    key_audit: Literal["majority", "off"] = "majority"
     algorithm: AnyPolicyLoss = LightR1()
     rewards: tuple[AnyReward, ...] = Field(default=(ClippedCosine(),), min_length=1)
     curriculum: AnyCurriculum = Shuffle()
@@ -71,6 +66,16 @@ class Rl(Training, Stage):
     def rounding_fields(self) -> frozenset[str]:
         """Also how many completions are decoded at once."""
         return super().rounding_fields() | {"rollout_batch"}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _audited_before(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "key_audit" in data:
+            raise ValueError(
+                "key_audit: is no setting of rl; put a stage `kind: select` (it drops suspect keys) before it and name "
+                "that as data"
+            )
+        return data
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model and the problems."""
@@ -132,9 +137,8 @@ class Rl(Training, Stage):
         )
 
     def _pool(self, context: Context, tokenizer: Any) -> tuple[list[Problem], list[Prompt]]:
-        """The band of problems whose key is trusted and whose prompt leaves room, with their rendered prompts."""
-        trusted = None if self.key_audit == "off" else self._trusted(context)
-        chosen = chosen_problems(context, self.data, self.where, trusted)
+        """The band of problems whose prompt leaves room, with their rendered prompts."""
+        chosen = chosen_problems(context, self.data, self.where)
         longest = self.max_length - self.max_tokens
         rendered = zip(chosen, prompts_for(tokenizer, chosen), strict=True)
         fitting = [(p, prompt) for p, prompt in rendered if len(prompt.prompt_ids) <= longest]
@@ -144,24 +148,6 @@ class Rl(Training, Stage):
                 f"leaves {longest} tokens; raise max_length"
             )
         return [p for p, _ in fitting], [prompt for _, prompt in fitting]
-
-    def _trusted(self, context: Context) -> set[str]:
-        """Ids of all problems whose key looks right.
-
-        The suspects are never-solved ones, so most bands exclude them anyway; they are written down for a person.
-        """
-        everything = chosen_problems(context, self.data, Where())
-        completions = read_rows(context.rows(self.data, "completions.jsonl"), Completion)
-        votes = votes_of(completions, same_answer)
-        suspects = audit_keys(everything, votes, KeyAudit(), same_answer)
-        write_rows(
-            context.folder / "suspect_keys.jsonl",
-            (
-                {"id": s.problem.id, "answer": s.problem.answer, "reason": s.reason}
-                for s in suspects
-            ),
-        )
-        return {p.id for p in everything} - {s.problem.id for s in suspects}
 
     def _rollouts(
         self,

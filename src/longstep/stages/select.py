@@ -11,13 +11,13 @@ from longstep.artifacts import read_rows, write_json, write_rows
 from longstep.config import Field, UserError
 from longstep.context import Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator
-from longstep.curate import Funnel
+from longstep.curate import Dropped, Funnel
 from longstep.curate.audit import conflict_suspects, conflicting_golds
 from longstep.curate.difficulty import Rated, Ratings, rated
 from longstep.curate.domains import domain_of
 from longstep.curate.duplicates import duplicate_key
-from longstep.curate.queue import FILE, Doubt, queue
-from longstep.curate.selection import AnySelection, Candidate, raters_of
+from longstep.curate.queue import FILE, Doubt, merged, queue, suspected
+from longstep.curate.selection import AnySelection, Candidate, narrow
 from longstep.report import shown
 from longstep.report.blocks import Block
 from longstep.stages.base import Stage
@@ -60,7 +60,7 @@ class Select(Stage):
     def check(self) -> Iterator[str]:
         """Rules that ask a rater nobody named."""
         for number, rule in enumerate(self.rules):
-            for rater in raters_of(rule):
+            for rater in rule.asked():
                 if rater not in self.raters:
                     known = ", ".join(sorted(self.raters)) or "none is named"
                     yield f"rules.{number}: no rater is called {rater!r} (raters: {known})"
@@ -76,12 +76,15 @@ class Select(Stage):
         found = conflict_suspects(conflicting_golds(problems, duplicate_key, same_answer))
         doubts = merged(problems, _beside(context, self.data, FILE, Doubt), queue(problems, found))
         if self.suspects == "drop":
-            problems = _trusted(funnel, problems, doubts)
+            why = suspected(doubts)
+            gone = [(p, why[p.id]) for p in problems if p.id in why]
+            trusted = [p for p in problems if p.id not in why]
+            problems = funnel.record("suspects", trusted, gone)
         completions = _beside(context, self.data, "completions.jsonl", Completion)
         candidates = self._candidates(context, problems, completions)
-        for number, rule in enumerate(self.rules):
-            candidates = apply(funnel, rule, candidates, context.seed + number)
-        kept = [candidate.problem for candidate in candidates]
+        dropped = narrow(funnel, self.rules, candidates, context.seed)
+        funnel.dropped += [Dropped(*why, problems[place]) for place, why in dropped.items()]
+        kept = [problem for place, problem in enumerate(problems) if place not in dropped]
         ids = {problem.id for problem in kept}
         out = context.fresh_out()
         context.hand_on_ledger(self.data)
@@ -90,7 +93,7 @@ class Select(Stage):
         write_rows(out / FILE, doubts)
         if not kept:
             raise UserError(
-                f"{context.name}: no problem is left: {steps(funnel)}; see {out / 'dropped.jsonl'}"
+                f"{context.name}: no problem is left: {funnel.told()}; see {out / 'dropped.jsonl'}"
             )
         if completions:
             write_rows(
@@ -135,17 +138,6 @@ class Select(Stage):
         yield from shown.queue(out)
 
 
-def apply(
-    funnel: Funnel, rule: AnySelection, candidates: Sequence[Candidate], seed: int
-) -> list[Candidate]:
-    """One rule as a step of the funnel."""
-    reasons = rule.pick(candidates, seed)
-    kept = [c for c, reason in zip(candidates, reasons, strict=True) if not reason]
-    dropped = [(c.problem, r) for c, r in zip(candidates, reasons, strict=True) if r]
-    funnel.record(rule.kind, [c.problem for c in kept], dropped)
-    return kept
-
-
 def import_ratings(
     problems: Iterable[Problem], ratings: Ratings, place: str
 ) -> tuple[list[Problem], list[Rated]]:
@@ -181,40 +173,6 @@ def first_chains(completions: Iterable[Completion]) -> dict[str, Completion]:
 
 def _right(row: Completion) -> bool:
     return row.verdict is not None and row.verdict.status == "correct"
-
-
-def merged(
-    problems: Sequence[Problem], earlier: Iterable[Doubt], new: Iterable[Doubt]
-) -> list[Doubt]:
-    """Doubts of an earlier stage and new ones, one row per problem of ``problems``, in their order."""
-    doubts: dict[str, Doubt] = {}
-    for doubt in (*earlier, *new):
-        known = doubts.get(doubt.problem_id)
-        if known is not None:
-            reasons = tuple(dict.fromkeys(known.why + doubt.why))
-            doubt = replace(known, why=reasons, answers=known.answers or doubt.answers)
-        doubts[doubt.problem_id] = doubt
-    return [doubts[problem.id] for problem in problems if problem.id in doubts]
-
-
-def _trusted(funnel: Funnel, problems: list[Problem], doubts: Iterable[Doubt]) -> list[Problem]:
-    reasons = {doubt.problem_id: _key_doubt(doubt.why) for doubt in doubts}
-    kept = [problem for problem in problems if not reasons.get(problem.id)]
-    dropped = [(p, reasons[p.id]) for p in problems if reasons.get(p.id)]
-    return funnel.record("suspects", kept, dropped)
-
-
-def _key_doubt(why: Iterable[str]) -> str:
-    """The first reason that speaks against the key; a timeout or a disagreement of verifiers does not."""
-    kinds = ("suspect key:", "conflicting golds:", "bad_gold:")
-    return next((reason for reason in why if reason.startswith(kinds)), "")
-
-
-def steps(funnel: Funnel) -> str:
-    """The funnel in one line."""
-    return "; ".join(
-        f"{row['step']} kept {row['kept']}, dropped {row['dropped']}" for row in funnel.rows()
-    )
 
 
 def _beside(context: Context, reference: str, file: str, cls: type[R]) -> list[R]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 from longstep.config import Field, Strict
 from longstep.curate.overlap.config import Thresholds
@@ -33,6 +34,7 @@ class Overlap(Strict):
         thresholds: where the classes begin.
     """
 
+    fingerprints: ClassVar[bool] = True  # hashes of the questions are enough
     kind: Literal["overlap"] = "overlap"
     remove: tuple[Kind, ...] = ("identical", "reworded")
     thresholds: Thresholds = Thresholds()
@@ -54,6 +56,11 @@ class Overlap(Strict):
     def merged(self, parts: Sequence[Index]) -> Index:
         """Put indexes into one under these thresholds."""
         return self.build(()).merged(*parts)
+
+    def indexed(self, items: Sequence[Item], prints: Sequence[Path]) -> Index:
+        """Index questions known by their text, and those of fingerprint files."""
+        loaded = [Index.load(path) for path in prints]
+        return self.merged([*loaded, *([self.build(items)] if items else [])])
 
 
 AnyContamination = Annotated[Overlap | LightR1 | OpenR1 | S1, Field(discriminator="kind")]

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 from longstep.config import Field, Strict, UserError
-from longstep.curate.overlap.match import Item, Match
+from longstep.curate.overlap.match import Item, Kind, Match
 
 __all__ = ["S1", "AnyLegacy", "LegacyIndex", "LightR1", "OpenR1", "digit_free"]
 
@@ -45,7 +46,22 @@ def digit_free(text: str) -> str:
     return _OUTSIDE.sub("", text).lower()
 
 
-class LightR1(Strict):
+class _Published(Strict):
+    """What the published rules share: every hit goes, and they compare words, for which hashes are not enough."""
+
+    remove: ClassVar[tuple[Kind, ...]] = ("identical",)
+    fingerprints: ClassVar[bool] = False
+
+    def build(self, items: Iterable[Item]) -> LegacyIndex:
+        """Index the benchmark questions."""
+        raise NotImplementedError
+
+    def indexed(self, items: Sequence[Item], prints: Sequence[Path]) -> LegacyIndex:
+        """Index the questions; a fingerprint among them is refused as a question without text."""
+        return self.build([*items, *(Item(path.stem, "", None) for path in prints)])
+
+
+class LightR1(_Published):
     """Light-R1: equal texts, equal texts without digits and punctuation, or a shared window of words.
 
     Attributes:
@@ -67,7 +83,7 @@ class LightR1(Strict):
         )
 
 
-class OpenR1(Strict):
+class OpenR1(_Published):
     """open-r1: any shared window of words after lower-casing and folding white space (released: 8 words)."""
 
     kind: Literal["open-r1"] = "open-r1"
@@ -78,7 +94,7 @@ class OpenR1(Strict):
         return LegacyIndex(self.kind, _with_texts(items), keys=False, words=self.words)
 
 
-class S1(Strict):
+class S1(_Published):
     """s1: the same windows as open-r1's, which names s1 as its source.
 
     The original indexes the training rows and looks the benchmark up, which takes more memory and flags the same rows.
@@ -107,8 +123,10 @@ class LegacyIndex:
         self._keys: dict[str, int] | None = _key_table(self._items) if keys else None
         self._windows = _Windows(self._items, words) if words is not None else None
 
-    def scan(self, texts: Sequence[str]) -> list[tuple[Match, ...]]:
-        """Give each text's hits, best first; an empty tuple where there is none."""
+    def scan(
+        self, texts: Sequence[str], answers: Sequence[str | None] | None = None
+    ) -> list[tuple[Match, ...]]:
+        """Give each text's hits, best first; an empty tuple where there is none. Answers count for nothing here."""
         return [self._scan_one(text) for text in texts]
 
     def flags(self, texts: Sequence[str]) -> list[bool]:
