@@ -351,8 +351,7 @@ stages:
     model: "@base"
     data: "@problems"
     key_audit: "off"
-    algorithm: {{kind: dr-grpo}}
-    rewards: [{{kind: cosine}}]
+    algorithm: {{kind: dr-grpo, rewards: [{{kind: cosine}}]}}
     group: 8
     batch: 16
     steps: 2

@@ -58,7 +58,7 @@ stages:
     model: "@tuned"
     data: "@own"
     key_audit: "off"
-    rewards: [{kind: soft-overlong}, {kind: correctness}]
+    algorithm: {kind: light-r1, rewards: [{kind: soft-overlong}, {kind: correctness}]}
     group: 4
     batch: 8
     micro_batch: 2

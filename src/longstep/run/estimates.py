@@ -261,20 +261,22 @@ class Planner:
         shape = self._model(stage.model)
         problems = self.plan.rows.get(name, given.problems * rows.share(stage.where, given))
         steps = stage.total_steps(int(problems) * stage.group)
-        rounds = steps / stage.iterations
+        rounds = steps / stage.updates
+        drawn = stage.batch * stage.algorithm.minibatches  # completions of one round
         mean = self._mean(name, stage.max_tokens)
         length = mean + self.plan.prompt_tokens
-        penalised = stage.algorithm.beta > 0
-        passes = stage.iterations * _passes(stage) + costs.FORWARD * penalised
-        flops = rounds * stage.batch * length * costs.token_flops(shape, length, passes)
-        work = Decoding(stage.batch, self.plan.prompt_tokens, mean, stage.max_tokens, stage.batch)
+        penalised = "reference" in stage.algorithm.needs()
+        # Rollouts that outlive an update are read once more, for what the policy thought of them then.
+        passes = stage.iterations * _passes(stage) + costs.FORWARD * (penalised + (stage.updates > 1))
+        flops = rounds * drawn * length * costs.token_flops(shape, length, passes)
+        work = Decoding(drawn, self.plan.prompt_tokens, mean, stage.max_tokens, drawn)
         decoding = rounds * costs.decoding_hours(shape, work, self.devices, self.plan)
         planned = StagePlan(
             name,
             stage.kind,
             shape.parameters,
             problems,
-            tokens_generated=rounds * stage.batch * mean,
+            tokens_generated=rounds * drawn * mean,
             tokens_trained=steps * stage.batch * length,
         )
         holding = self._holding(stage, shape, reference=penalised and stage.lora is None)
@@ -288,6 +290,8 @@ class Planner:
         self._remark(
             f"{name}: rollouts take {share:.0%} of its time, set by the longest answer of each step"
         )
+        for sentence in stage.algorithm.lacks():
+            self._remark(f"{name}: {sentence}")
         return Flow(shape=shape), replace(
             self._priced(planned, planned.hours + decoding), memory=memory
         )

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError
 from longstep.context import Artifact, Context, Where, chosen_problems
-from longstep.curate import PairConfig, build_pairs
+from longstep.curate import PairConfig, SkippedTags, build_pairs
 from longstep.losses import AnyPreferenceLoss, Nca
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, encode_turn, render_prompt
 from longstep.stages.base import Stage
@@ -33,7 +33,8 @@ class Prefer(Stage, Training):
         rejected: an artifact with the model's own completions; its wrong ones are rejected.
         where: which problems.
         loss: ``nca`` (Light-R1) or ``dpo``.
-        pairs: how many per problem, matched in length or not, and Light-R1's accident of skipped think tags.
+        pairs: how many per problem, matched in length or not.
+        control: ``{kind: skipped-tags}``, Light-R1's accident: the rejected answers lose their think tags.
     """
 
     produces: ClassVar[Artifact] = "model"
@@ -44,6 +45,7 @@ class Prefer(Stage, Training):
     where: Where = Where()
     loss: AnyPreferenceLoss = Nca()
     pairs: PairConfig = PairConfig()
+    control: SkippedTags | None = None
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model and both sides of the pairs."""
@@ -73,7 +75,7 @@ class Prefer(Stage, Training):
         if reference is not None and sharded():
             reference = shard_frozen(reference)
         job = open_job(context, self, tokenizer, model, steps)
-        train_preference(job, [rows[i] for i in order], reference, self.loss.trl())
+        train_preference(job, [rows[i] for i in order], reference, self.loss)
         context.cost.tokens_trained += 2 * sum(lengths[i] for i in order)
         used = {p.problem_id for p in pairs}
         problems = chosen_problems(context, self.rejected, Where(), used)
@@ -104,10 +106,11 @@ class Prefer(Stage, Training):
             ]
             for side in (self.chosen, self.rejected)
         )
-        tags = frozenset(
-            i for tag in (THINK_OPEN, THINK_CLOSE) for i in encode_text(tokenizer, tag)
-        )
-        pairs = list(build_pairs(problems, right, wrong, self.pairs, context.seed, tags))
+        pairs = list(build_pairs(problems, right, wrong, self.pairs, context.seed))
+        if self.control is not None:
+            tags = (THINK_OPEN, THINK_CLOSE)
+            ids = frozenset(i for tag in tags for i in encode_text(tokenizer, tag))
+            pairs = list(self.control.spoil(pairs, ids))
         fitting = [
             p
             for p in pairs

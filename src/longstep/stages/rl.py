@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from longstep.artifacts import read_rows, write_rows
-from longstep.config import Field, UserError
+from longstep.artifacts import AppendLog, read_rows, write_rows
+from longstep.config import Field, UserError, model_validator
 from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.curate import KeyAudit, audit_keys, votes_of
 from longstep.curriculum import AnyCurriculum, Shuffle
 from longstep.draw.prompts import engine, prompts_for
 from longstep.generate import Generator, Prompt
-from longstep.losses import AnyPolicyLoss, LightR1
-from longstep.losses.rewards import AnyReward, ClippedCosine
+from longstep.losses import Algorithm, AnyAlgorithm, LightR1
 from longstep.rl.health import Health, HealthConfig
 from longstep.rl.rollouts import Rollouts
 from longstep.rl.stats import observe_health
@@ -36,14 +35,14 @@ class Rl(Stage, Training):
         data: rated problems; with their completions when the key audit is on.
         where: the band, e.g. pass rate 0.25 to 0.625 (Light-R1, section 4).
         key_audit: ``majority`` drops never-solved problems whose wrong answers agree; ``off`` trusts every key.
-        algorithm: the loss; naming it is the whole setting.
-        rewards: summed; computed from correctness and length.
+        algorithm: the method with its rewards and updates per batch of rollouts; naming it is the whole setting.
         curriculum: the order of problems.
         group: completions per problem.
         max_tokens: longest completion.
         rollout_batch: completions decoded together; ``null`` decodes all of a step at once.
         temperature: of the rollouts.
-        iterations: optimiser steps per batch of rollouts; 1 is strictly on-policy.
+        iterations: times each row is used; with 1, and one update per batch of rollouts, training is strictly
+            on-policy.
         health: rules that warn, and stop the run when strict.
     """
 
@@ -53,8 +52,7 @@ class Rl(Stage, Training):
     data: str
     where: Where = Where()
     key_audit: Literal["majority", "off"] = "majority"
-    algorithm: AnyPolicyLoss = LightR1()
-    rewards: tuple[AnyReward, ...] = Field(default=(ClippedCosine(),), min_length=1)
+    algorithm: AnyAlgorithm = LightR1()
     curriculum: AnyCurriculum = Shuffle()
     group: int = Field(default=8, ge=2)
     max_tokens: int = Field(default=4096, ge=1)
@@ -62,6 +60,20 @@ class Rl(Stage, Training):
     temperature: float = Field(default=1.0, gt=0)
     iterations: int = Field(default=1, ge=1)
     health: HealthConfig = HealthConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rewards_belong_to_the_method(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "rewards" in given:
+            raise ValueError(
+                "rewards belong to the method now: write algorithm: {kind: ..., rewards: [...]}"
+            )
+        return given
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps from one batch of rollouts to the next."""
+        return self.algorithm.minibatches * self.iterations
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model and the problems."""
@@ -75,6 +87,11 @@ class Rl(Stage, Training):
             yield f"batch: {self.batch} completions cannot hold whole groups of {self.group}"
         if self.length_window != 1:
             yield "length_window: has no effect: the curriculum orders the problems"
+        if "behaviour" in self.algorithm.needs() and self.temperature != 1.0:
+            yield (
+                f"temperature: {self.temperature}, but algorithm {self.algorithm.kind} compares with what the sampler "
+                "recorded, and that is recorded at temperature 1"
+            )
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """As for every training; besides, each process draws whole groups."""
@@ -88,7 +105,7 @@ class Rl(Stage, Training):
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
         from longstep.models.load import copy_weights, load_model
-        from longstep.training.policy import GrpoSettings, train_grpo
+        from longstep.training.policy import PolicySettings, train_policy
 
         folder = context.model(self.model)
         tokenizer, model = open_policy(folder, self.lora)
@@ -104,20 +121,22 @@ class Rl(Stage, Training):
         job = replace(
             open_job(context, self, tokenizer, model, steps),
             extra=lambda: rollouts.stats,
-            watch=lambda row: observe_health(health, notes, row),
+            watch=lambda row: observe_health(health, notes, row, self.updates),
             side=_side(rollouts, health),
         )
-        settings = GrpoSettings(
-            self.group, self.max_tokens, self.temperature, self.algorithm.trl(), self.iterations
+        settings = PolicySettings(
+            self.algorithm, self.group, self.max_tokens, self.temperature, self.iterations
         )
-        train_grpo(job, settings, rollouts)
+        train_policy(job, settings, rollouts)
         context.cost.tokens_generated += rollouts.tokens
         context.cost.tokens_trained += rollouts.tokens * self.iterations
+        draws = -(-steps // self.updates)
         facts = {
             "problems": len(problems),
             "steps": steps,
-            "rollouts": steps * self.batch // self.iterations,
+            "rollouts": draws * self.batch * self.algorithm.minibatches,
         }
+        facts |= _confess(notes, self.algorithm)
         finish_model(
             context, self, job.model, tokenizer, [self.model], problems, facts, [self.data]
         )
@@ -166,7 +185,7 @@ class Rl(Stage, Training):
             prompts=prompts,
             curriculum=self.curriculum.build(problems, context.seed),
             generator=generator,
-            rewards=self.rewards,
+            rewards=self.algorithm.rewards,
             group=self.group,
             max_tokens=self.max_tokens,
             temperature=self.temperature,
@@ -174,6 +193,17 @@ class Rl(Stage, Training):
             seed=context.seed,
             record=context.log("rollouts.jsonl"),
         )
+
+
+def _confess(notes: AppendLog, algorithm: Algorithm) -> dict[str, str]:
+    """Say what the method lacks, in the report's notes and in the card."""
+    lacks = algorithm.lacks()
+    for cause in lacks:
+        remedy = "read the results as those of the method without it"
+        notes.append(
+            {"step": 0, "level": "note", "rule": "method", "cause": cause, "remedy": remedy}
+        )
+    return {"missing from the method": "; ".join(lacks)} if lacks else {}
 
 
 def _side(rollouts: Rollouts, health: Health) -> dict[str, Side]:
