@@ -28,7 +28,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Module of a section's leaf -> the list that its one line belongs into, and the class that goes there.
 UNIONS = {
     "longstep.curriculum.retry": ("longstep.curriculum:AnyCurriculum", "Retry"),
-    "longstep.losses.cispo": ("longstep.losses:AnyPolicyLoss", "Cispo"),
+    "longstep.losses.cispo": ("longstep.losses:AnyAlgorithm", "Cispo"),
     "longstep.problems.parity": ("longstep.problems:AnySource", "Parity"),
     "longstep.curate.no_picture": ("longstep.curate:AnyFilter", "NoPicture"),
     "longstep.target_length": ("longstep.losses.rewards:AnyReward", "TargetLength"),

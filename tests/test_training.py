@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from longstep.config import UserError
+from longstep.losses import Nca
 from longstep.models.lora import Lora, merge, wrap
 from longstep.models.tiny import TinySpec, build_model, build_tokenizer
 from longstep.optimizers import AdamW
@@ -71,7 +72,7 @@ def test_packing_keeps_every_row_to_itself_and_every_step_to_its_rows(tmp_path: 
 
 
 def test_rows_are_seen_in_the_order_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from longstep.trainers import sft
+    from longstep.training import sft
 
     seen: list[list[int]] = []
     original = sft._Sft.training_step
@@ -146,7 +147,7 @@ def test_a_preference_step_moves_the_two_sides_apart(tmp_path: Path):
         job(tmp_path, model, 2, optimizer=AdamW(lr=1e-2)),
         pairs,
         reference,
-        {"loss_type": ["nca_pair"], "beta": 0.3},
+        Nca(beta=0.3),
     )
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     import json

@@ -11,9 +11,9 @@ from longstep.curate.filters import FILTERS, AnyFilter
 from longstep.curate.funnel import Dropped, Filter, Funnel
 from longstep.curate.overlap import AnyContamination, Overlap
 from longstep.curate.pairs import PairConfig, build_pairs
-from longstep.curate.skipped_tags import SkippedTags
 from longstep.curate.queue import Doubt, queue_of, queue_table
 from longstep.curate.selection import SELECTIONS, AnySelection
+from longstep.curate.skipped_tags import SkippedTags
 
 __all__ = [
     "FILTERS",

@@ -267,7 +267,9 @@ class Planner:
         length = mean + self.plan.prompt_tokens
         penalised = "reference" in stage.algorithm.needs()
         # Rollouts that outlive an update are read once more, for what the policy thought of them then.
-        passes = stage.iterations * _passes(stage) + costs.FORWARD * (penalised + (stage.updates > 1))
+        passes = stage.iterations * _passes(stage) + costs.FORWARD * (
+            penalised + (stage.updates > 1)
+        )
         flops = rounds * drawn * length * costs.token_flops(shape, length, passes)
         work = Decoding(drawn, self.plan.prompt_tokens, mean, stage.max_tokens, drawn)
         decoding = rounds * costs.decoding_hours(shape, work, self.devices, self.plan)
