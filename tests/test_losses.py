@@ -8,15 +8,14 @@ import pytest
 import torch
 
 from longstep.config import TypeAdapter, ValidationError
-from longstep.losses.rewards import shaped_reward
 from longstep.losses import (
     AnyAlgorithm,
     AnyPreferenceLoss,
     Dapo,
     Dpo,
     DrGrpo,
-    Grpo,
     Groups,
+    Grpo,
     LightR1,
     Nca,
     Tokens,
@@ -34,6 +33,7 @@ from longstep.losses import (
     soft_target_kl,
     token_logps,
 )
+from longstep.losses.rewards import shaped_reward
 
 torch.set_num_threads(1)
 NAN = float("nan")

@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 
 
 class ClippedLoss(Algorithm):
-    """The settings of one clipped policy loss; the defaults are GRPO's."""
+    """The settings of one clipped policy loss; the defaults are GRPO's.
+
+    Attributes:
+        epsilon: a ratio below ``1 - epsilon`` earns nothing more.
+        epsilon_high: a ratio above ``1 + epsilon_high`` earns nothing more.
+        delta: upper bound of the ratio where the advantage is negative; ``None`` for no bound.
+        beta: weight of the k3 penalty towards the reference model; 0 needs no reference model.
+        scale_rewards: divide centred rewards by the group's standard deviation, or leave them.
+    """
 
     epsilon: float = Field(default=0.2, gt=0, lt=1)
-    """A ratio below ``1 - epsilon`` earns nothing more."""
     epsilon_high: float = Field(default=0.2, gt=0)
-    """A ratio above ``1 + epsilon_high`` earns nothing more."""
     delta: float | None = None
-    """Upper bound of the ratio where the advantage is negative; ``None`` for no bound."""
     beta: float = Field(default=0.0, ge=0)
-    """Weight of the k3 penalty towards the reference model; 0 needs no reference model."""
     scale_rewards: Literal["group", "none"] = "group"
-    """Divide centred rewards by the group's standard deviation, or leave them."""
 
     @model_validator(mode="after")
     def _delta_above_clip(self) -> Self:

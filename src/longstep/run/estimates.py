@@ -271,7 +271,7 @@ class Planner:
             penalised + (stage.updates > 1)
         )
         flops = rounds * drawn * length * costs.token_flops(shape, length, passes)
-        work = Decoding(drawn, self.plan.prompt_tokens, mean, stage.max_tokens, drawn)
+        work = Decoding(drawn, self.plan.prompt_tokens, mean, stage.max_tokens, stage.batch)
         decoding = rounds * costs.decoding_hours(shape, work, self.devices, self.plan)
         planned = StagePlan(
             name,

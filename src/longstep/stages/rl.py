@@ -21,14 +21,17 @@ from longstep.stages.base import Stage
 from longstep.training.checkpoints import Side
 from longstep.training.config import Training
 from longstep.training.finish import finish_model
-from longstep.training.ranks import sharded
+from longstep.training.ranks import sharded, world
 from longstep.training.start import open_job, open_policy
 from longstep.types import Completion, Problem
 from longstep.verify.keys import same_answer
 
 
 class Rl(Stage, Training):
-    """Reinforcement learning of ``model`` with verified rewards; ``batch`` counts completions.
+    """Reinforcement learning of ``model`` with verified rewards.
+
+    ``batch`` counts completions per optimiser step. A batch of rollouts is ``algorithm.minibatches`` of them, drawn at
+    once; checkpoints are taken where one is used up, so ``save_every`` is raised to whole batches of rollouts.
 
     Attributes:
         model: the start and, when the loss has a KL term, the frozen reference.
@@ -39,7 +42,7 @@ class Rl(Stage, Training):
         curriculum: the order of problems.
         group: completions per problem.
         max_tokens: longest completion.
-        rollout_batch: completions decoded together; ``null`` decodes all of a step at once.
+        rollout_batch: completions decoded together; ``null`` decodes as many as one optimiser step trains on.
         temperature: of the rollouts.
         iterations: times each row is used; with 1, and one update per batch of rollouts, training is strictly
             on-policy.
@@ -87,7 +90,10 @@ class Rl(Stage, Training):
             yield f"batch: {self.batch} completions cannot hold whole groups of {self.group}"
         if self.length_window != 1:
             yield "length_window: has no effect: the curriculum orders the problems"
-        if "behaviour" in self.algorithm.needs() and self.temperature != 1.0:
+        needs = self.algorithm.needs()
+        if "values" in needs:
+            yield f"algorithm: {self.algorithm.kind} needs a critic, and there is none to train here"
+        if "behaviour" in needs and self.temperature != 1.0:
             yield (
                 f"temperature: {self.temperature}, but algorithm {self.algorithm.kind} compares with what the sampler "
                 "recorded, and that is recorded at temperature 1"
@@ -189,7 +195,7 @@ class Rl(Stage, Training):
             group=self.group,
             max_tokens=self.max_tokens,
             temperature=self.temperature,
-            together=self.rollout_batch,
+            together=self.rollout_batch or self.batch // world(),
             seed=context.seed,
             record=context.log("rollouts.jsonl"),
         )

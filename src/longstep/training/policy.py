@@ -86,7 +86,7 @@ class _Policy(Ours, GRPOTrainer):
                 self._divide(parts[start : start + each])
         return inputs
 
-    def _divide(self, parts: list[dict[str, Tensor]]) -> None:
+    def _divide(self, parts: list[dict[str, Any]]) -> None:
         """Give the micro-batches of one optimiser step, over all processes, their common divisor."""
         counted = torch.stack([torch.stack([p["trains"].sum(), _mask(p).sum()]) for p in parts])
         sequences, tokens = self.accelerator.reduce(counted.sum(0), reduction="sum").tolist()
@@ -94,7 +94,7 @@ class _Policy(Ours, GRPOTrainer):
         # Gradients are averaged over processes where the parts' losses should be added.
         total = max(self.settings.algorithm.divisor(whole), 1.0) / world()
         for part in parts:
-            part["total"] = torch.tensor(total, dtype=torch.float64)
+            part["total"] = total
 
     def _compute_loss(self, model: Any, inputs: Any) -> Tensor:
         ids, attended = inputs["completion_ids"], inputs["completion_mask"]
@@ -118,7 +118,7 @@ class _Policy(Ours, GRPOTrainer):
             behaviour_BT=inputs["sampling_per_token_logps"] if "behaviour" in needs else None,
             entropy_BT=entropy if "entropy" in needs else None,
         )
-        out = algorithm.loss(tokens, inputs["total"].item())
+        out = algorithm.loss(tokens, inputs["total"])
         for name, value in {**out.metrics, "entropy": masked_mean(entropy, mask_BT)}.items():
             mean = self.accelerator.reduce(value.float(), reduction="mean").item()
             self._metrics["train"][name].append(mean)
@@ -129,7 +129,7 @@ class _Policy(Ours, GRPOTrainer):
         return out.loss + share * aux
 
 
-def _mask(rows: Mapping[str, Tensor]) -> Tensor:
+def _mask(rows: Mapping[str, Any]) -> Tensor:
     """1 where a token trains: an unscorable sample trains nowhere, not even towards the reference."""
     return rows["completion_mask"] * rows["trains"].unsqueeze(-1)
 
