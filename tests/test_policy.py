@@ -180,3 +180,9 @@ def test_one_batch_of_unscorable_rollouts_moves_nothing(tmp_path: Path):
     none = Script(unscorable=frozenset(range(8)))
     after = train(tmp_path, Dapo(minibatches=1), none, 1, optimizer=AdamW(lr=0.1, weight_decay=0.0))
     assert torch.equal(after, before)
+
+
+def test_fewer_steps_than_a_batch_of_rollouts_would_give(tmp_path: Path):
+    script = Script()
+    train(tmp_path, Dapo(), script, 2)
+    assert script.asked == [(0, 16 * 8)] and len(metrics(tmp_path)) == 2

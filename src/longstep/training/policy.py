@@ -92,7 +92,7 @@ class _Policy(Ours, GRPOTrainer):
         sequences, tokens = self.accelerator.reduce(counted.sum(0), reduction="sum").tolist()
         whole = Whole(sequences, tokens, self.settings.max_tokens)
         # Gradients are averaged over processes where the parts' losses should be added.
-        total = max(self.settings.algorithm.divisor(whole), 1.0) / world()
+        total = (self.settings.algorithm.divisor(whole) or 1.0) / world()  # 0: none can be scored
         for part in parts:
             part["total"] = total
 
@@ -148,14 +148,14 @@ def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[s
     def shaped_reward(shaped: list[float | None], **_: Any) -> list[float | None]:
         return shaped
 
+    batch, minibatches = job.training.batch, settings.algorithm.minibatches
+    # Each row stands for a group and is used ``updates`` times: enough for every step, and for one draw at least.
+    counted = max(job.steps * batch, batch * minibatches // settings.group)
     trainer = _Policy(
         model=job.model,
         reward_funcs=[shaped_reward],
         args=_config(job, settings),
-        train_dataset=Dataset.from_list(
-            [{"prompt": "curriculum"}]
-            * (job.steps * job.training.batch * settings.algorithm.minibatches)
-        ),
+        train_dataset=Dataset.from_list([{"prompt": "curriculum"}] * counted),
         processing_class=job.tokenizer,
         rollout_func=roll,
     )
