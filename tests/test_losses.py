@@ -246,7 +246,7 @@ def test_settings_are_the_vetted_ones():
 
 
 def test_importing_the_configs_does_not_import_torch():
-    names = "longstep.losses.rewards, longstep.merge, longstep.rl.health"
+    names = "longstep.losses, longstep.losses.rewards, longstep.merge, longstep.rl.health"
     code = f"import sys, {names}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
