@@ -137,12 +137,12 @@ class Rl(Stage, Training):
         context.cost.tokens_generated += rollouts.tokens
         context.cost.tokens_trained += rollouts.tokens * self.iterations
         draws = -(-steps // self.updates)
-        facts = {
+        facts: dict[str, object] = {
             "problems": len(problems),
             "steps": steps,
             "rollouts": draws * self.batch * self.algorithm.minibatches,
+            **_confess(notes, self.algorithm),
         }
-        facts |= _confess(notes, self.algorithm)
         finish_model(
             context, self, job.model, tokenizer, [self.model], problems, facts, [self.data]
         )
