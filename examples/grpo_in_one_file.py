@@ -30,7 +30,7 @@ from torch import Tensor
 
 from longstep.generate import Prompt, Sampling
 from longstep.generate.engine import TransformersEngine
-from longstep.losses import LightR1, group_normalised, next_token, token_logps
+from longstep.losses import Groups, LightR1, Tokens, Whole, next_token, token_logps
 from longstep.losses.rewards import Correctness, shaped_reward
 from longstep.models.chat import encode_turn, render_prompt
 from longstep.models.load import load_model, load_tokenizer, locate, save_model, stop_ids
@@ -176,23 +176,27 @@ def update(
 ) -> dict[str, float]:
     """Take one step on one batch of rollouts.
 
-    ``group_normalised`` is GRPO's baseline: a reward counts by how far it is from those of the same problem. A group of
-    equal rewards gives advantage 0 everywhere: too easy or too hard, it teaches nothing.
+    Its advantages are GRPO's: a reward counts by how far it is from those of the same problem. A group of equal rewards
+    gives advantage 0 everywhere: too easy or too hard, it teaches nothing.
     ``LightR1`` clips the probability ratio and adds a little KL to the start model; try ``Dapo()`` or ``Grpo()``.
     """
     algorithm = LightR1()
-    advantages = group_normalised(rewards_PG)
+    lengths_PG = batch.mask_BT.sum(-1).reshape(rewards_PG.shape)
+    advantages = algorithm.advantages(Groups(rewards_PG=rewards_PG, lengths_PG=lengths_PG))
     mask_BT = batch.mask_BT * advantages.trains_PG.reshape(-1, 1)
+    trained = int(advantages.trains_PG.sum())
+    whole = Whole(sequences=trained, tokens=int(mask_BT.sum()), longest=mask_BT.size(1))
     with torch.no_grad():
         ref_logps_BT = logps(reference, batch.ids_BT)
     policy.model.train()
-    out = algorithm.loss(
-        logps(policy.model, batch.ids_BT),
-        batch.old_logps_BT,
-        advantages.values_PG.reshape(-1),
-        mask_BT,
-        ref_logps_BT,
+    tokens = Tokens(
+        logps_BT=logps(policy.model, batch.ids_BT),
+        old_BT=batch.old_logps_BT,
+        advantages_BT=advantages.values_PG.reshape(-1, 1),
+        mask_BT=mask_BT,
+        ref_BT=ref_logps_BT,
     )
+    out = algorithm.loss(tokens, max(1.0, algorithm.divisor(whole)))
     optimizer.zero_grad()
     out.loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)

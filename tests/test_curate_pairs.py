@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from longstep.curate import PairConfig, build_pairs
+from longstep.curate import PairConfig, SkippedTags, build_pairs
 from longstep.types import Completion, Problem, Status, Verdict
 
 PROBLEMS = [Problem(id=each, prompt=f"prompt {each}", answer="1") for each in "ab"]
@@ -63,9 +63,12 @@ def test_length_match_takes_the_nearest() -> None:
 
 
 def test_light_r1_accident_strips_the_rejected_side_only() -> None:
-    config = PairConfig(per_problem=2, rejected_tokens="special-tokens-skipped")
-    for pair in build_pairs(PROBLEMS, CHOSEN, REJECTED, config, seed=1, tag_ids=TAGS):
+    config = PairConfig(per_problem=2)
+    pairs = list(build_pairs(PROBLEMS, CHOSEN, REJECTED, config, seed=1))
+    spoilt = list(SkippedTags().spoil(pairs, TAGS))
+    assert [p.chosen_ids for p in spoilt] == [p.chosen_ids for p in pairs] and len(pairs) == 2
+    for pair in spoilt:
         assert set(pair.rejected_ids) == {5} and "think" not in pair.rejected
         assert "<think>" in pair.chosen
     with pytest.raises(ValueError, match="needs the ids"):
-        list(build_pairs(PROBLEMS, CHOSEN, REJECTED, config, seed=1))
+        list(SkippedTags().spoil(pairs, frozenset()))

@@ -28,7 +28,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Module of a section's leaf -> the list that its one line belongs into, and the class that goes there.
 UNIONS = {
     "longstep.curriculum.retry": ("longstep.curriculum:AnyCurriculum", "Retry"),
-    "longstep.losses.cispo": ("longstep.losses:AnyPolicyLoss", "Cispo"),
+    "longstep.losses.cispo": ("longstep.losses:AnyAlgorithm", "Cispo"),
     "longstep.problems.parity": ("longstep.problems:AnySource", "Parity"),
     "longstep.curate.no_picture": ("longstep.curate:AnyFilter", "NoPicture"),
     "longstep.target_length": ("longstep.losses.rewards:AnyReward", "TargetLength"),
@@ -218,6 +218,7 @@ def tables() -> dict[str, str]:
     from longstep.context import Where
     from longstep.curate import Adaptive, Decontaminate, KeyAudit, PairConfig
     from longstep.generate import Sampling
+    from longstep.losses import ClippedLoss
     from longstep.models.tiny import TinySpec
     from longstep.rl.health import HealthConfig
     from longstep.training.config import Training
@@ -234,6 +235,7 @@ def tables() -> dict[str, str]:
         "audit": KeyAudit,
         "pairs": PairConfig,
         "contamination": Decontaminate,
+        "algorithm": ClippedLoss,
         "health": HealthConfig,
         "architecture": TinySpec,
     }

@@ -350,8 +350,7 @@ stages:
     kind: rl
     model: "@base"
     data: "@problems"
-    algorithm: {{kind: dr-grpo}}
-    rewards: [{{kind: cosine}}]
+    algorithm: {{kind: dr-grpo, rewards: [{{kind: cosine}}]}}
     group: 8
     batch: 16
     steps: 2

@@ -92,3 +92,13 @@ def test_state_survives_a_checkpoint():
     again = Health()
     again.restore(json.loads(json.dumps(health.state())))
     assert [note.rule for note in again.observe(bad)] == ["short"]
+
+
+def test_a_batch_of_rollouts_is_judged_once_however_many_steps_train_on_it():
+    health = Health(HealthConfig())
+    said = []
+    for step in range(12):  # four steps for each of three batches, all of them cut
+        stats = replace(HEALTHY, step=step, rollout=step // 4, truncated_share=1.0, kl=2.0)
+        said += [(note.step, note.rule) for note in health.observe(stats)]
+    # The third batch comes with step 8; KL is of each step, and so counted by steps.
+    assert said == [(2, "kl"), (8, "all-truncated"), (8, "truncated")]

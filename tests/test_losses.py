@@ -9,14 +9,17 @@ import torch
 
 from longstep.config import TypeAdapter, ValidationError
 from longstep.losses import (
-    AnyPolicyLoss,
+    AnyAlgorithm,
     AnyPreferenceLoss,
     Dapo,
     Dpo,
     DrGrpo,
+    Groups,
     Grpo,
     LightR1,
     Nca,
+    Tokens,
+    Whole,
     batch_centred,
     clipped_surrogate,
     entropy,
@@ -26,15 +29,30 @@ from longstep.losses import (
     k2,
     k3,
     leave_one_out,
-    log_ratios,
     next_token,
     soft_target_kl,
     token_logps,
 )
+from longstep.losses.rewards import shaped_reward
 
 torch.set_num_threads(1)
 NAN = float("nan")
 approx = pytest.approx
+
+
+def tokens(logps, old, advantages, mask, ref=None):
+    """One advantage per sequence."""
+    return Tokens(
+        logps_BT=logps,
+        old_BT=old,
+        advantages_BT=advantages.unsqueeze(-1),
+        mask_BT=mask,
+        ref_BT=ref,
+    )
+
+
+def groups(rewards):
+    return Groups(rewards_PG=rewards, lengths_PG=torch.ones_like(rewards, dtype=torch.long))
 
 
 # -- advantages -------------------------------------------------------------------------------------
@@ -120,16 +138,17 @@ def two_by_three():
     ("config", "total", "value", "gradient"),
     [
         # mean of (-3.3 / 3) and 1.8: 0.35; gradients / 3 / 2 and / 1 / 2
-        (Grpo(), None, 0.35, [[-1 / 6, -1.1 / 6, 0], [0.9, 0, 0]]),
+        (Grpo(), 2, 0.35, [[-1 / 6, -1.1 / 6, 0], [0.9, 0, 0]]),
         # (-3.3 + 1.8) / 4 with the clip at 1.2; all gradients / 4
-        (Dapo(epsilon_high=0.2), None, -0.375, [[-0.25, -0.275, 0], [0.45, 0, 0]]),
+        (Dapo(epsilon_high=0.2), 4, -0.375, [[-0.25, -0.275, 0], [0.45, 0, 0]]),
         # the same sum over 2 sequences x 5 tokens
         (DrGrpo(), 10, -0.15, [[-0.1, -0.11, 0], [0.18, 0, 0]]),
     ],
 )
 def test_policy_losses_by_hand(config, total, value, gradient):
     logps, old, advantages, mask = two_by_three()
-    out = config.loss(logps, old, advantages, mask, total=total)
+    assert config.divisor(Whole(sequences=2, tokens=4, longest=5)) == total
+    out = config.loss(tokens(logps, old, advantages, mask), total)
     out.loss.backward()
     assert out.loss.item() == approx(value)
     for row, want in zip(logps.grad.tolist(), gradient, strict=True):
@@ -146,7 +165,8 @@ def test_gradients_against_finite_differences(config):
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]])
 
     def loss(x):
-        return config.loss(x, old, torch.tensor([1.0, -2.0, 3.0]).double(), mask, ref, 12.0).loss
+        advantages = torch.tensor([1.0, -2.0, 3.0]).double()
+        return config.loss(tokens(x, old, advantages, mask, ref), 12.0).loss
 
     assert torch.autograd.gradcheck(loss, logps.requires_grad_())
 
@@ -155,11 +175,11 @@ def test_kl_term_by_hand():
     # ref / policy = 2: k3 = 2 - 1 - ln 2 = 0.30685; ratio 1 and A = 1 give -1; loss -1 + 0.5 * k3
     logps = torch.tensor([[math.log(0.3)]])
     ref = torch.tensor([[math.log(0.6)]])
-    out = Grpo(beta=0.5).loss(logps, logps, torch.ones(1), torch.ones(1, 1), ref)
+    out = Grpo(beta=0.5).loss(tokens(logps, logps, torch.ones(1), torch.ones(1, 1), ref), 1.0)
     assert out.loss.item() == approx(-1 + 0.5 * (1 - math.log(2)))
     assert out.metrics["kl"].item() == approx(1 - math.log(2))
-    with pytest.raises(ValueError, match="ref_logps_BT"):
-        Grpo(beta=0.5).loss(logps, logps, torch.ones(1), torch.ones(1, 1))
+    with pytest.raises(ValueError, match="ref_BT"):
+        Grpo(beta=0.5).loss(tokens(logps, logps, torch.ones(1), torch.ones(1, 1)), 1.0)
 
 
 def test_on_policy_grpo_is_reinforce_with_a_group_baseline():
@@ -169,10 +189,10 @@ def test_on_policy_grpo_is_reinforce_with_a_group_baseline():
     mask = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]])
     rewards = torch.tensor([[1.0, 0.0, 0.0, 1.0]]).double()
     config = DrGrpo()
-    advantages = config.advantages(rewards).values_PG.flatten()
+    advantages = config.advantages(groups(rewards)).values_PG.flatten()
     logps = logits.log_softmax(-1).gather(-1, ids.unsqueeze(-1)).squeeze(-1)
     got = torch.autograd.grad(
-        config.loss(logps, logps.detach(), advantages, mask, total=4.0).loss,
+        config.loss(tokens(logps, logps.detach(), advantages, mask), 4.0).loss,
         logits,
         retain_graph=True,
     )[0]
@@ -208,17 +228,21 @@ def test_kl_estimators_on_a_categorical():
 
 
 def test_settings_are_the_vetted_ones():
-    policy = TypeAdapter(AnyPolicyLoss)
+    policy = TypeAdapter(AnyAlgorithm)
     dapo = policy.validate_python({"kind": "dapo"})
-    assert (dapo.epsilon, dapo.epsilon_high, dapo.beta) == (0.2, 0.28, 0.0)
+    assert (dapo.epsilon, dapo.epsilon_high, dapo.beta, dapo.minibatches) == (0.2, 0.28, 0.0, 16)
+    # right and within 80 % of the longest: 1; wrong and cut: -1 - 1
+    score = lambda right, length: shaped_reward(dapo.rewards, right, length, 20480)  # noqa: E731
+    assert (score(1.0, 16384), score(0.0, 20480), score(1.0, 18432)) == (1.0, -2.0, 0.5)
+    assert len(dapo.lacks()) == 1 and "dynamic sampling" in dapo.lacks()[0]
     light = policy.validate_python({"kind": "light-r1"})
-    assert (light.delta, light.beta, light.trl()["loss_type"]) == (3.0, 0.001, "grpo")
+    assert (light.delta, light.beta, light.minibatches, light.lacks()) == (3.0, 0.001, 1, ())
+    assert [each.kind for each in light.rewards] == ["clipped-cosine"]
+    assert (light.needs(), dapo.needs()) == ({"reference"}, set())
     assert policy.validate_python({"kind": "dr-grpo"}).scale_rewards == "none"
     assert TypeAdapter(AnyPreferenceLoss).validate_python({"kind": "nca"}).beta == 0.3
     with pytest.raises(ValidationError, match="must exceed 1"):
         Grpo(delta=1.1)
-    with pytest.raises(ValueError, match="total"):
-        DrGrpo().loss(*two_by_three())
 
 
 def test_importing_the_configs_does_not_import_torch():
@@ -242,36 +266,30 @@ def test_next_token_is_a_mean_over_tokens():
 def test_dpo_by_hand():
     # beta 0.5: rewards 1 and -1, -log sigmoid(2) = log(1 + e^-2) = 0.126928; slope -beta sigmoid(-2)
     chosen, rejected = (torch.tensor([x], requires_grad=True) for x in (2.0, -2.0))
-    out = Dpo(beta=0.5).loss(chosen, rejected)
+    out = Dpo(beta=0.5).loss(chosen, rejected, 1.0)
     out.loss.backward()
     assert out.loss.item() == approx(0.126928, abs=1e-6)
     assert chosen.grad.item() == approx(-0.5 / (1 + math.e**2))
     assert rejected.grad.item() == approx(0.5 / (1 + math.e**2))
-    assert [v.item() for v in out.metrics.values()] == [1.0, -1.0, 1.0]
-    assert Dpo().loss(torch.zeros(3), torch.zeros(3)).loss.item() == approx(math.log(2))
+    assert [v.item() for v in out.metrics.values()] == [1.0, -1.0, 1.0, 2.0]
+    assert Dpo().loss(torch.zeros(3), torch.zeros(3), 3.0).loss.item() == approx(math.log(2))
 
 
 def test_nca_at_zero_and_at_its_optimum():
     chosen, rejected = (torch.zeros(1, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    out = Nca(beta=1.0).loss(chosen, rejected)
+    out = Nca(beta=1.0).loss(chosen, rejected, 1.0)
     out.loss.backward()
     assert out.loss.item() == approx(2 * math.log(2))
     assert (chosen.grad.item(), rejected.grad.item()) == (approx(-0.25), approx(0.25))
 
     def slope(reward):  # 1.5 sigmoid(reward) - 1, zero at ln 2
         point = torch.tensor([reward / 0.3], dtype=torch.float64, requires_grad=True)
-        loss = Nca().loss(point, torch.zeros(1, dtype=torch.float64)).loss
+        loss = Nca().loss(point, torch.zeros(1, dtype=torch.float64), 1.0).loss
         return torch.autograd.grad(loss, point)[0].item() / 0.3
 
     assert slope(math.log(2)) == approx(0, abs=1e-12)
     assert slope(0.5) < 0 < slope(0.9)
     assert slope(3.0) == approx(1.5 / (1 + math.exp(-3)) - 1)
-
-
-def test_log_ratios_sum_over_tokens():
-    logps = torch.tensor([[-1.0, -2.0, NAN]])
-    ref = torch.tensor([[-2.0, -2.5, -7.0]])
-    assert log_ratios(logps, ref, torch.tensor([[1, 1, 0]])).tolist() == [1.5]
 
 
 def test_soft_target_kl_by_hand():

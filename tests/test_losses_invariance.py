@@ -12,7 +12,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from bounds import chain_bound
-from longstep.losses import Dapo, DrGrpo, Grpo, Nca, next_token, token_logps
+from longstep.losses import Dapo, DrGrpo, Grpo, Nca, Tokens, Whole, next_token, token_logps
 
 pytestmark = pytest.mark.equality
 torch.set_num_threads(1)
@@ -90,11 +90,18 @@ def loss_next_token(model, rows, ids, attention, mask):
     return next_token(logps, mask[rows], total=float(mask.sum())).loss
 
 
-def policy(config, total):
+def policy(config):
     def loss(model, rows, ids, attention, mask):
-        logps = logps_of(model, ids[rows], attention[rows])
         old = torch.linspace(-4.5, -3.0, mask.numel()).view(mask.shape)[rows]
-        return config.loss(logps, old, ADVANTAGES[rows], mask[rows], old - 0.1, total(mask)).loss
+        tokens = Tokens(
+            logps_BT=logps_of(model, ids[rows], attention[rows]),
+            old_BT=old,
+            advantages_BT=ADVANTAGES[rows].unsqueeze(-1),
+            mask_BT=mask[rows],
+            ref_BT=old - 0.1,
+        )
+        whole = Whole(sequences=4, tokens=int(mask.sum()), longest=6)
+        return config.loss(tokens, config.divisor(whole)).loss
 
     return loss
 
@@ -108,9 +115,9 @@ def loss_nca(model, rows, ids, attention, mask):
     "loss",
     [
         loss_next_token,
-        policy(Grpo(beta=0.1), lambda mask: 4.0),
-        policy(Dapo(), lambda mask: float(mask.sum())),
-        policy(DrGrpo(), lambda mask: 4.0 * 6),
+        policy(Grpo(beta=0.1)),
+        policy(Dapo()),
+        policy(DrGrpo()),
         loss_nca,
     ],
     ids=["next-token", "grpo", "dapo", "dr-grpo", "nca"],

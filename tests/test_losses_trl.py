@@ -3,6 +3,7 @@
 TRL's methods are called on a stand-in that holds only the settings they read; its arithmetic is untouched.
 """
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,11 +13,42 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import nanstd, selective_log_softmax
 
-from longstep.losses import Dapo, Dpo, DrGrpo, Grpo, LightR1, Nca, group_normalised, token_logps
+import longstep
+from longstep.losses import (
+    Dapo,
+    Dpo,
+    DrGrpo,
+    Grpo,
+    LightR1,
+    Nca,
+    Tokens,
+    Whole,
+    group_normalised,
+    token_logps,
+)
 
 pytestmark = pytest.mark.equality
 torch.set_num_threads(1)
 B, T, LONGEST = 4, 6, 9
+
+
+#: The same losses in TRL's words: this referee is all that is left of them.
+TRL = {
+    "grpo": {"loss_type": "grpo"},
+    "light-r1": {"loss_type": "grpo"},
+    "dapo": {"loss_type": "dapo"},
+    "dr-grpo": {"loss_type": "dr_grpo"},
+    "dpo": {"loss_type": ["sigmoid"]},
+    "nca": {"loss_type": ["nca_pair"]},
+}
+
+
+def trl(config):
+    """One of our configs as keywords of TRL's config classes."""
+    shared = ("epsilon", "epsilon_high", "delta", "beta", "scale_rewards")
+    return TRL[config.kind] | {
+        name: value for name, value in config.model_dump().items() if name in shared
+    }
 
 
 def same(values):
@@ -39,9 +71,12 @@ class Metrics(dict):
         return self.setdefault(name, [])
 
 
-def trl_policy_loss(config, tensors, tmp_path):
-    logps, old, advantages, mask, ref = tensors
-    args = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **config.trl())
+def trl_policy_loss(words, tokens, tmp_path):
+    """TRL's loss with ``words`` as its settings, and what it logs."""
+    logps, mask = tokens.logps_BT, tokens.mask_BT
+    # TRL would multiply k3 by the ratio, which turns its gradient into the reverse KL's.
+    words = {"use_bias_correction_kl": False, **words}
+    args = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **words)
     trainer = SimpleNamespace(
         args=args,
         beta=args.beta,
@@ -66,9 +101,9 @@ def trl_policy_loss(config, tensors, tmp_path):
         "prompt_mask": torch.ones(B, 2, dtype=torch.long),
         "completion_ids": torch.zeros(B, T, dtype=torch.long),
         "completion_mask": mask,
-        "advantages": advantages,
-        "old_per_token_logps": old,
-        "ref_per_token_logps": ref,
+        "advantages": tokens.advantages_BT.squeeze(-1),
+        "old_per_token_logps": tokens.old_BT,
+        "ref_per_token_logps": tokens.ref_BT,
         "num_items_in_batch": mask.sum(),
     }
     return GRPOTrainer._compute_loss(trainer, trainer.model, inputs), trainer._metrics["eval"]
@@ -92,9 +127,15 @@ def test_policy_loss_value_and_gradient(config, tmp_path):
     logps = (old + noise).requires_grad_()  # ratios from about 0.1 to 10: every clip is reached
     mask = (torch.arange(T) < torch.tensor([[6], [3], [1], [5]])).long()
     advantages = torch.tensor([1.5, -0.7, 0.4, -2.0])
-    theirs, their_metrics = trl_policy_loss(config, (logps, old, advantages, mask, ref), tmp_path)
-    total = B * LONGEST if config.kind == "dr-grpo" else None
-    ours = config.loss(logps, old, advantages, mask, ref, total)
+    tokens = Tokens(
+        logps_BT=logps,
+        old_BT=old,
+        advantages_BT=advantages.unsqueeze(-1),
+        mask_BT=mask,
+        ref_BT=ref,
+    )
+    theirs, their_metrics = trl_policy_loss(trl(config), tokens, tmp_path)
+    ours = config.loss(tokens, config.divisor(Whole(B, int(mask.sum()), LONGEST)))
     torch.testing.assert_close(ours.loss, theirs, atol=1e-6, rtol=1e-5)
     (ours_grad,) = torch.autograd.grad(ours.loss, logps, retain_graph=True)
     (their_grad,) = torch.autograd.grad(theirs, logps)
@@ -109,7 +150,7 @@ def test_policy_loss_value_and_gradient(config, tmp_path):
 
 
 def trl_preference_loss(config, logps, ref, mask, tmp_path):
-    args = DPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **config.trl())
+    args = DPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **trl(config))
     zeros = torch.zeros_like(logps)
     outputs = SimpleNamespace(
         log_probs=logps, entropy=zeros, mean_logits=zeros, is_top1=zeros.bool()
@@ -151,7 +192,7 @@ def test_preference_loss_value_and_gradient(config, tmp_path):
     # TRL's fused head gives 0 where nothing is supervised
     theirs = trl_preference_loss(config, logps * mask, ref, mask, tmp_path)
     ratios = ((logps - ref) * mask).sum(-1)
-    ours = config.loss(ratios[:2], ratios[2:]).loss
+    ours = config.loss(ratios[:2], ratios[2:], 2.0).loss
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
     (ours_grad,) = torch.autograd.grad(ours, logps, retain_graph=True)
     (their_grad,) = torch.autograd.grad(theirs, logps)
@@ -172,3 +213,9 @@ def test_token_logps():
     ids = torch.randint(40, (2, 5), generator=make)
     theirs = selective_log_softmax(logits / 0.6, ids)
     torch.testing.assert_close(token_logps(logits, ids, 0.6), theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_no_code_of_ours_says_a_loss_in_trls_words():
+    """A second form of a loss is one that may train while the other is tested."""
+    package = Path(longstep.__file__).parent
+    assert [p for p in package.rglob("*.py") if "trl(" in p.read_text("utf-8")] == []

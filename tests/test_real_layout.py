@@ -57,7 +57,7 @@ stages:
     kind: rl
     model: "@tuned"
     data: "@own"
-    rewards: [{kind: soft-overlong}, {kind: correctness}]
+    algorithm: {kind: light-r1, rewards: [{kind: soft-overlong}, {kind: correctness}]}
     group: 4
     batch: 8
     micro_batch: 2

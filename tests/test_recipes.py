@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from longstep.config import UserError, load_yaml
+from longstep.run.plan import make_plan
 from longstep.run.recipe import Recipe, find_recipe, load, recipe_files
 
 ROOT = Path(__file__).resolve().parents[1] / "recipes"
@@ -127,6 +128,15 @@ def test_naming_the_method_is_the_whole_setting():
         0.28,
         0.0,
     )
+    assert [each.kind for each in algorithm.rewards] == ["correctness", "soft-overlong"]
+    assert algorithm.minibatches == 16 and list(recipe.stages["rl"].check()) == []
+    (missing,) = [line for line in make_plan(recipe).assumptions if "dynamic sampling" in line]
+    assert missing.startswith("rl: dapo is missing its gate")
+
+
+def test_rewards_beside_the_algorithm_are_refused_with_their_new_place():
+    with pytest.raises(UserError, match=r"algorithm: \{kind: ..., rewards: \[...\]\}"):
+        load(recipe_files("light-r1", "tiny"), ["stages.rl.rewards=[{kind: cosine}]"])
 
 
 def test_a_recipe_survives_its_own_json():

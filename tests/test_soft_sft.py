@@ -12,7 +12,8 @@ import torch
 from bounds import EPS, LR, chain_bound, weight_bound
 from longstep.models.load import load_model, load_tokenizer, shipped_folder
 from longstep.models.lora import Lora, merge, wrap
-from longstep.stages.soft_sft import _rollout_row, _step_rows
+from longstep.stages.soft_sft import SoftSft, _rollout_row, _step_rows
+from longstep.training.last_column import LastColumn
 from longstep.training.rows import SoftRow
 from longstep.training.soft import collate, soft_loss
 from longstep.types import Completion, SoftTarget
@@ -101,14 +102,20 @@ def test_the_loss_and_gradient_depend_on_nothing_but_the_targets(model):
 
 def test_the_last_column_is_another_loss_except_for_the_longest_row(model):
     steps = [row for each in rollouts() for row in _step_rows(*each)]
-    wrong = soft_loss(model, collate(steps, pad=0, supervise="last_column"), None).item()
+    misread = LastColumn().misread
+    wrong = soft_loss(model, misread(collate(steps, pad=0)), None).item()
     assert abs(wrong - expected(model)) > 0.1
     longest = max(steps, key=lambda row: len(row.ids))
-    same = [
-        soft_loss(model, collate([longest], 0, supervise=how), None)
-        for how in ("place", "last_column")
-    ]
+    alone = collate([longest], 0)
+    same = [soft_loss(model, batch, None) for batch in (alone, misread(alone))]
     assert torch.equal(*same)
+
+
+def test_the_last_column_is_a_control_of_single_steps():
+    stage = {"model": "@m", "data": "@d", "steps": 1, "control": {"kind": "last-column"}}
+    assert list(SoftSft.model_validate({**stage, "rows": "step"}).check()) == []
+    (said,) = SoftSft.model_validate(stage).check()
+    assert "needs rows: step" in said
 
 
 def test_labels_only_count_positions():

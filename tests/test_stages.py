@@ -15,12 +15,13 @@ from longstep.draw.drawing import draw
 from longstep.evaluate import Benchmark
 from longstep.evaluate.benchmarks import BOXED
 from longstep.generate import Sampling
+from longstep.losses import Dapo, LightR1
 from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
 from longstep.rl.stats import rollout_stats
 from longstep.stages.curate import Curate
-from longstep.stages.rl import Rl
+from longstep.stages.rl import Rl, _confess
 from longstep.training.supervised import read_supervised
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify.keys import answer_key
@@ -261,3 +262,28 @@ def test_the_text_of_a_protected_benchmark_is_never_written(tmp_path: Path):
         ledger = json.loads((tmp_path / name / "out" / "ledger.json").read_text("utf-8"))
         assert (ledger["compared"], ledger["removed"]) == (2, 1)
         assert ledger["hits"] == {f"{name}, identical": 1}
+
+
+def test_what_a_method_lacks_is_in_the_notes_and_the_card(tmp_path: Path):
+    here = context(tmp_path)
+    notes = here.log("health.jsonl")
+    assert _confess(notes, LightR1()) == {}
+    facts = _confess(notes, Dapo())
+    notes.close()
+    (note,) = map(json.loads, (tmp_path / "health.jsonl").read_text("utf-8").splitlines())
+    assert (note["step"], note["level"], note["rule"]) == (0, "note", "method")
+    assert note["cause"] == facts["missing from the method"]
+    assert "dynamic sampling" in note["cause"]
+
+
+def test_an_algorithm_that_compares_with_the_sampler_needs_its_temperature():
+    settings = {"model": "@m", "data": "@d", "steps": 1, "batch": 8}
+    hot = Rl.model_validate({**settings, "temperature": 0.6})
+    assert list(hot.check()) == []
+
+    class Corrected(LightR1):
+        def needs(self):
+            return super().needs() | {"behaviour"}
+
+    (said,) = hot.model_copy(update={"algorithm": Corrected()}).check()
+    assert said.startswith("temperature: 0.6") and "recorded at temperature 1" in said

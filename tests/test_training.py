@@ -10,6 +10,7 @@ import torch
 
 from bounds import EPS, LR, weight_bound
 from longstep.config import UserError
+from longstep.losses import Nca
 from longstep.models.lora import Lora, merge, wrap
 from longstep.models.tiny import TinySpec, build_model, build_tokenizer
 from longstep.optimizers import AdamW
@@ -156,7 +157,7 @@ def test_a_preference_step_moves_the_two_sides_apart(tmp_path: Path):
         job(tmp_path, model, 2, optimizer=AdamW(lr=1e-2)),
         pairs,
         reference,
-        {"loss_type": ["nca_pair"], "beta": 0.3},
+        Nca(beta=0.3),
     )
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     import json

@@ -35,9 +35,23 @@ def test_the_rollout_hook_takes_prompts_and_trainer():
     assert "self.rollout_func(prompts, self)" in inspect.getsource(GRPOTrainer._generate)
 
 
-def test_unscorable_completions_stay_out_of_their_group():
-    source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
-    assert "unscorable_mask" in source and "nanmean" in source
+def test_the_policy_trainer_replaces_what_it_should():
+    """Rewards come gathered from one place, rows are cut in one place, and one function makes the loss."""
+    assert names(GRPOTrainer._prepare_inputs)[1:] == ["generation_batch"]
+    assert names(GRPOTrainer._compute_loss)[1:] == ["model", "inputs"]
+    drawn = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "rewards_per_func = self._calculate_rewards(" in drawn
+    assert '"advantages": advantages,' in drawn
+    cut = inspect.getsource(GRPOTrainer._prepare_inputs)
+    assert "self._buffered_inputs[self._step % self.args.steps_per_generation]" in cut
+    assert names(GRPOTrainer._get_per_token_logps_and_entropies)[1:5] == [
+        "model", "input_ids", "attention_mask", "logits_to_keep",
+    ]  # fmt: skip
+
+
+def test_the_pair_trainer_replaces_what_it_should():
+    assert names(DPOTrainer._compute_loss)[1:] == ["model", "inputs", "return_outputs"]
+    assert names(DPOTrainer.compute_ref_log_probs)[1:] == ["model", "inputs"]
 
 
 CONFIGS = {"sft": SFTConfig, "dpo": DPOConfig, "grpo": GRPOConfig}

@@ -14,7 +14,7 @@ from longstep.contrast.targets import AnyPositions, AnyTarget
 from longstep.curate import AnyContamination, AnyFilter, AnySelection
 from longstep.curriculum import AnyCurriculum
 from longstep.evaluate import BENCHMARKS, REDUCERS
-from longstep.losses import AnyPolicyLoss, AnyPreferenceLoss
+from longstep.losses import AnyAlgorithm, AnyPreferenceLoss
 from longstep.losses.rewards import AnyReward
 from longstep.merge import AnyMerge
 from longstep.optimizers import AnyOptimizer
@@ -103,7 +103,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "contamination": lambda: _config_rows(AnyContamination),
     "curricula": lambda: _config_rows(AnyCurriculum),
     "filters": lambda: _config_rows(AnyFilter),
-    "losses": lambda: [*_config_rows(AnyPolicyLoss), *_config_rows(AnyPreferenceLoss)],
+    "losses": lambda: [*_config_rows(AnyAlgorithm), *_config_rows(AnyPreferenceLoss)],
     "merges": lambda: _config_rows(AnyMerge),
     "optimizers": lambda: _config_rows(AnyOptimizer),
     "positions": lambda: _config_rows(AnyPositions),

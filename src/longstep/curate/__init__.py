@@ -13,6 +13,7 @@ from longstep.curate.overlap import AnyContamination, Overlap
 from longstep.curate.pairs import PairConfig, build_pairs
 from longstep.curate.queue import Doubt, queue_table
 from longstep.curate.selection import SELECTIONS, AnySelection
+from longstep.curate.skipped_tags import SkippedTags
 
 __all__ = [
     "FILTERS",
@@ -34,6 +35,7 @@ __all__ = [
     "PassRate",
     "Rated",
     "Ratings",
+    "SkippedTags",
     "audit_keys",
     "build_pairs",
     "drop_duplicates",

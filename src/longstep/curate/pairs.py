@@ -24,14 +24,11 @@ class PairConfig(Strict):
             inside the ratio gives no pair. ``None`` draws the rejected at random.
         rejected: ``finished`` wrong answers, or ``any``: truncated ones too. A model taught to
             dislike truncated traces learns to be brief as well as to be right.
-        rejected_tokens: ``kept``; or ``special-tokens-skipped``, Light-R1's accident: its merge
-            has a model whose rejected responses had lost their think tags when decoded.
     """
 
     per_problem: int = Field(default=1, ge=1)
     length_ratio: float | None = Field(default=None, ge=1.0)
     rejected: Literal["finished", "any"] = "finished"
-    rejected_tokens: Literal["kept", "special-tokens-skipped"] = "kept"
 
 
 def build_pairs(
@@ -40,7 +37,6 @@ def build_pairs(
     rejected: Iterable[Completion],
     config: PairConfig,
     seed: int,
-    tag_ids: frozenset[int] = frozenset(),
 ) -> Iterator[Pair]:
     """Pair correct with wrong completions, problem by problem in the order given.
 
@@ -53,13 +49,7 @@ def build_pairs(
         rejected: verified completions; the wrong ones are used.
         config: how to draw.
         seed: of the draw.
-        tag_ids: ids of the think tags, needed by ``special-tokens-skipped``.
-
-    Raises:
-        ValueError: ``special-tokens-skipped`` without ``tag_ids``.
     """
-    if config.rejected_tokens == "special-tokens-skipped" and not tag_ids:
-        raise ValueError("rejected_tokens: special-tokens-skipped needs the ids of the think tags")
     wrong_statuses = {"incorrect", "unparseable"}
     if config.rejected == "any":
         wrong_statuses.add("truncated")
@@ -75,7 +65,7 @@ def build_pairs(
         for good in goods:
             index = _partner(good, bads, config.length_ratio)
             if made < config.per_problem and index is not None:
-                yield _pair(problem, good, bads.pop(index), tag_ids, config)
+                yield _pair(problem, good, bads.pop(index))
                 made += 1
 
 
@@ -102,23 +92,13 @@ def _length(completion: Completion) -> int:
     return len(completion.token_ids) or len(completion.text)
 
 
-def _pair(
-    problem: Problem,
-    good: Completion,
-    bad: Completion,
-    tag_ids: frozenset[int],
-    config: PairConfig,
-) -> Pair:
-    ids, text = bad.token_ids, bad.text
-    if config.rejected_tokens == "special-tokens-skipped":
-        ids = tuple(each for each in ids if each not in tag_ids)
-        text = text.replace("<think>", "").replace("</think>", "")
+def _pair(problem: Problem, good: Completion, bad: Completion) -> Pair:
     return Pair(
         problem_id=problem.id,
         prompt=problem.prompt,
         chosen=good.text,
-        rejected=text,
+        rejected=bad.text,
         prompt_ids=bad.prompt_ids or good.prompt_ids,
         chosen_ids=good.token_ids,
-        rejected_ids=ids,
+        rejected_ids=bad.token_ids,
     )

@@ -1,6 +1,6 @@
 """Losses and advantages: pure tensor functions, and the strict configs that name them.
 
-``AnyPolicyLoss`` and ``AnyPreferenceLoss`` are the visible lists: a new member is one file and one
+``AnyAlgorithm`` and ``AnyPreferenceLoss`` are the visible lists: a new member is one file and one
 line here. No function here adds up over ranks or micro-batches; ``total`` lets the caller do it.
 """
 
@@ -16,6 +16,7 @@ from longstep.losses.advantages import (
     group_normalised,
     leave_one_out,
 )
+from longstep.losses.base import Algorithm, Groups, Tokens, Whole
 from longstep.losses.clipped import ClippedLoss, clipped_surrogate
 from longstep.losses.dapo import Dapo
 from longstep.losses.dpo import Dpo
@@ -26,24 +27,29 @@ from longstep.losses.logps import entropy, token_logps
 from longstep.losses.nca import Nca
 from longstep.losses.next_token import next_token
 from longstep.losses.out import LossOut
-from longstep.losses.preference import log_ratios
+from longstep.losses.preference import PreferenceLoss
 from longstep.losses.soft_target import soft_target_kl
 
-AnyPolicyLoss = Annotated[Dapo | DrGrpo | Grpo | LightR1, Field(discriminator="kind")]
+AnyAlgorithm = Annotated[Dapo | DrGrpo | Grpo | LightR1, Field(discriminator="kind")]
 AnyPreferenceLoss = Annotated[Dpo | Nca, Field(discriminator="kind")]
 
 __all__ = [
     "Advantages",
-    "AnyPolicyLoss",
+    "Algorithm",
+    "AnyAlgorithm",
     "AnyPreferenceLoss",
     "ClippedLoss",
     "Dapo",
     "Dpo",
     "DrGrpo",
+    "Groups",
     "Grpo",
     "LightR1",
     "LossOut",
     "Nca",
+    "PreferenceLoss",
+    "Tokens",
+    "Whole",
     "batch_centred",
     "clipped_surrogate",
     "entropy",
@@ -53,7 +59,6 @@ __all__ = [
     "k2",
     "k3",
     "leave_one_out",
-    "log_ratios",
     "next_token",
     "soft_target_kl",
     "token_logps",

@@ -49,7 +49,9 @@ def group_normalised(rewards_PG: Tensor, eps: float = 1e-4) -> Advantages:
     """
     centred_PG, trains_PG = group_centred(rewards_PG)
     _, count_P1 = _scorable(rewards_PG)
-    variance_P1 = centred_PG.square().sum(-1, keepdim=True) / (count_P1 - 1).clamp(min=1)
+    # TRL's order of operations (mean, then Bessel's factor): weights trained by either are equal bit for bit.
+    mean_P1 = centred_PG.square().sum(-1, keepdim=True) / count_P1
+    variance_P1 = mean_P1 * (count_P1 / (count_P1 - 1).clamp(min=1))
     return Advantages(centred_PG / (variance_P1.sqrt() + eps), trains_PG)
 
 

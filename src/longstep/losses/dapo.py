@@ -1,45 +1,44 @@
-"""DAPO: every token weighs the same, and rare tokens may grow further."""
+"""DAPO: every token weighs the same, rare tokens may grow further, and a batch of rollouts makes 16 updates."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from longstep.config import Field
+from longstep.losses.base import Tokens, Whole
 from longstep.losses.clipped import ClippedLoss, token_losses
 from longstep.losses.out import LossOut
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from longstep.losses.rewards import AnyReward, Correctness, SoftOverlong
 
 
 class Dapo(ClippedLoss):
-    """DAPO's loss (arXiv 2503.14476, equation 8): clip-higher, token mean, no KL.
+    """DAPO (arXiv 2503.14476, equations 8 to 13): clip-higher, token mean, overlong punishment, no KL.
 
-    Its two other parts are not losses: dynamic sampling drops groups that are all right or all
-    wrong, and the soft overlong punishment is in ``longstep.losses.rewards``. With one update per rollout
-    every ratio is 1 and clip-higher does nothing.
+    A batch of rollouts (512 problems with 16 answers there) is cut into 16 updates: with one update
+    per batch every ratio is 1 and clip-higher never acts. An answer earns 1 or -1 (equation 7) plus
+    the soft overlong punishment (equation 13).
     """
 
     kind: Literal["dapo"] = "dapo"
     epsilon_high: float = Field(default=0.28, gt=0)
+    rewards: tuple[AnyReward, ...] = Field(
+        default=(Correctness(right=1.0, wrong=-1.0), SoftOverlong()), min_length=1
+    )
+    minibatches: int = Field(default=16, ge=1)
 
-    def trl(self) -> dict[str, Any]:
-        """The same loss as ``GRPOConfig`` keywords."""
-        return self._trl("dapo")
+    def lacks(self) -> tuple[str, ...]:
+        """Dynamic sampling, which is no loss."""
+        return (
+            "dapo is missing its gate here: dynamic sampling (arXiv 2503.14476, equation 11) would draw other "
+            "problems in place of groups that are all right or all wrong; such groups stay in the batch and teach "
+            "nothing",
+        )
 
-    def loss(
-        self,
-        logps_BT: Tensor,
-        old_logps_BT: Tensor,
-        advantages_B: Tensor,
-        mask_BT: Tensor,
-        ref_logps_BT: Tensor | None = None,
-        total: float | None = None,
-    ) -> LossOut:
-        """One mean over all training tokens; arguments as in ``Grpo.loss``.
+    def loss(self, tokens: Tokens, total: float) -> LossOut:
+        """One mean over all training tokens."""
+        each = token_losses(tokens, self)
+        return LossOut(each.loss.sum() / total, each.metrics)
 
-        ``total`` is the number of training tokens in the whole batch, when this is one part of it.
-        """
-        tokens = token_losses(logps_BT, old_logps_BT, advantages_B, mask_BT, ref_logps_BT, self)
-        divisor = mask_BT.sum().clamp(min=1) if total is None else total
-        return LossOut(tokens.loss.sum() / divisor, tokens.metrics)
+    def divisor(self, whole: Whole) -> float:
+        """Tokens."""
+        return float(whole.tokens)

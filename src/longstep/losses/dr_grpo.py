@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
+from longstep.losses.base import Tokens, Whole
 from longstep.losses.clipped import ClippedLoss, token_losses
 from longstep.losses.out import LossOut
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class DrGrpo(ClippedLoss):
@@ -21,29 +19,11 @@ class DrGrpo(ClippedLoss):
     kind: Literal["dr-grpo"] = "dr-grpo"
     scale_rewards: Literal["group", "none"] = "none"
 
-    def trl(self) -> dict[str, Any]:
-        """The same as ``GRPOConfig`` keywords; its constant is ``max_completion_length``."""
-        return self._trl("dr_grpo")
+    def loss(self, tokens: Tokens, total: float) -> LossOut:
+        """Sum over tokens over the constant."""
+        each = token_losses(tokens, self)
+        return LossOut(each.loss.sum() / total, each.metrics)
 
-    def loss(
-        self,
-        logps_BT: Tensor,
-        old_logps_BT: Tensor,
-        advantages_B: Tensor,
-        mask_BT: Tensor,
-        ref_logps_BT: Tensor | None = None,
-        total: float | None = None,
-    ) -> LossOut:
-        """Sum over tokens over a constant; arguments as in ``Grpo.loss``.
-
-        ``total`` is the constant, sequences in the whole batch times the longest allowed
-        completion. It is
-        needed: any default taken from this batch would bring the length bias back.
-
-        Raises:
-            ValueError: there is no ``total``.
-        """
-        if total is None:
-            raise ValueError("Dr. GRPO needs total = sequences x longest allowed completion")
-        tokens = token_losses(logps_BT, old_logps_BT, advantages_B, mask_BT, ref_logps_BT, self)
-        return LossOut(tokens.loss.sum() / total, tokens.metrics)
+    def divisor(self, whole: Whole) -> float:
+        """Sequences times the longest allowed completion: a length of this batch would bring the bias back."""
+        return float(whole.sequences * whole.longest)

@@ -35,4 +35,4 @@ def k2(logps_BT: Tensor, ref_logps_BT: Tensor) -> Tensor:
 def k3(logps_BT: Tensor, ref_logps_BT: Tensor) -> Tensor:
     """``ref/policy - 1 - log(ref/policy)`` per token: unbiased, never negative."""
     log_ratio_BT = ref_logps_BT - logps_BT
-    return log_ratio_BT.exp() - 1 - log_ratio_BT
+    return log_ratio_BT.exp() - log_ratio_BT - 1

@@ -1,24 +1,36 @@
-"""What the pairwise losses share: implicit rewards, and what to log about them."""
+"""What the pairwise losses share: their contract, implicit rewards, and what to log about them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from longstep.config import Strict
+from longstep.losses.out import LossOut
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def log_ratios(logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
-    """Log-ratio policy to reference of whole answers, ``[B]``: a token *sum*."""
-    chosen_BT = mask_BT.bool()
-    return (logps_BT.where(chosen_BT, 0.0) - ref_logps_BT.where(chosen_BT, 0.0)).sum(-1)
+class PreferenceLoss(Strict):
+    """A loss on pairs of whole answers; ``training.pairs`` is its only caller."""
+
+    def loss(self, chosen_B: Tensor, rejected_B: Tensor, total: float) -> LossOut:
+        """The part of the batch's loss that these pairs make.
+
+        Args:
+            chosen_B: log-ratio, policy to reference, of each chosen answer: a *sum* over its tokens.
+            rejected_B: log-ratio of each rejected answer.
+            total: pairs in the whole batch, of which this may be one part.
+        """
+        raise NotImplementedError
 
 
-def reward_metrics(chosen_B: Tensor, rejected_B: Tensor) -> dict[str, Tensor]:
-    """Mean implicit rewards of both sides, and how often the chosen one is ahead."""
-    chosen_B, rejected_B = chosen_B.detach(), rejected_B.detach()
+def reward_metrics(chosen_B: Tensor, rejected_B: Tensor, beta: float) -> dict[str, Tensor]:
+    """Mean implicit rewards of both sides, how often the chosen one is ahead, and by how much."""
+    good_B, bad_B = beta * chosen_B.detach(), beta * rejected_B.detach()
     return {
-        "reward_chosen": chosen_B.mean(),
-        "reward_rejected": rejected_B.mean(),
-        "reward_accuracy": (chosen_B > rejected_B).to(chosen_B.dtype).mean(),
+        "rewards/chosen": good_B.mean(),
+        "rewards/rejected": bad_B.mean(),
+        "rewards/accuracies": (good_B > bad_B).to(good_B.dtype).mean(),
+        "rewards/margins": (good_B - bad_B).mean(),
     }

@@ -56,10 +56,11 @@ class StepStats:
 
     Shares are of completions (of groups for ``zero_variance_share``), in [0, 1];
     ``first_mean_length`` and ``first_entropy`` are those of the run's first step and are filled in
-    by ``Health`` when missing.
+    by ``Health`` when missing. ``rollout`` numbers the batch of rollouts, where several steps train on one.
     """
 
     step: int
+    rollout: int | None = None
     loss_finite: bool = True
     grad_norm: float | None = None
     truncated_share: float | None = None
@@ -91,7 +92,10 @@ class HealthNote:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """The rule holds when ``cause`` gives a sentence; a ``serious`` one stops a strict run."""
+    """The rule holds when ``cause`` gives a sentence; a ``serious`` one stops a strict run.
+
+    A ``drawn`` one looks at rollouts only, and so judges each batch of them once.
+    """
 
     name: str
     cause: Callable[[StepStats, HealthConfig], str | None]
@@ -99,6 +103,7 @@ class _Rule:
     level: Level = "warn"
     waits: bool = True
     serious: bool = False
+    drawn: bool = False
 
 
 class Health:
@@ -112,14 +117,20 @@ class Health:
         """Start with no step seen."""
         self.config = config or HealthConfig()
         self._held: dict[str, int] = {}
+        self._rollout: int | None = None
         self._first_length: float | None = None
         self._first_entropy: float | None = None
 
     def observe(self, stats: StepStats) -> list[HealthNote]:
         """Give the findings that this step makes certain, in the order of the rules."""
         stats = self._with_first(stats)
+        # Checkpoints are taken between batches of rollouts, so a resumed run begins with a new one.
+        seen = stats.rollout is not None and stats.rollout == self._rollout
+        self._rollout = stats.rollout
         notes = []
         for rule in _RULES:
+            if rule.drawn and seen:
+                continue
             cause = rule.cause(stats, self.config)
             held = self._held[rule.name] = 0 if cause is None else self._held.get(rule.name, 0) + 1
             if cause is not None and held == (self.config.patience if rule.waits else 1):
@@ -284,20 +295,29 @@ _RULES = (
         _all_truncated,
         "raise max_tokens: no completion reached its answer",
         serious=True,
+        drawn=True,
     ),
-    _Rule("truncated", _truncated, "raise max_tokens or add the soft-overlong reward", "note"),
+    _Rule(
+        "truncated",
+        _truncated,
+        "raise max_tokens or add the soft-overlong reward",
+        "note",
+        drawn=True,
+    ),
     _Rule(
         "no-signal",
         _no_signal,
         "train on problems the model solves sometimes: select pass rates strictly between "
         "0 and 1, or sample more completions per problem",
         serious=True,
+        drawn=True,
     ),
     _Rule(
         "zero-variance",
         _zero_variance,
         "select problems by pass rate or raise the group size",
         "note",
+        drawn=True,
     ),
     _Rule(
         "zero-gradient",
@@ -309,14 +329,21 @@ _RULES = (
         "unparseable",
         _unparseable,
         "check the chat template and the answer format, or run SFT first",
+        drawn=True,
     ),
     _Rule(
         "unscorable",
         _unscorable,
         "look at the verdicts: verifier timeouts and bad gold answers are left out of training",
         "note",
+        drawn=True,
     ),
-    _Rule("duplicates", _duplicates, "raise the temperature or the entropy of the start model"),
+    _Rule(
+        "duplicates",
+        _duplicates,
+        "raise the temperature or the entropy of the start model",
+        drawn=True,
+    ),
     _Rule(
         "low-entropy",
         _low_entropy,
@@ -327,8 +354,17 @@ _RULES = (
     ),
     _Rule("kl", _kl, "lower the learning rate or raise beta", serious=True),
     _Rule(
-        "short", _shrinking, "weaken the length reward (clipped-cosine) or raise beta", serious=True
+        "short",
+        _shrinking,
+        "weaken the length reward (clipped-cosine) or raise beta",
+        serious=True,
+        drawn=True,
     ),
-    _Rule("long", _growing, "add the soft-overlong reward or use the dr-grpo loss"),
+    _Rule(
+        "long",
+        _growing,
+        "add the soft-overlong reward or use the dr-grpo algorithm",
+        drawn=True,
+    ),
     _Rule("large-gradient", _large_gradient, "lower the learning rate or set delta"),
 )

@@ -43,10 +43,16 @@ def rollout_stats(
     }
 
 
-def observe_health(health: Health, log: AppendLog, row: Mapping[str, Any]) -> list[str]:
-    """Apply the rules to one metric line; returns the causes that stop the run."""
+def observe_health(
+    health: Health, log: AppendLog, row: Mapping[str, Any], updates: int
+) -> list[str]:
+    """Apply the rules to one metric line; returns the causes that stop the run.
+
+    ``updates`` is the number of optimiser steps that train on one batch of rollouts.
+    """
     stats = StepStats(
         step=row["step"],
+        rollout=(row["step"] - 1) // updates,
         grad_norm=row.get("grad_norm"),
         truncated_share=row["truncated_share"],
         zero_variance_share=row["zero_variance_share"],

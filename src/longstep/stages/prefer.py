@@ -15,7 +15,7 @@ from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import PAIRED, Flow, share
-from longstep.curate import PairConfig, build_pairs
+from longstep.curate import PairConfig, SkippedTags, build_pairs
 from longstep.losses import AnyPreferenceLoss, Nca
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, encode_turn, render_prompt
 from longstep.stages.base import Stage
@@ -37,7 +37,8 @@ class Prefer(Training, Stage):
         rejected: an artifact with the model's own completions; its wrong ones are rejected.
         where: which problems.
         loss: ``nca`` (Light-R1) or ``dpo``.
-        pairs: how many per problem, matched in length or not, and Light-R1's accident of skipped think tags.
+        pairs: how many per problem, matched in length or not.
+        control: ``{kind: skipped-tags}``, Light-R1's accident: the rejected answers lose their think tags.
     """
 
     produces: ClassVar[Artifact] = "model"
@@ -48,6 +49,7 @@ class Prefer(Training, Stage):
     where: Where = Where()
     loss: AnyPreferenceLoss = Nca()
     pairs: PairConfig = PairConfig()
+    control: SkippedTags | None = None
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model and both sides of the pairs."""
@@ -77,7 +79,7 @@ class Prefer(Training, Stage):
         if reference is not None and sharded():
             reference = shard_frozen(reference)
         job = open_job(context, self, tokenizer, model, steps)
-        train_preference(job, [rows[i] for i in order], reference, self.loss.trl())
+        train_preference(job, [rows[i] for i in order], reference, self.loss)
         context.cost.tokens_trained += 2 * sum(lengths[i] for i in order)
         used = {p.problem_id for p in pairs}
         problems = chosen_problems(context, self.rejected, Where(), used)
@@ -108,10 +110,11 @@ class Prefer(Training, Stage):
             ]
             for side in (self.chosen, self.rejected)
         )
-        tags = frozenset(
-            i for tag in (THINK_OPEN, THINK_CLOSE) for i in encode_text(tokenizer, tag)
-        )
-        pairs = list(build_pairs(problems, right, wrong, self.pairs, context.seed, tags))
+        pairs = list(build_pairs(problems, right, wrong, self.pairs, context.seed))
+        if self.control is not None:
+            tags = (THINK_OPEN, THINK_CLOSE)
+            ids = frozenset(i for tag in tags for i in encode_text(tokenizer, tag))
+            pairs = list(self.control.spoil(pairs, ids))
         fitting = [
             p
             for p in pairs

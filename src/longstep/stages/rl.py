@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+from longstep.artifacts import AppendLog
 from longstep.config import Field, UserError, model_validator
 from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.costs import arithmetic as costs
@@ -15,8 +16,7 @@ from longstep.costs.flow import Flow, share
 from longstep.curriculum import AnyCurriculum, Shuffle
 from longstep.draw.prompts import engine, prompts_for
 from longstep.generate import Generator, Prompt
-from longstep.losses import AnyPolicyLoss, LightR1
-from longstep.losses.rewards import AnyReward, ClippedCosine
+from longstep.losses import Algorithm, AnyAlgorithm, LightR1
 from longstep.rl.health import Health, HealthConfig
 from longstep.rl.rollouts import Rollouts
 from longstep.rl.stats import observe_health
@@ -25,26 +25,29 @@ from longstep.training.checkpoints import Side
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, trained
 from longstep.training.finish import finish_model
-from longstep.training.ranks import sharded
+from longstep.training.ranks import sharded, world
 from longstep.training.start import open_job, open_policy
 from longstep.types import Problem
 
 
 class Rl(Training, Stage):
-    """Reinforcement learning of ``model`` with verified rewards; ``batch`` counts completions.
+    """Reinforcement learning of ``model`` with verified rewards.
+
+    ``batch`` counts completions per optimiser step. A batch of rollouts is ``algorithm.minibatches`` of them, drawn at
+    once; checkpoints are taken where one is used up, so ``save_every`` is raised to whole batches of rollouts.
 
     Attributes:
         model: the start and, when the loss has a KL term, the frozen reference.
         data: rated problems. Keys that look wrong are set aside by a ``select`` stage before this one.
         where: the band, e.g. pass rate 0.25 to 0.625 (Light-R1, section 4).
-        algorithm: the loss; naming it is the whole setting.
-        rewards: summed; computed from correctness and length.
+        algorithm: the method with its rewards and updates per batch of rollouts; naming it is the whole setting.
         curriculum: the order of problems.
         group: completions per problem.
         max_tokens: longest completion.
-        rollout_batch: completions decoded together; ``null`` decodes all of a step at once.
+        rollout_batch: completions decoded together; ``null`` decodes as many as one optimiser step trains on.
         temperature: of the rollouts.
-        iterations: optimiser steps per batch of rollouts; 1 is strictly on-policy.
+        iterations: times each row is used; with 1, and one update per batch of rollouts, training is strictly
+            on-policy.
         health: rules that warn, and stop the run when strict.
     """
 
@@ -53,8 +56,7 @@ class Rl(Training, Stage):
     model: str
     data: str
     where: Where = Where()
-    algorithm: AnyPolicyLoss = LightR1()
-    rewards: tuple[AnyReward, ...] = Field(default=(ClippedCosine(),), min_length=1)
+    algorithm: AnyAlgorithm = LightR1()
     curriculum: AnyCurriculum = Shuffle()
     group: int = Field(default=8, ge=2)
     max_tokens: int = Field(default=4096, ge=1)
@@ -69,13 +71,22 @@ class Rl(Training, Stage):
 
     @model_validator(mode="before")
     @classmethod
-    def _audited_before(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "key_audit" in data:
+    def _moved(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "rewards" in given:
+            raise ValueError(
+                "rewards belong to the method now: write algorithm: {kind: ..., rewards: [...]}"
+            )
+        if isinstance(given, dict) and "key_audit" in given:
             raise ValueError(
                 "key_audit: is no setting of rl; put a stage `kind: select` (it drops suspect keys) before it and name "
                 "that as data"
             )
-        return data
+        return given
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps from one batch of rollouts to the next."""
+        return self.algorithm.minibatches * self.iterations
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model and the problems."""
@@ -89,6 +100,14 @@ class Rl(Training, Stage):
             yield f"batch: {self.batch} completions cannot hold whole groups of {self.group}"
         if self.length_window != 1:
             yield "length_window: has no effect: the curriculum orders the problems"
+        needs = self.algorithm.needs()
+        if "values" in needs:
+            yield f"algorithm: {self.algorithm.kind} needs a critic, and there is none to train here"
+        if "behaviour" in needs and self.temperature != 1.0:
+            yield (
+                f"temperature: {self.temperature}, but algorithm {self.algorithm.kind} compares with what the sampler "
+                "recorded, and that is recorded at temperature 1"
+            )
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """As for every training; besides, each process draws whole groups."""
@@ -102,7 +121,7 @@ class Rl(Training, Stage):
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
         from longstep.models.load import copy_weights, load_model
-        from longstep.training.policy import GrpoSettings, train_grpo
+        from longstep.training.policy import PolicySettings, train_policy
 
         folder = context.model(self.model)
         tokenizer, model = open_policy(folder, self.lora)
@@ -118,19 +137,21 @@ class Rl(Training, Stage):
         job = replace(
             open_job(context, self, tokenizer, model, steps),
             extra=lambda: rollouts.stats,
-            watch=lambda row: observe_health(health, notes, row),
+            watch=lambda row: observe_health(health, notes, row, self.updates),
             side=_side(rollouts, health),
         )
-        settings = GrpoSettings(
-            self.group, self.max_tokens, self.temperature, self.algorithm.trl(), self.iterations
+        settings = PolicySettings(
+            self.algorithm, self.group, self.max_tokens, self.temperature, self.iterations
         )
-        train_grpo(job, settings, rollouts)
+        train_policy(job, settings, rollouts)
         context.cost.tokens_generated += rollouts.tokens
         context.cost.tokens_trained += rollouts.tokens * self.iterations
-        facts = {
+        draws = -(-steps // self.updates)
+        facts: dict[str, object] = {
             "problems": len(problems),
             "steps": steps,
-            "rollouts": steps * self.batch // self.iterations,
+            "rollouts": draws * self.batch * self.algorithm.minibatches,
+            **_confess(notes, self.algorithm),
         }
         finish_model(
             context, self, job.model, tokenizer, [self.model], problems, facts, [self.data]
@@ -161,11 +182,11 @@ class Rl(Training, Stage):
             prompts=prompts,
             curriculum=self.curriculum.build(problems, context.seed),
             generator=generator,
-            rewards=self.rewards,
+            rewards=self.algorithm.rewards,
             group=self.group,
             max_tokens=self.max_tokens,
             temperature=self.temperature,
-            together=self.rollout_batch,
+            together=self.rollout_batch or self.batch // world(),
             seed=context.seed,
             record=context.log("rollouts.jsonl"),
         )
@@ -175,15 +196,15 @@ class Rl(Training, Stage):
         data, shape = given.input(self.data), given.model(self.model)
         problems = given.rows(data.problems * share(self.where, data))
         steps = self.total_steps(int(problems) * self.group)
-        rounds = steps / self.iterations
+        rounds, drawn = steps / self.updates, self.batch * self.algorithm.minibatches
         prompt, mean = given.plan.prompt_tokens, given.mean(self.max_tokens)
         length = mean + prompt
-        penalised = self.algorithm.beta > 0
-        through = self.iterations * passes(self) + costs.FORWARD * penalised
-        flops = rounds * self.batch * length * costs.token_flops(shape, length, through)
-        round_ = given.decoding(
-            shape, Decoding(self.batch, prompt, mean, self.max_tokens, self.batch)
-        )
+        penalised = "reference" in self.algorithm.needs()
+        # The behaviour's log-probabilities are taken anew where several updates follow one draw.
+        reread = costs.FORWARD * (penalised + (self.updates > 1))
+        through = self.iterations * passes(self) + reread
+        flops = rounds * drawn * length * costs.token_flops(shape, length, through)
+        round_ = given.decoding(shape, Decoding(drawn, prompt, mean, self.max_tokens, self.batch))
         decoding = rounds * round_.hours
         held = holding(self, given, shape, reference=penalised and self.lora is None)
         # Rollouts are drawn from a whole copy, and TRL gathers GRPO's reference all at once.
@@ -194,16 +215,29 @@ class Rl(Training, Stage):
             f"{given.name}: rollouts take {decoding / (spent.hours + decoding):.0%} of its time, set by the longest "
             "answer of each step"
         )
+        for sentence in self.algorithm.lacks():
+            given.remark(f"{given.name}: {sentence}")
         hours = spent.hours + decoding
         spent = replace(
             spent,
-            tokens=rounds * self.batch * mean,
+            tokens=rounds * drawn * mean,
             memory=max(spent.memory or 0.0, drawing),
             hours=hours,
             dollars=given.price(hours),
         )
         planned = given.planned(spent, rows=problems, trained=steps * self.batch * length)
         return Estimate(Flow(shape=shape), planned, relief(self, given))
+
+
+def _confess(notes: AppendLog, algorithm: Algorithm) -> dict[str, str]:
+    """Say what the method lacks, in the report's notes and in the card."""
+    lacks = algorithm.lacks()
+    for cause in lacks:
+        remedy = "read the results as those of the method without it"
+        notes.append(
+            {"step": 0, "level": "note", "rule": "method", "cause": cause, "remedy": remedy}
+        )
+    return {"missing from the method": "; ".join(lacks)} if lacks else {}
 
 
 def _side(rollouts: Rollouts, health: Health) -> dict[str, Side]:

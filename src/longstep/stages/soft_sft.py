@@ -20,6 +20,7 @@ from longstep.stages.base import Stage
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, trained
 from longstep.training.finish import PROBED, finish_model
+from longstep.training.last_column import LastColumn
 from longstep.training.rows import SoftRow, training_order
 from longstep.training.start import open_job, open_policy
 from longstep.types import Completion, Problem, SoftTarget
@@ -32,16 +33,17 @@ class SoftSft(Training, Stage):
         model: the expert that was sampled; another one is refused.
         data: an artifact of stage ``contrast``.
         rows: ``rollout`` trains all kept positions of a rollout in one forward pass; ``step`` gives every position
-            a row of its own, as the released code does (its batch of 16 is 16 positions); ``step-at-padding`` also
-            reads the logits where that code reads them, in the last column of the padded batch: a defect, kept to
-            show what it does.
+            a row of its own, as the released code does (its batch of 16 is 16 positions).
+        control: ``{kind: last-column}`` with ``rows: step`` reads the logits where the released code reads them, in
+            the last column of the padded batch: a defect, kept to show what it does.
     """
 
     produces: ClassVar[Artifact] = "model"
     kind: Literal["soft_sft"] = "soft_sft"
     model: str
     data: str
-    rows: Literal["rollout", "step", "step-at-padding"] = "rollout"
+    rows: Literal["rollout", "step"] = "rollout"
+    control: LastColumn | None = None
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The expert and its rows."""
@@ -49,8 +51,10 @@ class SoftSft(Training, Stage):
         yield self.data, "rows"
 
     def check(self) -> Iterator[str]:
-        """Misspelt or owned ``trainer:`` keys."""
+        """Misspelt or owned ``trainer:`` keys; a control on rows that it cannot misread."""
         yield from self.trainer_complaints("sft")
+        if self.control is not None and self.rows != "step":
+            yield "control: last-column needs rows: step, where a row ends at its target"
 
     def run(self, context: Context) -> None:
         """Load, train, merge, save."""
@@ -73,11 +77,8 @@ class SoftSft(Training, Stage):
         probed = problems[:PROBED], list(islice(read_rows(path, Completion), PROBED))
         before = measure(model, tokenizer, *probed, facts["thinking"])
         job = open_job(context, self, tokenizer, model, steps)
-        train_soft(
-            job,
-            [rows[i] for i in order],
-            "last_column" if self.rows == "step-at-padding" else "place",
-        )
+        misread = self.control.misread if self.control is not None else None
+        train_soft(job, [rows[i] for i in order], misread)
         context.cost.tokens_trained += sum(lengths[i] for i in order)
         after = measure(job.model, tokenizer, *probed, facts["thinking"])
         log = context.log("health.jsonl")

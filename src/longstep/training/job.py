@@ -140,6 +140,11 @@ class Ours:
             )
         return norm
 
+    def reduced(self, value: torch.Tensor, reduction: str) -> torch.Tensor:
+        """The ``sum`` or ``mean`` of a value over all processes, given to each."""
+        told: Any = self.accelerator.reduce(value, reduction=reduction)  # pyright: ignore
+        return told
+
     def _where(self) -> str:
         step: int = self.state.global_step  # pyright: ignore
         args: Any = self.args  # pyright: ignore

@@ -1,4 +1,9 @@
-"""Group-relative policy optimisation over TRL, with rollouts from outside."""
+"""Our algorithms inside TRL's GRPO trainer, with rollouts from outside: the only caller of ``Algorithm``.
+
+TRL keeps what it is good at: batching, accumulation, sharding, the reference model and log-probabilities. What a
+sample is worth and what a token costs is ours, so the arithmetic that is tested is the one that trains. TRL's own
+advantages and losses are still computed or configured on its side, and never read.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +11,136 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from datasets import Dataset
+from torch import Tensor
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from longstep.config import UserError
+from longstep.losses import Algorithm, Groups, Tokens, Whole
+from longstep.losses.out import masked_mean
 from longstep.training.job import Job, Ours, arguments, run
-from longstep.training.ranks import sharded
+from longstep.training.ranks import sharded, world
 
 Rollout = Callable[[int, int], Mapping[str, list[Any]]]
-"""``(optimiser step, completions wanted) -> columns``, see :func:`train_grpo`."""
-
-
-class _Grpo(Ours, GRPOTrainer):
-    pass
+"""``(optimiser step, completions wanted) -> columns``, see :func:`train_policy`."""
 
 
 @dataclass(frozen=True)
-class GrpoSettings:
-    """What GRPO needs beyond a :class:`Job`.
+class PolicySettings:
+    """What reinforcement learning needs beyond a :class:`Job`.
 
     Attributes:
+        algorithm: advantages, loss, and the number of updates that a batch of rollouts is cut into.
         group: completions per prompt.
         max_tokens: longest completion.
         temperature: of the rollouts; log-probabilities are taken at the same temperature.
-        loss: TRL's arguments for the loss, from the algorithm config's ``trl()``.
-        iterations: optimiser steps per batch of rollouts.
+        iterations: times each row is used.
     """
 
+    algorithm: Algorithm
     group: int
     max_tokens: int
     temperature: float
-    loss: Mapping[str, Any]
     iterations: int = 1
 
+    @property
+    def updates(self) -> int:
+        """Optimiser steps from one batch of rollouts to the next."""
+        return self.algorithm.minibatches * self.iterations
 
-def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, float]:
-    """Group-relative policy optimisation with rollouts from ``rollout``.
+
+class _Policy(Ours, GRPOTrainer):
+    settings: PolicySettings
+    _rewards: Tensor
+
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
+        self._rewards = super()._calculate_rewards(*args, **kwargs)  # of all processes, in order
+        return self._rewards
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        """TRL's batch of rollouts with our advantages, taken over the groups of all processes."""
+        made = super()._generate_and_score_completions(inputs)
+        lengths: Any = self.accelerator.gather(made["completion_mask"].sum(-1))
+        groups = Groups(
+            rewards_PG=self._rewards.sum(-1).view(-1, self.settings.group),  # one column
+            lengths_PG=lengths.view(-1, self.settings.group),
+        )
+        values_PG, trains_PG = self.settings.algorithm.advantages(groups)
+        mine = slice(
+            self.accelerator.process_index * len(inputs),
+            (self.accelerator.process_index + 1) * len(inputs),
+        )
+        made["advantages"], made["trains"] = values_PG.flatten()[mine], trains_PG.flatten()[mine]
+        return made
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """TRL's next rows; when a batch of rollouts was just drawn and cut, each update learns what it divides by."""
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        parts = self._buffered_inputs
+        if parts is not None and parts is not before:
+            # TRL itself would take the mean count of tokens of all updates, which is none's own.
+            each = self.args.gradient_accumulation_steps
+            for start in range(0, len(parts), each):
+                self._divide(parts[start : start + each])
+        return inputs
+
+    def _divide(self, parts: list[dict[str, Any]]) -> None:
+        """Give the micro-batches of one optimiser step, over all processes, their common divisor."""
+        counted = torch.stack([torch.stack([p["trains"].sum(), _mask(p).sum()]) for p in parts])
+        sequences, tokens = self.reduced(counted.sum(0), "sum").tolist()
+        whole = Whole(sequences, tokens, self.settings.max_tokens)
+        # Gradients are averaged over processes where the parts' losses should be added.
+        total = (self.settings.algorithm.divisor(whole) or 1.0) / world()  # 0: none can be scored
+        for part in parts:
+            part["total"] = total
+
+    def _compute_loss(self, model: Any, inputs: Any) -> Tensor:
+        ids, attended = inputs["completion_ids"], inputs["completion_mask"]
+        algorithm, mask_BT = self.settings.algorithm, _mask(inputs)
+        logps, entropy, aux = self._get_per_token_logps_and_entropies(
+            model,
+            torch.cat([inputs["prompt_ids"], ids], dim=1),
+            torch.cat([inputs["prompt_mask"], attended], dim=1),
+            ids.size(1),
+            compute_entropy=True,
+            compute_aux_loss=self.aux_loss_enabled,
+        )
+        needs = algorithm.needs()
+        old = inputs.get("old_per_token_logps")
+        tokens = Tokens(
+            logps_BT=logps,
+            old_BT=logps.detach() if old is None else old,
+            advantages_BT=inputs["advantages"].unsqueeze(-1),
+            mask_BT=mask_BT,
+            ref_BT=inputs["ref_per_token_logps"] if "reference" in needs else None,
+            behaviour_BT=inputs["sampling_per_token_logps"] if "behaviour" in needs else None,
+            entropy_BT=entropy if "entropy" in needs else None,
+        )
+        out = algorithm.loss(tokens, inputs["total"])
+        for name, value in {**out.metrics, "entropy": masked_mean(entropy, mask_BT)}.items():
+            mean = self.reduced(value.float(), "mean").item()
+            self._metrics["train"][name].append(mean)
+        if aux is None:
+            return out.loss
+        # Experts are kept in balance whatever the algorithm is: a property of the model.
+        share = self.router_aux_loss_coef / self.current_gradient_accumulation_steps
+        return out.loss + share * aux
+
+
+def _mask(rows: Mapping[str, Any]) -> Tensor:
+    """1 where a token trains: an unscorable sample trains nowhere, not even towards the reference."""
+    return rows["completion_mask"] * rows["trains"].unsqueeze(-1)
+
+
+def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[str, float]:
+    """Reinforcement learning with rollouts from ``rollout``.
 
     ``rollout(step, count)`` returns this process's columns, of equal length ``count``, group after group:
     ``prompt_ids``, ``completion_ids``, ``logprobs`` and ``shaped``, the reward or ``None`` for a completion that
     cannot be scored (it takes no part in its group). TRL's dataset carries no prompts; it only counts steps.
     """
-    if settings.iterations > 1 and job.training.save_every % settings.iterations:
-        raise UserError(
-            f"save_every {job.training.save_every} must be a multiple of iterations {settings.iterations}: "
-            "a checkpoint between two updates on the same rollouts could not be resumed exactly"
-        )
 
     def roll(prompts: list[Any], trainer: Any) -> dict[str, Any]:
         return dict(rollout(trainer.state.global_step, len(prompts)))
@@ -60,26 +148,40 @@ def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, 
     def shaped_reward(shaped: list[float | None], **_: Any) -> list[float | None]:
         return shaped
 
+    batch, minibatches = job.training.batch, settings.algorithm.minibatches
+    # Each row stands for a group and is used ``updates`` times: enough for every step, and for one draw at least.
+    counted = max(job.steps * batch, batch * minibatches // settings.group)
+    trainer = _Policy(
+        model=job.model,
+        reward_funcs=[shaped_reward],
+        args=_config(job, settings),
+        train_dataset=Dataset.from_list([{"prompt": "curriculum"}] * counted),
+        processing_class=job.tokenizer,
+        rollout_func=roll,
+    )
+    trainer.settings = settings
+    return run(trainer, job)
+
+
+def _config(job: Job, settings: PolicySettings) -> GRPOConfig:
     given = arguments(job)
+    # Between two updates on the same rollouts there is nothing to resume from: they live in memory only.
+    given["save_steps"] = whole_rollouts(job.training.save_every, settings.updates)
     if sharded():  # TRL would lay the reference model over all devices of the machine
         given["model_init_kwargs"] = {"device_map": None}
-    config = GRPOConfig(
+    return GRPOConfig(
         num_generations=settings.group,
         max_completion_length=settings.max_tokens,
         temperature=settings.temperature,
         num_iterations=settings.iterations,
+        steps_per_generation=given["gradient_accumulation_steps"] * settings.algorithm.minibatches,
         shuffle_dataset=False,
-        **settings.loss,
+        # A switch here, not a weight: whether TRL keeps a reference model and asks it.
+        beta=float("reference" in settings.algorithm.needs()),
         **given,
     )
-    trainer = _Grpo(
-        model=job.model,
-        reward_funcs=[shaped_reward],
-        args=config,
-        train_dataset=Dataset.from_list(
-            [{"prompt": "curriculum"}] * (job.steps * job.training.batch)
-        ),
-        processing_class=job.tokenizer,
-        rollout_func=roll,
-    )
-    return run(trainer, job)
+
+
+def whole_rollouts(every: int, updates: int) -> int:
+    """``every`` steps, raised to the next end of a batch of rollouts."""
+    return -(-every // updates) * updates

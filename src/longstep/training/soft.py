@@ -18,8 +18,7 @@ from longstep.training.ranks import world
 from longstep.training.rows import SoftRow
 
 Side = Literal["left", "right"]
-#: Where a target is read: at its own place, or (the released code's defect) in the last column of the padded batch.
-Supervise = Literal["place", "last_column"]
+Batch = dict[str, Tensor]
 
 
 class _Soft(Ours, SFTTrainer):
@@ -37,9 +36,7 @@ class _Soft(Ours, SFTTrainer):
         return (loss, None) if return_outputs else loss
 
 
-def collate(
-    rows: Sequence[SoftRow], pad: int, side: Side = "right", supervise: Supervise = "place"
-) -> dict[str, Tensor]:
+def collate(rows: Sequence[SoftRow], pad: int, side: Side = "right") -> Batch:
     """Pad rows to one batch; N targets of K ids each, laid end to end over the rows.
 
     ``labels`` only marks where the targets are, so that the trainer counts them; it is never a loss target.
@@ -58,19 +55,15 @@ def collate(
             raise ValueError(f"{row.name} has two targets at one place")
         for place, token_ids, weights in zip(row.places, row.token_ids, row.weights, strict=True):
             marks[place] = 0
-            before = width - 1 if supervise == "last_column" else shift + place - 1
-            where_N2.append((index, before))
+            where_N2.append((index, shift + place - 1))
             ids_NK.append((*token_ids, *[0] * (kinds - len(token_ids))))
             weights_NK.append((*weights, *[0.0] * (kinds - len(weights))))
         labels_BT.append(marks)
     attended_BT = torch.tensor(mask_BT)
-    # The released code gives no positions, so that a pad token stands at its column, not at its row's end.
-    columns_BT = torch.arange(width).expand(len(rows), -1)
-    counted_BT = (attended_BT.cumsum(-1) - 1).clamp(min=0)
     return {
         "input_ids": torch.tensor(ids_BT),
         "attention_mask": attended_BT,
-        "position_ids": columns_BT if supervise == "last_column" else counted_BT,
+        "position_ids": (attended_BT.cumsum(-1) - 1).clamp(min=0),
         "labels": torch.tensor(labels_BT),
         "where": torch.tensor(where_N2),
         "target_ids": torch.tensor(ids_NK),
@@ -78,7 +71,7 @@ def collate(
     }
 
 
-def soft_loss(model: Any, inputs: dict[str, Tensor], total: float | None) -> Tensor:
+def soft_loss(model: Any, inputs: Batch, total: float | None) -> Tensor:
     """Mean ``KL(target || model)`` over positions; logits are made only in columns that hold a target.
 
     Args:
@@ -99,14 +92,14 @@ def soft_loss(model: Any, inputs: dict[str, Tensor], total: float | None) -> Ten
 def train_soft(
     job: Job,
     rows: Sequence[SoftRow],
-    supervise: Supervise = "place",
+    misread: Callable[[Batch], Batch] | None = None,
 ) -> dict[str, float]:
     """Train towards soft targets on ``rows`` in the order given (already repeated over epochs).
 
     Args:
         job: the run.
         rows: ``steps * batch`` rows.
-        supervise: ``last_column`` reproduces a defect of the released code, to show what it does.
+        misread: a control's way of spoiling each batch.
     """
     pad = int(job.tokenizer.pad_token_id or 0)  # pyright: ignore[reportArgumentType]
     config = SFTConfig(
@@ -121,7 +114,7 @@ def train_soft(
         args=config,
         # Only indices travel through the dataset: the rows stay what they are.
         train_dataset=Dataset.from_dict({"row": list(range(len(rows)))}),
-        data_collator=_collator(rows, pad, supervise),
+        data_collator=_collator(rows, pad, misread or (lambda batch: batch)),
         processing_class=job.tokenizer,
     )
     trainer.row_names = [row.name for row in rows]
@@ -129,9 +122,9 @@ def train_soft(
 
 
 def _collator(
-    rows: Sequence[SoftRow], pad: int, supervise: Supervise
-) -> Callable[[Sequence[dict[str, int]]], dict[str, Tensor]]:
-    def gather(batch: Sequence[dict[str, int]]) -> dict[str, Tensor]:
-        return collate([rows[each["row"]] for each in batch], pad, supervise=supervise)
+    rows: Sequence[SoftRow], pad: int, then: Callable[[Batch], Batch]
+) -> Callable[[Sequence[dict[str, int]]], Batch]:
+    def gather(batch: Sequence[dict[str, int]]) -> Batch:
+        return then(collate([rows[each["row"]] for each in batch], pad))
 
     return gather

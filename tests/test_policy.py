@@ -1,0 +1,188 @@
+"""Algorithms inside the trainer: what is drawn, cut, divided by and trained, on a pico model and scripted rollouts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pytest
+import torch
+
+from longstep.losses import (
+    Advantages,
+    Algorithm,
+    Dapo,
+    Groups,
+    LossOut,
+    Tokens,
+    Whole,
+    group_centred,
+    token_logps,
+)
+from longstep.models.tiny import TinySpec, build_model, build_tokenizer
+from longstep.optimizers import AdamW
+from longstep.progress import Progress
+from longstep.training.config import Training
+from longstep.training.job import Job
+from longstep.training.policy import PolicySettings, train_policy, whole_rollouts
+
+SPEC = TinySpec(width=16, layers=1, heads=2, context=64)
+PROMPT = (8, 9)
+GROUP = 4
+
+
+class Script:
+    """Rollouts made up: rewards 0, 1, 2, ... in a group; the completions grow by a token every other row."""
+
+    def __init__(self, unscorable: frozenset[int] = frozenset(), broken_at: int = -1):
+        self.asked: list[tuple[int, int]] = []
+        self.unscorable, self.broken_at = unscorable, broken_at
+
+    def __call__(self, step: int, count: int) -> dict[str, list[Any]]:
+        if step == self.broken_at:
+            raise KeyboardInterrupt
+        self.asked.append((step, count))
+        ids = [[10 + n % 7, *[20 + step] * (1 + n // 2 % 3), 3] for n in range(count)]
+        return {
+            "prompt_ids": [list(PROMPT)] * count,
+            "completion_ids": ids,
+            "logprobs": [[-0.5] * len(row) for row in ids],
+            "shaped": [
+                None if n in self.unscorable else float(n % GROUP) + n // GROUP / 8
+                for n in range(count)
+            ],
+        }
+
+
+def train(folder: Path, algorithm: Algorithm, rollout: Script, steps: int, **settings: Any) -> Any:
+    training = Training(
+        steps=steps,
+        batch=8,
+        max_length=64,
+        log_every=1,
+        **{"optimizer": AdamW(lr=1e-2), "save_every": 100, **settings},
+    )
+    model = build_model(SPEC, 0)
+    quiet = Progress("x", steps, write=lambda text: None)
+    job = Job(model, build_tokenizer(), training, steps, 0, folder, quiet)
+    train_policy(job, PolicySettings(algorithm, GROUP, 8, 1.0), rollout)
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+class Squared(Algorithm):
+    """A loss that TRL lacks: REINFORCE whose weight is the squared ratio to what the sampler recorded."""
+
+    kind: Literal["squared"] = "squared"
+
+    def needs(self):
+        return frozenset({"behaviour"})
+
+    def advantages(self, groups: Groups) -> Advantages:
+        return group_centred(groups.rewards_PG / groups.lengths_PG)
+
+    def loss(self, tokens: Tokens, total: float) -> LossOut:
+        assert tokens.ref_BT is None and tokens.entropy_BT is None  # it did not ask for them
+        logps = tokens.logps_BT.where(tokens.mask_BT.bool(), 0.0)
+        weight = (2 * (logps - tokens.behaviour_BT)).exp().detach() * tokens.mask_BT
+        return LossOut(
+            -(weight * tokens.advantages_BT * logps).sum() / total, {"mine": weight.amax()}
+        )
+
+    def divisor(self, whole: Whole) -> float:
+        return float(whole.sequences)
+
+
+def test_a_loss_that_trl_lacks_trains(tmp_path: Path):
+    """Loss and gradient norm of its first step, made again with a loop over rows and nothing of the trainer."""
+    start = build_model(SPEC, 0)
+    drawn = Script()(0, 8)
+    shares = [r / len(ids) for r, ids in zip(drawn["shaped"], drawn["completion_ids"], strict=True)]
+    total = torch.zeros(())
+    for n, ids in enumerate(drawn["completion_ids"]):
+        whole = torch.tensor([[*PROMPT, *ids]])
+        logps = token_logps(start(whole).logits[:, 1:-1], whole[:, 2:])
+        mean = sum(shares[n // GROUP * GROUP :][:GROUP]) / GROUP
+        weight = (2 * (logps.detach() + 0.5)).exp()
+        total = total - (shares[n] - mean) * (weight * logps).sum() / 8
+    total.backward()
+    norm = torch.cat([p.grad.flatten() for p in start.parameters()]).norm()
+    for name, micro in (("whole", None), ("parts", 2)):
+        after = train(tmp_path / name, Squared(), Script(), 2, micro_batch=micro)
+        first, second = metrics(tmp_path / name)
+        assert first["loss"] == pytest.approx(total.item(), abs=1e-5)
+        assert first["grad_norm"] == pytest.approx(norm.item(), rel=1e-4)
+        assert first["mine"] > 0 and second["step"] == 2
+        before = torch.cat([p.detach().flatten() for p in build_model(SPEC, 0).parameters()])
+        assert not torch.equal(after, before)
+
+
+class Watched(Dapo):
+    """DAPO that writes down what it is given."""
+
+    seen: ClassVar[list[tuple[list[float], int, float]]] = []
+
+    def loss(self, tokens: Tokens, total: float) -> LossOut:
+        rows = [round(each, 4) for each in tokens.advantages_BT.flatten().tolist()]
+        self.seen.append((rows, int(tokens.mask_BT.sum()), total))
+        return super().loss(tokens, total)
+
+
+def test_minibatches_use_every_row_once_and_divide_by_their_own_tokens(tmp_path: Path):
+    Watched.seen.clear()
+    script = Script(unscorable=frozenset({5}))
+    train(tmp_path, Watched(minibatches=2, scale_rewards="none"), script, 4, micro_batch=4)
+    assert script.asked == [(0, 16), (2, 16)]  # twice the batch, for two steps each
+    calls = Watched.seen
+    assert len(calls) == 8  # 4 steps of 2 micro-batches
+    # Centred: -1.5, -0.5, 0.5, 1.5 in a whole group; 0, 2, 3 without the second: mean 5/3.
+    whole = [-1.5, -0.5, 0.5, 1.5] * 3 + [-1.6667, 0.0, 0.3333, 1.3333]
+    lengths = [3, 3, 4, 4, 5, 5] * 3  # tokens of the 16 rows; the sixth cannot be scored
+    for draw in (calls[:4], calls[4:]):
+        assert sorted(a for rows, _, _ in draw for a in rows) == pytest.approx(sorted(whole))
+        assert sum(tokens for _, tokens, _ in draw) == sum(lengths[:16]) - 5
+    for step in range(4):
+        (_, one, total), (_, other, same) = calls[2 * step : 2 * step + 2]
+        assert one + other == total == same
+
+
+def test_clip_higher_acts_only_when_a_batch_of_rollouts_makes_several_updates(tmp_path: Path):
+    far = {"optimizer": AdamW(lr=0.1), "clip": 100.0}
+    train(tmp_path / "one", Dapo(minibatches=1), Script(), 4, **far)
+    for row in metrics(tmp_path / "one"):
+        assert row["ratio_max"] == 1.0 and row["clipped_high"] == row["clipped_low"] == 0.0
+    train(tmp_path / "two", Dapo(minibatches=2), Script(), 4, **far)
+    first, second, third, fourth = metrics(tmp_path / "two")
+    assert first["ratio_max"] == pytest.approx(1.0, abs=1e-5) == third["ratio_max"]
+    assert second["ratio_max"] > 1.28 and fourth["ratio_max"] > 1.28
+    assert second["clipped_high"] + fourth["clipped_high"] > 0
+
+
+def test_checkpoints_wait_for_the_end_of_a_batch_of_rollouts_and_resume_exactly(tmp_path: Path):
+    assert [whole_rollouts(every, 16) for every in (1, 16, 17, 100)] == [16, 16, 32, 112]
+    settings: dict[str, Any] = {"save_every": 1}
+    want = train(tmp_path / "a", Dapo(minibatches=2), Script(), 6, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "b", Dapo(minibatches=2), Script(broken_at=4), 6, **settings)
+    saved = sorted(path.name for path in (tmp_path / "b" / "checkpoints").glob("checkpoint-*"))
+    assert saved == ["checkpoint-2", "checkpoint-4"]
+    again = Script()
+    assert torch.equal(train(tmp_path / "b", Dapo(minibatches=2), again, 6, **settings), want)
+    assert again.asked == [(4, 16)]
+
+
+def test_one_batch_of_unscorable_rollouts_moves_nothing(tmp_path: Path):
+    before = torch.cat([p.detach().flatten() for p in build_model(SPEC, 0).parameters()])
+    none = Script(unscorable=frozenset(range(8)))
+    after = train(tmp_path, Dapo(minibatches=1), none, 1, optimizer=AdamW(lr=0.1, weight_decay=0.0))
+    assert torch.equal(after, before)
+
+
+def test_fewer_steps_than_a_batch_of_rollouts_would_give(tmp_path: Path):
+    script = Script()
+    train(tmp_path, Dapo(), script, 2)
+    assert script.asked == [(0, 16 * 8)] and len(metrics(tmp_path)) == 2
