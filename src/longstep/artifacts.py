@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from longstep.config import TypeAdapter, UserError, ValidationError, nearest
 Row = TypeVar("Row")
 MANIFEST = "manifest.json"
 _MAX_LINE = 64 * 1024 * 1024
+_BLOCK = 1 << 16
 
 
 def sha256_file(path: Path) -> str:
@@ -75,7 +76,7 @@ def write_rows(path: Path, rows: Iterable[object]) -> int:
     count = 0
     with temporary.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            file.write(_line(row))
+            file.write(row_line(row))
             count += 1
         file.flush()
         os.fsync(file.fileno())
@@ -83,9 +84,15 @@ def write_rows(path: Path, rows: Iterable[object]) -> int:
     return count
 
 
-def _line(row: object) -> str:
-    value = row if isinstance(row, Mapping) else asdict(row)  # pyright: ignore[reportArgumentType]
-    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+def row_line(row: object) -> str:
+    """One line of a file of rows."""
+    value = row if isinstance(row, Mapping) else _columns(row)
+    return json.dumps(value, default=_columns, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _columns(row: object) -> dict[str, object]:
+    """A dataclass as a mapping. Not ``asdict``: that copies each token id of a long answer by itself."""
+    return {each.name: getattr(row, each.name) for each in fields(row)}  # pyright: ignore[reportArgumentType]
 
 
 def read_rows(path: Path, cls: type[Row]) -> Iterator[Row]:
@@ -134,21 +141,31 @@ class AppendLog:
         """Open for appending; drops a torn tail left by a killed process."""
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            data = path.read_bytes()
-            whole = data.rfind(b"\n") + 1
-            if whole != len(data):
-                with path.open("r+b") as file:
-                    file.truncate(whole)
+            _cut_torn_line(path)
         self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def append(self, row: object) -> None:
         """Append one row and flush it."""
-        self._file.write(_line(row))
+        self._file.write(row_line(row))
         self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Cut off what follows the last newline; it is looked for from the end, for a log may be larger than memory."""
+    with path.open("r+b") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        whole = 0
+        while end and not whole:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            at = file.read(end - start).rfind(b"\n") + 1
+            whole, end = (start + at if at else 0), start
+        if whole != size:
+            file.truncate(whole)
 
 
 def files_under(folder: Path) -> list[Path]:

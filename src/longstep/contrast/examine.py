@@ -12,8 +12,8 @@ from longstep.config import UserError
 from longstep.contrast.facts import steered, summary
 from longstep.contrast.pair import open_pair
 from longstep.contrast.targets import Contrast, KlGate
-from longstep.draw.drawing import verified
 from longstep.draw.prompts import engine, prompts_for
+from longstep.draw.verdicts import verified
 from longstep.generate import Sampling
 from longstep.generate.batches import plan_batches
 from longstep.models.load import locate
@@ -111,7 +111,7 @@ def _correct(
     sampling = Sampling(temperature=0, top_p=1, max_tokens=longest, batch_size=64)
     scores = {
         row.problem_id: verified(by_id[row.problem_id], row)
-        for row in generator.generate(prompts, sampling)
+        for row in generator.draw(prompts, sampling)
     }
     found = [scores[problem.id].verdict for problem in problems]
     return [(verdict.correctness or 0.0) if verdict else 0.0 for verdict in found]

@@ -102,17 +102,40 @@ def benchmarks(
     return cleaned, [word.strip() for each in words for word in each if word.strip()]
 
 
+#: Who may draw, as a word says it: ``endpoint:url=URL,model=NAME``. Anything else is a model.
+ENGINES = ("model", "reference", "endpoint", "server")
+
+
+def drawer(text: str, option: str) -> dict[str, Any]:
+    """Who draws: ``KIND:key=value,...`` with a kind of engine, else a model in this process.
+
+    Raises:
+        UserError: a setting is no ``key=value``.
+    """
+    if is_engine(text):
+        return member(text, option)
+    return {"kind": "model", "model": text}
+
+
+def is_engine(text: str) -> bool:
+    """Whether a word names an engine with its settings."""
+    kind, colon, rest = text.partition(":")
+    return bool(colon) and kind.strip() in ENGINES and "=" in rest
+
+
 def sampler(model: str, endpoints: Sequence[str], key: str | None) -> dict[str, Any]:
     """Who samples: the model in this process, or the servers that serve it.
 
     Raises:
-        UserError: there is a key and nobody to show it to.
+        UserError: there is a key and nobody to show it to, or servers are named twice.
     """
     urls = [url.strip() for each in endpoints for url in each.split(",") if url.strip()]
     if not urls:
         if key is not None:
             raise UserError("rate: --api-key-env belongs to --endpoint URL")
-        return {"kind": "model", "model": model}
+        return drawer(model, "--model")
+    if is_engine(model):
+        raise UserError(f"rate: --model {model} says who draws already; leave --endpoint out")
     addresses = [{"url": url, "api_key_env": key} for url in urls]
     return {"kind": "endpoint", "model": model, "endpoints": addresses}
 

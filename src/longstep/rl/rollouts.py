@@ -13,7 +13,7 @@ from typing import Any
 
 from longstep.artifacts import AppendLog
 from longstep.curriculum import Curriculum
-from longstep.draw.drawing import verified
+from longstep.draw.verdicts import verified
 from longstep.generate import Generator, Prompt, Sampling
 from longstep.generate.base import canonical
 from longstep.losses.rewards import AnyReward, shaped_reward
@@ -126,7 +126,7 @@ class Rollouts:
             batch_size=self.together or max(1, len(asked) * self.group),
             logprobs=True,
         )
-        completions = iter(self.generator.generate(asked, sampling))
+        completions = self.generator.draw(asked, sampling)
         drawn = {p.name: list(islice(completions, self.group)) for p in canonical(asked)}
         return [
             [verified(self.problems[index], completion) for completion in drawn[prompt.name]]
