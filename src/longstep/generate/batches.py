@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from longstep.generate.base import Generator, Headway, Prompt, Sampling, Watch, canonical, unwatched
 from longstep.generate.seals import Sealed
 from longstep.types import Completion
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +82,41 @@ class Batched(Generator, Protocol):
         self, prompts: Sequence[Prompt], how: Sampling, journal: Path | None, watch: Watch
     ) -> Iterator[Completion]:
         batches = plan_batches(prompts, how)
+        make = partial(self.run_batch, sampling=how)
         if journal is None:
-            for batch in batches:
-                yield from self.run_batch(batch, how)
+            yield from chain.from_iterable(map(make, batches))
             return
-        done = replayed = 0
         with closing(Sealed(journal, Completion, plan_of(prompts, how))) as sealed:
-            for batch in batches:
-                rows = sealed.next()
-                if rows is None:
-                    rows = self.run_batch(batch, how)
-                    sealed.append(rows)
-                else:
-                    replayed += len(rows)
-                done += len(rows)
-                watch(Headway(done, len(prompts) * how.samples, replayed))
-                yield from rows
+            yield from kept(batches, make, sealed, Headway(0, len(prompts) * how.samples), watch)
+
+
+def kept(
+    batches: Iterable[Batch],
+    make: Callable[[Batch], Sequence[R]],
+    sealed: Sealed[R],
+    begin: Headway,
+    watch: Watch,
+) -> Iterator[R]:
+    """Rows of all batches: those that are sealed are read back, the others made and sealed.
+
+    Args:
+        batches: in their order.
+        make: makes one.
+        sealed: the file.
+        begin: where the count begins.
+        watch: told after each batch.
+    """
+    done, replayed = begin.done, begin.replayed
+    for batch in batches:
+        rows = sealed.next()
+        if rows is None:
+            rows = make(batch)
+            sealed.append(rows)
+        else:
+            replayed += len(rows)
+        done += len(rows)
+        watch(replace(begin, done=done, replayed=replayed))
+        yield from rows
 
 
 def plan_of(prompts: Iterable[Prompt], how: Sampling) -> str:

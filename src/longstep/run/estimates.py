@@ -176,8 +176,12 @@ class Planner:
 
     def _evaluate(self, name: str, stage: Evaluate) -> StagePlan:
         planned = StagePlan(name, stage.kind)
-        for reference in stage.models.values():
-            shape = self._model(reference)
+        for model, by in stage.engines().items():
+            references = [reference for reference, _ in by.references()]
+            if not references:
+                self._remark(f"{name}: {model} is drawn elsewhere; its hours are not estimated")
+                continue
+            shape = self._model(references[0])
             for member in stage.benchmarks:
                 benchmark = resolve(member)
                 drawn = self._counted(rows.of_benchmark(benchmark, self.plan)) * (

@@ -12,6 +12,7 @@ from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.curate import KeyAudit, audit_keys, votes_of
 from longstep.curriculum import AnyCurriculum, Shuffle
 from longstep.draw.prompts import engine, prompts_for
+from longstep.draw.samplers import AnyEngine, Opened, desk_of
 from longstep.generate import Generator, Prompt
 from longstep.losses import AnyPolicyLoss, LightR1
 from longstep.losses.rewards import AnyReward, ClippedCosine
@@ -33,6 +34,8 @@ class Rl(Stage, Training):
 
     Attributes:
         model: the start and, when the loss has a KL term, the frozen reference.
+        by: who draws the rollouts: ``null`` the model in training itself; a ``model`` of the same name a copy that
+            takes over its weights before each step.
         data: rated problems; with their completions when the key audit is on.
         where: the band, e.g. pass rate 0.25 to 0.625 (Light-R1, section 4).
         key_audit: ``majority`` drops never-solved problems whose wrong answers agree; ``off`` trusts every key.
@@ -50,6 +53,7 @@ class Rl(Stage, Training):
     produces: ClassVar[Artifact] = "model"
     kind: Literal["rl"] = "rl"
     model: str
+    by: AnyEngine | None = None
     data: str
     where: Where = Where()
     key_audit: Literal["majority", "off"] = "majority"
@@ -67,14 +71,27 @@ class Rl(Stage, Training):
         """The model and the problems."""
         yield self.model, "model"
         yield self.data, "rows"
+        if self.by is not None:
+            yield from self.by.references()
 
     def check(self) -> Iterator[str]:
         """Wrong ``trainer:`` keys, a batch that does not hold whole groups, options without effect."""
         yield from self.trainer_complaints("grpo")
         if self.batch % self.group:
             yield f"batch: {self.batch} completions cannot hold whole groups of {self.group}"
+        yield from self._engine_complaints()
         if self.length_window != 1:
             yield "length_window: has no effect: the curriculum orders the problems"
+
+    def _engine_complaints(self) -> Iterator[str]:
+        if self.by is None:
+            return
+        lacking = [*self.by.complaints({"ids", "sync"})]
+        yield from lacking
+        if not lacking and [*self.by.references()] != [(self.model, "model")]:
+            yield f"by: its copy follows the model in training, so it must be of the same model, {self.model}"
+        if not lacking and self.lora is not None:
+            yield "by: a copy cannot take over an adapter; leave by out with lora"
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """As for every training; besides, each process draws whole groups."""
@@ -87,18 +104,14 @@ class Rl(Stage, Training):
 
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
-        from longstep.models.load import copy_weights, load_model
         from longstep.training.policy import GrpoSettings, train_grpo
 
-        folder = context.model(self.model)
-        tokenizer, model = open_policy(folder, self.lora)
-        problems, prompts = self._pool(context, tokenizer)
+        tokenizer, model = open_policy(context.model(self.model), self.lora)
+        opened = self._opened(context, model, tokenizer)
+        problems, prompts = self._pool(context, opened)
         steps = self.total_steps(len(problems) * self.group)
-        rollouts = self._rollouts(context, problems, prompts, engine(model, tokenizer))
-        if sharded():  # every process draws from a whole copy, in the precision of sampling
-            copy = load_model(folder)
-            rollouts.generator = engine(copy, tokenizer)
-            rollouts.refresh = lambda: copy_weights(model, copy)
+        rollouts = self._rollouts(context, problems, prompts, opened.generator)
+        rollouts.refresh = lambda step: opened.generator.sync(model, step)
         health = Health(self.health)
         notes = context.log("health.jsonl")
         job = replace(
@@ -122,12 +135,22 @@ class Rl(Stage, Training):
             context, self, job.model, tokenizer, [self.model], problems, facts, [self.data]
         )
 
-    def _pool(self, context: Context, tokenizer: Any) -> tuple[list[Problem], list[Prompt]]:
+    def _opened(self, context: Context, model: Any, tokenizer: Any) -> Opened:
+        """Who draws: the model in training or, with shards or when ``by`` says so, a whole copy in each process."""
+        if self.by is not None:
+            return self.by.open(desk_of(context, ()))
+        if sharded():  # in the precision of sampling
+            from longstep.models.load import load_model
+
+            model = load_model(context.model(self.model))
+        return Opened(engine(model, tokenizer), lambda problems: prompts_for(tokenizer, problems))
+
+    def _pool(self, context: Context, opened: Opened) -> tuple[list[Problem], list[Prompt]]:
         """The band of problems whose key is trusted and whose prompt leaves room, with their rendered prompts."""
         trusted = None if self.key_audit == "off" else self._trusted(context)
         chosen = chosen_problems(context, self.data, self.where, trusted)
         longest = self.max_length - self.max_tokens
-        rendered = zip(chosen, prompts_for(tokenizer, chosen), strict=True)
+        rendered = zip(chosen, opened.prompts(chosen), strict=True)
         fitting = [(p, prompt) for p, prompt in rendered if len(prompt.prompt_ids) <= longest]
         if not fitting:
             raise UserError(
