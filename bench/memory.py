@@ -1,9 +1,9 @@
 """Resident memory that drawing and evaluating add to a process after its imports, and that a kill changes no byte.
 
-Run: ``OMP_NUM_THREADS=1 PYTHONPATH=src python bench/memory.py [draw] [evaluate] [--share 0.1]``. ``draw``: stage ``sample``
-with a generator that answers at once, 5,000 completions of 4,000 token ids. ``evaluate``: 500 problems x 64 answers of
-4,000 tokens (16 kB of text) from a scripted endpoint in the same process. ``--share`` does less of it. Each is run once
-through, then in a second folder killed with SIGKILL half-way and run again.
+Run: ``OMP_NUM_THREADS=1 PYTHONPATH=src python bench/memory.py [draw] [evaluate] [--share 0.1]``. ``draw``: stage
+``sample`` with a generator that answers at once, 5,000 completions of 4,000 token ids. ``evaluate``: 500 problems x 64
+answers of 4,000 tokens (16 kB of text) from a scripted endpoint in the same process. ``--share`` does less of it. Each
+is run once through, then in a second folder killed with SIGKILL half-way and run again.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from longstep.artifacts import write_rows
 from longstep.config import Field, Strict
@@ -199,3 +199,9 @@ class ByServer(Engine, Managed):
 
 
 AnyEngine = Annotated[ByModel | ByReference | ByEndpoint | ByServer, Field(discriminator="kind")]
+
+
+def engine_kinds() -> list[str]:
+    """How the members of the family are called."""
+    members = get_args(get_args(AnyEngine)[0])
+    return [member.model_fields["kind"].default for member in members]

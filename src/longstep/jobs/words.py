@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from longstep.config import Located, UserError, override
+from longstep.draw.samplers import engine_kinds
 
 #: What a word begins with that means a hub dataset and not a file.
 HUB = "hub:"
@@ -48,10 +48,22 @@ def member(text: str, option: str) -> dict[str, Any]:
     """
     kind, colon, rest = text.partition(":")
     located = Located({"kind": kind.strip()}, {})
-    for setting in re.split(r",(?![^\[{]*[\]}])", rest) if colon else []:
+    for setting in _settings(rest) if colon else []:
         key, value = pair(setting, option)
         located = override(located, f"{key}={value}")
     return located.data
+
+
+def _settings(text: str) -> list[str]:
+    """What stands between commas that are in no list and no mapping."""
+    found, depth = [""], 0
+    for char in text:
+        depth += (char in "[{") - (char in "]}")
+        if char == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += char
+    return found
 
 
 def behind(typed: Sequence[str], option: str) -> list[str]:
@@ -102,10 +114,6 @@ def benchmarks(
     return cleaned, [word.strip() for each in words for word in each if word.strip()]
 
 
-#: Who may draw, as a word says it: ``endpoint:url=URL,model=NAME``. Anything else is a model.
-ENGINES = ("model", "reference", "endpoint", "server")
-
-
 def drawer(text: str, option: str) -> dict[str, Any]:
     """Who draws: ``KIND:key=value,...`` with a kind of engine, else a model in this process.
 
@@ -118,9 +126,9 @@ def drawer(text: str, option: str) -> dict[str, Any]:
 
 
 def is_engine(text: str) -> bool:
-    """Whether a word names an engine with its settings."""
+    """Whether a word names an engine with its settings, such as ``endpoint:url=URL,model=NAME``."""
     kind, colon, rest = text.partition(":")
-    return bool(colon) and kind.strip() in ENGINES and "=" in rest
+    return bool(colon) and kind.strip() in engine_kinds() and "=" in rest
 
 
 def sampler(model: str, endpoints: Sequence[str], key: str | None) -> dict[str, Any]:
