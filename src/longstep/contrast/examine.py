@@ -12,8 +12,8 @@ from longstep.config import UserError
 from longstep.contrast.facts import Summary, shown_of, steered
 from longstep.contrast.pair import open_pair
 from longstep.contrast.targets import Contrast, KlGate
+from longstep.draw.drawing import verified
 from longstep.draw.prompts import engine, prompts_for
-from longstep.draw.verdicts import verified
 from longstep.generate import Sampling
 from longstep.generate.batches import plan_batches
 from longstep.models.load import locate

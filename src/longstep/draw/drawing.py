@@ -11,6 +11,7 @@ from longstep.draw.verdicts import Verdicts, slim_rows
 from longstep.generate import Generator, Headway, Prompt, Sampling, Watch, unwatched
 from longstep.progress import Progress
 from longstep.types import Completion, Problem
+from longstep.verify import judge
 
 
 @dataclass(frozen=True)
@@ -68,3 +69,8 @@ class Shown:
     def finish(self) -> None:
         """Show the end."""
         self._progress.finish(self._facts)
+
+
+def verified(problem: Problem, completion: Completion) -> Completion:
+    """The completion with its verdict."""
+    return replace(completion, verdict=judge(problem, completion.text, completion.finish_reason))

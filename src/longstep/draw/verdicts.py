@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from longstep.artifacts import read_rows, row_line
@@ -84,11 +84,6 @@ class Verdicts:
 def slim_rows(path: Path) -> Iterator[Completion]:
     """The rows of a finished draw, ids and texts left out."""
     return (each.slim() for each in read_rows(path, Judged))
-
-
-def verified(problem: Problem, completion: Completion) -> Completion:
-    """The completion with its verdict."""
-    return replace(completion, verdict=judge(problem, completion.text, completion.finish_reason))
 
 
 def _check(problem: Problem, row: Completion) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from longstep.artifacts import AppendLog
 from longstep.curriculum import Curriculum
-from longstep.draw.verdicts import verified
+from longstep.draw.drawing import verified
 from longstep.generate import Generator, Prompt, Sampling
 from longstep.generate.base import canonical
 from longstep.losses.rewards import AnyReward, shaped_reward

@@ -147,7 +147,7 @@ class _Task:
             opened.prompts(self.problems),
             {problem.id: problem for problem in self.problems},
             self.sampling,
-            context.folder / PARTIAL / self.model / f"{self.benchmark}.jsonl",
+            context.folder / PARTIAL / self.model / "answers" / f"{self.benchmark}.jsonl",
         )
         total = len(self.problems) * self.sampling.samples
         label = f"{self.model}/{self.benchmark}"
