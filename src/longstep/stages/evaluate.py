@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,13 +92,12 @@ class Evaluate(Stage):
         tables: dict[tuple[str, str], list[Samples]] = {}
         said: dict[str, Any] = {}
         for model, by in self.engines().items():
-            desk = desk_of(context, [each for rows in problems.values() for each in rows])
-            desk = replace(desk, folder=desk.folder / model)
-            with closing(by.open(desk)) as opened:
-                for name, how in asked.items():
-                    task = _Task(model, name, self._sampling(how, context.seed), problems[name])
-                    tables[model, name] = task.draw(context, opened, drawn)
-                said[model] = opened.generator.describe()
+            tasks = [
+                _Task(model, name, self._sampling(how, context.seed), problems[name])
+                for name, how in asked.items()
+            ]
+            said[model], found = _drawn(context, by, tasks, drawn)
+            tables |= found
             context.cost.tokens_generated += int(said[model].get("completion_tokens", 0))
         out = context.fresh_out()
         store(out, protocol, problems)
@@ -163,3 +162,14 @@ class _Task:
         write_rows(completions_path(folder, self.model, self.benchmark), seen())
         shown.finish()
         return found.samples()
+
+
+def _drawn(
+    context: Context, by: AnyEngine, tasks: Sequence[_Task], folder: Path
+) -> tuple[dict[str, Any], dict[tuple[str, str], list[Samples]]]:
+    """One engine at work on all benchmarks; its model is gone before the next one is loaded."""
+    desk = desk_of(context, [problem for task in tasks for problem in task.problems])
+    desk = replace(desk, folder=desk.folder / tasks[0].model)
+    with closing(by.open(desk)) as opened:
+        found = {(t.model, t.benchmark): t.draw(context, opened, folder) for t in tasks}
+        return opened.generator.describe(), found
