@@ -71,7 +71,7 @@ def test_packing_keeps_every_row_to_itself_and_every_step_to_its_rows(tmp_path: 
 
 
 def test_rows_are_seen_in_the_order_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from longstep.trainers import sft
+    from longstep.training import sft
 
     seen: list[list[int]] = []
     original = sft._Sft.training_step

@@ -59,7 +59,7 @@ class Rollouts:
     stats: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, step: int, count: int) -> Mapping[str, list[Any]]:
-        """Roll out ``count // group`` problems; see :func:`longstep.trainers.train_grpo` for the columns.
+        """Roll out ``count // group`` problems; see :func:`longstep.training.policy.train_grpo` for the columns.
 
         With several processes, each picks the problems of all, draws its own share and observes what all have drawn:
         so every process keeps the same curriculum.
