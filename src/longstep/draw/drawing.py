@@ -35,7 +35,6 @@ class Drawing:
     def rows(self, watch: Watch = unwatched) -> Iterator[Completion]:
         """Every completion in canonical order with its verdict: drawn the first time, read back from then on."""
         drawn = self.generator.draw(self.prompts, self.sampling, self.journal, watch)
-        # A generator of ours is a Python generator, whose journal is to be closed when this one is left half-way.
         with closing(Verdicts(self._verdicts)) as known:
             for row in drawn:
                 yield replace(row, verdict=known.of(self.problems[row.problem_id], row))
