@@ -25,10 +25,10 @@ class Summary:
     kept: int = 0
     one_hot: int = 0
     agreed: int = 0
-    kl_agreed: float = 0
-    kl_apart: float = 0
-    kl: float = 0
-    discarded: float = 0
+    kl_agreed: float = 0.0
+    kl_apart: float = 0.0
+    kl: float = 0.0
+    discarded: float = 0.0
     bins: list[int] = field(default_factory=lambda: [0] * (len(KL_BINS) + 1))
 
     def add(self, row: Contrasted) -> None:
