@@ -71,7 +71,7 @@ def main(rows: int = 256, max_tokens: int = 64) -> None:
             eos_token_id=81,
         )
 
-    ours_s = seconds(lambda: list(engine.generate(prompts, sampling)))
+    ours_s = seconds(lambda: list(engine.draw(prompts, sampling)))
     theirs_s = seconds(theirs)
     tokens = rows * max_tokens
     sys.stdout.write(

@@ -70,7 +70,7 @@ class Policy:
             self.model, self.tokenizer, stop_ids(self.model, self.tokenizer)
         )
         drawn: dict[str, list[Completion]] = {problem.id: [] for problem in problems}
-        for completion in engine.generate(self.prompts(problems), sampling):
+        for completion in engine.draw(self.prompts(problems), sampling):
             drawn[completion.problem_id].append(completion)
         return drawn
 

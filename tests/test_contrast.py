@@ -7,14 +7,13 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
-from longstep.artifacts import AppendLog, read_rows
+from longstep.artifacts import read_rows
 from longstep.config import UserError
 from longstep.contrast.pair import Contrasted, Pair
 from longstep.contrast.targets import (
@@ -31,6 +30,7 @@ from longstep.contrast.targets import (
 from longstep.generate import Prompt, Sampling
 from longstep.generate.batches import plan_batches
 from longstep.generate.engine import TransformersEngine
+from longstep.generate.seals import Sealed
 from longstep.models.load import load_model, load_tokenizer, shipped_folder, stop_ids
 from longstep.types import Completion, SoftTarget
 from short_recipe import Setting, finish, lines
@@ -245,15 +245,14 @@ def test_a_permuted_vocabulary_is_refused_naming_the_first_differing_token(tmp_p
     assert said.startswith("error:") and "'3' has id" in said
 
 
-def _die_after_batch(folder: Path, number: int) -> None:
-    append = AppendLog.append
+def _die_after_a_batch(folder: Path) -> None:
+    append = Sealed.append
 
-    def append_and_die(log: AppendLog, row: object) -> None:
-        append(log, row)
-        if isinstance(row, Mapping) and row.get("batch") == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def append_and_die(sealed: Sealed[Contrasted], rows: Sequence[Contrasted]) -> None:
+        append(sealed, rows)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    AppendLog.append = append_and_die
+    Sealed.append = append_and_die
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
@@ -263,10 +262,11 @@ def outputs(folder: Path) -> dict[str, bytes]:
 def test_a_kill_in_the_contrast_stage_loses_and_doubles_nothing(tmp_path: Path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert finish(whole, setting()) == "done"
-    for number in (0, 1):
-        assert finish(killed, setting(), partial(_die_after_batch, number=number)) == "killed"
     log = killed / "contrast" / "partial" / "contrast.jsonl"
-    log.write_bytes(log.read_bytes() + b'{"plan": "torn')
+    for number in (1, 2):
+        assert finish(killed, setting(), _die_after_a_batch) == "killed"
+        assert log.read_bytes().count(b'{"sealed": ') == number
+    log.write_bytes(log.read_bytes() + b'{"completion": "torn')
     assert finish(killed, setting()) == "done"
     assert outputs(killed / "contrast") == outputs(whole / "contrast")
     assert outputs(killed / "tuned") == outputs(whole / "tuned")

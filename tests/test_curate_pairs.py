@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import pytest
 
-from longstep.curate import PairConfig, SkippedTags, build_pairs
-from longstep.types import Completion, Problem, Status, Verdict
+from longstep.curate import PairConfig, SkippedTags, choose_pairs, pair_of
+from longstep.types import Completion, Pair, Problem, Status, Verdict
 
 PROBLEMS = [Problem(id=each, prompt=f"prompt {each}", answer="1") for each in "ab"]
 TAGS = frozenset({90, 91})
@@ -25,6 +27,19 @@ REJECTED = [
     row("a", 4, "timeout", (9,)),
     row("b", 0, "incorrect", (5,)),  # b has no correct one
 ]
+
+
+def build_pairs(
+    problems: Sequence[Problem],
+    chosen: Sequence[Completion],
+    rejected: Sequence[Completion],
+    config: PairConfig,
+    seed: int,
+    tag_ids: frozenset[int] = frozenset(),
+) -> Iterator[Pair]:
+    sides = enumerate(chosen), enumerate(rejected)
+    for problem, good, bad in choose_pairs(problems, *sides, config, seed):
+        yield pair_of(problem, chosen[good], rejected[bad])
 
 
 def test_pairs_are_right_against_wrong_and_nothing_twice() -> None:

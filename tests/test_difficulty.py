@@ -141,7 +141,8 @@ def test_the_queue_collects_every_reason_and_what_was_answered():
         ("d", 0): Verdict("correct", "1"),
     }
     suspects = audit_keys(problems, votes_of(rows, equal), KeyAudit(), equal)
-    found = queue(problems, suspects, rows, second)
+    said = lambda row: second.get((row.problem_id, row.sample_index), row.verdict)  # noqa: E731
+    found = queue(problems, suspects, rows, said)
     assert [(each.problem_id, each.why) for each in found] == [
         ("a", ("suspect key: gold '1', 2 of 2 say '7'",)),
         ("b", ("bad_gold: the gold is not a number (2 samples)",)),

@@ -173,11 +173,15 @@ def refuse(question: str, act: Any) -> Script:
 def test_one_refused_sample_is_counted_and_the_others_come(start, act, why):
     server = start(refuse("question 3", act))
     generator = remote(server, max_refused=0.1)
-    found = list(generator.generate(prompts(10), Sampling()))
-    assert [row.problem_id for row in found] == [
-        p.problem_id for p in prompts(10) if p.problem_id != "p003"
-    ]
+    found = list(generator.draw(prompts(10), Sampling()))
+    assert [row.problem_id for row in found] == [p.problem_id for p in prompts(10)]
+    [lost] = [row.verdict for row in found if row.verdict is not None]
+    assert (lost.status, lost.rung) == ("timeout", "endpoint") and found[3].verdict == lost
+    assert lost.reason.startswith(f"no answer: {why}") and found[3].text == ""
     assert generator.describe()["refused"] == {why: 1}
+    asked = len(server.asked)
+    assert list(generator.draw(prompts(10)[3:4], Sampling())) == found[3:4]
+    assert len(server.asked) == asked  # it was refused for good: not asked again
     server = start(
         lambda body, before: act if body["messages"][0]["content"] in ("question 3", "question 4") else echo(body)
     )  # fmt: skip
@@ -237,15 +241,15 @@ def test_the_key_stays_between_us_and_the_endpoint(start, monkeypatch, tmp_path,
         Endpoint.model_validate(settings), lambda what, facts: told.append((what, facts))
     )
     found = list(generator.draw(prompts(4), Sampling(), tmp_path / "log.jsonl", lambda tally: None))
-    assert [row.text for row in found] == ["you sent Bearer ***"] * 3
+    assert [row.text for row in found] == ["", *["you sent Bearer ***"] * 3]
     assert {headers["authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
     moved = start(lambda *_: reply(307, Location=f"{thief.url}/chat/completions?key={KEY}"))
     address = {"url": moved.url, "api_key_env": "SOME_KEY"}
     with pytest.raises(UserError, match="redirects are not followed") as caught:
         list(
-            EndpointGenerator(
-                Endpoint.model_validate({"model": "m", "endpoints": [address]})
-            ).generate(prompts(1), Sampling())
+            EndpointGenerator(Endpoint.model_validate({"model": "m", "endpoints": [address]})).draw(
+                prompts(1), Sampling()
+            )
         )
     assert thief.asked == []
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
@@ -320,10 +324,10 @@ def test_a_key_that_is_not_set_or_not_one_line_is_refused_without_quoting_it(sta
     monkeypatch.delenv("SOME_KEY", raising=False)
     config = Endpoint(model="m", url=server.url, api_key_env="SOME_KEY")
     with pytest.raises(UserError, match="SOME_KEY is not set"):
-        list(EndpointGenerator(config).generate(prompts(1), Sampling()))
+        list(EndpointGenerator(config).draw(prompts(1), Sampling()))
     monkeypatch.setenv("SOME_KEY", "sesame\nX-Evil: 1")
     with pytest.raises(UserError, match="holds no key") as caught:
-        list(EndpointGenerator(config).generate(prompts(1), Sampling()))
+        list(EndpointGenerator(config).draw(prompts(1), Sampling()))
     assert "sesame" not in str(caught.value) and server.asked == []
 
 
@@ -358,12 +362,12 @@ def test_a_certificate_of_nobody_is_refused_at_once_and_trusted_when_it_is_named
     thread.start()
     url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
     with pytest.raises(UserError, match=r"certificate is not trusted \(self-signed"):
-        list(EndpointGenerator(Endpoint(model="m", url=url)).generate(prompts(1), Sampling()))
+        list(EndpointGenerator(Endpoint(model="m", url=url)).draw(prompts(1), Sampling()))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # none is asked for this machine
     with pytest.raises(UserError, match="gave up after 1 tries"):
         list(
-            EndpointGenerator(Endpoint(model="m", url=url, max_retries=0)).generate(
+            EndpointGenerator(Endpoint(model="m", url=url, max_retries=0)).draw(
                 prompts(1), Sampling()
             )
         )
@@ -401,9 +405,7 @@ def test_models_and_keys_differ_by_endpoint_and_the_set_does_not(start, monkeypa
     config = Endpoint.model_validate(
         {"model": "m", "endpoints": [one.url, other], "concurrency": 2}
     )
-    assert list(EndpointGenerator(config).generate(prompts(12), Sampling())) == ask(
-        start(), number=12
-    )
+    assert list(EndpointGenerator(config).draw(prompts(12), Sampling())) == ask(start(), number=12)
     assert {body["model"] for body in one.asked} == {"m"}
     assert {body["model"] for body in two.asked} == {"org/m"}
     assert all("authorization" not in headers for headers in one.headers)
@@ -424,7 +426,7 @@ def test_a_failing_endpoint_rests_and_comes_back(start, failures):
     generator = remote(
         sick, healthy, tell=lambda what, facts: told.append(what), open_after=3, backoff=0.1, concurrency=2, max_retries=20
     )  # fmt: skip
-    assert len(list(generator.generate(prompts(120), Sampling()))) == 120
+    assert len(list(generator.draw(prompts(120), Sampling()))) == 120
     assert told.count("endpoint_rests") >= 1
     if failures == 4:
         assert any(body not in healthy.asked for body in sick.asked)  # it answered later on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ import pytest
 
 from fault_server import Act, FaultServer, chat, completion, hang, reply
 from longstep.artifacts import read_json, read_rows, write_rows
-from longstep.config import UserError
+from longstep.cli.chat import Chat
+from longstep.cli.evaluation import _named
+from longstep.config import Located, UserError, validate
 from longstep.context import PARTIAL, Context, Where
 from longstep.draw.samplers import ByEndpoint
 from longstep.generate import Sampling, probe
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
-from longstep.stages import Sample
+from longstep.stages import Evaluate, Sample
 from longstep.training.supervised import read_supervised
 from longstep.types import Completion, Problem
 
@@ -236,3 +239,75 @@ def test_a_server_that_cannot_be_probed_is_named_and_asked_all_the_same(
     assert counts["kept"] == 3
     assert json.loads((tmp_path / "traces" / PARTIAL / "probe.json").read_text()) == {}
     server.stop()
+
+
+# -- the same engines elsewhere ---------------------------------------------------------------------
+
+
+def scored(folder: Path, models: dict[str, Any], **settings: Any) -> Context:
+    write_rows(folder / "bench.jsonl", [{"prompt": p.prompt, "answer": p.answer} for p in PROBLEMS])
+    source = {"kind": "jsonl", "path": str(folder / "bench.jsonl")}
+    benchmark = {"name": "sums", "source": source, "verifier": "exact"}
+    data = {"models": models, "benchmarks": [benchmark], "samples": 2, "max_tokens": 50}
+    stage = validate(Evaluate, Located({**data, **settings}, {}))
+    context = replace(Stage(folder).context, name="scores", folder=folder / "scores")
+    stage.run(context)
+    return context
+
+
+def test_an_endpoint_is_evaluated_beside_a_local_model(tmp_path: Path, teacher: FaultServer):
+    models = {
+        "r1": {"kind": "endpoint", "url": teacher.url, "model": "r1"},
+        "ours": "longstep-tiny",
+    }
+    context = scored(tmp_path, models)
+    results = read_json(context.out / "results.json")["models"]
+    # p0, p2 and p3 are right, p1 is wrong, both times.
+    assert results["r1"]["sums"]["all"]["avg"]["value"] == 0.75
+    engines = read_json(context.out / "engines.json")
+    assert engines["r1"]["endpoints"][0]["url"] == teacher.url
+    assert engines["r1"]["completion_tokens"] == 80 and engines["ours"]["engine"] == "transformers"
+    rows = list(read_rows(context.out / "completions" / "r1" / "sums.jsonl", Completion))
+    assert len(rows) == 8 and all(row.verdict for row in rows)
+    ours = list(read_rows(context.out / "completions" / "ours" / "sums.jsonl", Completion))
+    drawn = sum(len(row.token_ids) for row in ours)
+    assert context.cost.tokens_generated == 80 + drawn > 80
+
+
+def test_an_evaluation_that_stopped_goes_on_to_the_same_bytes(tmp_path: Path):
+    """The second model's endpoint refuses its key, until it does not."""
+    locked = True
+
+    def script(body: dict[str, Any], before: int) -> Act:
+        return reply(401, b"no") if locked and body["model"] == "two" else teach(body, before)
+
+    server = FaultServer(script)
+    models = {
+        name: {"kind": "endpoint", "url": server.url, "model": name} for name in ("one", "two")
+    }
+    with pytest.raises(UserError, match="status 401"):
+        scored(tmp_path, models)
+    locked, asked = False, len([body for body in server.asked if body["model"] == "one"])
+    again = scored(tmp_path, models)
+    assert len([body for body in server.asked if body["model"] == "one"]) == asked
+    whole = scored(tmp_path / "whole", models)
+    for file in sorted(whole.out.rglob("*.json*")):
+        name = file.relative_to(whole.out)
+        path = str(tmp_path / "whole").encode(), str(tmp_path).encode()
+        assert file.read_bytes().replace(*path) == (again.out / name).read_bytes(), name
+    server.stop()
+
+
+def test_a_word_names_an_engine_on_the_command_line(teacher: FaultServer):
+    word = f"endpoint:url={teacher.url},model=org/r1,concurrency=2"
+    by = {"kind": "endpoint", "url": teacher.url, "model": "org/r1", "concurrency": 2}
+    assert _named(word) == ("r1", by) and _named(f"teacher={word}") == ("teacher", by)
+    assert _named("a=@b") == ("a", "@b") and _named("/x/y=z") == ("y=z", "/x/y=z")
+    served = _named('server:model=m,command=[serve, x, --port, "{port}"]')[1]
+    assert served == {"kind": "server", "model": "m", "command": ["serve", "x", "--port", "{port}"]}
+    with closing(Chat(word, True, 20)) as talk:
+        assert talk.ask("a2b+1?") == "<think>a2b+1=3</think>\\boxed{3}"
+    with pytest.raises(UserError, match="--no-thinking has no effect"):
+        Chat(word, False, 20)
+    with pytest.raises(UserError, match="ur"):
+        Chat(f"endpoint:ur={teacher.url},model=m", True, 20)

@@ -33,9 +33,11 @@ class Client:
         )
 
     def draw(self, number: int, log: Path | None = None, samples: int = 1) -> list[Completion]:
+        """What was answered; a refused sample comes with a verdict."""
         prompts = [Prompt(f"p{n:03}", text=f"question {n}") for n in range(number)]
         sampling = Sampling(samples=samples)
-        return list(self.generator.draw(prompts, sampling, log, lambda tally: None))
+        drawn = self.generator.draw(prompts, sampling, log)
+        return [row for row in drawn if row.verdict is None]
 
     @property
     def warnings(self) -> list[str]:
@@ -269,7 +271,7 @@ def test_no_proxy_stands_between_us_and_this_machine(start, monkeypatch, host):
     url = start().url.replace("127.0.0.1", host)
     config = Endpoint.model_validate({"model": "m", "url": url, **QUICK, "patience": 0})
     prompts = [Prompt("p", text="question 0")]
-    assert len(list(EndpointGenerator(config).generate(prompts, Sampling()))) == 1
+    assert len(list(EndpointGenerator(config).draw(prompts, Sampling()))) == 1
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def naive(model, prompt, sample_index, sampling):
 
 @pytest.mark.equality
 def test_batched_cached_decoding_equals_a_naive_decoder(model, engine):
-    found = list(engine.generate(PROMPTS, SAMPLING))
+    found = list(engine.draw(PROMPTS, SAMPLING))
     prompts = {prompt.problem_id: prompt for prompt in PROMPTS}
     assert len(found) == 12
     for each in found:
@@ -106,7 +106,7 @@ def test_batched_cached_decoding_equals_a_naive_decoder(model, engine):
 
 
 def test_stop_id_is_kept_in_ids_and_left_out_of_text(engine):
-    for each in engine.generate(PROMPTS, SAMPLING):
+    for each in engine.draw(PROMPTS, SAMPLING):
         stopped = each.finish_reason == "stop"
         assert stopped == (each.token_ids[-1] == STOP)
         assert stopped or len(each.token_ids) == 20
@@ -120,7 +120,7 @@ def test_batch_size_order_and_company_change_no_token(engine):
         sampling = SAMPLING.model_copy(update=changes)
         return {
             (each.problem_id, each.sample_index): each.token_ids
-            for each in engine.generate(prompts, sampling)
+            for each in engine.draw(prompts, sampling)
         }
 
     expected = ids(PROMPTS)
@@ -132,14 +132,12 @@ def test_batch_size_order_and_company_change_no_token(engine):
 
 
 def test_reversed_input_gives_the_same_rows_bit_for_bit(engine):
-    assert list(engine.generate(PROMPTS, SAMPLING)) == list(
-        engine.generate(PROMPTS[::-1], SAMPLING)
-    )
+    assert list(engine.draw(PROMPTS, SAMPLING)) == list(engine.draw(PROMPTS[::-1], SAMPLING))
 
 
 def test_a_batch_does_not_depend_on_the_batches_before_it(engine):
-    whole = list(engine.generate(PROMPTS, SAMPLING))
-    batches = plan_batches(PROMPTS, SAMPLING)
+    whole = list(engine.draw(PROMPTS, SAMPLING))
+    batches = list(plan_batches(PROMPTS, SAMPLING))
     assert [len(batch.rows) for batch in batches] == [5, 5, 2]
     resumed = [row for batch in batches[1:] for row in engine.run_batch(batch, SAMPLING)]
     assert resumed == whole[5:]
@@ -160,7 +158,7 @@ def test_plan_orders_by_length_then_id_then_sample():
 
 def test_temperature_zero_takes_the_most_likely_token(model, engine):
     sampling = SAMPLING.model_copy(update={"temperature": 0.0, "samples": 1})
-    for each in engine.generate(PROMPTS, sampling):
+    for each in engine.draw(PROMPTS, sampling):
         ids = list(next(p.prompt_ids for p in PROMPTS if p.problem_id == each.problem_id))
         for token in each.token_ids:
             with torch.no_grad():
@@ -172,7 +170,7 @@ def test_context_overflow_is_refused_before_decoding(engine):
     with pytest.raises(
         UserError, match=r"'p2'.*5 tokens.*60.*context of 64; lower max_tokens to 59"
     ):
-        next(engine.generate(PROMPTS, SAMPLING.model_copy(update={"max_tokens": 60})))
+        next(engine.draw(PROMPTS, SAMPLING.model_copy(update={"max_tokens": 60})))
 
 
 def test_non_finite_logits_name_the_problem(model):
@@ -184,7 +182,7 @@ def test_non_finite_logits_name_the_problem(model):
         if broken.config.tie_word_embeddings:
             pytest.fail("the fixture must not tie embeddings")
     with pytest.raises(UserError, match="not finite on problem 'p2', sample 0"):
-        list(TransformersEngine(broken, Letters(), {STOP}).generate(PROMPTS[2:], SAMPLING))
+        list(TransformersEngine(broken, Letters(), {STOP}).draw(PROMPTS[2:], SAMPLING))
 
 
 def draw(probs, u, **settings):

@@ -30,7 +30,7 @@ def ask(
     url: str, prompts: Any = PROMPTS, sampling: Any = None, **settings: Any
 ) -> list[Completion]:
     generator = EndpointGenerator(Endpoint(url=url, model="m", timeout=5, **settings))
-    return list(generator.generate(prompts, sampling or Sampling()))
+    return list(generator.draw(prompts, sampling or Sampling()))
 
 
 def test_results_come_in_canonical_order_each_with_its_own_seed(start):
@@ -97,21 +97,21 @@ def test_what_an_endpoint_cannot_do_is_refused():
 def test_fake_takes_texts_in_turn_or_calls_a_function():
     sampling = Sampling(samples=3)
     prompts = [Prompt("p", prefix="<think>")]
-    scripted = FakeGenerator({"p": ["a", "b"]}).generate(prompts, sampling)
+    scripted = FakeGenerator({"p": ["a", "b"]}).draw(prompts, sampling)
     assert [each.text for each in scripted] == ["<think>a", "<think>b", "<think>a"]
-    called = FakeGenerator(lambda prompt, i: f"{prompt.problem_id}{i}").generate(prompts, sampling)
+    called = FakeGenerator(lambda prompt, i: f"{prompt.problem_id}{i}").draw(prompts, sampling)
     assert [each.text for each in called] == ["<think>p0", "<think>p1", "<think>p2"]
 
 
 def test_reference_writes_the_worked_solution():
     problem = Problem("p", "2+2?", "4", solution="2+2=4")
     generator = ReferenceGenerator({"p": problem}, lambda text: [ord(c) for c in text], stop_id=0)
-    [found] = generator.generate([Prompt("p", (9,), "<think>")], Sampling())
+    [found] = generator.draw([Prompt("p", (9,), "<think>")], Sampling())
     assert found.text == "<think>2+2=4</think>\\boxed{4}"
     assert "".join(map(chr, found.token_ids[:-1])) == "2+2=4</think>\\boxed{4}"
     assert found.token_ids[-1] == 0
     with pytest.raises(UserError, match="has 23 tokens, and max_tokens is 5"):
-        list(generator.generate([Prompt("p", (9,), "<think>")], Sampling(max_tokens=5)))
+        list(generator.draw([Prompt("p", (9,), "<think>")], Sampling(max_tokens=5)))
 
 
 def test_importing_the_package_loads_neither_torch_nor_httpx():

@@ -21,9 +21,9 @@ from longstep.artifacts import read_json, read_rows, write_rows
 from longstep.config import UserError, ValidationError
 from longstep.context import PARTIAL, Context
 from longstep.curate.audit import KeyAudit
-from longstep.draw.samplers import ByServer, Opened, open_sampler
+from longstep.draw.samplers import ByServer, Desk, Opened
 from longstep.draw.serving import source_of
-from longstep.generate import EndpointGenerator, Managed, Prompt, Sampling, guard
+from longstep.generate import EndpointGenerator, Generator, Managed, Prompt, Sampling, guard
 from longstep.generate.managed import managed
 from longstep.generate.serve import Server, Source, Worked
 from longstep.models.load import locate
@@ -288,7 +288,7 @@ def test_a_served_model_says_what_the_engine_says(tiny: Server):
     asked = question("a3b+4c-2?", temperature=0)
     status, reply = call(tiny, asked)
     sampling = Sampling(temperature=0, top_p=1, max_tokens=24)
-    [local] = tiny.source.generator.generate([tiny.source.prompt("a3b+4c-2?", "x")], sampling)
+    [local] = tiny.source.generator.draw([tiny.source.prompt("a3b+4c-2?", "x")], sampling)
     choice = reply["choices"][0]
     assert status == 200 and choice["message"]["content"] == local.text
     assert choice["finish_reason"] == local.finish_reason
@@ -379,10 +379,10 @@ def test_worked_solutions_are_served_whole_or_cut_at_max_tokens():
         assert status == 400 and "no worked solution" in reply["error"]["message"]
 
 
-class Broken:
+class Broken(Generator):
     """A generator with a mistake in it."""
 
-    def generate(self, prompts: Any, sampling: Any) -> Iterator[Completion]:
+    def draw(self, asked: Any, how: Any, *more: Any) -> Iterator[Completion]:
         raise ZeroDivisionError("a mistake")
 
     def describe(self) -> dict[str, Any]:
@@ -401,7 +401,7 @@ def test_what_a_file_of_problems_answers(tmp_path):
     write_rows(path, PROBLEMS)
     source = source_of(str(path))
     prompt = source.prompt("2+1?", "x")
-    [found] = source.generator.generate([prompt], Sampling())
+    [found] = source.generator.draw([prompt], Sampling())
     assert (source.model, found.text) == ("problems.jsonl", "<think>2+1=3</think>\\boxed{3}")
     write_rows(path, [PROBLEMS[0], Problem("other", "0+1?", "1", solution="1+0=1")])
     with pytest.raises(UserError, match="two worked solutions to one question"):
@@ -445,11 +445,13 @@ time.sleep(60)
 def test_a_stage_of_several_rounds_has_one_server_and_stops_it(tmp_path, monkeypatch, keep):
     held: list[Opened] = []  # or the garbage collector would stop the server in the stage's stead
 
-    def opened(*given: Any) -> Opened:
-        held.append(open_sampler(*given))
+    begin = ByServer.open
+
+    def opened(by: ByServer, desk: Desk) -> Opened:
+        held.append(begin(by, desk))
         return held[-1]
 
-    monkeypatch.setattr("longstep.stages.sample.open_sampler", opened)
+    monkeypatch.setattr(ByServer, "open", opened)
     write_rows(tmp_path / "in" / "problems.jsonl", PROBLEMS)
     context = Context(
         "traces",

@@ -151,8 +151,8 @@ def test_sampling_from_a_model_in_training_is_sampling_from_the_model(tmp_path: 
     prompts = [Prompt("a", (5, 6, 7)), Prompt("b", (8, 9))]
     engine = TransformersEngine(model.eval(), load_tokenizer(tmp_path / "m"), [1])
     sampling = Sampling(max_tokens=8, samples=2, temperature=1.0, top_p=1.0)
-    quiet = [row.token_ids for row in engine.generate(prompts, sampling)]
+    quiet = [row.token_ids for row in engine.draw(prompts, sampling)]
     model.gradient_checkpointing_enable()
     model.train()
-    assert [row.token_ids for row in engine.generate(prompts, sampling)] == quiet
+    assert [row.token_ids for row in engine.draw(prompts, sampling)] == quiet
     assert model.training

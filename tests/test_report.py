@@ -564,7 +564,7 @@ def test_rows_for_a_person_are_on_the_page_and_no_section_without_any(small: Pat
     wrong = Verdict("incorrect", "42", "")
     drawn = [Completion("q7", n, (), (), "\\boxed{42}", "stop", verdict=wrong) for n in range(4)]
     suspects = audit_keys([problem], votes_of(drawn, str.__eq__), KeyAudit(), str.__eq__)
-    doubts = queue([problem], suspects, drawn, {})
+    doubts = queue([problem], suspects, drawn)
     write_lines(out / "queue.jsonl", [asdict(each) for each in doubts])
     write_blocks(small / "rated", queued(out))
     page = build_report(small).read_text()

@@ -14,13 +14,14 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from longstep.config import TypeAdapter, UserError, ValidationError, nearest
 
 Row = TypeVar("Row")
 MANIFEST = "manifest.json"
 _MAX_LINE = 64 * 1024 * 1024
+_BLOCK = 1 << 16
 
 
 def sha256_file(path: Path) -> str:
@@ -99,19 +100,41 @@ def read_rows(path: Path, cls: type[Row]) -> Iterator[Row]:
     Raises:
         UserError: naming file, line and field, when a row does not fit the type.
     """
-    adapter = TypeAdapter(cls)
-    for number, line in _lines(path):
-        try:
-            yield adapter.validate_json(line)
-        except ValidationError as error:
-            raise UserError(_row_error(path, number, error, cls)) from None
+    return (row for _, row in RowFile(path, cls))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+class RowFile(Generic[Row]):
+    """JSONL rows of one type, read one at a time, each with the place where it can be read again."""
+
+    def __init__(self, path: Path, cls: type[Row]) -> None:
+        """Take the file."""
+        self._path, self._cls, self._adapter = path, cls, TypeAdapter(cls)
+
+    def __iter__(self) -> Iterator[tuple[int, Row]]:
+        """Every row with its place.
+
+        Raises:
+            UserError: naming file, line and field, when a row does not fit the type.
+        """
+        for number, place, line in _lines(self._path):
+            try:
+                yield place, self._adapter.validate_json(line)
+            except ValidationError as error:
+                raise UserError(_row_error(self._path, number, error, self._cls)) from None
+
+    def at(self, place: int) -> Row:
+        """The row that was read from this place."""
+        with self._path.open("rb") as file:
+            file.seek(place)
+            return self._adapter.validate_json(file.readline())
+
+
+def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Number, place and bytes of every line that is not blank."""
     if not path.is_file():
         raise UserError(f"{path}: no such file of rows; expected JSONL")
     with path.open("rb") as file:
-        number = 0
+        number = place = 0
         while line := file.readline(_MAX_LINE):
             number += 1
             if len(line) == _MAX_LINE and not line.endswith(b"\n"):
@@ -119,7 +142,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     f"{path}:{number}: line longer than {_MAX_LINE >> 20} MB; expected one JSON row"
                 )
             if line.strip():
-                yield number, line
+                yield number, place, line
+            place += len(line)
 
 
 def _row_error(path: Path, number: int, error: ValidationError, cls: type) -> str:
@@ -139,11 +163,7 @@ class AppendLog:
         """Open for appending; drops a torn tail left by a killed process."""
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            data = path.read_bytes()
-            whole = data.rfind(b"\n") + 1
-            if whole != len(data):
-                with path.open("r+b") as file:
-                    file.truncate(whole)
+            _cut_torn_line(path)
         self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def append(self, row: object) -> None:
@@ -154,6 +174,20 @@ class AppendLog:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Cut off what follows the last newline; it is looked for from the end, for a log may be larger than memory."""
+    with path.open("r+b") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        whole = 0
+        while end and not whole:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            at = file.read(end - start).rfind(b"\n") + 1
+            whole, end = (start + at if at else 0), start
+        if whole != size:
+            file.truncate(whole)
 
 
 def files_under(folder: Path) -> list[Path]:

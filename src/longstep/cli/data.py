@@ -239,7 +239,9 @@ def rate(
         str | None, typer.Option("--import", help="column of ratings; needs --unit and --samples")
     ] = None,
     unit: Unit = None,
-    model: Annotated[str | None, typer.Option(help="sample this model instead")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="sample it; or server:command=[...],...")
+    ] = None,
     endpoint: Annotated[
         list[str] | None,
         typer.Option(metavar="URL,...", help="servers of the model; repeatable"),

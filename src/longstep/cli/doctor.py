@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -52,7 +53,8 @@ def _shipped_problems(facts: dict[str, Any]) -> list[str]:
     found: list[str] = []
     for name in SHIPPED:
         try:
-            facts[name] = Chat(name, thinking=True, max_tokens=64).ask("a3b+4?")
+            with closing(Chat(name, thinking=True, max_tokens=64)) as talk:
+                facts[name] = talk.ask("a3b+4?")
         except UserError as error:
             found.append(f"{name}: {error}")
     return found

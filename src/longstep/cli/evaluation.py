@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from longstep.cli.terminal import Json, print_json, print_table, run_single, say
 from longstep.config import Located, UserError
+from longstep.jobs.words import drawer, is_engine
 
 evaluation = typer.Typer(
     help="Sample once, score often: run, score, report, diff.", no_args_is_help=True
@@ -17,7 +18,13 @@ evaluation = typer.Typer(
 
 @evaluation.command(name="run")
 def eval_run(
-    models: Annotated[list[str], typer.Argument(help="NAME=MODEL or MODEL, as many as wanted")],
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="MODEL or NAME=MODEL, as many as wanted; instead of MODEL also endpoint:url=URL,model=NAME or "
+            "server:command=[...],model=NAME"
+        ),
+    ],
     benchmark: Annotated[list[str], typer.Option(help="benchmark name; may be repeated")],
     out: Annotated[Path, typer.Option(help="run folder")],
     samples: Annotated[int | None, typer.Option(help="k of avg@k")] = None,
@@ -91,9 +98,15 @@ def eval_diff(
     say(summary(flips))
 
 
-def _named(model: str) -> tuple[str, str]:
-    """``NAME=MODEL``, or a model that is called by its folder; a path may hold an equals sign of its own."""
+def _named(model: str) -> tuple[str, str | dict[str, Any]]:
+    """``NAME=MODEL``, or a model that is called by its folder; a path may hold an equals sign of its own.
+
+    An engine with its settings is called by the model it names.
+    """
+    if is_engine(model):
+        by = drawer(model, "eval run")
+        return Path(str(by.get("model", by["kind"]))).name, by
     name, equals, rest = model.partition("=")
     if equals and name and "/" not in name:
-        return name, rest
+        return name, drawer(rest, "eval run") if is_engine(rest) else rest
     return Path(model).name, model

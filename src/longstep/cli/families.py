@@ -13,6 +13,7 @@ from longstep.config import Strict, UserError, json_schema, nearest
 from longstep.contrast.targets import AnyPositions, AnyTarget
 from longstep.curate import AnyContamination, AnyFilter, AnySelection
 from longstep.curriculum import AnyCurriculum
+from longstep.draw.samplers import AnyEngine
 from longstep.evaluate import BENCHMARKS, REDUCERS
 from longstep.losses import AnyAlgorithm, AnyPreferenceLoss
 from longstep.losses.rewards import AnyReward
@@ -102,6 +103,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "benchmarks": _benchmark_rows,
     "contamination": lambda: _config_rows(AnyContamination),
     "curricula": lambda: _config_rows(AnyCurriculum),
+    "engines": lambda: _config_rows(AnyEngine),
     "filters": lambda: _config_rows(AnyFilter),
     "losses": lambda: [*_config_rows(AnyAlgorithm), *_config_rows(AnyPreferenceLoss)],
     "merges": lambda: _config_rows(AnyMerge),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -255,7 +256,12 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command()
 def chat(
-    model: Annotated[str, typer.Argument(help="shipped name, folder or hub id")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="shipped name, folder or hub id; or who draws: endpoint:url=URL,model=NAME"
+        ),
+    ],
     question: Annotated[str | None, typer.Option(help="ask once instead of a conversation")] = None,
     thinking: Annotated[bool, typer.Option(help="let the model think before it answers")] = True,
     max_tokens: Annotated[int, typer.Option(help="longest answer")] = 2048,
@@ -264,13 +270,13 @@ def chat(
     quiet_libraries()
     from longstep.cli.chat import Chat
 
-    talk = Chat(model, thinking, max_tokens)
-    if question is not None:
-        say(talk.ask(question))
-        return
-    for line in sys.stdin:
-        if line.strip():
-            say(talk.ask(line.strip()))
+    with closing(Chat(model, thinking, max_tokens)) as talk:
+        if question is not None:
+            say(talk.ask(question))
+            return
+        for line in sys.stdin:
+            if line.strip():
+                say(talk.ask(line.strip()))
 
 
 def _stage_verb(kind: str, about: str) -> Callable[..., None]:

@@ -44,7 +44,7 @@ def measure(
     prompts = prompts_for(tokenizer, problems, thinking)
     room = int(model.config.max_position_embeddings) - max(len(p.prompt_ids) for p in prompts)
     sampling = Sampling(temperature=0, top_p=1, max_tokens=min(MAX_TOKENS, room), batch_size=32)
-    answers = engine(model, tokenizer).generate(prompts, sampling)
+    answers = engine(model, tokenizer).draw(prompts, sampling)
     shares = [repeated(answer.token_ids) for answer in answers]
     return Drift(_perplexity(model, rollouts), sum(shares) / len(shares))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from longstep.config import UserError
-from longstep.contrast.facts import steered, summary
+from longstep.contrast.facts import Summary, shown_of, steered
 from longstep.contrast.pair import open_pair
 from longstep.contrast.targets import Contrast, KlGate
 from longstep.draw.drawing import verified
@@ -70,12 +70,15 @@ def examine_pair(asked: Asked, page: Path) -> dict[str, Any]:
         for batch in plan_batches(prompts, sampling)
         for row in pair.run(batch, sampling, KlGate(), Contrast())
     ]
+    summary = Summary()
+    for row in rows:
+        summary.add(row)
     expert = _correct(pair.expert, problems, asked, tokenizer)
     amateur = _correct(engine(pair.amateur, tokenizer), problems, asked, tokenizer)
     differences = [a - b for a, b in zip(expert, amateur, strict=True)]
     gap = sum(differences) / len(differences)
     facts = {
-        **summary(rows),
+        **summary.facts(),
         "questions": len(problems),
         "expert_accuracy": sum(expert) / len(expert),
         "amateur_accuracy": sum(amateur) / len(amateur),
@@ -83,7 +86,7 @@ def examine_pair(asked: Asked, page: Path) -> dict[str, Any]:
         "gap_half_width": 1.96 * _standard_error(differences),
     }
     facts["sentences"] = list(_sentences(facts))
-    shown = steering(facts, steered(rows, tokenizer))
+    shown = steering(facts, steered(shown_of(rows, len(rows)), tokenizer))
     assert shown is not None
     pair_page(page, asked.expert, asked.amateur, facts["sentences"], shown)
     return facts
@@ -111,7 +114,7 @@ def _correct(
     sampling = Sampling(temperature=0, top_p=1, max_tokens=longest, batch_size=64)
     scores = {
         row.problem_id: verified(by_id[row.problem_id], row)
-        for row in generator.generate(prompts, sampling)
+        for row in generator.draw(prompts, sampling)
     }
     found = [scores[problem.id].verdict for problem in problems]
     return [(verdict.correctness or 0.0) if verdict else 0.0 for verdict in found]

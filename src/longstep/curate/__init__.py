@@ -10,7 +10,7 @@ from longstep.curate.duplicates import Duplicates, drop_duplicates
 from longstep.curate.filters import FILTERS, AnyFilter
 from longstep.curate.funnel import Dropped, Filter, Funnel
 from longstep.curate.overlap import AnyContamination, Overlap
-from longstep.curate.pairs import PairConfig, build_pairs
+from longstep.curate.pairs import PairConfig, choose_pairs, pair_of
 from longstep.curate.queue import Doubt, queue_table
 from longstep.curate.selection import SELECTIONS, AnySelection
 from longstep.curate.skipped_tags import SkippedTags
@@ -37,8 +37,9 @@ __all__ = [
     "Ratings",
     "SkippedTags",
     "audit_keys",
-    "build_pairs",
+    "choose_pairs",
     "drop_duplicates",
+    "pair_of",
     "pass_rates",
     "queue_table",
     "votes_of",

@@ -14,7 +14,7 @@ from typing import Literal
 
 from longstep.config import Field, Strict
 from longstep.curate.difficulty import PassRate
-from longstep.types import Completion, Problem, Verdict
+from longstep.types import Completion, Problem
 
 #: ``same(a, b)``: whether two answers are one, such as ``verify(gold=a, answer=b)`` says.
 Same = Callable[[str, str], bool]
@@ -80,18 +80,23 @@ def votes_of(completions: Iterable[Completion], same: Same) -> dict[str, Votes]:
     Raises:
         ValueError: a completion was not verified yet.
     """
-    verdicts: dict[str, list[Verdict]] = {}
+    scored: Counter[str] = Counter()
+    correct: Counter[str] = Counter()
+    wrong: dict[str, Counter[str]] = {}
     for each in completions:
-        if each.verdict is None:
-            raise ValueError(f"completion {each.sample_index} of {each.problem_id} has no verdict")
-        if each.verdict.correctness is not None:
-            verdicts.setdefault(each.problem_id, []).append(each.verdict)
-    votes: dict[str, Votes] = {}
-    for problem_id, found in verdicts.items():
-        wrong = [v.answer for v in found if v.status == "incorrect" and v.answer is not None]
-        correct = sum(v.status == "correct" for v in found)
-        votes[problem_id] = Votes(len(found), correct, classes(wrong, same))
-    return votes
+        verdict, name = each.verdict, each.problem_id
+        if verdict is None:
+            raise ValueError(f"completion {each.sample_index} of {name} has no verdict")
+        if verdict.correctness is None:
+            continue
+        scored[name] += 1
+        correct[name] += verdict.status == "correct"
+        if verdict.status == "incorrect" and verdict.answer is not None:
+            wrong.setdefault(name, Counter())[verdict.answer] += 1
+    return {
+        name: Votes(number, correct[name], classes(wrong.get(name, ()), same))
+        for name, number in scored.items()
+    }
 
 
 def audit_keys(
@@ -139,8 +144,8 @@ def _agreed(problem: Problem, vote: Votes, same: Same, twins: Sequence[Problem])
     return Suspect(problem, "suspect key", reason, vote.wrong, count / vote.scored, interval)
 
 
-def classes(answers: Iterable[str], same: Same) -> tuple[tuple[str, int], ...]:
-    """Group equal answers: ``(answer as most often written, count)``, the largest group first.
+def classes(answers: Iterable[str] | Mapping[str, int], same: Same) -> tuple[tuple[str, int], ...]:
+    """Group equal answers, counted already or not: ``(answer as most often written, count)``, the largest first.
 
     An answer joins the first group whose spelling it equals. ``same`` need not be transitive (no grader's equality
     is), so frequent spellings open groups first and the result does not depend on the order of the samples.

@@ -43,6 +43,12 @@ class PassRate:
         """Whether both outcomes were seen."""
         return 0 < self.correct < self.scored
 
+    def __add__(self, more: PassRate) -> PassRate:
+        """Counts of both together."""
+        return PassRate(
+            self.correct + more.correct, self.scored + more.scored, self.excluded + more.excluded
+        )
+
     def interval(self, z: float = 1.96) -> tuple[float, float]:
         """Give the Wilson score interval of the rate (Wilson 1927); (0, 1) without any sample."""
         n = self.scored

@@ -7,11 +7,14 @@ from the model itself; here the two are simply two collections of verified compl
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Literal, TypeVar
 
 from longstep.config import Field, Strict
 from longstep.types import Completion, Pair, Problem
+
+#: Where a completion can be read again, such as its place in a file.
+P = TypeVar("P")
 
 
 class PairConfig(Strict):
@@ -31,22 +34,22 @@ class PairConfig(Strict):
     rejected: Literal["finished", "any"] = "finished"
 
 
-def build_pairs(
-    problems: Sequence[Problem],
-    chosen: Iterable[Completion],
-    rejected: Iterable[Completion],
+def choose_pairs(
+    problems: Iterable[Problem],
+    chosen: Iterable[tuple[P, Completion]],
+    rejected: Iterable[tuple[P, Completion]],
     config: PairConfig,
     seed: int,
-) -> Iterator[Pair]:
-    """Pair correct with wrong completions, problem by problem in the order given.
+) -> Iterator[tuple[Problem, P, P]]:
+    """Pair correct with wrong completions, problem by problem in the order given; gives the places of both.
 
-    A problem's pairs depend on the seed and its own rows only, not on the other problems. The
-    prompt's ids are those of the rejected completion: the model in training rendered them.
+    A problem's pairs depend on the seed and its own rows only, not on the other problems. Of a completion only its
+    length and its place are kept, so that both sides may be larger than memory.
 
     Args:
         problems: the problems to pair; completions of others are ignored.
-        chosen: verified completions; the correct ones are used.
-        rejected: verified completions; the wrong ones are used.
+        chosen: verified completions, each with its place; the correct ones are used.
+        rejected: the same; the wrong ones are used.
         config: how to draw.
         seed: of the draw.
     """
@@ -62,29 +65,29 @@ def build_pairs(
         rng.shuffle(goods)
         rng.shuffle(bads)
         made = 0
-        for good in goods:
-            index = _partner(good, bads, config.length_ratio)
+        for length, place in goods:
+            index = _partner(length, bads, config.length_ratio)
             if made < config.per_problem and index is not None:
-                yield _pair(problem, good, bads.pop(index))
+                yield problem, place, bads.pop(index)[1]
                 made += 1
 
 
 def _by_problem(
-    completions: Iterable[Completion], statuses: set[str]
-) -> dict[str, list[Completion]]:
-    found: dict[str, list[Completion]] = {}
-    for each in completions:
+    completions: Iterable[tuple[P, Completion]], statuses: set[str]
+) -> dict[str, list[tuple[int, P]]]:
+    """Length and place of every completion with such a verdict."""
+    found: dict[str, list[tuple[int, P]]] = {}
+    for place, each in completions:
         if each.verdict is not None and each.verdict.status in statuses:
-            found.setdefault(each.problem_id, []).append(each)
+            found.setdefault(each.problem_id, []).append((_length(each), place))
     return found
 
 
-def _partner(good: Completion, bads: list[Completion], ratio: float | None) -> int | None:
+def _partner(length: int, bads: list[tuple[int, P]], ratio: float | None) -> int | None:
     if not bads or ratio is None:
         return 0 if bads else None  # already shuffled
-    length = _length(good)
-    index = min(range(len(bads)), key=lambda each: abs(_length(bads[each]) - length))
-    low, high = sorted((length, _length(bads[index])))
+    index = min(range(len(bads)), key=lambda each: abs(bads[each][0] - length))
+    low, high = sorted((length, bads[index][0]))
     return index if high <= ratio * low else None
 
 
@@ -92,7 +95,11 @@ def _length(completion: Completion) -> int:
     return len(completion.token_ids) or len(completion.text)
 
 
-def _pair(problem: Problem, good: Completion, bad: Completion) -> Pair:
+def pair_of(problem: Problem, good: Completion, bad: Completion) -> Pair:
+    """The pair of two completions.
+
+    Its prompt's ids are those of the rejected one: the model in training rendered them.
+    """
     return Pair(
         problem_id=problem.id,
         prompt=problem.prompt,

@@ -10,7 +10,7 @@ write them here, and ``select`` alone sets them aside.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,16 +45,16 @@ def queue(
     problems: Sequence[Problem],
     suspects: Iterable[Suspect] = (),
     completions: Iterable[Completion] = (),
-    second: Mapping[tuple[str, int], Verdict] | None = None,
+    second: Callable[[Completion], Verdict] | None = None,
 ) -> list[Doubt]:
     """Collect every reason to look at a problem, in the order of ``problems``.
 
     Args:
         problems: the rows.
         suspects: keys that look wrong.
-        completions: verified samples; ``bad_gold`` and ``timeout`` verdicts are reasons.
-        second: what another verifier says of a completion, by problem id and sample index; where one calls correct
-            what the other does not, that is a reason.
+        completions: verified samples, read once; ``bad_gold`` and ``timeout`` verdicts are reasons.
+        second: what another verifier says of a completion; where one calls correct what the other does not, that is
+            a reason.
     """
     why: dict[str, list[str]] = {}
     answers: dict[str, list[tuple[str, int]]] = {}
@@ -68,7 +68,7 @@ def queue(
             continue
         if row.verdict.answer is not None:
             given.setdefault(row.problem_id, Counter())[row.verdict.answer] += 1
-        other = (second or {}).get((row.problem_id, row.sample_index))
+        other = None if second is None else second(row)
         for reason in _reasons(row.verdict, other):
             reasons.setdefault(row.problem_id, Counter())[reason] += 1
     for problem_id, counted in reasons.items():

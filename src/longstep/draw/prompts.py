@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 def engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> TransformersEngine:
     """The in-process engine over a loaded model."""
     from longstep.generate.engine import TransformersEngine
-    from longstep.models.load import stop_ids
+    from longstep.models.load import copy_weights, stop_ids
 
-    return TransformersEngine(model, tokenizer, stop_ids(model, tokenizer))
+    return TransformersEngine(model, tokenizer, stop_ids(model, tokenizer), copy_weights)
+
+
+def as_text(problems: Sequence[Problem]) -> list[Prompt]:
+    """Problems for a generator that renders chats itself, or needs no rendering."""
+    return [Prompt(problem.id, text=problem.prompt) for problem in problems]
 
 
 def prompts_for(

@@ -4,7 +4,7 @@ from longstep.evaluate.benchmarks import BENCHMARKS, Asked, Benchmark, benchmark
 from longstep.evaluate.diff import Flip, diff, summary
 from longstep.evaluate.published import PUBLISHED, PublishedScore, published, tolerance
 from longstep.evaluate.reducers import REDUCERS, Sample, Samples, avg_at, collect, maj_at, pass_at
-from longstep.evaluate.score import Protocol, score
+from longstep.evaluate.score import Protocol, score, score_samples
 from longstep.evaluate.statistics import Comparison, compare, sample_size_sentence, samples_needed
 from longstep.evaluate.store import completions_path, problems_path, rescore, store
 
@@ -35,6 +35,7 @@ __all__ = [
     "sample_size_sentence",
     "samples_needed",
     "score",
+    "score_samples",
     "store",
     "summary",
     "tolerance",

@@ -7,9 +7,10 @@ answer cut off (token limit), and only then other sampled text.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from longstep.artifacts import read_rows
@@ -43,7 +44,17 @@ class Flip:
     sentence: str
 
 
-Rows = dict[int, Completion]
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """What is compared of one completion; two files are held at once, so texts and ids are hashes."""
+
+    correctness: float | None
+    finish_reason: str
+    prompt: bytes
+    text: bytes
+
+
+Rows = dict[int, _Fact]
 
 
 def diff(folder_a: Path, folder_b: Path, models: tuple[str, str] | None = None) -> list[Flip]:
@@ -108,15 +119,18 @@ def _by_problem(path: Path) -> dict[str, Rows]:
             raise UserError(
                 f"{path}: problem {row.problem_id} has no verdict yet; run `eval score` first"
             )
-        # Two files are held at once; the ids are most of a long answer and no cause needs them.
-        kept = replace(row, token_ids=(), logprobs=None)
-        found.setdefault(row.problem_id, {})[row.sample_index] = kept
+        found.setdefault(row.problem_id, {})[row.sample_index] = _Fact(
+            row.verdict.correctness, row.finish_reason, _hash(repr(row.prompt_ids)), _hash(row.text)
+        )
     return found
 
 
+def _hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
 def _score(rows: Rows) -> float | None:
-    values = [row.verdict.correctness for row in rows.values() if row.verdict]
-    scored = [value for value in values if value is not None]
+    scored = [row.correctness for row in rows.values() if row.correctness is not None]
     return sum(scored) / len(scored) if scored else None
 
 
@@ -125,17 +139,13 @@ def _causes(a: Rows, b: Rows, gold_differs: bool) -> Counter[str]:
     for index in sorted(a.keys() | b.keys()):
         if index not in a or index not in b:
             causes["samples"] += 1
-        elif _correctness(a[index]) != _correctness(b[index]):
+        elif a[index].correctness != b[index].correctness:
             causes["gold" if gold_differs else _cause(a[index], b[index])] += 1
     return causes
 
 
-def _correctness(row: Completion) -> float | None:
-    return row.verdict.correctness if row.verdict else None
-
-
-def _cause(a: Completion, b: Completion) -> str:
-    if a.prompt_ids != b.prompt_ids:
+def _cause(a: _Fact, b: _Fact) -> str:
+    if a.prompt != b.prompt:
         return "prompt"
     if a.text == b.text and a.finish_reason == b.finish_reason:
         return "verifier"

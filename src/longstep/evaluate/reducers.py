@@ -77,30 +77,57 @@ def num_right(samples: Sequence[Sample]) -> int:
 Reducer = Callable[[Sequence[Samples], int], Values]
 
 
+class Collector:
+    """Takes verified completions one by one and keeps what reducers need of them: no text, no token id."""
+
+    def __init__(self, problem_ids: Iterable[str]) -> None:
+        """Take the problems, in the order of the result."""
+        self._found: dict[str, dict[int, Sample]] = {problem_id: {} for problem_id in problem_ids}
+        self._answers: dict[str, str] = {}
+
+    def add(self, row: Completion) -> None:
+        """Take a completion.
+
+        Raises:
+            UserError: it is unverified, repeated, or answers a problem that is not listed.
+        """
+        where = f"completion {row.problem_id} #{row.sample_index}"
+        by_index = self._found.get(row.problem_id)
+        if by_index is None:
+            raise UserError(
+                f"{where}: no problem of the benchmark has this id; was the problem file replaced?"
+            )
+        if row.sample_index in by_index:
+            raise UserError(f"{where}: stored twice; remove one of the two rows")
+        if row.verdict is None:
+            raise UserError(f"{where}: has no verdict yet; run `eval score` first")
+        answer = row.verdict.answer
+        if answer is not None:
+            answer = self._answers.setdefault(
+                answer, answer
+            )  # equal answers are one text in memory
+        by_index[row.sample_index] = Sample(
+            row.verdict.correctness, answer, row.finish_reason, len(row.token_ids)
+        )
+
+    def samples(self) -> list[Samples]:
+        """Everything taken, by problem and sample index."""
+        return [
+            Samples(problem_id, tuple(by_index[index] for index in sorted(by_index)))
+            for problem_id, by_index in self._found.items()
+        ]
+
+
 def collect(completions: Iterable[Completion], problem_ids: Sequence[str]) -> list[Samples]:
     """Group verified completions by problem, in the order of ``problem_ids``; streams its input.
 
     Raises:
         UserError: a completion is unverified, repeated, or answers a problem that is not listed.
     """
-    found: dict[str, dict[int, Sample]] = {problem_id: {} for problem_id in problem_ids}
+    found = Collector(problem_ids)
     for row in completions:
-        where = f"completion {row.problem_id} #{row.sample_index}"
-        if row.problem_id not in found:
-            raise UserError(
-                f"{where}: no problem of the benchmark has this id; was the problem file replaced?"
-            )
-        if row.sample_index in found[row.problem_id]:
-            raise UserError(f"{where}: stored twice; remove one of the two rows")
-        if row.verdict is None:
-            raise UserError(f"{where}: has no verdict yet; run `eval score` first")
-        found[row.problem_id][row.sample_index] = Sample(
-            row.verdict.correctness, row.verdict.answer, row.finish_reason, len(row.token_ids)
-        )
-    return [
-        Samples(problem_id, tuple(by_index[index] for index in sorted(by_index)))
-        for problem_id, by_index in found.items()
-    ]
+        found.add(row)
+    return found.samples()
 
 
 def avg_at(samples_P: Sequence[Samples], k: int) -> Values:

@@ -4,6 +4,7 @@ protocol.json                           what was asked
 problems/<benchmark>.jsonl              Problem rows
 completions/<model>/<benchmark>.jsonl   Completion rows with their verdicts
 results.json                            the scores
+engines.json                            who drew, of an evaluate stage
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from longstep.verify import judge_all
 
 RESULTS = "results.json"
 PROTOCOL = "protocol.json"
+ENGINES = "engines.json"
 _BATCH = 256  # answers in memory at once; one may be 100 kB of text
 
 

@@ -3,8 +3,8 @@
 The one that needs torch is ``engine.TransformersEngine``.
 """
 
-from longstep.generate.base import Generator, Prompt, Sampling
-from longstep.generate.batches import Batch, Row, plan_batches
+from longstep.generate.base import Generator, Headway, Prompt, Sampling, Watch, unwatched
+from longstep.generate.batches import Batch, Batched, Row, plan_batches
 from longstep.generate.endpoint import Endpoint, EndpointGenerator
 from longstep.generate.fake import FakeGenerator, ReferenceGenerator, worked
 from longstep.generate.managed import Managed
@@ -14,10 +14,12 @@ from longstep.generate.transport import Address
 __all__ = [
     "Address",
     "Batch",
+    "Batched",
     "Endpoint",
     "EndpointGenerator",
     "FakeGenerator",
     "Generator",
+    "Headway",
     "Managed",
     "Prompt",
     "ReferenceGenerator",
@@ -25,6 +27,8 @@ __all__ = [
     "Sampling",
     "Tally",
     "Tell",
+    "Watch",
     "plan_batches",
+    "unwatched",
     "worked",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from longstep.config import Field, Strict, UserError
@@ -59,16 +60,68 @@ class Prompt:
         return self.key or self.problem_id
 
 
-class Generator(Protocol):
-    """Draws completions; equal prompts and sampling give equal completions in one order."""
+@dataclass(frozen=True, slots=True)
+class Headway:
+    """How far a draw is.
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
-        """Give ``sampling.samples`` completions of each prompt, in the order of ``canonical``."""
+    Attributes:
+        done: units of work so far.
+        total: units in all, as far as is known.
+        replayed: of those done, read back from a journal.
+        unit: completions, or tokens where answers come one by one and their number says little.
+        facts: what else is worth showing.
+    """
+
+    done: int
+    total: int
+    replayed: int = 0
+    unit: str = "completion"
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+
+Watch = Callable[[Headway], None]
+
+
+def unwatched(headway: Headway) -> None:
+    """Watch nothing."""
+
+
+class Generator(Protocol):
+    """Draws completions; equal prompts and sampling give equal completions in one order.
+
+    ``close`` and ``sync`` do nothing unless a generator says otherwise.
+    """
+
+    def draw(
+        self,
+        asked: Iterable[Prompt],
+        how: Sampling,
+        journal: Path | None = None,
+        watch: Watch = unwatched,
+    ) -> Iterator[Completion]:
+        """Give ``how.samples`` completions of each prompt as they come, in the order of ``canonical``.
+
+        A completion that could not be had carries a verdict that says so. Memory does not grow with the number of
+        completions, but for an index of what the journal holds.
+
+        Args:
+            asked: what is continued; names must be unique.
+            how: the settings.
+            journal: holds what an interrupted attempt at the same draw got, which is not drawn again; a finished draw
+                is read back from it. ``None`` keeps nothing.
+            watch: told now and then how far it is.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:
         """Say which engine and versions draw the completions, for the manifest."""
         ...
+
+    def sync(self, model: Any, step: int) -> None:
+        """Become the policy of this step of a training run; only of an engine that gives ``sync``."""
+
+    def close(self) -> None:
+        """Stop what was started; a later draw would start it again."""
 
 
 def canonical(prompts: Iterable[Prompt]) -> list[Prompt]:

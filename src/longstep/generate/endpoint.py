@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Turns
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
@@ -18,8 +18,8 @@ from longstep.config import (
     model_validator,
 )
 from longstep.generate.answer import Answer, Barred
-from longstep.generate.base import Prompt, Sampling
-from longstep.generate.batches import Row, plan_batches
+from longstep.generate.base import Generator, Prompt, Sampling, Watch, canonical, unwatched
+from longstep.generate.batches import Row, rows_of
 from longstep.generate.breaker import Breaker
 from longstep.generate.journal import Journal, request_key
 from longstep.generate.lane import Lane
@@ -29,9 +29,8 @@ from longstep.generate.pool import Job, Pool, Remote, Tally, Tell
 from longstep.generate.probe import Features, probe, warnings
 from longstep.generate.transport import Address, Transport, variable_name
 from longstep.generate.window import Window
-from longstep.types import Completion
+from longstep.types import Completion, Verdict
 
-Watch = Callable[[Tally], None]
 PROBED = "probe.json"
 _PROBED = TypeAdapter(dict[str, Features])
 
@@ -85,7 +84,7 @@ class Endpoint(Remote):
         return self.endpoints
 
 
-class EndpointGenerator:
+class EndpointGenerator(Generator):
     """Draws completions over HTTP; ids stay empty, for a server gives text. See ``Generator``.
 
     A sample that is refused for good is left out and counted, up to ``max_refused``. A managed server is started by the
@@ -103,9 +102,9 @@ class EndpointGenerator:
         self.remote, self.tell, self._fill = remote, tell or _nobody, fill
         self.features: dict[str, Features] = {}
         self.tally = Tally(0)
-        self._tokens = self._estimated = 0
-        self._refused: Counter[str] = Counter()
-        self._others: Counter[str] = Counter()
+        # By journal: reading a draw back counts nothing twice.
+        self._tallies: dict[str, Tally] = {}
+        self._given_up: dict[str, str] = {}
         self._servers = ExitStack()
         self._started: Started | None = None
 
@@ -124,13 +123,17 @@ class EndpointGenerator:
 
     def describe(self) -> dict[str, Any]:
         """Name the servers, what they honour, and what was refused; nothing that differs from run to run."""
-        remote = self.remote
+        remote, tallies = self.remote, self._tallies.values()
+        refused = Counter(
+            why.partition(":")[0] for tally in tallies for why in tally.refused.values()
+        )
+        others = Counter(name for tally in tallies for name in tally.others.elements())
         facts: dict[str, Any] = {
             "model": remote.model,
-            "completion_tokens": self._tokens,
-            "tokens_estimated": bool(self._estimated),
-            "refused": dict(sorted(self._refused.items())),
-            "answered_as_another": dict(sorted(self._others.items())),
+            "completion_tokens": sum(tally.tokens for tally in tallies),
+            "tokens_estimated": any(tally.estimated for tally in tallies),
+            "refused": dict(sorted(refused.items())),
+            "answered_as_another": dict(sorted(others.items())),
         }
         if isinstance(remote, Managed):
             seen = [each.model_dump(mode="json") for each in self.features.values()]
@@ -147,73 +150,73 @@ class EndpointGenerator:
         ]
         return {"engine": "endpoint", "endpoints": servers, **facts}
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+    def draw(
+        self,
+        asked: Iterable[Prompt],
+        how: Sampling,
+        journal: Path | None = None,
+        watch: Watch = unwatched,
+    ) -> Iterator[Completion]:
         """Ask for all completions and give them in canonical order, whatever order they arrive in.
 
-        Requests advance on their own event loop while the caller waits for the next completion.
+        Requests advance on their own event loop while the caller waits for the next completion. Only the prompts' text
+        is sent. With a journal the servers are probed first. A request that is refused for good gives a completion
+        without text, whose verdict says why; the next process asks it again, this one does not.
         """
-        return self.draw(prompts, sampling, None, _unwatched)
-
-    def draw(
-        self, prompts: Sequence[Prompt], sampling: Sampling, log: Path | None, watch: Watch
-    ) -> Iterator[Completion]:
-        """Generate with answers kept in the journal ``log``, and with the servers probed first.
-
-        Args:
-            prompts: what is asked; only their text is sent.
-            sampling: how.
-            log: holds answers of an interrupted attempt, which are not asked for again; ``None`` keeps
-                nothing and probes nothing.
-            watch: called after answers, and every few seconds.
-        """
-        if sampling.logprobs:
+        if how.logprobs:
             raise UserError("an endpoint gives no log-probabilities; leave 'logprobs' false")
-        rows = [row for batch in plan_batches(prompts, sampling) for row in batch.rows]
-        for row in rows:
-            if not row.prompt.text:
-                raise UserError(f"problem {row.prompt.problem_id!r} has no text to send")
-        return self._stream(rows, sampling, log, watch)
+        prompts = canonical(asked)
+        for prompt in prompts:
+            if not prompt.text:
+                raise UserError(f"problem {prompt.problem_id!r} has no text to send")
+        return self._stream(prompts, how, journal, watch)
 
     def _stream(
-        self, rows: list[Row], sampling: Sampling, log: Path | None, watch: Watch
+        self, prompts: Sequence[Prompt], how: Sampling, log: Path | None, watch: Watch
     ) -> Iterator[Completion]:
-        jobs = [_job(self.remote.model, row, sampling) for row in rows]
-        self.tally = tally = Tally(len(jobs))
+        """Requests are made twice, to send them and to wait for them: held, they would fill memory."""
+        tally = Tally(len(prompts) * how.samples, several=len(prompts) > 1)
+        self.tally = self._tallies[str(log or f"draw {len(self._tallies)}")] = tally
         with closing(Journal(log)) as journal:
-            for job in jobs:
+            for row in rows_of(prompts, how.samples):
+                job = _job(self.remote.model, row, how)
                 if job.key in journal:
                     tally.count(journal[job.key])
+                elif job.key in self._given_up:
+                    tally.refused[job.place] = self._given_up[job.key]
             tally.replayed = tally.tokens
-            if log is not None:
+            if log is not None and not self.features:
                 self.features = _recorded(log.with_name(PROBED))
-            with closing(self._ask(jobs, journal, log, watch)) as steps:
-                for job in jobs:
+            with closing(self._ask(prompts, how, journal, watch)) as steps:
+                for row in rows_of(prompts, how.samples):
+                    job = _job(self.remote.model, row, how)
                     while job.key not in journal and job.place not in tally.refused:
                         next(steps)
                     if job.key in journal:
-                        yield _completion(job, journal[job.key])
-        self._tokens += tally.tokens
-        self._estimated += tally.estimated
-        self._others += tally.others
-        self._refused += Counter(why.partition(":")[0] for why in tally.refused.values())
-        watch(tally)
+                        yield _completion(row, journal[job.key])
+                    else:
+                        self._given_up[job.key] = tally.refused[job.place]
+                        yield _refusal(row, tally.refused[job.place])
+        watch(tally.headway())
 
     def _ask(
-        self, jobs: Sequence[Job], journal: Journal, log: Path | None, watch: Watch
+        self, prompts: Sequence[Prompt], how: Sampling, journal: Journal, watch: Watch
     ) -> Turns[None]:
         """Begin, with the first turn, to send what the journal lacks; each turn lasts until something happens."""
+        log, tally = journal.path, self.tally
         started = self._start(log)
+        jobs = (_job(self.remote.model, row, how) for row in rows_of(prompts, how.samples))
+        fresh = (job for job in jobs if job.key not in self._given_up)
         with asyncio.Runner() as runner:
             lanes = runner.run(self._lanes(started.addresses))
-            pool = Pool(self.remote, lanes, jobs, journal, self.tally, self.tell)
+            pool = Pool(self.remote, lanes, fresh, journal, tally, self.tell)
             try:
                 if log is not None:
-                    question = jobs[0].body["messages"][0]["content"]
-                    runner.run(self._probe(pool, question, log.with_name(PROBED)))
+                    runner.run(self._probe(pool, prompts[0].text, log.with_name(PROBED)))
                 while True:
                     runner.run(pool.step())
                     started.check()
-                    watch(self.tally)
+                    watch(tally.headway())
                     yield
             finally:
                 runner.run(pool.close())
@@ -245,7 +248,8 @@ class EndpointGenerator:
         """Ask each server what it honours, unless an interrupted attempt did."""
         known = {lane.address.url: lane for lane in pool.lanes}
         self.features = {url: seen for url, seen in self.features.items() if url in known}
-        new = [lane for url, lane in known.items() if url not in self.features]
+        heard = {url for url, seen in self.features.items() if seen.trouble is None}
+        new = [lane for url, lane in known.items() if url not in heard]
         for lane, features in zip(
             new, await asyncio.gather(*(_seen(pool, lane, question) for lane in new)), strict=True
         ):
@@ -276,27 +280,31 @@ def _recorded(record: Path) -> dict[str, Features]:
 
 
 def _job(model: str, row: Row, sampling: Sampling) -> Job:
-    problem_id, index = row.prompt.problem_id, row.sample_index
+    name, index = row.prompt.name, row.sample_index
     body: dict[str, Any] = {
         "messages": [{"role": "user", "content": row.prompt.text}],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
         # 31 bits: some servers read the seed as a signed 32-bit number
-        "seed": row_key(sampling.seed, problem_id, index) & 0x7FFFFFFF,
+        "seed": row_key(sampling.seed, name, index) & 0x7FFFFFFF,
     }
     if sampling.top_k is not None:
         body["top_k"] = sampling.top_k
-    return Job(request_key(model, body), body, (problem_id, index))
+    return Job(request_key(model, body), body, (name, index))
 
 
-def _completion(job: Job, answer: Answer) -> Completion:
-    return Completion(*job.place, (), (), answer.text, answer.finish_reason)
+def _completion(row: Row, answer: Answer) -> Completion:
+    place = row.prompt.problem_id, row.sample_index
+    return Completion(*place, (), (), answer.text, answer.finish_reason)
+
+
+def _refusal(row: Row, why: str) -> Completion:
+    """A sample that nobody answers says nothing about the model, and is counted."""
+    verdict = Verdict("timeout", None, f"no answer: {why}", "endpoint")
+    place = row.prompt.problem_id, row.sample_index
+    return Completion(*place, (), (), "", "stop", verdict=verdict)
 
 
 def _nobody(what: str, facts: Mapping[str, object]) -> None:
     """Tell nobody."""
-
-
-def _unwatched(tally: Tally) -> None:
-    """Watch nothing."""

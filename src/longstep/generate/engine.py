@@ -7,7 +7,7 @@ by several samples is encoded once, and finished rows leave the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from longstep.config import UserError
 from longstep.generate.base import Prompt, Sampling
-from longstep.generate.batches import Batch, Row, plan_batches
+from longstep.generate.batches import Batch, Batched, Row
 from longstep.generate.choose import choose
 from longstep.generate.noise import row_key, uniforms
 from longstep.types import Completion
@@ -36,16 +36,31 @@ class Decoder(Protocol):
         ...
 
 
-class TransformersEngine:
+class TransformersEngine(Batched):
     """Draws completions from a loaded ``transformers`` causal model; see ``Generator``."""
 
-    def __init__(self, model: Any, tokenizer: Decoder, stop_ids: Collection[int]) -> None:
-        """Take a model in evaluation mode, its tokenizer, and the ids that end a turn."""
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Decoder,
+        stop_ids: Collection[int],
+        copy: Callable[[Any, Any], None] | None = None,
+    ) -> None:
+        """Take a model in evaluation mode, its tokenizer, and the ids that end a turn.
+
+        ``copy(model, mine)`` brings our weights up to those of a model in training, for ``sync``.
+        """
         if not stop_ids:
             raise ValueError("a completion needs at least one stop id")
         self.model = model
         self.tokenizer = tokenizer
         self.stop_ids = frozenset(stop_ids)
+        self._copy = copy
+
+    def sync(self, model: Any, step: int) -> None:
+        """Take over the weights of a model in training, unless it is the very one that is drawn from."""
+        if model is not self.model and self._copy is not None:
+            self._copy(model, self.model)
 
     def describe(self) -> dict[str, Any]:
         """Name the engine, its versions and what else can move the last bits of a float."""
@@ -57,12 +72,6 @@ class TransformersEngine:
             "device": str(self.model.device),
             "threads": torch.get_num_threads(),
         }
-
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
-        """Decode batch after batch, in canonical order."""
-        self.check(prompts, sampling)
-        for batch in plan_batches(prompts, sampling):
-            yield from self.run_batch(batch, sampling)
 
     def check(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
         """Refuse, before decoding, a prompt that is empty or leaves too little context."""

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from longstep.config import UserError
 from longstep.generate.base import Prompt, Sampling
-from longstep.generate.batches import plan_batches
+from longstep.generate.batches import Batch, Batched, Row
 from longstep.types import Completion, Problem
 
 Answers = Mapping[str, Sequence[str]] | Callable[[Prompt, int], str]
 
 
-class FakeGenerator:
+class FakeGenerator(Batched):
     """Answers from a script: texts by problem id, taken in turn, or a function."""
 
-    def __init__(self, answers: Answers) -> None:
-        """Take the texts, or a function of the prompt and the sample index."""
-        self.answers = answers
+    def __init__(
+        self, answers: Answers, encode: Callable[[str], Sequence[int]] = lambda text: ()
+    ) -> None:
+        """Take the texts, or a function of the prompt and the sample index; ``encode`` gives them ids."""
+        self.answers, self.encode = answers, encode
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
-        """Give the scripted texts with the prefix before them; there are no token ids."""
-        for batch in plan_batches(prompts, sampling):
-            for row in batch.rows:
-                text = row.prompt.prefix + self._answer(row.prompt, row.sample_index)
-                yield Completion(
-                    row.prompt.problem_id, row.sample_index, row.prompt.prompt_ids, (), text, "stop"
-                )
+    def run_batch(self, batch: Batch, sampling: Sampling) -> list[Completion]:
+        """Give the scripted texts with the prefix before them."""
+        return [self._complete(row) for row in batch.rows]
 
     def describe(self) -> dict[str, Any]:
         """Name the engine."""
         return {"engine": "fake"}
+
+    def _complete(self, row: Row) -> Completion:
+        prompt, said = row.prompt, self._answer(row.prompt, row.sample_index)
+        ids = tuple(self.encode(said))
+        text = prompt.prefix + said
+        return Completion(prompt.problem_id, row.sample_index, prompt.prompt_ids, ids, text, "stop")
 
     def _answer(self, prompt: Prompt, sample_index: int) -> str:
         if isinstance(self.answers, Mapping):
@@ -41,7 +44,7 @@ class FakeGenerator:
         return self.answers(prompt, sample_index)
 
 
-class ReferenceGenerator:
+class ReferenceGenerator(Batched):
     r"""Answers with the worked solution: ``<think>SOLUTION</think>\boxed{ANSWER}``."""
 
     def __init__(
@@ -52,11 +55,10 @@ class ReferenceGenerator:
         self.encode = encode
         self.stop_id = stop_id
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+    def run_batch(self, batch: Batch, sampling: Sampling) -> list[Completion]:
         """Give the worked solution once per sample, its ids without the prompt's forced prefix."""
-        for batch in plan_batches(prompts, sampling):
-            for row in batch.rows:
-                yield self._complete(row.prompt, row.sample_index, sampling.max_tokens)
+        most = sampling.max_tokens
+        return [self._complete(row.prompt, row.sample_index, most) for row in batch.rows]
 
     def describe(self) -> dict[str, Any]:
         """Name the engine."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from longstep.config import Field, Strict, UserError
 from longstep.generate.answer import Answer, Barred, Malformed, Refused
+from longstep.generate.base import Headway
 from longstep.generate.journal import Journal
 from longstep.generate.lane import Busy, Failed, Lane, ask, check_up
 from longstep.generate.transport import Broken, Overdue, Unreachable
@@ -53,7 +54,7 @@ class Remote(Strict):
 
 @dataclass
 class Job:
-    """One request: its name in the journal, what is asked, for which problem and sample."""
+    """One request: its line in the journal, what is asked, under which prompt's name and for which sample."""
 
     key: str
     body: Mapping[str, Any]
@@ -77,7 +78,8 @@ class Tally:
         replayed: those of answers read back.
         estimated: whether some server did not count its tokens.
         others: answers by servers that called themselves another model than they were asked for.
-        refused: reasons of requests refused for good, by problem and sample.
+        refused: reasons of requests refused for good, by prompt and sample.
+        several: whether more than one prompt is asked.
     """
 
     total: int
@@ -87,6 +89,7 @@ class Tally:
     estimated: bool = False
     others: Counter[str] = field(default_factory=Counter)
     refused: dict[tuple[str, int], str] = field(default_factory=dict)
+    several: bool = True
 
     def count(self, answer: Answer) -> None:
         """Add an answer."""
@@ -96,6 +99,15 @@ class Tally:
         if answer.model is not None:
             self.others[answer.model] += 1
 
+    def headway(self) -> Headway:
+        """Progress by tokens: how many there will be follows from the mean so far."""
+        if not self.answered:
+            return Headway(0, self.total)
+        unit = "tok (estimated)" if self.estimated else "tok"
+        left = self.total - self.answered - len(self.refused)
+        expected = self.tokens + round(left * self.tokens / self.answered)
+        return Headway(self.tokens, expected, self.replayed, unit, {"answers": self.answered})
+
 
 class Pool:
     """Sends jobs in order to the least loaded endpoints and keeps every answer in the journal."""
@@ -104,7 +116,7 @@ class Pool:
         self,
         settings: Remote,
         lanes: Sequence[Lane],
-        jobs: Sequence[Job],
+        jobs: Iterable[Job],
         journal: Journal,
         tally: Tally,
         tell: Tell,
@@ -112,8 +124,7 @@ class Pool:
         """Take the requests; those answered in the journal are not asked again."""
         self.settings, self.lanes, self.journal = settings, lanes, journal
         self.tally, self.tell = tally, tell
-        self._several = len({job.place[0] for job in jobs}) > 1
-        self._fresh = iter([job for job in jobs if job.key not in journal])
+        self._fresh = (job for job in jobs if job.key not in journal)
         self._later: list[tuple[float, int, Job]] = []
         self._order = 0
         self._running: dict[asyncio.Task[Answer], tuple[Job, Lane, int]] = {}
@@ -315,7 +326,7 @@ class Pool:
         self.tell("refused", {"url": lane.address.url, "request": job.name, "why": why})
         refused, problems = len(tally.refused), len({problem for problem, _ in tally.refused})
         # One prompt that is too long, asked for many samples, says nothing about the others.
-        alone = problems == 1 and self._several and cap > 0
+        alone = problems == 1 and tally.several and cap > 0
         hopeless = problems >= FEW and not tally.answered
         if (refused > cap * tally.total and not alone) or hopeless:
             raise UserError(

@@ -12,15 +12,15 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 from longstep.config import Field, Strict, UserError, ValidationError
-from longstep.generate.base import Generator, Prompt, Sampling
-from longstep.generate.batches import plan_batches
+from longstep.generate.base import Generator, Prompt, Sampling, canonical
+from longstep.generate.batches import Batch, Batched
 from longstep.types import Completion
 
 MAX_BODY = 4_000_000
@@ -69,6 +69,7 @@ class Source:
         model: the name it is asked for by.
         generator: draws the answers.
         prompt: turns a question into what the generator continues, under a given id; a ``UserError`` refuses it.
+            Its noise is named apart, by question and seed.
         context: tokens of question and answer together; an answer may fill it when a request sets no limit.
     """
 
@@ -118,12 +119,13 @@ class Worker:
         """
         seed = secrets.randbits(31) if request.seed is None else request.seed
         question = request.messages[0].content
-        # The id carries the seed, because one batch has one sampling: noise follows from seed and id.
         name = hashlib.blake2b(question.encode(), digest_size=8).hexdigest()
         try:
-            prompt = self._source.prompt(question, f"{seed}-{name}")
+            prompt = self._source.prompt(question, name)
         except UserError as error:
             raise Refusal(400, str(error)) from None
+        # The key carries the request's seed, because one batch has one sampling: noise follows from seed and key.
+        prompt = replace(prompt, key=f"{seed}-{name}")
         room = max(1, self._source.context - len(prompt.prompt_ids))
         sampling = Sampling(
             temperature=request.temperature,
@@ -166,10 +168,10 @@ class Worker:
 
     def _answer(self, group: Sequence[_Waiting]) -> None:
         """Answer a batch; if the generator refuses it, one by one, so that only the culprit is refused."""
-        prompts = list({each.prompt.problem_id: each.prompt for each in group}.values())
+        prompts = canonical({each.prompt.name: each.prompt for each in group}.values())
         try:
-            drawn = self._source.generator.generate(prompts, group[0].sampling)
-            by_id = {row.problem_id: row for row in drawn}
+            drawn = self._source.generator.draw(prompts, group[0].sampling)
+            by_name = dict(zip((prompt.name for prompt in prompts), drawn, strict=True))
         except UserError as error:
             if len(prompts) > 1:
                 for each in group:
@@ -180,7 +182,7 @@ class Worker:
                 each.done.set()
             return
         for each in group:
-            each.completion = by_id[each.prompt.problem_id]
+            each.completion = by_name[each.prompt.name]
             each.done.set()
 
 
@@ -309,7 +311,7 @@ def _reply(request: Request, completion: Completion) -> dict[str, Any]:
     return {**reply, "choices": [choice], **({"usage": usage} if count else {})}
 
 
-class Worked:
+class Worked(Batched):
     r"""A generator that knows its answers: text by question, cut after ``max_tokens``.
 
     Its tokens are tags, words, digits and signs, so that counts are near those of a real tokenizer.
@@ -329,17 +331,16 @@ class Worked:
             raise UserError(f"no worked solution is known to the question {question[:60]!r}")
         return Prompt(name, text=question)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+    def run_batch(self, batch: Batch, sampling: Sampling) -> list[Completion]:
         """Give the answers; temperature and seed change nothing, for there is one answer."""
-        for batch in plan_batches(prompts, sampling):
-            for row in batch.rows:
-                tokens = _TOKEN.findall(self.answers[row.prompt.text])
-                kept = tokens[: sampling.max_tokens]
-                reason = "stop" if kept == tokens else "length"
-                ids = tuple(range(len(kept)))
-                yield Completion(
-                    row.prompt.problem_id, row.sample_index, (), ids, "".join(kept), reason
-                )
+        rows: list[Completion] = []
+        for row in batch.rows:
+            tokens = _TOKEN.findall(self.answers[row.prompt.text])
+            kept = tokens[: sampling.max_tokens]
+            reason = "stop" if kept == tokens else "length"
+            ids, text = tuple(range(len(kept))), "".join(kept)
+            rows.append(Completion(row.prompt.problem_id, row.sample_index, (), ids, text, reason))
+        return rows
 
     def describe(self) -> dict[str, Any]:
         """Name the engine."""

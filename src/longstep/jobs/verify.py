@@ -129,10 +129,10 @@ def doubts_of(
     job: Verify, problem: Problem, gold: Verdict, judged: Sequence[Completion]
 ) -> list[Doubt]:
     """The row's line in the queue, if it needs one."""
-    second: dict[tuple[str, int], Verdict] = {}
+    second = None
     if job.second is not None:
         other = replace(problem, verifier=job.second)
-        second = {(problem.id, row.sample_index): judge(other, row.text) for row in judged}
+        second = lambda row: judge(other, row.text)  # noqa: E731
     suspects = audit_keys([problem], votes_of(judged, same_answer), job.audit, same_answer)
     doubts = queue([problem], suspects, judged, second)
     if gold.status == "correct":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from longstep.config import Located, UserError, override
+from longstep.draw.samplers import engine_kinds
 
 #: What a word begins with that means a hub dataset and not a file.
 HUB = "hub:"
@@ -48,10 +48,22 @@ def member(text: str, option: str) -> dict[str, Any]:
     """
     kind, colon, rest = text.partition(":")
     located = Located({"kind": kind.strip()}, {})
-    for setting in re.split(r",(?![^\[{]*[\]}])", rest) if colon else []:
+    for setting in _settings(rest) if colon else []:
         key, value = pair(setting, option)
         located = override(located, f"{key}={value}")
     return located.data
+
+
+def _settings(text: str) -> list[str]:
+    """What stands between commas that are in no list and no mapping."""
+    found, depth = [""], 0
+    for char in text:
+        depth += (char in "[{") - (char in "]}")
+        if char == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += char
+    return found
 
 
 def behind(typed: Sequence[str], option: str) -> list[str]:
@@ -102,17 +114,36 @@ def benchmarks(
     return cleaned, [word.strip() for each in words for word in each if word.strip()]
 
 
+def drawer(text: str, option: str) -> dict[str, Any]:
+    """Who draws: ``KIND:key=value,...`` with a kind of engine, else a model in this process.
+
+    Raises:
+        UserError: a setting is no ``key=value``.
+    """
+    if is_engine(text):
+        return member(text, option)
+    return {"kind": "model", "model": text}
+
+
+def is_engine(text: str) -> bool:
+    """Whether a word names an engine with its settings, such as ``endpoint:url=URL,model=NAME``."""
+    kind, colon, rest = text.partition(":")
+    return bool(colon) and kind.strip() in engine_kinds() and "=" in rest
+
+
 def sampler(model: str, endpoints: Sequence[str], key: str | None) -> dict[str, Any]:
     """Who samples: the model in this process, or the servers that serve it.
 
     Raises:
-        UserError: there is a key and nobody to show it to.
+        UserError: there is a key and nobody to show it to, or servers are named twice.
     """
     urls = [url.strip() for each in endpoints for url in each.split(",") if url.strip()]
     if not urls:
         if key is not None:
             raise UserError("rate: --api-key-env belongs to --endpoint URL")
-        return {"kind": "model", "model": model}
+        return drawer(model, "--model")
+    if is_engine(model):
+        raise UserError(f"rate: --model {model} says who draws already; leave --endpoint out")
     addresses = [{"url": url, "api_key_env": key} for url in urls]
     return {"kind": "endpoint", "model": model, "endpoints": addresses}
 

@@ -40,7 +40,7 @@ class Rollouts:
         together: completions decoded together, ``None`` for all of a step.
         seed: of the sampling; each step derives its own.
         record: a few rollouts of each step, for the report.
-        refresh: called before each step, to bring a generator that draws from a copy up to date.
+        refresh: called before each step with its number, to bring a generator that draws from a copy up to date.
     """
 
     problems: Sequence[Problem]
@@ -54,7 +54,7 @@ class Rollouts:
     together: int | None
     seed: int
     record: AppendLog
-    refresh: Callable[[], None] = lambda: None
+    refresh: Callable[[int], None] = lambda step: None
     tokens: int = 0
     stats: dict[str, float] = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ class Rollouts:
         With several processes, each picks the problems of all, draws its own share and observes what all have drawn:
         so every process keeps the same curriculum.
         """
-        self.refresh()
+        self.refresh(step)
         share = count // self.group
         picked = self.curriculum.pick(share * world())
         groups = self._draw(step, picked, slice(rank() * share, (rank() + 1) * share))
@@ -126,7 +126,7 @@ class Rollouts:
             batch_size=self.together or max(1, len(asked) * self.group),
             logprobs=True,
         )
-        completions = iter(self.generator.generate(asked, sampling))
+        completions = self.generator.draw(asked, sampling)
         drawn = {p.name: list(islice(completions, self.group)) for p in canonical(asked)}
         return [
             [verified(self.problems[index], completion) for completion in drawn[prompt.name]]

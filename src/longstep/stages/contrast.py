@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from longstep.artifacts import AppendLog, sha256_json, write_json, write_rows
-from longstep.config import Field, TypeAdapter, UserError
+from longstep.artifacts import sha256_json, write_json, write_rows
+from longstep.config import Field, UserError
 from longstep.context import PARTIAL, Artifact, Context, Where, chosen_problems
-from longstep.contrast.facts import FACTS, kl_row, steered, summary
+from longstep.contrast.facts import FACTS, Summary, kl_row, shown_of, steered
 from longstep.contrast.pair import Contrasted, Pair, open_pair
 from longstep.contrast.targets import AnyPositions, AnyTarget, KlGate
 from longstep.contrast.targets import Contrast as ContrastTarget
@@ -19,9 +19,12 @@ from longstep.costs import arithmetic as costs
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import KEPT, Flow, share
+from longstep.draw.drawing import Shown
 from longstep.draw.prompts import prompts_for
-from longstep.generate import Sampling
-from longstep.generate.batches import Batch, plan_batches
+from longstep.draw.samplers import AnyEngine
+from longstep.generate import Batch, Headway, Prompt, Sampling, Watch, plan_batches, unwatched
+from longstep.generate.batches import kept
+from longstep.generate.seals import Sealed
 from longstep.stages.base import Stage
 
 
@@ -31,6 +34,7 @@ class Contrast(Stage):
     Attributes:
         expert: rolls out, and is the model to train on the result.
         amateur: the weaker model it is compared with.
+        by: who rolls out; ``null`` is the expert in this process, and nobody else gives whole distributions.
         data: problems, or rows that have problems.
         where: which of them.
         sampling: of the rollouts; greedy and at most 128 tokens, as published, unless said otherwise.
@@ -48,6 +52,7 @@ class Contrast(Stage):
     kind: Literal["contrast"] = "contrast"
     expert: str
     amateur: str
+    by: AnyEngine | None = None
     data: str
     where: Where = Where()
     sampling: Sampling = Sampling(temperature=0, top_p=1, max_tokens=128, batch_size=64)
@@ -64,7 +69,11 @@ class Contrast(Stage):
         yield self.data, "rows"
 
     def check(self) -> Iterator[str]:
-        """Options that would have no effect."""
+        """Options that would have no effect, and an engine that cannot do what is asked."""
+        if self.by is not None:
+            yield from (lacking := [*self.by.complaints({"distribution"})])
+            if not lacking and [*self.by.references()] != [(self.expert, "model")]:
+                yield f"by: the expert rolls out, so it must be of the same model, {self.expert}"
         if self.sampling.seed:
             yield "sampling.seed: has no effect: every stage derives its own from the recipe's seed"
         if self.sampling.logprobs:
@@ -81,53 +90,31 @@ class Contrast(Stage):
         prompts = prompts_for(tokenizer, problems, self.thinking)
         sampling = self.sampling.model_copy(update={"seed": context.seed})
         pair.check(prompts, sampling)
-        batches = plan_batches(prompts, sampling)
         plan = sha256_json(
             [hashes, self.model_dump(mode="json"), context.seed, [p.prompt_ids for p in prompts]]
         )
-        rows = self._all(context, pair, batches, sampling, plan)
-        context.cost.tokens_generated += sum(len(row.completion.token_ids) for row in rows)
+        log = context.folder / PARTIAL / "contrast.jsonl"
+        rollouts = _Rollouts(pair, prompts, sampling, (self.positions, self.target), log, plan)
+        shown = Shown(context.progress(context.name, rollouts.total, "rollout"))
+        summary = Summary()
         out = context.fresh_out()
         context.hand_on_ledger(self.data)
         write_rows(out / "problems.jsonl", problems)
-        write_rows(out / "completions.jsonl", (row.completion for row in rows))
-        write_rows(out / "soft_targets.jsonl", (target for row in rows for target in row.targets))
-        write_rows(out / "kl.jsonl", map(kl_row, rows))
-        write_json(out / FACTS, {**hashes, "thinking": self.thinking, **summary(rows)})
-        if not any(row.targets for row in rows):
+        counted = rollouts.counted(summary, shown)
+        write_rows(out / "completions.jsonl", (row.completion for row in counted))
+        shown.finish()
+        context.cost.tokens_generated += summary.positions
+        targets = (target for row in rollouts.rows() for target in row.targets)
+        write_rows(out / "soft_targets.jsonl", targets)
+        write_rows(out / "kl.jsonl", map(kl_row, rollouts.rows()))
+        write_json(out / FACTS, {**hashes, "thinking": self.thinking, **summary.facts()})
+        if not summary.kept:
             raise UserError(
-                f"{context.name}: no position was kept in {len(rows)} rollouts; see {out / FACTS}: lower "
+                f"{context.name}: no position was kept in {rollouts.total} rollouts; see {out / FACTS}: lower "
                 "positions.beta, or take an amateur that differs more from the expert"
             )
-        write_rows(context.folder / "steered.jsonl", steered(rows, tokenizer))
-
-    def _all(
-        self,
-        context: Context,
-        pair: Pair,
-        batches: Sequence[Batch],
-        sampling: Sampling,
-        plan: str,
-    ) -> list[Contrasted]:
-        """Every rollout; batches an interrupted attempt finished under the same plan are read back."""
-        log = context.folder / PARTIAL / "contrast.jsonl"
-        finished = _finished(log, plan)
-        record = AppendLog(log)
-        progress = context.progress(context.name, sum(len(b.rows) for b in batches), "rollout")
-        rows: list[Contrasted] = []
-        for batch in batches:
-            done = finished.get(batch.index)
-            if done is None:
-                done = pair.run(batch, sampling, self.positions, self.target)
-                row = {"plan": plan, "batch": batch.index, "rows": [asdict(each) for each in done]}
-                record.append(row)
-                progress.advance(len(done))
-            else:
-                progress.start_at(progress.done + len(done))
-            rows.extend(done)
-        record.close()
-        progress.finish()
-        return rows
+        few = shown_of(rollouts.rows(), rollouts.total)
+        write_rows(context.folder / "steered.jsonl", steered(few, tokenizer))
 
     def estimate(self, given: Estimator) -> Estimate:
         """The expert's rollouts, one pass of the amateur over them, and both output heads over every position."""
@@ -157,13 +144,33 @@ class Contrast(Stage):
         return Estimate(Flow(problems, data.rates, drawn, mean), given.planned(spent, rows=drawn))
 
 
-def _finished(log: Path, plan: str) -> dict[int, list[Contrasted]]:
-    if not log.is_file():
-        return {}
-    adapter = TypeAdapter(list[Contrasted])
-    found: dict[int, list[Contrasted]] = {}
-    for line in log.read_bytes().split(b"\n")[:-1]:
-        record = json.loads(line)
-        if record["plan"] == plan:
-            found[record["batch"]] = adapter.validate_python(record["rows"])
-    return found
+@dataclass(frozen=True)
+class _Rollouts:
+    """All rollouts of a pair: made once, kept in sealed batches, read as often as wanted."""
+
+    pair: Pair
+    prompts: Sequence[Prompt]
+    sampling: Sampling
+    what: tuple[AnyPositions, AnyTarget]
+    log: Path
+    plan: str
+
+    @property
+    def total(self) -> int:
+        return len(self.prompts) * self.sampling.samples
+
+    def rows(self, watch: Watch = unwatched) -> Iterator[Contrasted]:
+        """Every rollout; batches that are sealed under the same plan are read back."""
+        begin = Headway(0, self.total, unit="rollout")
+        batches = plan_batches(self.prompts, self.sampling)
+        with closing(Sealed(self.log, Contrasted, self.plan)) as sealed:
+            yield from kept(batches, self._make, sealed, begin, watch)
+
+    def _make(self, batch: Batch) -> list[Contrasted]:
+        return self.pair.run(batch, self.sampling, *self.what)
+
+    def counted(self, summary: Summary, watch: Watch) -> Iterator[Contrasted]:
+        """As ``rows``, for the first time."""
+        for row in self.rows(watch):
+            summary.add(row)
+            yield row

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
 from longstep.config import Field
@@ -12,12 +14,21 @@ from longstep.context import PARTIAL, Artifact, Context
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import UNKNOWN_QUESTIONS, Flow
-from longstep.draw.drawing import draw
-from longstep.draw.prompts import engine, prompts_for
-from longstep.evaluate import Asked, Benchmark, Protocol, completions_path, resolve, score, store
-from longstep.evaluate.store import RESULTS
+from longstep.draw.drawing import Drawing, Shown
+from longstep.draw.samplers import AnyEngine, ByModel, Opened, desk_of
+from longstep.evaluate import (
+    Asked,
+    Benchmark,
+    Protocol,
+    Samples,
+    completions_path,
+    resolve,
+    score_samples,
+    store,
+)
+from longstep.evaluate.reducers import Collector
+from longstep.evaluate.store import ENGINES, RESULTS
 from longstep.generate import Sampling
-from longstep.models.load import load_model, load_tokenizer
 from longstep.stages.base import Stage, local_data
 from longstep.types import Completion, Problem
 
@@ -26,19 +37,20 @@ class Evaluate(Stage):
     """Scores of models, in the order of the report.
 
     Attributes:
-        models: report name to model.
+        models: report name to model; to who draws, such as ``{kind: endpoint, url: ..., model: ...}``, where it is not
+            a model in this process.
         benchmarks: names from the benchmark list, or whole benchmarks of your own.
         samples: k of avg@k for every benchmark; ``null`` takes each benchmark's own.
         max_tokens: longest completion for every benchmark; ``null`` takes each benchmark's own.
         temperature: for every benchmark; ``null`` takes each benchmark's own.
-        thinking: ``false`` asks every model's template for an empty think block.
+        thinking: ``false`` asks the template of every model that is named alone for an empty think block.
         batch_size: completions decoded together.
         resamples: of the bootstrap.
     """
 
     produces: ClassVar[Artifact] = "report"
     kind: Literal["evaluate"] = "evaluate"
-    models: dict[str, str] = Field(min_length=1)
+    models: dict[str, str | AnyEngine] = Field(min_length=1)
     benchmarks: tuple[str | Benchmark, ...] = Field(min_length=1)
     samples: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=1)
@@ -48,11 +60,25 @@ class Evaluate(Stage):
     resamples: int = Field(default=10_000, ge=100)
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
-        """The models, and benchmark files."""
-        for model in self.models.values():
-            yield model, "model"
+        """What the engines read, and benchmark files."""
+        for engine in self.engines().values():
+            yield from engine.references()
         for member in self.benchmarks:
             yield from local_data(resolve(member).source)
+
+    def check(self) -> Iterator[str]:
+        """A switch for templates that nobody here renders."""
+        if not self.thinking:
+            for name, model in self.models.items():
+                if not isinstance(model, str):
+                    yield f"thinking: has no effect on models.{name}, which is a mapping of its own"
+
+    def engines(self) -> dict[str, AnyEngine]:
+        """Who draws for each name of the report."""
+        return {
+            name: ByModel(model=model, thinking=self.thinking) if isinstance(model, str) else model
+            for name, model in self.models.items()
+        }
 
     def run(self, context: Context) -> None:
         """Sample every model on every benchmark, store, score."""
@@ -65,13 +91,25 @@ class Evaluate(Stage):
             seed=context.seed % 2**31,
             resamples=self.resamples,
         )
-        drawn = {model: self._sample(context, model, asked, problems) for model in self.models}
+        drawn = context.folder / PARTIAL / "drawn"
+        tables: dict[tuple[str, str], list[Samples]] = {}
+        said: dict[str, Any] = {}
+        for model, by in self.engines().items():
+            tasks = [
+                _Task(model, name, self._sampling(how, context.seed), problems[name])
+                for name, how in asked.items()
+            ]
+            said[model], found = _drawn(context, by, tasks, drawn)
+            tables |= found
+            context.cost.tokens_generated += int(said[model].get("completion_tokens", 0))
         out = context.fresh_out()
         store(out, protocol, problems)
-        for model, by_benchmark in drawn.items():
-            for name, rows in by_benchmark.items():
-                write_rows(completions_path(out, model, name), rows)
-        write_json(out / RESULTS, score(drawn, problems, protocol))
+        for model, name in tables:
+            target = completions_path(out, model, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            completions_path(drawn, model, name).replace(target)
+        write_json(out / ENGINES, said)
+        write_json(out / RESULTS, score_samples(tables, problems, protocol))
 
     def _asked(self, own: Asked) -> Asked:
         changes = {
@@ -83,40 +121,21 @@ class Evaluate(Stage):
             update={key: value for key, value in changes.items() if value is not None}
         )
 
-    def _sample(
-        self,
-        context: Context,
-        model: str,
-        asked: Mapping[str, Asked],
-        problems: Mapping[str, list[Problem]],
-    ) -> dict[str, list[Completion]]:
-        """Sample one model on every benchmark. All models get the same noise, which makes comparisons sharper."""
-        folder = context.model(self.models[model])
-        tokenizer = load_tokenizer(folder)
-        generator = engine(load_model(folder), tokenizer)
-        drawn: dict[str, list[Completion]] = {}
-        for name, how in asked.items():
-            sampling = Sampling(
-                temperature=how.temperature,
-                top_p=how.top_p,
-                max_tokens=how.max_tokens,
-                samples=how.samples,
-                seed=context.seed,
-                batch_size=self.batch_size,
-            )
-            log = context.folder / PARTIAL / model / f"{name}.jsonl"
-            total = len(problems[name]) * how.samples
-            progress = context.progress(f"{model}/{name}", total, "completion")
-            prompts = prompts_for(tokenizer, problems[name], self.thinking)
-            drawn[name] = draw(generator, prompts, problems[name], sampling, log, progress)
-            context.cost.tokens_generated += sum(len(row.token_ids) for row in drawn[name])
-        return drawn
+    def _sampling(self, how: Asked, seed: int) -> Sampling:
+        """All models get the same noise, which makes comparisons sharper."""
+        return Sampling(
+            temperature=how.temperature,
+            top_p=how.top_p,
+            max_tokens=how.max_tokens,
+            samples=how.samples,
+            seed=seed,
+            batch_size=self.batch_size,
+        )
 
     def estimate(self, given: Estimator) -> Estimate:
         """Every model on every benchmark; nothing is handed on."""
         planned = given.planned()
-        for reference in self.models.values():
-            shape = given.model(reference)
+        for by in self.engines().values():
             for member in map(resolve, self.benchmarks):
                 questions = given.counted(
                     member.rows(given.sizes), member.called, UNKNOWN_QUESTIONS
@@ -125,7 +144,7 @@ class Evaluate(Stage):
                 longest = self.max_tokens or member.max_tokens
                 mean = given.mean(longest)
                 work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, self.batch_size)
-                part = given.decoding(shape, work)
+                part = by.spends(work, given)
                 planned = replace(
                     planned,
                     rows=planned.rows + drawn,
@@ -135,3 +154,48 @@ class Evaluate(Stage):
                     dollars=planned.dollars + part.dollars,
                 )
         return Estimate(Flow(), planned)
+
+
+@dataclass
+class _Task:
+    """One model on one benchmark."""
+
+    model: str
+    benchmark: str
+    sampling: Sampling
+    problems: list[Problem]
+
+    def draw(self, context: Context, opened: Opened, folder: Path) -> list[Samples]:
+        """Draw and write the completions below ``folder``; what the scores need of them is kept as they pass."""
+        drawing = Drawing(
+            opened.generator,
+            opened.prompts(self.problems),
+            {problem.id: problem for problem in self.problems},
+            self.sampling,
+            context.folder / PARTIAL / self.model / "answers" / f"{self.benchmark}.jsonl",
+        )
+        total = len(self.problems) * self.sampling.samples
+        label = f"{self.model}/{self.benchmark}"
+        shown = Shown(context.progress(label, total, "completion"))
+        found = Collector(problem.id for problem in self.problems)
+
+        def seen() -> Iterator[Completion]:
+            for row in drawing.rows(shown):
+                found.add(row)
+                context.cost.tokens_generated += len(row.token_ids)
+                yield row
+
+        write_rows(completions_path(folder, self.model, self.benchmark), seen())
+        shown.finish()
+        return found.samples()
+
+
+def _drawn(
+    context: Context, by: AnyEngine, tasks: Sequence[_Task], folder: Path
+) -> tuple[dict[str, Any], dict[tuple[str, str], list[Samples]]]:
+    """One engine at work on all benchmarks; its model is gone before the next one is loaded."""
+    desk = desk_of(context, [problem for task in tasks for problem in task.problems])
+    desk = replace(desk, folder=desk.folder / tasks[0].model)
+    with closing(by.open(desk)) as opened:
+        found = {(t.model, t.benchmark): t.draw(context, opened, folder) for t in tasks}
+        return opened.generator.describe(), found

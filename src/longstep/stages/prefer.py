@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from longstep.artifacts import read_rows, write_rows
+from longstep.artifacts import RowFile, write_rows
 from longstep.config import UserError
 from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import PAIRED, Flow, share
-from longstep.curate import PairConfig, SkippedTags, build_pairs
+from longstep.curate import PairConfig, SkippedTags, choose_pairs, pair_of
 from longstep.losses import AnyPreferenceLoss, Nca
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, encode_turn, render_prompt
 from longstep.stages.base import Stage
@@ -68,11 +68,8 @@ class Prefer(Training, Stage):
 
         folder = context.model(self.model)
         tokenizer, model = open_policy(folder, self.lora)
-        pairs = self._pairs(context, tokenizer)
-        rows = [
-            PreferenceRow(p.problem_id, p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in pairs
-        ]
-        lengths = [len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) for p in pairs]
+        rows = self._rows(context, tokenizer)
+        lengths = [_length(row) for row in rows]
         steps = self.total_steps(len(rows))
         order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
         reference = load_model(folder, "float32", sharded()) if self.lora is None else None
@@ -81,7 +78,7 @@ class Prefer(Training, Stage):
         job = open_job(context, self, tokenizer, model, steps)
         train_preference(job, [rows[i] for i in order], reference, self.loss)
         context.cost.tokens_trained += 2 * sum(lengths[i] for i in order)
-        used = {p.problem_id for p in pairs}
+        used = {row.name for row in rows}
         problems = chosen_problems(context, self.rejected, Where(), used)
         finish_model(
             context,
@@ -94,8 +91,8 @@ class Prefer(Training, Stage):
             [self.chosen, self.rejected],
         )
 
-    def _pairs(self, context: Context, tokenizer: Any) -> list[Pair]:
-        """Pairs within ``max_length``, kept beside the artifact for a person to read.
+    def _rows(self, context: Context, tokenizer: Any) -> list[PreferenceRow]:
+        """Pairs within ``max_length`` as ids; whole, they are kept beside the artifact for a person to read.
 
         Raises:
             UserError: no problem has both a right and a wrong completion.
@@ -103,30 +100,51 @@ class Prefer(Training, Stage):
         problems = chosen_problems(context, self.rejected, self.where)
         by_id = {problem.id: problem for problem in problems}
         right, wrong = (
-            [
-                encoded(c, by_id, tokenizer)
-                for c in read_rows(context.rows(side, "completions.jsonl"), Completion)
-                if c.problem_id in by_id and c.text.startswith(THINK_OPEN)
-            ]
+            RowFile(context.rows(side, "completions.jsonl"), Completion)
             for side in (self.chosen, self.rejected)
         )
-        pairs = list(build_pairs(problems, right, wrong, self.pairs, context.seed))
-        if self.control is not None:
-            tags = (THINK_OPEN, THINK_CLOSE)
-            ids = frozenset(i for tag in tags for i in encode_text(tokenizer, tag))
-            pairs = list(self.control.spoil(pairs, ids))
-        fitting = [
-            p
-            for p in pairs
-            if len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) <= self.max_length
-        ]
-        if not fitting:
+        tags = (THINK_OPEN, THINK_CLOSE)
+        ids = frozenset(i for tag in tags for i in encode_text(tokenizer, tag))
+        rows: list[PreferenceRow] = []
+        made = 0
+
+        def fitting() -> Iterator[Pair]:
+            nonlocal made
+            sides = _usable(right, by_id, tokenizer), _usable(wrong, by_id, tokenizer)
+            for problem, *places in choose_pairs(problems, *sides, self.pairs, context.seed):
+                good, bad = (
+                    encoded(side.at(place), by_id, tokenizer)
+                    for side, place in zip((right, wrong), places, strict=True)
+                )
+                pair = pair_of(problem, good, bad)
+                if self.control is not None:
+                    [pair] = self.control.spoil([pair], ids)
+                made += 1
+                row = PreferenceRow(problem.id, pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
+                if _length(row) <= self.max_length:
+                    rows.append(row)
+                    yield pair
+
+        write_rows(context.folder / "pairs.jsonl", fitting())
+        if not rows:
             raise UserError(
-                f"{context.name}: no pair to train on: {len(problems)} problems gave {len(pairs)} pairs, none within "
+                f"{context.name}: no pair to train on: {len(problems)} problems gave {made} pairs, none within "
                 f"max_length {self.max_length}; sample more of the model's own answers"
             )
-        write_rows(context.folder / "pairs.jsonl", fitting)
-        return fitting
+        return rows
+
+
+def _length(row: PreferenceRow) -> int:
+    return len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids))
+
+
+def _usable(
+    rows: RowFile[Completion], by_id: Mapping[str, Problem], tokenizer: Any
+) -> Iterator[tuple[int, Completion]]:
+    """Completions of these problems that think, each with its place in the file."""
+    for place, row in rows:
+        if row.problem_id in by_id and row.text.startswith(THINK_OPEN):
+            yield place, encoded(row, by_id, tokenizer)
 
     def estimate(self, given: Estimator) -> Estimate:
         """Both sides of each pair, trained and passed through the reference."""

@@ -15,6 +15,7 @@ from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow, share
 from longstep.curriculum import AnyCurriculum, Shuffle
 from longstep.draw.prompts import engine, prompts_for
+from longstep.draw.samplers import AnyEngine, Opened, desk_of
 from longstep.generate import Generator, Prompt
 from longstep.losses import Algorithm, AnyAlgorithm, LightR1
 from longstep.rl.health import Health, HealthConfig
@@ -38,6 +39,8 @@ class Rl(Training, Stage):
 
     Attributes:
         model: the start and, when the loss has a KL term, the frozen reference.
+        by: who draws the rollouts: ``null`` the model in training itself; a ``model`` of the same name a copy that
+            takes over its weights before each step.
         data: rated problems. Keys that look wrong are set aside by a ``select`` stage before this one.
         where: the band, e.g. pass rate 0.25 to 0.625 (Light-R1, section 4).
         algorithm: the method with its rewards and updates per batch of rollouts; naming it is the whole setting.
@@ -54,6 +57,7 @@ class Rl(Training, Stage):
     produces: ClassVar[Artifact] = "model"
     kind: Literal["rl"] = "rl"
     model: str
+    by: AnyEngine | None = None
     data: str
     where: Where = Where()
     algorithm: AnyAlgorithm = LightR1()
@@ -92,12 +96,15 @@ class Rl(Training, Stage):
         """The model and the problems."""
         yield self.model, "model"
         yield self.data, "rows"
+        if self.by is not None:
+            yield from self.by.references()
 
     def check(self) -> Iterator[str]:
         """Wrong ``trainer:`` keys, a batch that does not hold whole groups, options without effect."""
         yield from self.trainer_complaints("grpo")
         if self.batch % self.group:
             yield f"batch: {self.batch} completions cannot hold whole groups of {self.group}"
+        yield from self._engine_complaints()
         if self.length_window != 1:
             yield "length_window: has no effect: the curriculum orders the problems"
         needs = self.algorithm.needs()
@@ -108,6 +115,16 @@ class Rl(Training, Stage):
                 f"temperature: {self.temperature}, but algorithm {self.algorithm.kind} compares with what the sampler "
                 "recorded, and that is recorded at temperature 1"
             )
+
+    def _engine_complaints(self) -> Iterator[str]:
+        if self.by is None:
+            return
+        lacking = [*self.by.complaints({"ids", "sync"})]
+        yield from lacking
+        if not lacking and [*self.by.references()] != [(self.model, "model")]:
+            yield f"by: its copy follows the model in training, so it must be of the same model, {self.model}"
+        if not lacking and self.lora is not None:
+            yield "by: a copy cannot take over an adapter; leave by out with lora"
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """As for every training; besides, each process draws whole groups."""
@@ -120,18 +137,14 @@ class Rl(Training, Stage):
 
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
-        from longstep.models.load import copy_weights, load_model
         from longstep.training.policy import PolicySettings, train_policy
 
-        folder = context.model(self.model)
-        tokenizer, model = open_policy(folder, self.lora)
-        problems, prompts = self._pool(context, tokenizer)
+        tokenizer, model = open_policy(context.model(self.model), self.lora)
+        opened = self._opened(context, model, tokenizer)
+        problems, prompts = self._pool(context, opened)
         steps = self.total_steps(len(problems) * self.group)
-        rollouts = self._rollouts(context, problems, prompts, engine(model, tokenizer))
-        if sharded():  # every process draws from a whole copy, in the precision of sampling
-            copy = load_model(folder)
-            rollouts.generator = engine(copy, tokenizer)
-            rollouts.refresh = lambda: copy_weights(model, copy)
+        rollouts = self._rollouts(context, problems, prompts, opened.generator)
+        rollouts.refresh = lambda step: opened.generator.sync(model, step)
         health = Health(self.health)
         notes = context.log("health.jsonl")
         job = replace(
@@ -157,11 +170,21 @@ class Rl(Training, Stage):
             context, self, job.model, tokenizer, [self.model], problems, facts, [self.data]
         )
 
-    def _pool(self, context: Context, tokenizer: Any) -> tuple[list[Problem], list[Prompt]]:
+    def _opened(self, context: Context, model: Any, tokenizer: Any) -> Opened:
+        """Who draws: the model in training or, with shards or when ``by`` says so, a whole copy in each process."""
+        if self.by is not None:
+            return self.by.open(desk_of(context, ()))
+        if sharded():  # in the precision of sampling
+            from longstep.models.load import load_model
+
+            model = load_model(context.model(self.model))
+        return Opened(engine(model, tokenizer), lambda problems: prompts_for(tokenizer, problems))
+
+    def _pool(self, context: Context, opened: Opened) -> tuple[list[Problem], list[Prompt]]:
         """The band of problems whose prompt leaves room, with their rendered prompts."""
         chosen = chosen_problems(context, self.data, self.where)
         longest = self.max_length - self.max_tokens
-        rendered = zip(chosen, prompts_for(tokenizer, chosen), strict=True)
+        rendered = zip(chosen, opened.prompts(chosen), strict=True)
         fitting = [(p, prompt) for p, prompt in rendered if len(prompt.prompt_ids) <= longest]
         if not fitting:
             raise UserError(

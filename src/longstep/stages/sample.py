@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -23,7 +23,7 @@ from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow, inside, share
-from longstep.curate import pass_rates, with_pass_rates
+from longstep.curate import with_pass_rates
 from longstep.curate.adaptive import Adaptive
 from longstep.curate.audit import (
     KeyAudit,
@@ -38,7 +38,7 @@ from longstep.curate.difficulty import rated
 from longstep.curate.duplicates import duplicate_key
 from longstep.curate.queue import FILE, Doubt, queue
 from longstep.draw.rounds import Rounds, draw_adaptively
-from longstep.draw.samplers import AnySampler, ByModel, ByReference, open_sampler
+from longstep.draw.samplers import AnyEngine, desk_of
 from longstep.generate import Sampling
 from longstep.report import shown
 from longstep.report.blocks import Block
@@ -69,7 +69,7 @@ class Sample(Stage):
 
     produces: ClassVar[Artifact] = "rows"
     kind: Literal["sample"] = "sample"
-    by: AnySampler
+    by: AnyEngine
     data: str
     where: Where = Where()
     sampling: Sampling = Sampling()
@@ -81,13 +81,14 @@ class Sample(Stage):
     per_problem: int | None = Field(default=None, ge=1)
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
-        """The problems and, unless a server samples, the model."""
+        """The problems, and what the engine reads."""
         yield self.data, "rows"
-        if isinstance(self.by, ByModel | ByReference) and self.by.model is not None:
-            yield self.by.model, "model"
+        yield from self.by.references()
 
     def check(self) -> Iterator[str]:
-        """Settings that would have no effect."""
+        """Settings that would have no effect, and an engine that cannot do what is asked."""
+        if self.sampling.logprobs:
+            yield from self.by.complaints({"logprobs"})
         if self.sampling.seed:
             yield "sampling.seed: has no effect: every stage derives its own from the recipe's seed"
         if self.adaptive is not None and self.sampling.samples != 1:
@@ -104,32 +105,32 @@ class Sample(Stage):
     def run(self, context: Context) -> None:
         """Draw, verify, rate, audit, keep."""
         problems = chosen_problems(context, self.data, self.where)
-        with closing(open_sampler(self.by, problems, context)) as opened:
-            rounds = Rounds(opened.generator, opened.prompts, problems, self.sampling, context)
+        with closing(self.by.open(desk_of(context, problems))) as opened:
+            prompts = opened.prompts(problems)
+            rounds = Rounds(opened.generator, prompts, problems, self.sampling, context)
             facts = self._draw(rounds)
-        drawn = rounds.completions()
         said = opened.generator.describe()
-        counted = sum(len(row.token_ids) for row in drawn)
-        context.cost.tokens_generated += counted or int(said.get("completion_tokens", 0))
-        rates = pass_rates(drawn)
+        generated = rounds.tokens or int(said.get("completion_tokens", 0))
+        context.cost.tokens_generated += generated
+        rates = rounds.rates()
         if self.rate:
             problems = with_pass_rates(problems, rates)
-        kept = self._kept(drawn, context.seed)
-        if not kept:
-            counts = Counter(row.verdict.status for row in drawn if row.verdict)
+        choice = self._choice(rounds.verdicts(), context.seed)
+        if not choice.kept:
             raise UserError(
-                f"{context.name}: no completion was kept (keep: {self.keep}); verdicts: {dict(counts)}"
+                f"{context.name}: no completion was kept (keep: {self.keep}); verdicts: {dict(choice.verdicts)}"
             )
-        doubts, facts["audit"] = self._doubts(problems, drawn)
+        doubts, facts["audit"] = self._doubts(problems, rounds)
         out = context.fresh_out()
         context.hand_on_ledger(self.data)
         write_rows(out / "problems.jsonl", problems)
-        write_rows(out / "completions.jsonl", kept)
+        write_rows(out / "completions.jsonl", filter(choice.keeps, rounds.completions()))
         write_rows(out / FILE, doubts)
         if self.rate:
             write_rows(out / "rates.jsonl", (rated(p.id, rates[p.id]) for p in problems))
         facts |= {"engine": said, "queued": len(doubts)}
-        write_json(out / "counts.json", {**_counts(drawn, kept), **facts})
+        counts = {"drawn": rounds.drawn, "kept": choice.kept, "verdicts": choice.verdicts}
+        write_json(out / "counts.json", {**counts, **facts})
 
     def _draw(self, rounds: Rounds) -> dict[str, Any]:
         """Draw what is asked for; returns what is to be said about it."""
@@ -139,12 +140,12 @@ class Sample(Stage):
         else:
             facts["adaptive"] = draw_adaptively(rounds, self.adaptive)
         if self.rate and self.audit.extra:
-            rates = pass_rates(rounds.completions())
+            rates = rounds.rates()
             unsolved = [
                 each for each in rounds.ids if rates[each].scored and not rates[each].correct
             ]
             rounds.draw(unsolved, self.audit.extra)
-            rates = pass_rates(rounds.completions())
+            rates = rounds.rates()
             facts["rechecked"] = {
                 "problems": len(unsolved),
                 "solved": sum(rates[each].correct > 0 for each in unsolved),
@@ -152,37 +153,46 @@ class Sample(Stage):
         return facts
 
     def _doubts(
-        self, problems: Sequence[Problem], drawn: Sequence[Completion]
+        self, problems: Sequence[Problem], rounds: Rounds
     ) -> tuple[list[Doubt], dict[str, Any]]:
         """What a person should look at, and how far the rater's suspicion can be believed."""
         groups = list(conflicting_golds(problems, duplicate_key, same_answer))
-        votes = votes_of(drawn, same_answer)
+        votes = votes_of(rounds.verdicts(), same_answer)
         suspects = audit_keys(problems, votes, self.audit, same_answer, twins_of(groups))
         facts = {"suspects": len(suspects), "majorities": majorities(votes.values(), self.audit)}
         suspects += conflict_suspects(groups)
-        second: dict[tuple[str, int], Verdict] = {}
-        if self.second:
-            by_id = {p.id: replace(p, verifier=self.second) for p in problems}
-            for row in drawn:
-                verdict = judge(by_id[row.problem_id], row.text, row.finish_reason)
-                second[row.problem_id, row.sample_index] = verdict
-        return queue(problems, suspects, drawn, second), facts
+        if not self.second:
+            return queue(problems, suspects, rounds.verdicts()), facts
+        by_id = {p.id: replace(p, verifier=self.second) for p in problems}
 
-    def _kept(self, drawn: Sequence[Completion], seed: int) -> list[Completion]:
-        wanted = [
-            c for c in drawn if self.keep == "all" or (c.verdict and c.verdict.status == "correct")
-        ]
-        if self.per_problem is None:
-            return wanted
-        groups: dict[str, list[Completion]] = {}
-        for row in wanted:
-            groups.setdefault(row.problem_id, []).append(row)
-        kept: list[Completion] = []
-        for problem_id, group in groups.items():
-            number = min(self.per_problem, len(group))
-            picked = random.Random(f"{seed}:{problem_id}").sample(group, number)
-            kept.extend(sorted(picked, key=lambda row: row.sample_index))
-        return kept
+        def second(row: Completion) -> Verdict:
+            return judge(by_id[row.problem_id], row.text, row.finish_reason)
+
+        return queue(problems, suspects, rounds.completions(), second), facts
+
+    def _choice(self, drawn: Iterable[Completion], seed: int) -> _Choice:
+        """What is kept, decided before any text is read."""
+        choice = _Choice(self.keep, Counter())
+        wanted: dict[str, list[int]] = {}
+        for row in drawn:
+            if row.verdict is not None:
+                choice.verdicts[row.verdict.status] += 1
+            if not choice.wants(row):
+                continue
+            choice.kept += 1
+            if self.per_problem is not None:
+                wanted.setdefault(row.problem_id, []).append(row.sample_index)
+        if self.per_problem is not None:
+            choice.picks = {
+                problem_id: frozenset(
+                    random.Random(f"{seed}:{problem_id}").sample(
+                        indices, min(self.per_problem, len(indices))
+                    )
+                )
+                for problem_id, indices in wanted.items()
+            }
+            choice.kept = sum(map(len, choice.picks.values()))
+        return choice
 
     def estimate(self, given: Estimator) -> Estimate:
         """What is drawn, at the price of whoever draws, and the share of it that is kept."""
@@ -209,10 +219,28 @@ class Sample(Stage):
         yield from shown.queue(out)
 
 
-def _counts(drawn: Sequence[Completion], kept: Sequence[Completion]) -> dict[str, Any]:
-    verdicts = Counter(row.verdict.status for row in drawn if row.verdict)
-    return {
-        "drawn": len(drawn),
-        "kept": len(kept),
-        "verdicts": dict(sorted(verdicts.items())),
-    }
+@dataclass
+class _Choice:
+    """Which completions are kept.
+
+    Attributes:
+        keep: as the stage says.
+        verdicts: how many of all were judged how.
+        kept: how many are kept.
+        picks: sample indices of each problem, when not all that ``keep`` names are kept.
+    """
+
+    keep: Literal["all", "correct"]
+    verdicts: Counter[str]
+    kept: int = 0
+    picks: dict[str, frozenset[int]] | None = None
+
+    def wants(self, row: Completion) -> bool:
+        """Whether ``keep`` names it."""
+        return self.keep == "all" or bool(row.verdict and row.verdict.status == "correct")
+
+    def keeps(self, row: Completion) -> bool:
+        """Whether it becomes a row."""
+        if self.picks is None:
+            return self.wants(row)
+        return row.sample_index in self.picks.get(row.problem_id, ())

@@ -92,9 +92,7 @@ def stop_rate(
     sampling = Sampling(
         temperature=0, top_p=1, max_tokens=min(MAX_PROBE_TOKENS, room), batch_size=PROBED
     )
-    ended = [
-        c.finish_reason == "stop" for c in engine(model, tokenizer).generate(prompts, sampling)
-    ]
+    ended = [c.finish_reason == "stop" for c in engine(model, tokenizer).draw(prompts, sampling)]
     return sum(ended) / len(ended)
 
 

@@ -43,20 +43,17 @@ def read_supervised(
         raise UserError(f"{context.name}: {'; '.join(problems)}")
     path = context.rows(data, "completions.jsonl")
     dropped: Counter[str] = Counter()
-    kept: list[Completion] = []
+    usable: set[str] = set()
     for completion in read_rows(path, Completion):
-        if completion.finish_reason != "stop":
-            dropped["unfinished"] += 1
-        elif not completion.text.startswith(THINK_OPEN):
-            dropped["no thinking"] += 1
+        if why := _unusable(completion):
+            dropped[why] += 1
         else:
-            kept.append(completion)
-    chosen = {
-        problem.id: problem
-        for problem in chosen_problems(context, data, where, {c.problem_id for c in kept})
-    }
+            usable.add(completion.problem_id)
+    chosen = {problem.id: problem for problem in chosen_problems(context, data, where, usable)}
     rows: list[SftRow] = []
-    for completion in kept:
+    for completion in read_rows(path, Completion):  # a second time: only the rows are kept
+        if _unusable(completion):
+            continue
         problem = chosen.get(completion.problem_id)
         if problem is None:
             dropped["outside of where"] += 1
@@ -73,6 +70,12 @@ def read_supervised(
     write_rows(context.folder / "masks.jsonl", _shown(rows, tokenizer))
     used = {row.name for row in rows}
     return Found(rows, [p for p in chosen.values() if p.id in used], dict(dropped))
+
+
+def _unusable(completion: Completion) -> str:
+    if completion.finish_reason != "stop":
+        return "unfinished"
+    return "" if completion.text.startswith(THINK_OPEN) else "no thinking"
 
 
 def _row(problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase) -> SftRow:
