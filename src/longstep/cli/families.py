@@ -10,6 +10,8 @@ from longstep.config import Strict, UserError, json_schema, nearest
 from longstep.contrast.targets import AnyPositions, AnyTarget
 from longstep.curate import AnyContamination, AnyFilter, AnySelection
 from longstep.curriculum import AnyCurriculum
+from longstep.curriculum.gates import AnyGate
+from longstep.curriculum.guides import AnyGuide
 from longstep.evaluate import BENCHMARKS, REDUCERS
 from longstep.losses import AnyPolicyLoss, AnyPreferenceLoss
 from longstep.losses.rewards import AnyReward
@@ -82,6 +84,8 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "contamination": lambda: _config_rows(AnyContamination),
     "curricula": lambda: _config_rows(AnyCurriculum),
     "filters": lambda: _config_rows(AnyFilter),
+    "gates": lambda: _config_rows(AnyGate),
+    "guides": lambda: _config_rows(AnyGuide),
     "losses": lambda: [*_config_rows(AnyPolicyLoss), *_config_rows(AnyPreferenceLoss)],
     "merges": lambda: _config_rows(AnyMerge),
     "optimizers": lambda: _config_rows(AnyOptimizer),

@@ -10,11 +10,15 @@ from longstep.artifacts import read_rows, write_rows
 from longstep.config import Field, UserError
 from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.curate import KeyAudit, audit_keys, votes_of
-from longstep.curriculum import AnyCurriculum, Shuffle
+from longstep.curriculum import AnyCurriculum, Horizon, Shuffle
+from longstep.curriculum.gates import All, AnyGate
+from longstep.curriculum.guides import AnyGuide, NoGuide
 from longstep.draw.prompts import engine, prompts_for
-from longstep.generate import Generator, Prompt
+from longstep.generate import Generator, Prompt, Sampling
 from longstep.losses import AnyPolicyLoss, LightR1
 from longstep.losses.rewards import AnyReward, ClippedCosine
+from longstep.rl.drawing import Drawer
+from longstep.rl.guiding import Hints
 from longstep.rl.health import Health, HealthConfig
 from longstep.rl.rollouts import Rollouts
 from longstep.rl.stats import observe_health
@@ -39,6 +43,8 @@ class Rl(Stage, Training):
         algorithm: the loss; naming it is the whole setting.
         rewards: summed; computed from correctness and length.
         curriculum: the order of problems.
+        gate: which of the drawn groups are trained on.
+        guide: help for groups without a right answer.
         group: completions per problem.
         max_tokens: longest completion.
         rollout_batch: completions decoded together; ``null`` decodes all of a step at once.
@@ -56,6 +62,8 @@ class Rl(Stage, Training):
     algorithm: AnyPolicyLoss = LightR1()
     rewards: tuple[AnyReward, ...] = Field(default=(ClippedCosine(),), min_length=1)
     curriculum: AnyCurriculum = Shuffle()
+    gate: AnyGate = All()
+    guide: AnyGuide = NoGuide()
     group: int = Field(default=8, ge=2)
     max_tokens: int = Field(default=4096, ge=1)
     rollout_batch: int | None = Field(default=None, ge=1)
@@ -94,11 +102,13 @@ class Rl(Stage, Training):
         tokenizer, model = open_policy(folder, self.lora)
         problems, prompts = self._pool(context, tokenizer)
         steps = self.total_steps(len(problems) * self.group)
-        rollouts = self._rollouts(context, problems, prompts, engine(model, tokenizer))
+        hints = Hints(tokenizer, self.max_length - self.max_tokens, self.max_tokens)
+        drawer = self._drawer(context, engine(model, tokenizer))
+        rollouts = self._rollouts(context, (problems, prompts), steps, drawer, hints)
         if sharded():  # every process draws from a whole copy, in the precision of sampling
             copy = load_model(folder)
-            rollouts.generator = engine(copy, tokenizer)
-            rollouts.refresh = lambda: copy_weights(model, copy)
+            drawer.generator = engine(copy, tokenizer)
+            drawer.refresh = lambda: copy_weights(model, copy)
         health = Health(self.health)
         notes = context.log("health.jsonl")
         job = replace(
@@ -111,8 +121,12 @@ class Rl(Stage, Training):
             self.group, self.max_tokens, self.temperature, self.algorithm.trl(), self.iterations
         )
         train_grpo(job, settings, rollouts)
-        context.cost.tokens_generated += rollouts.tokens
-        context.cost.tokens_trained += rollouts.tokens * self.iterations
+        spent = rollouts.spent
+        context.cost.tokens_generated += spent.drawn
+        context.cost.tokens_trained += spent.seen * self.iterations
+        context.cost.tokens_discarded += spent.discarded
+        context.cost.tokens_probe += spent.probe
+        context.cost.tokens_guided += spent.guided
         facts = {
             "problems": len(problems),
             "steps": steps,
@@ -154,24 +168,37 @@ class Rl(Stage, Training):
         )
         return {p.id for p in everything} - {s.problem.id for s in suspects}
 
+    def _drawer(self, context: Context, generator: Generator) -> Drawer:
+        # No top-p: the update is only right for samples of the policy itself.
+        sampling = Sampling(
+            temperature=self.temperature,
+            top_p=1.0,
+            max_tokens=self.max_tokens,
+            seed=context.seed,
+            logprobs=True,
+        )
+        return Drawer(generator, sampling, self.rollout_batch)
+
     def _rollouts(
         self,
         context: Context,
-        problems: list[Problem],
-        prompts: list[Prompt],
-        generator: Generator,
+        pool: tuple[list[Problem], list[Prompt]],
+        steps: int,
+        drawer: Drawer,
+        hints: Hints,
     ) -> Rollouts:
+        problems, prompts = pool
+        horizon = Horizon(steps, self.batch // self.group, context.seed)
         return Rollouts(
             problems=problems,
             prompts=prompts,
-            curriculum=self.curriculum.build(problems, context.seed),
-            generator=generator,
+            curriculum=self.curriculum.build(problems, horizon),
+            gate=self.gate.build(self.group, horizon),
+            guide=self.guide.build(problems, horizon),
+            drawer=drawer,
+            hints=hints,
             rewards=self.rewards,
             group=self.group,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            together=self.rollout_batch,
-            seed=context.seed,
             record=context.log("rollouts.jsonl"),
         )
 
@@ -181,5 +208,7 @@ def _side(rollouts: Rollouts, health: Health) -> dict[str, Side]:
     return {
         "curriculum.json": Side(rollouts.curriculum.state, rollouts.curriculum.restore),
         "health.json": Side(health.state, health.restore),
+        "gate.json": Side(rollouts.gate.state, rollouts.gate.restore),
+        "guide.json": Side(rollouts.guide.state, rollouts.guide.restore),
         "rollouts.json": Side(rollouts.state, rollouts.restore),
     }

@@ -46,7 +46,9 @@ def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, 
 
     ``rollout(step, count)`` returns this process's columns, of equal length ``count``, group after group:
     ``prompt_ids``, ``completion_ids``, ``logprobs`` and ``shaped``, the reward or ``None`` for a completion that
-    cannot be scored (it takes no part in its group). TRL's dataset carries no prompts; it only counts steps.
+    cannot be scored (it takes no part in its group). Where some row is not all the policy's own there are also
+    ``loss_mask``, 0 for tokens that no loss sees, and ``weight``, what each row's ratio is taken against. TRL's dataset
+    carries no prompts; it only counts steps.
     """
     if settings.iterations > 1 and job.training.save_every % settings.iterations:
         raise UserError(
@@ -55,7 +57,14 @@ def train_grpo(job: Job, settings: GrpoSettings, rollout: Rollout) -> dict[str, 
         )
 
     def roll(prompts: list[Any], trainer: Any) -> dict[str, Any]:
-        return dict(rollout(trainer.state.global_step, len(prompts)))
+        columns = dict(rollout(trainer.state.global_step, len(prompts)))
+        if others := set(columns.pop("weight", ())) - {"own"}:
+            raise UserError(
+                f"guide: rows weighted by {', '.join(sorted(others))} cannot be trained yet"
+            )
+        if "loss_mask" in columns:
+            columns["env_mask"] = columns.pop("loss_mask")  # TRL's name for it
+        return columns
 
     def shaped_reward(shaped: list[float | None], **_: Any) -> list[float | None]:
         return shaped
