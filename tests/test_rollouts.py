@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from longstep.artifacts import AppendLog
 from longstep.config import Strict
+from longstep.context import Context
 from longstep.curriculum import EasyToHard, Horizon, Shuffle
 from longstep.curriculum.gates import All
 from longstep.curriculum.groups import packed, unpacked
@@ -20,12 +23,14 @@ from longstep.curriculum.guides import Guidance, NoGuide
 from longstep.generate import Prompt, Sampling, worked
 from longstep.generate.base import canonical
 from longstep.losses.rewards import Correctness
+from longstep.models.load import load_model
 from longstep.models.tiny import build_tokenizer
+from longstep.progress import Progress
 from longstep.rl.drawing import Drawer
 from longstep.rl.guiding import Hints
 from longstep.rl.rollouts import Rollouts
 from longstep.types import Completion, Problem
-from rl_members import Help, Mixed, Probing
+from rl_members import Help, Mixed, Probing, WithOurs
 
 Says = Callable[[Prompt, int, str], bool]
 """(prompt, sample, noise key) -> whether the answer is right."""
@@ -350,3 +355,133 @@ def test_draws_are_counted_by_problem(tmp_path: Path) -> None:
     rolls(0, 12)
     assert Counter(name for name, _ in engine(rolls).asked) == {"p0": 3, "p1": 3}
     assert len(set(engine(rolls).keys)) == 12
+
+
+# -- several processes ----------------------------------------------------------------------------
+
+
+class TwoProcesses:
+    """Two threads that think they are the processes of one run."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.me, self.barrier, self.said = threading.local(), threading.Barrier(2), [None, None]
+        for name in ("longstep.rl.drawing.world", "longstep.rl.rollouts.world"):
+            monkeypatch.setattr(name, lambda: 2)
+        monkeypatch.setattr("longstep.rl.drawing.rank", lambda: self.me.rank)
+        monkeypatch.setattr("longstep.rl.drawing.gather", self.gather)
+
+    def gather(self, mine: Any) -> list[Any]:
+        self.said[self.me.rank] = mine
+        self.barrier.wait(10)
+        everyone = list(self.said)
+        self.barrier.wait(10)
+        return everyone
+
+    def run(self, work: Callable[[], Any]) -> list[Any]:
+        def one(rank: int) -> Any:
+            self.me.rank = rank
+            return work()
+
+        with ThreadPoolExecutor(2) as threads:
+            return list(threads.map(one, range(2)))
+
+
+@pytest.mark.parametrize(
+    "members", COMBINATIONS, ids=lambda m: "+".join(x.kind for x in m.values())
+)
+def test_two_processes_decide_and_train_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: dict[str, Strict]
+) -> None:
+    """Refills of 1 and 3 problems leave one of the two without work; still both know all that was drawn."""
+    alone = rollouts(tmp_path, chance, pool(11), **members)
+    expected = [alone(step, 8) for step in range(5)]
+
+    def work() -> tuple[list[Any], Any]:
+        rolls = rollouts(tmp_path, chance, pool(11), **members)
+        return [rolls(step, 4) for step in range(5)], stored(rolls)
+
+    (first, known), (second, known_too) = TwoProcesses(monkeypatch).run(work)
+    for whole, mine, theirs in zip(expected, first, second, strict=True):
+        assert whole.keys() == mine.keys() == theirs.keys()
+        assert all(whole[name] == mine[name] + theirs[name] for name in whole)
+    for part in (known, known_too):  # another's answers come without prompt and text
+        for group in part[1].get("kept", []):
+            for row in group["rows"]:
+                row["completion"].update(text="", prompt_ids=[])
+    assert known == known_too and known[3] == stored(alone)[3]
+
+
+# -- the stage ------------------------------------------------------------------------------------
+
+
+def train(folder: Path, finished: Path, **fields: Any) -> Context:
+    """Run the stage on the short recipe's model, which is right now and then."""
+    given = {
+        "model": str(finished / "merged" / "out"),
+        "data": str(finished / "pool" / "out"),
+        "key_audit": "off",
+        "algorithm": {"kind": "dapo"},
+        "group": 4,
+        "batch": 8,
+        "max_tokens": 32,
+        "max_length": 96,
+        "optimizer": {"kind": "adamw", "lr": 1e-3},
+        "save_every": 2,
+        "log_every": 1,
+        **fields,
+    }
+    quiet = lambda label, total, unit: Progress(label, total, unit, write=lambda text: None)  # noqa: E731
+    context = Context("rl", folder, 7, {}, quiet, lambda what, facts: None)
+    folder.mkdir(exist_ok=True)
+    WithOurs.model_validate(given).run(context)
+    return context
+
+
+OURS = {
+    "curriculum": {"kind": "probing"},
+    "gate": {"kind": "mixed", "refill": "whole"},
+    "guide": {"kind": "help"},
+    "steps": 4,
+}
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "step_time")} for row in rows]
+
+
+def test_members_of_one_file_and_one_line_train_and_resume(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Probes, refills, carried groups and hints in the real stage; stopped before step 4, it goes on from step 2."""
+    whole = train(tmp_path / "whole", finished, **OURS)
+    last = logged(tmp_path / "whole")[-1]
+    assert last["tokens/probe"] > 0 and last["tokens/discarded"] > 0 and "gate/carried" in last
+    assert whole.cost.tokens_probe == last["tokens/probe"]
+    purposes = ("trained", "discarded", "carried", "probe", "guided")
+    assert whole.cost.tokens_generated == sum(last[f"tokens/{purpose}"] for purpose in purposes)
+
+    step = Rollouts.__call__
+
+    def stop_before_the_last(rolls: Rollouts, number: int, count: int) -> Any:
+        if number == 3:
+            raise KeyboardInterrupt
+        return step(rolls, number, count)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Rollouts, "__call__", stop_before_the_last)
+        train(tmp_path / "cut", finished, **OURS)
+    again = train(tmp_path / "cut", finished, **OURS)
+    assert again.cost == whole.cost and logged(tmp_path / "cut") == logged(tmp_path / "whole")
+    weights = [(tmp_path / run / "out/model.safetensors").read_bytes() for run in ("whole", "cut")]
+    assert weights[0] == weights[1]
+
+
+def test_rows_of_a_short_step_move_no_weight(finished: Path, tmp_path: Path) -> None:
+    """The gate refuses every group after one answer, so each row only fills the trainer's batch."""
+    shut = {"kind": "mixed", "limit": 1, "screen": 1}  # one answer is never right and wrong
+    train(tmp_path / "run", finished, gate=shut, steps=2)
+    start = load_model(finished / "merged" / "out", "float32").state_dict()
+    ended = load_model(tmp_path / "run" / "out", "float32").state_dict()
+    assert all(start[name].equal(ended[name]) for name in start)
+    assert logged(tmp_path / "run")[-1]["missing_groups"] == 2
