@@ -92,21 +92,7 @@ class Rollouts:
         self._account(draws, groups, chosen, helped)
         self._tell(draws, groups, chosen, wanted)
         filled = [*groups, *self._fillers(draws, groups, wanted - len(groups))]
-        mine = [(each.outcome.index, row) for each in filled[part(wanted)] for row in each.rows]
-        rows = [row for _, row in mine]
-        columns: dict[str, list[Any]] = {
-            "prompt_ids": [list(self.prompts[index].prompt_ids) for index, _ in mine],
-            "completion_ids": [list(row.completion.token_ids) for row in rows],
-            "logprobs": [list(row.completion.logprobs or ()) for row in rows],
-            "shaped": [self._shaped(row) for row in rows],
-        }
-        # The trainers of all processes must get the same columns, so all groups are asked, not this process's.
-        everyone = [row for each in filled for row in each.rows]
-        if any(row.mask for row in everyone):
-            columns["loss_mask"] = [list(row.mask or (1,) * row.length) for row in rows]
-        if any(row.weight != "own" for row in everyone):
-            columns["weight"] = [row.weight for row in rows]
-        return columns
+        return self._columns(filled, part(wanted))
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must keep."""
@@ -187,6 +173,24 @@ class Rollouts:
         blind = [replace(row, mask=(0,) * row.length) for row in source]
         rows = tuple(blind[i % len(blind)] for i in range(self.group))
         return [DrawnGroup("", (*groups, *draws.groups)[0].outcome, rows)] * missing
+
+    def _columns(self, groups: Sequence[DrawnGroup], mine: slice) -> dict[str, list[Any]]:
+        own = [(group.outcome.index, row) for group in groups[mine] for row in group.rows]
+        rows = [row for _, row in own]
+        columns: dict[str, list[Any]] = {
+            # Never the prompt that a row was drawn under: that may have shown the answer.
+            "prompt_ids": [list(self.prompts[index].prompt_ids) for index, _ in own],
+            "completion_ids": [list(row.completion.token_ids) for row in rows],
+            "logprobs": [list(row.completion.logprobs or ()) for row in rows],
+            "shaped": [self._shaped(row) for row in rows],
+        }
+        # The trainers of all processes must get the same columns, so the rows of all are asked.
+        everyone = [row for group in groups for row in group.rows]
+        if any(row.mask for row in everyone):
+            columns["loss_mask"] = [list(row.mask or (1,) * row.length) for row in rows]
+        if any(row.weight != "own" for row in everyone):
+            columns["weight"] = [row.weight for row in rows]
+        return columns
 
     def _refuse_misfits(self, groups: Sequence[DrawnGroup], wanted: int, short: str) -> None:
         """What a gate or a guide may not do, said before the trainer stumbles over it."""
