@@ -64,13 +64,15 @@ class Prober:
 class Mixed(Strict):
     """DAPO's dynamic sampling: only groups with right and wrong answers; a surplus waits for the next step.
 
-    ``refill`` asks again for what is missing, or for a whole batch; ``limit`` ends it, in batches.
+    ``refill`` asks again for what is missing and ``spare`` more, or for a whole batch; ``limit`` ends it, in batches.
     """
 
     kind: Literal["mixed"] = "mixed"
     refill: Literal["exact", "whole"] = "exact"
     limit: int = 3
     screen: int = 0
+    spare: int = 0
+    takes: tuple[str, ...] = ("mixed",)
 
     def build(self, group: int, horizon: Horizon) -> MixedGate:
         """Give the gate; with ``screen`` answers to look at before the others are drawn."""
@@ -84,11 +86,11 @@ class MixedGate:
         self.kept: list[DrawnGroup] = []
 
     def admits(self, outcome: Outcome, round: int) -> str:
-        return "" if outcome.signal == "mixed" else outcome.signal
+        return "" if outcome.signal in self.config.takes else outcome.signal
 
     def more(self, kept: int, wanted: int, drawn: int) -> int:
         need = wanted - kept - len(self.kept)
-        asked = wanted if self.config.refill == "whole" else need
+        asked = wanted if self.config.refill == "whole" else need + self.config.spare
         return 0 if need <= 0 else min(asked, self.config.limit * wanted - drawn)
 
     def choose(self, groups: Sequence[DrawnGroup], wanted: int) -> Chosen:

@@ -439,7 +439,7 @@ def train(folder: Path, finished: Path, **fields: Any) -> Context:
 
 OURS = {
     "curriculum": {"kind": "probing"},
-    "gate": {"kind": "mixed", "refill": "whole"},
+    "gate": {"kind": "mixed", "spare": 1, "takes": ["mixed", "wrong"]},
     "guide": {"kind": "help"},
     "steps": 4,
 }
@@ -453,13 +453,14 @@ def logged(folder: Path) -> list[dict[str, Any]]:
 def test_members_of_one_file_and_one_line_train_and_resume(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Probes, refills, carried groups and hints in the real stage; stopped before step 4, it goes on from step 2."""
+    """Probes, carried groups and hints in the real stage; stopped before step 4, it goes on from step 2."""
     whole = train(tmp_path / "whole", finished, **OURS)
-    last = logged(tmp_path / "whole")[-1]
-    assert last["tokens/probe"] > 0 and last["tokens/discarded"] > 0 and "gate/carried" in last
-    assert whole.cost.tokens_probe == last["tokens/probe"]
+    rows = logged(tmp_path / "whole")
+    assert rows[-1]["tokens/probe"] > 0 and rows[-1]["tokens/guided"] > 0
+    assert rows[1]["gate/carried"] > 0  # so that the checkpoint after step 2 must hold some
+    assert whole.cost.tokens_probe == rows[-1]["tokens/probe"]
     purposes = ("trained", "discarded", "carried", "probe", "guided")
-    assert whole.cost.tokens_generated == sum(last[f"tokens/{purpose}"] for purpose in purposes)
+    assert whole.cost.tokens_generated == sum(rows[-1][f"tokens/{name}"] for name in purposes)
 
     step = Rollouts.__call__
 
@@ -475,6 +476,16 @@ def test_members_of_one_file_and_one_line_train_and_resume(
     assert again.cost == whole.cost and logged(tmp_path / "cut") == logged(tmp_path / "whole")
     weights = [(tmp_path / run / "out/model.safetensors").read_bytes() for run in ("whole", "cut")]
     assert weights[0] == weights[1]
+
+
+def test_guided_rows_train_in_the_stage(finished: Path, tmp_path: Path) -> None:
+    """Forced beginnings: the trainer takes their masks, and the policy's own answers stay the only ones counted."""
+    context = train(tmp_path / "run", finished, guide={"kind": "help", "how": "forced"}, steps=2)
+    rows = logged(tmp_path / "run")
+    assert (
+        rows[-1]["guide/taken"] > 0 and context.cost.tokens_guided == rows[-1]["tokens/guided"] > 0
+    )
+    assert rows[-1]["tokens/seen"] > rows[-1]["tokens/trained"]  # taken rows train too
 
 
 def test_rows_of_a_short_step_move_no_weight(finished: Path, tmp_path: Path) -> None:
