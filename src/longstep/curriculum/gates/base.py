@@ -16,8 +16,8 @@ class Chosen:
 
     Attributes:
         groups: at most as many as wanted, each with as many rows as the recipe's ``group``.
-        carried: groups kept for a later step: neither trained on yet nor discarded. By then the policy has moved on, so a
-            gate that carries names ``behaviour`` as the weight of their rows, once the trainer knows that weight.
+        carried: groups kept for a later step: neither trained on yet nor discarded. By then the policy has moved on, so
+            a gate that carries names ``behaviour`` as the weight of their rows, once the trainer knows it.
         short: why there are fewer groups than wanted; empty when there are enough. The missing rows are filled up with
             rows that no loss sees.
     """
