@@ -30,7 +30,7 @@ class Drawer:
         generator: the engine over the model in training.
         sampling: of every draw; the number of samples is replaced.
         together: completions decoded together, ``None`` for all of a draw.
-        refresh: called before each step, to bring a generator that draws from a copy up to date.
+        refresh: called before each step with its number, to bring a generator that draws from a copy up to date.
         step: the optimiser step that the draws are for.
         draws: how many draws this step has seen.
     """
@@ -38,14 +38,14 @@ class Drawer:
     generator: Generator
     sampling: Sampling
     together: int | None = None
-    refresh: Callable[[], None] = lambda: None
+    refresh: Callable[[int], None] = lambda step: None
     step: int = 0
     draws: int = 0
 
     def begin(self, step: int) -> None:
         """Become the policy of this step."""
         self.step, self.draws = step, 0
-        self.refresh()
+        self.refresh(step)
 
     def draw(
         self, asked: Sequence[Asked], samples: int

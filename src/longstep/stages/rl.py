@@ -108,7 +108,7 @@ class Rl(Stage, Training):
         if sharded():  # every process draws from a whole copy, in the precision of sampling
             copy = load_model(folder)
             drawer.generator = engine(copy, tokenizer)
-            drawer.refresh = lambda: copy_weights(model, copy)
+            drawer.refresh = lambda step: copy_weights(model, copy)
         health = Health(self.health)
         notes = context.log("health.jsonl")
         job = replace(
