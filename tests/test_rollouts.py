@@ -478,14 +478,13 @@ def test_members_of_one_file_and_one_line_train_and_resume(
     assert weights[0] == weights[1]
 
 
-def test_guided_rows_train_in_the_stage(finished: Path, tmp_path: Path) -> None:
-    """Forced beginnings: the trainer takes their masks, and the policy's own answers stay the only ones counted."""
-    context = train(tmp_path / "run", finished, guide={"kind": "help", "how": "forced"}, steps=2)
-    rows = logged(tmp_path / "run")
-    assert (
-        rows[-1]["guide/taken"] > 0 and context.cost.tokens_guided == rows[-1]["tokens/guided"] > 0
-    )
-    assert rows[-1]["tokens/seen"] > rows[-1]["tokens/trained"]  # taken rows train too
+def test_given_answers_train_in_the_stage(finished: Path, tmp_path: Path) -> None:
+    """Worked solutions in hopeless groups: they are trained on, and cost no draw."""
+    context = train(tmp_path / "run", finished, guide={"kind": "help", "how": "given"}, steps=3)
+    last = logged(tmp_path / "run")[-1]
+    assert last["guide/taken"] > 0 and last["tokens/seen"] > last["tokens/trained"]
+    assert context.cost.tokens_generated == last["tokens/trained"] + last["tokens/discarded"]
+    assert context.cost.tokens_trained == last["tokens/seen"]
 
 
 def test_rows_of_a_short_step_move_no_weight(finished: Path, tmp_path: Path) -> None:
