@@ -74,7 +74,7 @@ def test_status_lists_every_stage_in_order(finished: Path):
         typed("status", str(finished / "sft1"))
 
 
-@pytest.mark.parametrize("family", ["benchmarks", "curricula", "filters", "losses", "merges", "optimizers",
+@pytest.mark.parametrize("family", ["benchmarks", "curricula", "filters", "gates", "guides", "losses", "merges", "optimizers",
                                     "reducers", "rewards", "sources", "stages", "verifiers"])  # fmt: skip
 def test_show_lists_a_family(family: str):
     rows = json.loads(typed("show", family, "--json").stdout)

@@ -1,15 +1,18 @@
-"""Orders and samplers: what they pick, what they learn, and that they resume exactly."""
+"""Orders and samplers: what they ask for, what they learn, and that they resume exactly."""
 
 from __future__ import annotations
 
 import json
 import math
+import random
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from longstep.config import TypeAdapter
-from longstep.curriculum import AdaRFT, AnyCurriculum, EasyToHard
+from longstep.curriculum import AdaRFT, AnyCurriculum, Ask, Curriculum, EasyToHard, Horizon, Outcome
 from longstep.types import Problem
 
 LEVELS = [3.0, 1.0, 5.0, 1.0, 2.0, 4.0]
@@ -20,78 +23,181 @@ PROBLEMS = [
 KINDS = ["shuffle", "easy_to_hard", "adarft"]
 
 
+def horizon(seed: int = 0) -> Horizon:
+    return Horizon(steps=10, groups=4, seed=seed)
+
+
+def picks(curriculum: Curriculum, n: int, step: int = 0) -> list[int]:
+    asks = curriculum.pick(n, step)
+    assert all(ask.use == "train" for ask in asks)
+    return [ask.index for ask in asks]
+
+
+def went(index: int, *correctness: float | None, step: int = 0) -> Outcome:
+    return Outcome(index, "train", correctness, (1,) * len(correctness), 0, step)
+
+
+def scripted(asks: Sequence[Ask], step: int) -> list[Outcome]:
+    """An outcome that depends on problem, step and sample alone, now and then unscorable."""
+    found = []
+    for ask in asks:
+        draw = random.Random(f"{ask.index}:{step}")
+        correctness = tuple(draw.choice([0.0, 0.0, 1.0, None]) for _ in range(4))
+        found.append(Outcome(ask.index, ask.use, correctness, (5,) * 4, 0, step))
+    return found
+
+
+def follow(curriculum: Curriculum, steps: range) -> list[list[Ask]]:
+    """What a curriculum asks for while the scripted outcomes come in."""
+    asked = []
+    for step in steps:
+        asks = curriculum.pick(4, step)
+        asks += curriculum.pick(2, step)  # a refill
+        curriculum.observe(scripted(asks, step))
+        asked.append(asks)
+    return asked
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_restored_curriculum_continues_exactly(kind: str) -> None:
+def test_ten_steps_are_six_a_json_round_trip_and_four(kind: str) -> None:
     config = TypeAdapter(AnyCurriculum).validate_python({"kind": kind})
-    one = config.build(PROBLEMS, 7)
-    for _ in range(5):  # 5 * 4 = 20 picks: in the middle of the fourth epoch
-        for index in one.pick(4):
-            one.observe(index, [1.0, 0.0, 1.0])
-    saved = json.loads(json.dumps(one.state()))
-    two = config.build(PROBLEMS, 7)
-    two.restore(saved)
-    for _ in range(5):
-        picked = one.pick(4)
-        assert picked == two.pick(4)
-        one.observe(picked[0], [0.0])
-        two.observe(picked[0], [0.0])
-    assert one.state() == two.state()
+    whole = config.build(PROBLEMS, horizon(7))
+    asked = follow(whole, range(10))  # 60 picks: ten epochs
+    first = config.build(PROBLEMS, horizon(7))
+    assert follow(first, range(6)) == asked[:6]
+    second = config.build(PROBLEMS, horizon(7))
+    second.restore(json.loads(json.dumps(first.state())))
+    assert follow(second, range(6, 10)) == asked[6:]
+    assert second.state() == whole.state() and second.metrics() == whole.metrics()
+
+
+def test_an_ask_says_what_it_means() -> None:
+    assert Ask(3) == Ask(3, "train", 0) and Ask(3, "rate", 2).samples == 2
+    for wrong in ({"use": "rate"}, {"use": "train", "samples": 8}):
+        with pytest.raises(ValueError, match="a rate needs samples"):
+            Ask(3, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("correctness", "signal"),
+    [
+        ((1.0, 0.0), "mixed"),
+        ((1.0, None, 0.0, 0.0), "mixed"),
+        ((1.0, 1.0, None), "right"),
+        ((0.0, 0.0), "wrong"),
+        ((1.0, None, None), "unscorable"),  # nothing to compare it with
+        ((None, None), "unscorable"),
+        ((), "unscorable"),
+    ],
+)
+def test_what_a_group_teaches_is_read_from_correctness(correctness: Any, signal: str) -> None:
+    assert went(0, *correctness).signal == signal
+    assert went(0, *correctness).known_G == [c for c in correctness if c is not None]
 
 
 def test_shuffle_is_without_replacement_and_seeded() -> None:
     config = TypeAdapter(AnyCurriculum).validate_python({"kind": "shuffle"})
-    order = config.build(PROBLEMS, 1).pick(18)
+    whole = config.build(PROBLEMS, horizon(1))
+    order = picks(whole, 18)
     epochs = [order[0:6], order[6:12], order[12:18]]
     assert all(sorted(epoch) == list(range(6)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 1
-    one_by_one = config.build(PROBLEMS, 1)
-    assert order == [one_by_one.pick(1)[0] for _ in range(18)]
-    assert order != config.build(PROBLEMS, 2).pick(18)
+    one_by_one = config.build(PROBLEMS, horizon(1))
+    assert order == [picks(one_by_one, 1)[0] for _ in range(18)]
+    assert order != picks(config.build(PROBLEMS, horizon(2)), 18)
+    assert whole.metrics() == {"epochs": 3.0}
 
 
 def test_easy_to_hard_by_difficulty_and_by_pass_rate() -> None:
-    order = EasyToHard().build(PROBLEMS, 0).pick(7)
+    order = picks(EasyToHard().build(PROBLEMS, horizon()), 7)
     assert [LEVELS[i] for i in order] == [1, 1, 2, 3, 4, 5, 1]
     # a high pass rate is easy: the reverse here
-    order = EasyToHard(by="pass_rate").build(PROBLEMS, 0).pick(6)
+    order = picks(EasyToHard(by="pass_rate").build(PROBLEMS, horizon()), 6)
     assert [LEVELS[i] for i in order] == [5, 4, 3, 2, 1, 1]
-    ties = {tuple(EasyToHard().build(PROBLEMS, seed).pick(2)) for seed in range(10)}
+    ties = {tuple(picks(EasyToHard().build(PROBLEMS, horizon(seed)), 2)) for seed in range(10)}
     assert ties == {(1, 3), (3, 1)}
     bare = [Problem(id="x", prompt="q", answer="1")]
     with pytest.raises(ValueError, match="problem x has no difficulty"):
-        EasyToHard().build(bare, 0)
+        EasyToHard().build(bare, horizon())
 
 
-def test_adarft_moves_its_target_by_the_published_rule() -> None:
+def test_adarft_moves_its_target_by_the_published_rule_once_a_step() -> None:
     pool = [Problem(id=str(i), prompt="q", answer="1", difficulty=float(i)) for i in range(101)]
-    sampler = AdaRFT().build(pool, 0)  # difficulties are 0..100 already
-    assert sampler.pick(4) == [0, 1, 2, 3]
-    for index in range(4):
-        sampler.observe(index, [1.0, 1.0])
+    sampler = AdaRFT().build(pool, horizon())  # difficulties are 0..100 already
+    assert picks(sampler, 4) == [0, 1, 2, 3]
+    assert sampler.target == 0.0  # a pick moves nothing
+    sampler.observe([went(index, 1.0, 1.0) for index in range(4)])
     # all right: 0 + 50 tanh(2 (1 - 0.5)) = 50 tanh(1) = 38.08
-    assert sampler.pick(3) == [38, 39, 37]  # distances 0.08, 0.92, 1.08
     assert sampler.target == pytest.approx(38.0797, abs=1e-4)
-    sampler.observe(38, [1.0, 0.0])  # half right: the target stays
-    sampler.pick(1)
+    assert picks(sampler, 3) == [38, 39, 37]  # distances 0.08, 0.92, 1.08
+    sampler.observe([went(38, 1.0, 0.0)])  # half right: the target stays
     assert sampler.target == pytest.approx(38.0797, abs=1e-4)
-    sampler.observe(38, [1.0, 0.0, 0.0, 0.0])  # 50 tanh(2 (0.25 - 0.5)) = -23.1059
-    sampler.pick(1)
+    sampler.observe([went(38, 1.0, 0.0, 0.0, 0.0)])  # 50 tanh(2 (0.25 - 0.5)) = -23.1059
     assert sampler.target == pytest.approx(38.0797 - 23.1059, abs=1e-4)
     for _ in range(3):
-        sampler.observe(0, [0.0])
-        sampler.pick(1)
+        sampler.observe([went(0, 0.0)])
     assert sampler.target == 0.0  # clipped
-    sampler.observe(0, [])  # an unscorable group says nothing
-    sampler.pick(1)
+    sampler.observe([went(0, None, None)])  # an unscorable group says nothing
+    sampler.observe([])
     assert sampler.target == 0.0
     assert 50 * math.tanh(1) == pytest.approx(38.0797, abs=1e-4)
 
 
 def test_adarft_cooldown_spreads_the_picks_and_zero_is_the_paper() -> None:
     pool = [Problem(id=str(i), prompt="q", answer="1", difficulty=float(i)) for i in range(40)]
-    paper = AdaRFT(cooldown=0.0).build(pool, 0)
-    assert paper.pick(4) == paper.pick(4) == [0, 1, 2, 3]
-    ours = AdaRFT(cooldown=0.25).build(pool, 0)  # 10 picks of waiting
-    counts = Counter(index for _ in range(10) for index in ours.pick(4))
+    paper = AdaRFT(cooldown=0.0).build(pool, horizon())
+    assert picks(paper, 4) == picks(paper, 4) == [0, 1, 2, 3]
+    ours = AdaRFT(cooldown=0.25).build(pool, horizon())  # 10 picks of waiting
+    counts = Counter(index for _ in range(10) for index in picks(ours, 4))
     assert len(counts) >= 10 and max(counts.values()) <= 4
-    assert sorted(AdaRFT().build(pool[:2], 0).pick(5)) in ([0, 0, 0, 1, 1], [0, 0, 1, 1, 1])
+    assert sorted(picks(AdaRFT().build(pool[:2], horizon()), 5)) in (
+        [0, 0, 0, 1, 1],
+        [0, 0, 1, 1, 1],
+    )
+
+
+class SortsEveryTime:
+    """AdaRFT's rule said in one sort: who waits comes last, then the nearest, then the tie."""
+
+    def __init__(self, config: AdaRFT, levels: list[float], seed: int) -> None:
+        low, high = min(levels), max(levels)
+        self.level = [100 * (x - low) / (high - low) if high > low else 0.0 for x in levels]
+        self.tie = list(range(len(levels)))
+        random.Random(seed).shuffle(self.tie)
+        self.wait = int(config.cooldown * len(levels))
+        self.count, self.last = 0, dict[int, int]()
+
+    def pick(self, n: int, target: float) -> list[int]:
+        def rank(i: int) -> tuple[bool, float, int]:
+            waits = i in self.last and self.count - self.last[i] < self.wait
+            return waits, abs(self.level[i] - target), self.tie[i]
+
+        found: list[int] = []
+        while len(found) < n:
+            new = sorted(range(len(self.level)), key=rank)[: n - len(found)]
+            for index in new:
+                self.count += 1
+                self.last[index] = self.count
+            found += new
+        return found
+
+
+def test_adarft_picks_what_sorting_the_whole_pool_would_pick() -> None:
+    draw, compared = random.Random(0), 0
+    for seed in range(120):
+        size, kinds = draw.choice([1, 2, 3, 7, 20, 60]), draw.choice([1, 2, 5, 1000])
+        config = AdaRFT(cooldown=draw.choice([0, 0.1, 0.25, 0.9]), start=draw.choice([0, 50, 33]))
+        levels = [float(draw.randrange(kinds)) for _ in range(size)]
+        pool = [Problem(str(i), "q", "1", difficulty=level) for i, level in enumerate(levels)]
+        fast, slow = config.build(pool, horizon(seed)), SortsEveryTime(config, levels, seed)
+        for step in range(20):
+            n = draw.choice([1, 2, 4, 9, size, size + 3])
+            expected = slow.pick(n, fast.target)
+            assert picks(fast, n) == expected
+            fast.observe([went(i, float(draw.random() < 0.5)) for i in expected])
+            compared += 1
+            if step == 11:
+                stored = json.loads(json.dumps(fast.state()))
+                fast = config.build(pool, horizon(seed))
+                fast.restore(stored)
+    assert compared == 2400

@@ -42,6 +42,7 @@ def test_healthy_run_is_silent():
         ("truncated", {"truncated_share": 0.6}),
         ("no-signal", {"zero_variance_share": 1.0}),
         ("zero-variance", {"zero_variance_share": 0.9}),
+        ("short-batch", {"short": "1 mixed group in 2 draws"}),
         ("zero-gradient", {"grad_norm": 0.0}),
         ("unparseable", {"unparseable_share": 0.7}),
         ("unscorable", {"unscorable_share": 0.01}),
@@ -59,6 +60,12 @@ def test_rule_fires_once_at_the_third_step(rule, changes):
     assert [note.step for note in notes] == [3]
     assert notes[0].cause and notes[0].remedy and notes[0].level != "stop"
     assert not [n for n in run(replace(HEALTHY, **changes), steps=2) if n.rule == rule]
+
+
+def test_groups_without_signal_are_told_apart():
+    hard = replace(HEALTHY, zero_variance_share=0.9, all_right_share=0.15, all_wrong_share=0.7)
+    (note,) = run(hard)
+    assert note.cause == "90 % of groups teach nothing (15 % all right, 70 % all wrong)"
 
 
 @pytest.mark.parametrize(

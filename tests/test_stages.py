@@ -11,6 +11,8 @@ from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError, ValidationError
 from longstep.context import Context, Where, chosen_problems
 from longstep.curate.controls import SpoilKeys
+from longstep.curriculum import Outcome
+from longstep.curriculum.groups import DrawnGroup, DrawnRow
 from longstep.draw.drawing import draw
 from longstep.evaluate import Benchmark
 from longstep.evaluate.benchmarks import BOXED
@@ -43,6 +45,11 @@ def completion(
     n: int, text: str, verdict: Verdict, ids=(), prompt=(), finish="stop", sample=0
 ) -> Completion:
     return Completion(f"p{n}", sample, tuple(prompt), tuple(ids), text, finish, verdict=verdict)
+
+
+def outcome(index: int, rows: list[Completion]) -> Outcome:
+    correctness = tuple(row.verdict.correctness if row.verdict else None for row in rows)
+    return Outcome(index, "train", correctness, tuple(len(row.token_ids) for row in rows), 0, 0)
 
 
 def test_where_is_a_closed_interval_and_mixed_excludes_both_ends():
@@ -172,14 +179,20 @@ def test_finished_chunks_are_read_back_and_a_torn_line_is_drawn_again(tmp_path: 
 
 
 def test_rollout_statistics_by_hand():
-    # group 1: right, wrong -> rewards differ; group 2: both unscorable -> no signal
+    # group 1: right, wrong -> it teaches; group 2: both unscorable -> it does not
     late = Verdict("timeout", None)
     groups = [
         [completion(1, "", RIGHT, (1, 2)), completion(1, "", WRONG, (1, 2), sample=1)],
         [completion(2, "", late, (3,)), completion(2, "", late, (4, 5, 6), sample=1)],
     ]
-    stats = rollout_stats(groups, [1.0, -1.0, None, None])
+    drawn = [
+        DrawnGroup(str(n), outcome(n, rows), tuple(map(DrawnRow, rows)))
+        for n, rows in enumerate(groups)
+    ]
+    stats = rollout_stats(drawn)
     assert stats["correct"] == 0.5 and stats["zero_variance_share"] == 0.5
+    assert stats["unscorable_group_share"] == 0.5
+    assert stats["all_right_share"] == stats["all_wrong_share"] == 0.0
     assert stats["unscorable_share"] == 0.5 and stats["mean_length"] == 2.0
     assert stats["duplicate_share"] == 0.25  # the second of the equal pair, of four
 

@@ -50,10 +50,21 @@ def stage_seed(seed: int, name: str) -> int:
 
 @dataclass
 class Cost:
-    """What a stage spent, for the report and for ``plan``."""
+    """What a stage spent, for the report and for ``plan``.
+
+    Attributes:
+        tokens_trained: tokens that training saw, once for each time.
+        tokens_generated: tokens drawn, whatever for.
+        tokens_discarded: those among the drawn that were meant for training and not used.
+        tokens_probe: those among the drawn that only told how hard a problem is.
+        tokens_guided: those among the drawn that the policy wrote with help.
+    """
 
     tokens_trained: int = 0
     tokens_generated: int = 0
+    tokens_discarded: int = 0
+    tokens_probe: int = 0
+    tokens_guided: int = 0
 
 
 @dataclass

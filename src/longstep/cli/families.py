@@ -13,6 +13,8 @@ from longstep.config import Strict, UserError, json_schema, nearest
 from longstep.contrast.targets import AnyPositions, AnyTarget
 from longstep.curate import AnyContamination, AnyFilter, AnySelection
 from longstep.curriculum import AnyCurriculum
+from longstep.curriculum.gates import AnyGate
+from longstep.curriculum.guides import AnyGuide
 from longstep.draw.samplers import AnyEngine
 from longstep.evaluate import BENCHMARKS, REDUCERS
 from longstep.losses import AnyAlgorithm, AnyPreferenceLoss
@@ -105,6 +107,8 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "curricula": lambda: _config_rows(AnyCurriculum),
     "engines": lambda: _config_rows(AnyEngine),
     "filters": lambda: _config_rows(AnyFilter),
+    "gates": lambda: _config_rows(AnyGate),
+    "guides": lambda: _config_rows(AnyGuide),
     "losses": lambda: [*_config_rows(AnyAlgorithm), *_config_rows(AnyPreferenceLoss)],
     "merges": lambda: _config_rows(AnyMerge),
     "optimizers": lambda: _config_rows(AnyOptimizer),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from longstep.config import Strict
-from longstep.curriculum.base import difficulties
+from longstep.curriculum.base import Ask, Horizon, Outcome, difficulties
 from longstep.types import Problem
 
 
@@ -17,11 +17,11 @@ class EasyToHard(Strict):
     kind: Literal["easy_to_hard"] = "easy_to_hard"
     by: Literal["difficulty", "pass_rate"] = "difficulty"
 
-    def build(self, problems: Sequence[Problem], seed: int) -> SortedOrder:
+    def build(self, problems: Sequence[Problem], horizon: Horizon) -> SortedOrder:
         """Give the order over these problems."""
         values = difficulties(problems, self.by)
         order = list(range(len(values)))
-        random.Random(seed).shuffle(order)
+        random.Random(horizon.seed).shuffle(order)
         return SortedOrder(sorted(order, key=values.__getitem__))
 
 
@@ -34,14 +34,18 @@ class SortedOrder:
             raise ValueError("a curriculum needs at least one problem")
         self.order, self.position = order, 0
 
-    def pick(self, n: int) -> list[int]:
-        """Give the next ``n`` indices."""
+    def pick(self, n: int, step: int) -> list[Ask]:
+        """Ask for the next ``n`` problems."""
         start = self.position
         self.position += n
-        return [self.order[each % len(self.order)] for each in range(start, start + n)]
+        return [Ask(self.order[each % len(self.order)]) for each in range(start, start + n)]
 
-    def observe(self, index: int, correctness_G: list[float]) -> None:
+    def observe(self, outcomes: Sequence[Outcome]) -> None:
         """Learn nothing: the order is fixed."""
+
+    def metrics(self) -> dict[str, float]:
+        """Give how often the pool was gone through."""
+        return {"epochs": self.position / len(self.order)}
 
     def state(self) -> dict[str, Any]:
         """Give the position."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from longstep.config import Strict
+from longstep.curriculum.base import Ask, Horizon, Outcome
 from longstep.types import Problem
 
 
@@ -15,9 +16,9 @@ class Shuffle(Strict):
 
     kind: Literal["shuffle"] = "shuffle"
 
-    def build(self, problems: Sequence[Problem], seed: int) -> ShuffleOrder:
+    def build(self, problems: Sequence[Problem], horizon: Horizon) -> ShuffleOrder:
         """Give the order over these problems."""
-        return ShuffleOrder(len(problems), seed)
+        return ShuffleOrder(len(problems), horizon.seed)
 
 
 class ShuffleOrder:
@@ -30,20 +31,24 @@ class ShuffleOrder:
         self.count, self.seed, self.position = count, seed, 0
         self._epoch, self._order = -1, list[int]()
 
-    def pick(self, n: int) -> list[int]:
-        """Give the next ``n`` indices, running on into the next epoch."""
+    def pick(self, n: int, step: int) -> list[Ask]:
+        """Ask for the next ``n`` problems, running on into the next epoch."""
         picked = []
         for _ in range(n):
             epoch, place = divmod(self.position, self.count)
             if epoch != self._epoch:
                 self._epoch, self._order = epoch, list(range(self.count))
                 random.Random(f"{self.seed}:{epoch}").shuffle(self._order)
-            picked.append(self._order[place])
+            picked.append(Ask(self._order[place]))
             self.position += 1
         return picked
 
-    def observe(self, index: int, correctness_G: list[float]) -> None:
+    def observe(self, outcomes: Sequence[Outcome]) -> None:
         """Learn nothing: the order is fixed."""
+
+    def metrics(self) -> dict[str, float]:
+        """Give how often the pool was gone through."""
+        return {"epochs": self.position / self.count}
 
     def state(self) -> dict[str, Any]:
         """Give the position."""

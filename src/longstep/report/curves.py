@@ -28,7 +28,25 @@ PANELS = (
     Panel(
         "share cut at the length limit", {"cut": ("truncated_share", "completions/clipped_ratio")}
     ),
-    Panel("groups without signal", {"share": ("zero_variance_share", "frac_reward_zero_std")}),
+    Panel(
+        "groups without signal",
+        {
+            "all": ("zero_variance_share", "frac_reward_zero_std"),
+            "all right": ("all_right_share",),
+            "all wrong": ("all_wrong_share",),
+            "not scorable": ("unscorable_group_share",),
+        },
+    ),
+    Panel("groups that teach", {"groups": ("effective_groups",)}),
+    Panel(
+        "tokens drawn, by purpose",
+        {
+            "trained": ("tokens/trained",),
+            "discarded": ("tokens/discarded",),
+            "probe": ("tokens/probe",),
+            "guided": ("tokens/guided",),
+        },
+    ),
     Panel(
         "log-probability of the pair",
         {"chosen": ("logps/chosen",), "rejected": ("logps/rejected",)},

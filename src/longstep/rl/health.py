@@ -25,7 +25,7 @@ class HealthConfig(Strict):
         strict: what would warn for ``patience`` steps stops the run.
         patience: steps in a row before a rule that can pass by itself is believed.
         truncated_warn: share of cut completions that is worth a warning.
-        zero_variance_warn: share of groups without any signal that is worth a warning.
+        zero_variance_warn: share of groups without both right and wrong answers that is worth a warning.
         entropy_floor: nats per token, below which the policy hardly explores.
         entropy_growth: times the first entropy, above which the policy falls apart.
         kl_ceiling: nats per token from the reference.
@@ -54,9 +54,11 @@ class HealthConfig(Strict):
 class StepStats:
     """What is known after one optimizer step; ``None`` where the trainer does not measure it.
 
-    Shares are of completions (of groups for ``zero_variance_share``), in [0, 1];
+    Shares are of completions, and of groups for ``zero_variance_share`` (those without both right
+    and wrong answers) and its parts ``all_right_share`` and ``all_wrong_share``, in [0, 1];
     ``first_mean_length`` and ``first_entropy`` are those of the run's first step and are filled in
-    by ``Health`` when missing. ``rollout`` numbers the batch of rollouts, where several steps train on one.
+    by ``Health`` when missing. ``rollout`` numbers the batch of rollouts, where several steps train on one;
+    ``short`` says why a step trained on fewer groups than wanted.
     """
 
     step: int
@@ -65,6 +67,8 @@ class StepStats:
     grad_norm: float | None = None
     truncated_share: float | None = None
     zero_variance_share: float | None = None
+    all_right_share: float | None = None
+    all_wrong_share: float | None = None
     unparseable_share: float | None = None
     unscorable_share: float | None = None
     duplicate_share: float | None = None
@@ -73,6 +77,7 @@ class StepStats:
     kl: float | None = None
     mean_length: float | None = None
     first_mean_length: float | None = None
+    short: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,16 +207,26 @@ def _zero_variance(stats: StepStats, config: HealthConfig) -> str | None:
     share = stats.zero_variance_share
     if share is None or share < config.zero_variance_warn:
         return None
-    return f"{_percent(share)} of groups have equal rewards and teach nothing"
+    return f"{_percent(share)} of groups teach nothing{_parts(stats)}"
+
+
+def _parts(stats: StepStats) -> str:
+    """Too easy or too hard: the two ask for opposite remedies."""
+    if stats.all_right_share is None or stats.all_wrong_share is None:
+        return ""
+    right, wrong = _percent(stats.all_right_share), _percent(stats.all_wrong_share)
+    return f" ({right} all right, {wrong} all wrong)"
 
 
 def _no_signal(stats: StepStats, config: HealthConfig) -> str | None:
     share = stats.zero_variance_share
-    return (
-        None
-        if share is None or share < 1.0
-        else "100 % of groups have equal rewards: the gradient is zero"
-    )
+    if share is None or share < 1.0:
+        return None
+    return f"no group has both right and wrong answers{_parts(stats)}"
+
+
+def _short(stats: StepStats, config: HealthConfig) -> str | None:
+    return f"a step had too few groups to train on: {stats.short}" if stats.short else None
 
 
 def _unparseable(stats: StepStats, config: HealthConfig) -> str | None:
@@ -317,6 +332,12 @@ _RULES = (
         _zero_variance,
         "select problems by pass rate or raise the group size",
         "note",
+        drawn=True,
+    ),
+    _Rule(
+        "short-batch",
+        _short,
+        "select problems by pass rate, or let the gate draw more often",
         drawn=True,
     ),
     _Rule(

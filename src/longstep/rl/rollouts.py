@@ -1,141 +1,264 @@
-"""One batch of rollouts: prompts from the curriculum, completions, verdicts, rewards, and what to say about them.
+"""One step of reinforcement learning up to the update: pick, draw, judge, gate, observe, guide, weigh.
 
-Correctness feeds the curriculum and the health rules; the shaped reward feeds the trainer. They never mix.
+Correctness feeds curriculum, gate, guide and health rules; the shaped reward feeds the trainer. They never mix.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from longstep.artifacts import AppendLog
-from longstep.curriculum import Curriculum
-from longstep.draw.drawing import verified
-from longstep.generate import Generator, Prompt, Sampling
-from longstep.generate.base import canonical
+from longstep.curriculum import Ask, Curriculum, Outcome
+from longstep.curriculum.gates import Chosen, Gate
+from longstep.curriculum.groups import DrawnGroup, DrawnRow
+from longstep.curriculum.guides import Guide
+from longstep.generate import Prompt
 from longstep.losses.rewards import AnyReward, shaped_reward
-from longstep.rl.stats import correctness_of, rollout_stats
-from longstep.training.ranks import gather, rank, world
+from longstep.rl.drawing import Asked, Drawer, by_samples, part
+from longstep.rl.guiding import Hints, guided
+from longstep.rl.spent import Spent
+from longstep.rl.stats import effective_groups, rollout_stats
+from longstep.training.ranks import world
 from longstep.types import Completion, Problem
 
 SHOWN = 4
 
 
 @dataclass
+class StepDraws:
+    """All that one step has drawn, in the order asked.
+
+    Attributes:
+        outcomes: of every ask, ratings too.
+        groups: drawn to be trained on.
+        passed: those among them that the gate refused in no round.
+        refused: reasons, with how many groups each stopped.
+        probed: tokens of ratings.
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    groups: list[DrawnGroup] = field(default_factory=list)
+    passed: list[DrawnGroup] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    probed: int = 0
+
+
+@dataclass
 class Rollouts:
-    """Draws and scores rollouts for one training run.
+    """Gives the trainer the rows of each step.
 
     Attributes:
         problems: the pool, in the curriculum's numbering.
         prompts: their rendered prompts, in the same order.
-        curriculum: picks problems and learns how they went.
-        generator: the engine over the model in training.
+        curriculum: asks for problems and learns how they went.
+        gate: chooses among the groups drawn.
+        guide: mends groups without a right answer.
+        drawer: draws and judges.
+        hints: renders guidance.
         rewards: shape the reward.
         group: completions per problem.
-        max_tokens: longest completion.
-        temperature: of the sampling.
-        together: completions decoded together, ``None`` for all of a step.
-        seed: of the sampling; each step derives its own.
         record: a few rollouts of each step, for the report.
-        refresh: called before each step with its number, to bring a generator that draws from a copy up to date.
     """
 
     problems: Sequence[Problem]
     prompts: Sequence[Prompt]
     curriculum: Curriculum
-    generator: Generator
+    gate: Gate
+    guide: Guide
+    drawer: Drawer
+    hints: Hints
     rewards: Sequence[AnyReward]
     group: int
-    max_tokens: int
-    temperature: float
-    together: int | None
-    seed: int
     record: AppendLog
-    refresh: Callable[[int], None] = lambda step: None
-    tokens: int = 0
-    stats: dict[str, float] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
+    stats: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, step: int, count: int) -> Mapping[str, list[Any]]:
-        """Roll out ``count // group`` problems; see :func:`longstep.training.policy.train_grpo` for the columns.
+        """Give ``count`` rows; see :func:`longstep.training.policy.train_policy` for the columns.
 
-        With several processes, each picks the problems of all, draws its own share and observes what all have drawn:
-        so every process keeps the same curriculum.
+        With several processes, each asks for the problems of all, draws its own part and decides on what all have
+        drawn: so every process keeps the same curriculum, gate and guide, and trains its own part of the groups.
         """
-        self.refresh(step)
-        share = count // self.group
-        picked = self.curriculum.pick(share * world())
-        groups = self._draw(step, picked, slice(rank() * share, (rank() + 1) * share))
+        self.drawer.begin(step)
+        wanted = count // self.group * world()
+        draws = self._draw_on(step, wanted)
+        chosen = self.gate.choose(draws.passed, wanted)
+        self.curriculum.observe(draws.outcomes)
+        groups, helped = guided(self.guide, chosen.groups, self.problems, self.hints, self.drawer)
+        self._refuse_misfits(groups, wanted, chosen.short)
+        self._account(draws, groups, chosen, helped)
+        self._tell(draws, groups, chosen, wanted)
+        filled = [*groups, *self._fillers(draws, groups, wanted - len(groups))]
+        return self._columns(filled, part(wanted))
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must keep."""
+        return {"spent": asdict(self.spent)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from ``state()``."""
+        self.spent = Spent(**state["spent"])
+
+    # -- pick, draw, judge, gate --------------------------------------------------------------------
+
+    def _draw_on(self, step: int, wanted: int) -> StepDraws:
+        """Ask and draw until the gate has enough, or wants no more."""
+        draws = StepDraws()
+        while (need := self.gate.more(len(draws.passed), wanted, len(draws.groups))) > 0:
+            asks = self.curriculum.pick(need, step)
+            if (found := sum(ask.use == "train" for ask in asks)) != need:
+                raise ValueError(
+                    f"step {step}: the curriculum asked for {found} of {need} problems"
+                )
+            rated = self._rate(asks, draws)
+            trained = iter(self._train([ask for ask in asks if ask.use == "train"], draws))
+            for place, ask in enumerate(asks):
+                draws.outcomes.append(rated[place] if ask.use == "rate" else next(trained).outcome)
+        return draws
+
+    def _rate(self, asks: Sequence[Ask], draws: StepDraws) -> dict[int, Outcome]:
+        """Outcomes of the ratings among some asks, by place."""
+        found: dict[int, Outcome] = {}
+        for samples, places in by_samples([ask.samples for ask in asks]):
+            chosen = [asks[place] for place in places]
+            _, answers = self.drawer.draw([self._asked(ask) for ask in chosen], samples)
+            for place, ask, rows in zip(places, chosen, answers, strict=True):
+                found[place] = _outcome(ask, rows, self.drawer.step)
+                draws.probed += sum(found[place].lengths_G)
+        return found
+
+    def _train(self, asks: Sequence[Ask], draws: StepDraws) -> list[DrawnGroup]:
+        """Groups of the asked problems, drawn in the gate's rounds; what a round refuses is drawn no further."""
+        groups: dict[int, DrawnGroup] = {}
+        going = list(range(len(asks)))
+        for number, samples in enumerate(self.gate.rounds):
+            keys, answers = self.drawer.draw([self._asked(asks[i]) for i in going], samples)
+            if not draws.groups and number == 0:
+                self._show(answers[part(len(going))])
+            for i, key, rows in zip(going, keys, answers, strict=True):
+                groups[i] = self._longer(groups.get(i), asks[i], key, rows)
+            refused = [self.gate.admits(groups[i].outcome, number) for i in going]
+            draws.refused.update(filter(None, refused))
+            going = [i for i, reason in zip(going, refused, strict=True) if not reason]
+        draws.passed += [groups[i] for i in going]
+        draws.groups += groups.values()
+        return list(groups.values())
+
+    def _longer(
+        self, before: DrawnGroup | None, ask: Ask, key: str, rows: Sequence[Completion]
+    ) -> DrawnGroup:
+        """A group with the answers of one more round, numbered on."""
+        if before is not None:
+            key, old = before.key, [row.completion for row in before.rows]
+            rows = [*old, *(replace(r, sample_index=r.sample_index + len(old)) for r in rows)]
+        return DrawnGroup(
+            key, _outcome(ask, rows, self.drawer.step), tuple(DrawnRow(row) for row in rows)
+        )
+
+    def _asked(self, ask: Ask) -> Asked:
+        return Asked(self.problems[ask.index], self.prompts[ask.index])
+
+    # -- weigh --------------------------------------------------------------------------------------
+
+    def _fillers(
+        self, draws: StepDraws, groups: Sequence[DrawnGroup], missing: int
+    ) -> list[DrawnGroup]:
+        """Groups that no loss sees, because the trainer's batch has a fixed number of rows."""
+        if missing <= 0:
+            return []
+        source = (*groups, *draws.groups)[0].rows
+        blind = [replace(row, mask=(0,) * row.length) for row in source]
+        rows = tuple(blind[i % len(blind)] for i in range(self.group))
+        return [DrawnGroup("", (*groups, *draws.groups)[0].outcome, rows)] * missing
+
+    def _columns(self, groups: Sequence[DrawnGroup], mine: slice) -> dict[str, list[Any]]:
+        own = [(group.outcome.index, row) for group in groups[mine] for row in group.rows]
+        rows = [row for _, row in own]
+        columns: dict[str, list[Any]] = {
+            # Never the prompt that a row was drawn under: that may have shown the answer.
+            "prompt_ids": [list(self.prompts[index].prompt_ids) for index, _ in own],
+            "completion_ids": [list(row.completion.token_ids) for row in rows],
+            "logprobs": [list(row.completion.logprobs or ()) for row in rows],
+            "shaped": [self._shaped(row) for row in rows],
+        }
+        # The trainers of all processes must get the same columns, so the rows of all are asked.
+        everyone = [row for group in groups for row in group.rows]
+        if any(row.mask for row in everyone):
+            columns["loss_mask"] = [list(row.mask or (1,) * row.length) for row in rows]
+        if any(row.weight != "own" for row in everyone):
+            columns["weight"] = [row.weight for row in rows]
+        return columns
+
+    def _refuse_misfits(self, groups: Sequence[DrawnGroup], wanted: int, short: str) -> None:
+        """What a gate or a guide may not do, said before the trainer stumbles over it."""
+        sizes = {len(group.rows) for group in groups} - {self.group}
+        if sizes:
+            raise ValueError(
+                f"groups of {sorted(sizes)} rows come from gate or guide, not {self.group}"
+            )
+        if len(groups) > wanted or (len(groups) < wanted and not short):
+            raise ValueError(
+                f"the gate chose {len(groups)} groups, {wanted} were wanted, and gives no reason"
+            )
+
+    def _shaped(self, row: DrawnRow) -> float | None:
+        """The reward; ``None`` for a row that no loss sees."""
+        if row.mask and not any(row.mask):
+            return None
+        longest = self.drawer.sampling.max_tokens
+        return shaped_reward(self.rewards, row.correctness, row.length, longest)
+
+    # -- say ----------------------------------------------------------------------------------------
+
+    def _account(
+        self, draws: StepDraws, groups: Sequence[DrawnGroup], chosen: Chosen, helped: int
+    ) -> None:
+        drawn = sum(row.length for group in draws.groups for row in group.rows)
+        self.spent.probe += draws.probed
+        self.spent.guided += helped
+        self.spent.settle(drawn, groups, chosen.carried)
+
+    def _tell(
+        self, draws: StepDraws, groups: Sequence[DrawnGroup], chosen: Chosen, wanted: int
+    ) -> None:
+        self.stats = {
+            **rollout_stats(draws.groups),
+            "effective_groups": effective_groups(groups),
+            "missing_groups": wanted - len(groups),
+            **{f"refused/{reason}": count for reason, count in draws.refused.items()},
+            **self.spent.metrics(),
+            **{f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()},
+            **{f"gate/{k}": v for k, v in self.gate.metrics().items()},
+            **{f"guide/{k}": v for k, v in self.guide.metrics().items()},
+        }
+        if chosen.short:
+            self.stats["short"] = chosen.short
+
+    def _show(self, groups: Sequence[Sequence[Completion]]) -> None:
+        """Record this process's first answers of a step."""
         rows = [row for group in groups for row in group]
-        shaped = self._shaped(rows)
-        everyone = [group for part in gather(_slim(groups)) for group in part]
-        for index, group in zip(picked, everyone, strict=True):
-            self.curriculum.observe(index, [c for c in map(correctness_of, group) if c is not None])
-        drawn = [row for group in everyone for row in group]
-        self.tokens += sum(len(row.token_ids) for row in drawn)
-        self.stats = rollout_stats(everyone, self._shaped(drawn))
         for row in rows[:SHOWN]:
             assert row.verdict is not None
             self.record.append(
                 {
-                    "step": step + 1,
+                    "step": self.drawer.step + 1,
                     "problem_id": row.problem_id,
                     "text": row.text,
                     "status": row.verdict.status,
                 }
             )
-        return {
-            "prompt_ids": [list(row.prompt_ids) for row in rows],
-            "completion_ids": [list(row.token_ids) for row in rows],
-            "logprobs": [list(row.logprobs or ()) for row in rows],
-            "shaped": shaped,
-        }
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint must keep."""
-        return {"tokens": self.tokens}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from ``state()``."""
-        self.tokens = int(state["tokens"])
-
-    def _shaped(self, rows: Sequence[Completion]) -> list[float | None]:
-        return [
-            shaped_reward(self.rewards, correctness_of(row), len(row.token_ids), self.max_tokens)
-            for row in rows
-        ]
-
-    def _draw(self, step: int, picked: Sequence[int], mine: slice) -> list[list[Completion]]:
-        """Groups in the order picked; a problem picked twice in one step gets its own noise the second time."""
-        asked: list[Prompt] = []
-        seen: Counter[int] = Counter()
-        for index in picked:
-            prompt, again = self.prompts[index], seen[index]
-            seen[index] += 1
-            name = f"{prompt.problem_id}#{again}" if again else prompt.problem_id
-            asked.append(replace(prompt, key=name))
-        asked, picked = asked[mine], picked[mine]
-        sampling = Sampling(
-            temperature=self.temperature,
-            top_p=1.0,
-            max_tokens=self.max_tokens,
-            samples=self.group,
-            seed=self.seed + step,
-            batch_size=self.together or max(1, len(asked) * self.group),
-            logprobs=True,
-        )
-        completions = self.generator.draw(asked, sampling)
-        drawn = {p.name: list(islice(completions, self.group)) for p in canonical(asked)}
-        return [
-            [verified(self.problems[index], completion) for completion in drawn[prompt.name]]
-            for index, prompt in zip(picked, asked, strict=True)
-        ]
 
 
-def _slim(groups: Sequence[Sequence[Completion]]) -> list[list[Completion]]:
-    """What the other processes need to know of these rollouts."""
-    return [
-        [replace(row, prompt_ids=(), text="", logprobs=None) for row in group] for group in groups
-    ]
+def _outcome(ask: Ask, rows: Sequence[Completion], step: int) -> Outcome:
+    verdicts = [row.verdict for row in rows if row.verdict is not None]
+    return Outcome(
+        ask.index,
+        ask.use,
+        tuple(verdict.correctness for verdict in verdicts),
+        tuple(len(row.token_ids) for row in rows),
+        sum(verdict.status == "truncated" for verdict in verdicts),
+        step,
+    )

@@ -9,38 +9,44 @@ from dataclasses import asdict
 from typing import Any
 
 from longstep.artifacts import AppendLog
+from longstep.curriculum.base import signal_of
+from longstep.curriculum.groups import DrawnGroup
 from longstep.rl.health import Health, StepStats
-from longstep.types import Completion
 
 
-def correctness_of(row: Completion) -> float | None:
-    """0 or 1 from the verdict; ``None`` where the verdict says nothing about the model."""
-    assert row.verdict is not None
-    return row.verdict.correctness
+def rollout_stats(groups: Sequence[DrawnGroup]) -> dict[str, float]:
+    """Shares and means over all groups drawn for one step, for metric lines and health rules.
 
-
-def rollout_stats(
-    groups: Sequence[Sequence[Completion]], shaped: Sequence[float | None]
-) -> dict[str, float]:
-    """Shares and means over one batch of rollouts, for metric lines and health rules."""
-    rows = [row for group in groups for row in group]
+    A group teaches something when it has right and wrong answers. That is asked of correctness: shaped rewards differ
+    by length within nearly every group, also in a hopeless one.
+    """
+    if not groups:  # all that is trained on was carried
+        return {}
+    rows = [row.completion for group in groups for row in group.rows]
     statuses = Counter(row.verdict.status for row in rows if row.verdict)
-    flat, start = 0, 0
-    for group in groups:
-        known = [value for value in shaped[start : start + len(group)] if value is not None]
-        flat += len(known) < 2 or max(known) - min(known) < 1e-9
-        start += len(group)
-    correct = [c for c in map(correctness_of, rows) if c is not None]
-    repeated = sum(len(group) - len({row.token_ids for row in group}) for group in groups)
+    signals = Counter(group.outcome.signal for group in groups)
+    correct = [each for group in groups for each in group.outcome.known_G]
+    repeated = sum(
+        len(group.rows) - len({row.completion.token_ids for row in group.rows}) for group in groups
+    )
     return {
         "correct": statistics.fmean(correct) if correct else 0.0,
         "truncated_share": statuses["truncated"] / len(rows),
         "unparseable_share": statuses["unparseable"] / len(rows),
         "unscorable_share": (statuses["timeout"] + statuses["bad_gold"]) / len(rows),
-        "zero_variance_share": flat / len(groups),
+        "all_right_share": signals["right"] / len(groups),
+        "all_wrong_share": signals["wrong"] / len(groups),
+        "unscorable_group_share": signals["unscorable"] / len(groups),
+        "zero_variance_share": 1 - signals["mixed"] / len(groups),
         "duplicate_share": repeated / len(rows),
         "mean_length": statistics.fmean(len(row.token_ids) for row in rows),
     }
+
+
+def effective_groups(trained: Sequence[DrawnGroup]) -> int:
+    """How many of the groups that are trained on have right and wrong answers: the batch that really teaches."""
+    signals = [signal_of([row.correctness for row in group.rows]) for group in trained]
+    return signals.count("mixed")
 
 
 def observe_health(
@@ -54,14 +60,17 @@ def observe_health(
         step=row["step"],
         rollout=(row["step"] - 1) // updates,
         grad_norm=row.get("grad_norm"),
-        truncated_share=row["truncated_share"],
-        zero_variance_share=row["zero_variance_share"],
-        unparseable_share=row["unparseable_share"],
-        unscorable_share=row["unscorable_share"],
-        duplicate_share=row["duplicate_share"],
+        truncated_share=row.get("truncated_share"),
+        zero_variance_share=row.get("zero_variance_share"),
+        all_right_share=row.get("all_right_share"),
+        all_wrong_share=row.get("all_wrong_share"),
+        unparseable_share=row.get("unparseable_share"),
+        unscorable_share=row.get("unscorable_share"),
+        duplicate_share=row.get("duplicate_share"),
         entropy=row.get("entropy"),
         kl=row.get("kl"),
-        mean_length=row["mean_length"],
+        mean_length=row.get("mean_length"),
+        short=row.get("short"),
     )
     notes = health.observe(stats)
     for note in notes:

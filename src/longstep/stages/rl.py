@@ -13,11 +13,15 @@ from longstep.costs import arithmetic as costs
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow, share
-from longstep.curriculum import AnyCurriculum, Shuffle
+from longstep.curriculum import AnyCurriculum, Horizon, Shuffle
+from longstep.curriculum.gates import All, AnyGate
+from longstep.curriculum.guides import AnyGuide, NoGuide
 from longstep.draw.prompts import engine, prompts_for
 from longstep.draw.samplers import AnyEngine, Opened, desk_of
-from longstep.generate import Generator, Prompt
+from longstep.generate import Generator, Prompt, Sampling
 from longstep.losses import Algorithm, AnyAlgorithm, LightR1
+from longstep.rl.drawing import Drawer
+from longstep.rl.guiding import Hints
 from longstep.rl.health import Health, HealthConfig
 from longstep.rl.rollouts import Rollouts
 from longstep.rl.stats import observe_health
@@ -45,6 +49,8 @@ class Rl(Training, Stage):
         where: the band, e.g. pass rate 0.25 to 0.625 (Light-R1, section 4).
         algorithm: the method with its rewards and updates per batch of rollouts; naming it is the whole setting.
         curriculum: the order of problems.
+        gate: which of the drawn groups are trained on.
+        guide: help for groups without a right answer.
         group: completions per problem.
         max_tokens: longest completion.
         rollout_batch: completions decoded together; ``null`` decodes as many as one optimiser step trains on.
@@ -62,6 +68,8 @@ class Rl(Training, Stage):
     where: Where = Where()
     algorithm: AnyAlgorithm = LightR1()
     curriculum: AnyCurriculum = Shuffle()
+    gate: AnyGate = All()
+    guide: AnyGuide = NoGuide()
     group: int = Field(default=8, ge=2)
     max_tokens: int = Field(default=4096, ge=1)
     rollout_batch: int | None = Field(default=None, ge=1)
@@ -143,8 +151,10 @@ class Rl(Training, Stage):
         opened = self._opened(context, model, tokenizer)
         problems, prompts = self._pool(context, opened)
         steps = self.total_steps(len(problems) * self.group)
-        rollouts = self._rollouts(context, problems, prompts, opened.generator)
-        rollouts.refresh = lambda step: opened.generator.sync(model, step)
+        hints = Hints(tokenizer, self.max_length - self.max_tokens, self.max_tokens)
+        drawer = self._drawer(context, opened.generator)
+        drawer.refresh = lambda step: opened.generator.sync(model, step)
+        rollouts = self._rollouts(context, (problems, prompts), steps, drawer, hints)
         health = Health(self.health)
         notes = context.log("health.jsonl")
         job = replace(
@@ -157,8 +167,12 @@ class Rl(Training, Stage):
             self.algorithm, self.group, self.max_tokens, self.temperature, self.iterations
         )
         train_policy(job, settings, rollouts)
-        context.cost.tokens_generated += rollouts.tokens
-        context.cost.tokens_trained += rollouts.tokens * self.iterations
+        spent = rollouts.spent
+        context.cost.tokens_generated += spent.drawn
+        context.cost.tokens_trained += spent.seen * self.iterations
+        context.cost.tokens_discarded += spent.discarded
+        context.cost.tokens_probe += spent.probe
+        context.cost.tokens_guided += spent.guided
         draws = -(-steps // self.updates)
         facts: dict[str, object] = {
             "problems": len(problems),
@@ -193,24 +207,38 @@ class Rl(Training, Stage):
             )
         return [p for p, _ in fitting], [prompt for _, prompt in fitting]
 
+    def _drawer(self, context: Context, generator: Generator) -> Drawer:
+        # No top-p: the update is only right for samples of the policy itself.
+        sampling = Sampling(
+            temperature=self.temperature,
+            top_p=1.0,
+            max_tokens=self.max_tokens,
+            seed=context.seed,
+            logprobs=True,
+        )
+        return Drawer(generator, sampling, self.rollout_batch or self.batch // world())
+
     def _rollouts(
         self,
         context: Context,
-        problems: list[Problem],
-        prompts: list[Prompt],
-        generator: Generator,
+        pool: tuple[list[Problem], list[Prompt]],
+        steps: int,
+        drawer: Drawer,
+        hints: Hints,
     ) -> Rollouts:
+        problems, prompts = pool
+        groups = self.batch * self.algorithm.minibatches // self.group
+        horizon = Horizon(-(-steps // self.updates), groups, context.seed)
         return Rollouts(
             problems=problems,
             prompts=prompts,
-            curriculum=self.curriculum.build(problems, context.seed),
-            generator=generator,
+            curriculum=self.curriculum.build(problems, horizon),
+            gate=self.gate.build(self.group, horizon),
+            guide=self.guide.build(problems, horizon),
+            drawer=drawer,
+            hints=hints,
             rewards=self.algorithm.rewards,
             group=self.group,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            together=self.rollout_batch or self.batch // world(),
-            seed=context.seed,
             record=context.log("rollouts.jsonl"),
         )
 
@@ -268,5 +296,7 @@ def _side(rollouts: Rollouts, health: Health) -> dict[str, Side]:
     return {
         "curriculum.json": Side(rollouts.curriculum.state, rollouts.curriculum.restore),
         "health.json": Side(health.state, health.restore),
+        "gate.json": Side(rollouts.gate.state, rollouts.gate.restore),
+        "guide.json": Side(rollouts.guide.state, rollouts.guide.restore),
         "rollouts.json": Side(rollouts.state, rollouts.restore),
     }

@@ -17,6 +17,7 @@ from torch import Tensor
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from longstep.config import UserError
 from longstep.losses import Algorithm, Groups, Tokens, Whole
 from longstep.losses.out import masked_mean
 from longstep.training.job import Job, Ours, arguments, run
@@ -131,7 +132,9 @@ class _Policy(Ours, GRPOTrainer):
 
 def _mask(rows: Mapping[str, Any]) -> Tensor:
     """1 where a token trains: an unscorable sample trains nowhere, not even towards the reference."""
-    return rows["completion_mask"] * rows["trains"].unsqueeze(-1)
+    mask_BT = rows["completion_mask"] * rows["trains"].unsqueeze(-1)
+    # There only where some row has tokens that no loss may see: given ones, or a filler's.
+    return mask_BT * rows["tool_mask"] if "tool_mask" in rows else mask_BT
 
 
 def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[str, float]:
@@ -139,11 +142,20 @@ def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[s
 
     ``rollout(step, count)`` returns this process's columns, of equal length ``count``, group after group:
     ``prompt_ids``, ``completion_ids``, ``logprobs`` and ``shaped``, the reward or ``None`` for a completion that
-    cannot be scored (it takes no part in its group). TRL's dataset carries no prompts; it only counts steps.
+    cannot be scored (it takes no part in its group). Where some row is not all the policy's own there are also
+    ``loss_mask``, 0 for tokens that no loss sees, and ``weight``, what each row's ratio is taken against. TRL's dataset
+    carries no prompts; it only counts steps.
     """
 
     def roll(prompts: list[Any], trainer: Any) -> dict[str, Any]:
-        return dict(rollout(trainer.state.global_step, len(prompts)))
+        columns = dict(rollout(trainer.state.global_step, len(prompts)))
+        if others := set(columns.pop("weight", ())) - {"own"}:
+            raise UserError(
+                f"guide: rows weighted by {', '.join(sorted(others))} cannot be trained yet"
+            )
+        if "loss_mask" in columns:
+            columns["env_mask"] = columns.pop("loss_mask")  # TRL's name for it
+        return columns
 
     def shaped_reward(shaped: list[float | None], **_: Any) -> list[float | None]:
         return shaped
