@@ -14,7 +14,7 @@ import pytest
 from fault_server import FaultServer, chat
 from longstep.artifacts import AppendLog
 from longstep.config import Located, UserError, validate
-from longstep.draw.drawing import Drawing, Shown
+from longstep.draw.drawing import Drawing, ShownProgress
 from longstep.draw.samplers import ByEndpoint, ByModel, ByReference, ByServer
 from longstep.generate import (
     Batch,
@@ -329,7 +329,7 @@ def test_evaluate_takes_models_endpoints_and_servers():
 def test_progress_does_not_count_what_was_read_back():
     lines: list[str] = []
     line = Progress("draw", 10, "completion", lines.append, terminal=False)
-    shown = Shown(line)
+    shown = ShownProgress(line)
     for headway in (Headway(4, 10, 4), Headway(6, 12, 4, "tok", {"answers": 2})):
         shown(headway)
     assert (line.done, line.total, line.unit, line._skipped) == (6, 12, "tok", 4)

@@ -25,7 +25,7 @@ from longstep.draw.samplers import ByServer, Desk, Opened
 from longstep.draw.serving import source_of
 from longstep.generate import EndpointGenerator, Generator, Managed, Prompt, Sampling, guard
 from longstep.generate.managed import managed
-from longstep.generate.serve import Server, Source, Worked
+from longstep.generate.serve import Served, Server, Worked
 from longstep.models.load import locate
 from longstep.progress import Progress
 from longstep.stages import Sample
@@ -254,7 +254,7 @@ def tiny() -> Iterator[Server]:
     yield from running(source_of("longstep-tiny"))
 
 
-def running(source: Source, **settings: Any) -> Iterator[Server]:
+def running(source: Served, **settings: Any) -> Iterator[Server]:
     server = Server(source, "127.0.0.1", 0, **settings)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -348,7 +348,7 @@ def test_the_server_answers_health_and_models_and_refuses_the_rest(tiny: Server)
 def test_a_request_without_the_key_or_over_the_limit_is_refused(monkeypatch):
     monkeypatch.setenv("SERVE_KEY", "sesame")
     known = Worked({"1+1?": "2"})
-    for server in running(Source("w", known, known.prompt), api_key_env="SERVE_KEY"):
+    for server in running(Served("w", known, known.prompt), api_key_env="SERVE_KEY"):
         asked = {**question("1+1?"), "model": "w"}
         assert call(server, asked)[0] == 401
         assert call(server, None, "/v1/models")[0] == 401
@@ -361,7 +361,7 @@ def test_a_request_without_the_key_or_over_the_limit_is_refused(monkeypatch):
 
 def test_worked_solutions_are_served_whole_or_cut_at_max_tokens():
     known = Worked({"q?": "<think>one two\nthree</think>\\boxed{3}"})
-    for server in running(Source("w", known, known.prompt)):
+    for server in running(Served("w", known, known.prompt)):
         status, reply = call(server, {**question("q?"), "model": "w"})
         [choice] = reply["choices"]
         assert (status, choice["message"]["content"]) == (
@@ -391,7 +391,7 @@ class Broken(Generator):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_generator_that_fails_gives_an_error_and_not_silence():
-    for server in running(Source("b", Broken(), lambda text, name: Prompt(name, text=text))):
+    for server in running(Served("b", Broken(), lambda text, name: Prompt(name, text=text))):
         status, reply = call(server, {**question(), "model": "b"})
         assert status == 500 and reply["error"]["message"] == "the generator failed"
 

@@ -23,19 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 UNION = re.compile(r"^(Any[A-Z]\w*) = ", re.MULTILINE)
 
 #: Where a member is still asked for, and how often. This list only shrinks.
-ALLOWED: Counter[str] = Counter(
-    {
-        "jobs/benchmarks.py: Overlap": 1,
-        "jobs/contamination.py: Overlap": 2,
-        "jobs/decontaminate.py: Overlap": 1,
-        "jobs/select.py: Balanced": 1,
-        "jobs/select.py: Limo": 1,
-        "jobs/select.py: S1": 1,
-        "stages/curate.py: Table": 1,
-        "stages/sample.py: ByModel": 1,
-        "stages/sample.py: ByReference": 1,
-    }
-)
+ALLOWED: Counter[str] = Counter()
 
 
 def _unit(path: Path) -> str:

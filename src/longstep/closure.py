@@ -46,7 +46,7 @@ _OTHER_TYPES = re.compile(r"if .*TYPE_CHECKING|[;\\][ \t]*\n[ \t]*(?:from|import
 _HIDDEN_FIELDS = ("annotation", "returns")
 
 #: A module, and a name in it; without a name the whole module.
-Ask = tuple[str, str | None]
+Wanted = tuple[str, str | None]
 
 
 def code_of(
@@ -64,7 +64,7 @@ def code_of(
     """
     words = set(_words(dump(config)))
     outside = {word for each in readers for word in _words(dump(each)) if _NAMED.fullmatch(word)}
-    asked: set[Ask] = {
+    asked: set[Wanted] = {
         (type(each).__module__, type(each).__qualname__.partition(".")[0])
         for each in _configs(config)
     }
@@ -192,7 +192,7 @@ class _Piece:
 
     digest: str
     names: set[str] = field(default_factory=set)
-    asks: set[Ask] = field(default_factory=set)
+    asks: set[Wanted] = field(default_factory=set)
 
 
 @dataclass
@@ -201,7 +201,7 @@ class _Source:
 
     whole: _Piece | None
     defined: dict[str, dict[str, _Piece]] = field(default_factory=dict)
-    bound: dict[str, Ask] = field(default_factory=dict)
+    bound: dict[str, Wanted] = field(default_factory=dict)
 
 
 @cache  # as it was when the process began to look: that is nearer to what it runs than what lies there later
@@ -286,8 +286,8 @@ def _piece(node: ast.stmt | ast.expr, lines: list[bytes], package: str) -> _Piec
     return _Piece(_digest(text), set(_names(node)), {ask for _, ask in inner} | _own(text))
 
 
-def _uses(pieces: Iterable[_Piece]) -> tuple[set[str], set[Ask]]:
-    names, asks = set[str](), set[Ask]()
+def _uses(pieces: Iterable[_Piece]) -> tuple[set[str], set[Wanted]]:
+    names, asks = set[str](), set[Wanted]()
     for piece in pieces:
         names |= piece.names
         asks |= piece.asks
@@ -315,7 +315,7 @@ def _names(node: ast.AST) -> Iterator[str]:
                     yield from _names(each)
 
 
-def _imports(body: Iterable[ast.AST], package: str) -> Iterator[tuple[str, Ask]]:
+def _imports(body: Iterable[ast.AST], package: str) -> Iterator[tuple[str, Wanted]]:
     """``name it is bound to, what is imported`` of statements and all statements inside of them."""
     for node in body:
         if isinstance(node, ast.Import):
@@ -337,7 +337,7 @@ def _for_types(node: ast.If) -> bool:
     return ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING"
 
 
-def _own(text: bytes) -> set[Ask]:
+def _own(text: bytes) -> set[Wanted]:
     return {(m, n) for m, _, n in (w.partition(":") for w in _OWN.findall(text.decode()))}
 
 
@@ -349,11 +349,11 @@ class _Closure:
 
     def __init__(self, homes: tuple[_Home, ...]) -> None:
         self._homes = homes
-        self._seen: set[Ask] = set()
-        self._waiting: list[Ask] = []
+        self._seen: set[Wanted] = set()
+        self._waiting: list[Wanted] = []
         self._found: dict[str, str] = {}
 
-    def follow(self, asked: Iterable[Ask]) -> dict[str, str]:
+    def follow(self, asked: Iterable[Wanted]) -> dict[str, str]:
         """``piece -> hash`` of what is asked for and of all that it uses."""
         self._ask(asked)
         while self._waiting:
@@ -376,7 +376,7 @@ class _Closure:
                 return path
         return None
 
-    def _ask(self, asks: Iterable[Ask]) -> None:
+    def _ask(self, asks: Iterable[Wanted]) -> None:
         for ask in asks:
             if ask not in self._seen:
                 self._seen.add(ask)

@@ -10,7 +10,7 @@ from longstep.config import TypeAdapter
 from longstep.curriculum.base import Outcome
 from longstep.types import Completion
 
-Origin = Literal["own", "guided", "expert", "replay"]
+RowOrigin = Literal["own", "guided", "expert", "replay"]
 Weight = Literal["own", "behaviour", "shaped"]
 
 
@@ -29,7 +29,7 @@ class DrawnRow:
     """
 
     completion: Completion
-    origin: Origin = "own"
+    origin: RowOrigin = "own"
     weight: Weight = "own"
     mask: tuple[int, ...] = ()
 

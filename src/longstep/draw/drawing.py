@@ -49,7 +49,7 @@ class Drawing:
         return self.journal.with_suffix(".verdicts.jsonl")
 
 
-class Shown:
+class ShownProgress:
     """Shows a draw on a progress line."""
 
     def __init__(self, progress: Progress) -> None:

@@ -13,7 +13,7 @@ from longstep.context import PARTIAL, Context
 from longstep.curate import pass_rates
 from longstep.curate.adaptive import Adaptive
 from longstep.curate.difficulty import PassRate
-from longstep.draw.drawing import Drawing, Shown
+from longstep.draw.drawing import Drawing, ShownProgress
 from longstep.generate import Generator, Prompt, Sampling
 from longstep.generate.base import canonical
 from longstep.types import Completion, Problem
@@ -64,7 +64,7 @@ class Rounds:
         )
         self._drawings.append(drawing)
         label = f"{self.context.name}{f' ({number + 1})' if number else ''}"
-        shown = Shown(self.context.progress(label, len(wanted) * samples, "completion"))
+        shown = ShownProgress(self.context.progress(label, len(wanted) * samples, "completion"))
         none = PassRate(0, 0)
         for each, rate in pass_rates(self._counted(drawing.rows(shown))).items():
             self._rates[each] = self._rates.get(each, none) + rate

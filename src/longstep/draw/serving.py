@@ -8,11 +8,11 @@ from longstep.artifacts import read_rows
 from longstep.config import UserError
 from longstep.draw.prompts import engine, prompts_for
 from longstep.generate import Prompt, worked
-from longstep.generate.serve import Source, Worked
+from longstep.generate.serve import Served, Worked
 from longstep.types import Problem
 
 
-def source_of(place: str, name: str | None = None, thinking: bool = True) -> Source:
+def source_of(place: str, name: str | None = None, thinking: bool = True) -> Served:
     """A file of problems answers with its worked solutions, a perfect teacher; anything else names a model.
 
     Args:
@@ -26,7 +26,7 @@ def source_of(place: str, name: str | None = None, thinking: bool = True) -> Sou
     return _model(place, called, thinking)
 
 
-def _solutions(path: Path, name: str) -> Source:
+def _solutions(path: Path, name: str) -> Served:
     answers: dict[str, str] = {}
     for problem in read_rows(path, Problem):
         text = worked(problem)
@@ -36,10 +36,10 @@ def _solutions(path: Path, name: str) -> Source:
                 " drop one, for a question is all that a request carries"
             )
     known = Worked(answers)
-    return Source(name, known, known.prompt)
+    return Served(name, known, known.prompt)
 
 
-def _model(place: str, name: str, thinking: bool) -> Source:
+def _model(place: str, name: str, thinking: bool) -> Served:
     from longstep.models.load import context_length, load_model, load_tokenizer, locate
 
     folder = locate(place)
@@ -48,4 +48,4 @@ def _model(place: str, name: str, thinking: bool) -> Source:
     def prompt(question: str, number: str) -> Prompt:
         return prompts_for(tokenizer, [Problem(number, question, "")], thinking)[0]
 
-    return Source(name, engine(model.eval(), tokenizer), prompt, context_length(model))
+    return Served(name, engine(model.eval(), tokenizer), prompt, context_length(model))

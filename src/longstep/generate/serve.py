@@ -62,7 +62,7 @@ class Request(Strict):
 
 
 @dataclass
-class Source:
+class Served:
     """What is served.
 
     Attributes:
@@ -105,7 +105,7 @@ class Worker:
     padding moves them.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Served) -> None:
         self._source = source
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -193,7 +193,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 256
 
     def __init__(
-        self, source: Source, host: str, port: int, api_key_env: str | None = None
+        self, source: Served, host: str, port: int, api_key_env: str | None = None
     ) -> None:
         """Bind.
 
@@ -348,7 +348,7 @@ class Worked(Batched):
 
 
 def serve(
-    source: Source,
+    source: Served,
     host: str = "127.0.0.1",
     port: int = 8000,
     api_key_env: str | None = None,

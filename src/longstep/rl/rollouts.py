@@ -19,7 +19,7 @@ from longstep.generate import Prompt
 from longstep.losses.rewards import AnyReward, shaped_reward
 from longstep.rl.drawing import Asked, Drawer, by_samples, part
 from longstep.rl.guiding import Hints, guided
-from longstep.rl.spent import Spent
+from longstep.rl.spent import TokensSpent
 from longstep.rl.stats import effective_groups, rollout_stats
 from longstep.training.ranks import world
 from longstep.types import Completion, Problem
@@ -73,7 +73,7 @@ class Rollouts:
     rewards: Sequence[AnyReward]
     group: int
     record: AppendLog
-    spent: Spent = field(default_factory=Spent)
+    spent: TokensSpent = field(default_factory=TokensSpent)
     stats: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, step: int, count: int) -> Mapping[str, list[Any]]:
@@ -100,7 +100,7 @@ class Rollouts:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from ``state()``."""
-        self.spent = Spent(**state["spent"])
+        self.spent = TokensSpent(**state["spent"])
 
     # -- pick, draw, judge, gate --------------------------------------------------------------------
 

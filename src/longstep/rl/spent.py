@@ -9,7 +9,7 @@ from longstep.curriculum.groups import DrawnGroup
 
 
 @dataclass
-class Spent:
+class TokensSpent:
     """Tokens so far. Every drawn token is in exactly one of the first five, so their sum is what was drawn.
 
     Attributes:

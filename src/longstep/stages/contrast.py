@@ -19,7 +19,7 @@ from longstep.costs import arithmetic as costs
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import KEPT, Flow, share
-from longstep.draw.drawing import Shown
+from longstep.draw.drawing import ShownProgress
 from longstep.draw.prompts import prompts_for
 from longstep.draw.samplers import AnyEngine
 from longstep.generate import Batch, Headway, Prompt, Sampling, Watch, plan_batches, unwatched
@@ -95,7 +95,7 @@ class Contrast(Stage):
         )
         log = context.folder / PARTIAL / "contrast.jsonl"
         rollouts = _Rollouts(pair, prompts, sampling, (self.positions, self.target), log, plan)
-        shown = Shown(context.progress(context.name, rollouts.total, "rollout"))
+        shown = ShownProgress(context.progress(context.name, rollouts.total, "rollout"))
         summary = Summary()
         out = context.fresh_out()
         context.hand_on_ledger(self.data)

@@ -14,7 +14,7 @@ from longstep.context import PARTIAL, Artifact, Context
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import UNKNOWN_QUESTIONS, Flow
-from longstep.draw.drawing import Drawing, Shown
+from longstep.draw.drawing import Drawing, ShownProgress
 from longstep.draw.samplers import AnyEngine, ByModel, Opened, desk_of
 from longstep.evaluate import (
     Asked,
@@ -176,7 +176,7 @@ class _Task:
         )
         total = len(self.problems) * self.sampling.samples
         label = f"{self.model}/{self.benchmark}"
-        shown = Shown(context.progress(label, total, "completion"))
+        shown = ShownProgress(context.progress(label, total, "completion"))
         found = Collector(problem.id for problem in self.problems)
 
         def seen() -> Iterator[Completion]:

@@ -133,19 +133,6 @@ class Prefer(Training, Stage):
             )
         return rows
 
-
-def _length(row: PreferenceRow) -> int:
-    return len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids))
-
-
-def _usable(
-    rows: RowFile[Completion], by_id: Mapping[str, Problem], tokenizer: Any
-) -> Iterator[tuple[int, Completion]]:
-    """Completions of these problems that think, each with its place in the file."""
-    for place, row in rows:
-        if row.problem_id in by_id and row.text.startswith(THINK_OPEN):
-            yield place, encoded(row, by_id, tokenizer)
-
     def estimate(self, given: Estimator) -> Estimate:
         """Both sides of each pair, trained and passed through the reference."""
         chosen, rejected = given.input(self.chosen), given.input(self.rejected)
@@ -160,6 +147,19 @@ def _usable(
         spent = trained(self, given, shape, flops, held)
         planned = given.planned(spent, rows=pairs, trained=tokens)
         return Estimate(Flow(shape=shape), planned, relief(self, given))
+
+
+def _length(row: PreferenceRow) -> int:
+    return len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids))
+
+
+def _usable(
+    rows: RowFile[Completion], by_id: Mapping[str, Problem], tokenizer: Any
+) -> Iterator[tuple[int, Completion]]:
+    """Completions of these problems that think, each with its place in the file."""
+    for place, row in rows:
+        if row.problem_id in by_id and row.text.startswith(THINK_OPEN):
+            yield place, encoded(row, by_id, tokenizer)
 
 
 def encoded(completion: Completion, by_id: Mapping[str, Problem], tokenizer: Any) -> Completion:

@@ -18,7 +18,7 @@ from longstep.training.ranks import world
 from longstep.training.rows import SoftRow
 
 Side = Literal["left", "right"]
-Batch = dict[str, Tensor]
+Tensors = dict[str, Tensor]
 
 
 class _Soft(Ours, SFTTrainer):
@@ -36,7 +36,7 @@ class _Soft(Ours, SFTTrainer):
         return (loss, None) if return_outputs else loss
 
 
-def collate(rows: Sequence[SoftRow], pad: int, side: Side = "right") -> Batch:
+def collate(rows: Sequence[SoftRow], pad: int, side: Side = "right") -> Tensors:
     """Pad rows to one batch; N targets of K ids each, laid end to end over the rows.
 
     ``labels`` only marks where the targets are, so that the trainer counts them; it is never a loss target.
@@ -71,7 +71,7 @@ def collate(rows: Sequence[SoftRow], pad: int, side: Side = "right") -> Batch:
     }
 
 
-def soft_loss(model: Any, inputs: Batch, total: float | None) -> Tensor:
+def soft_loss(model: Any, inputs: Tensors, total: float | None) -> Tensor:
     """Mean ``KL(target || model)`` over positions; logits are made only in columns that hold a target.
 
     Args:
@@ -92,7 +92,7 @@ def soft_loss(model: Any, inputs: Batch, total: float | None) -> Tensor:
 def train_soft(
     job: Job,
     rows: Sequence[SoftRow],
-    misread: Callable[[Batch], Batch] | None = None,
+    misread: Callable[[Tensors], Tensors] | None = None,
 ) -> dict[str, float]:
     """Train towards soft targets on ``rows`` in the order given (already repeated over epochs).
 
@@ -122,9 +122,9 @@ def train_soft(
 
 
 def _collator(
-    rows: Sequence[SoftRow], pad: int, then: Callable[[Batch], Batch]
-) -> Callable[[Sequence[dict[str, int]]], Batch]:
-    def gather(batch: Sequence[dict[str, int]]) -> Batch:
+    rows: Sequence[SoftRow], pad: int, then: Callable[[Tensors], Tensors]
+) -> Callable[[Sequence[dict[str, int]]], Tensors]:
+    def gather(batch: Sequence[dict[str, int]]) -> Tensors:
         return then(collate([rows[each["row"]] for each in batch], pad))
 
     return gather
