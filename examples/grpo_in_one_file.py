@@ -56,21 +56,24 @@ class Policy:
         folder = locate(name)
         return cls(load_model(folder, "float32"), load_tokenizer(folder))
 
-    def prompts(self, problems: Sequence[Problem]) -> list[Prompt]:
+    def prompts(self, problems: Sequence[Problem], noise: str = "") -> list[Prompt]:
         """Render questions once, up to the forced ``<think>``; from here on there are only token ids."""
         rendered = [render_prompt(self.tokenizer, problem.prompt) for problem in problems]
-        return [Prompt(p.id, r.ids, r.prefix) for p, r in zip(problems, rendered, strict=True)]
+        return [
+            Prompt(p.id, r.ids, r.prefix, key=noise + p.id)
+            for p, r in zip(problems, rendered, strict=True)
+        ]
 
     def sample(
-        self, problems: Sequence[Problem], sampling: Sampling
+        self, problems: Sequence[Problem], sampling: Sampling, noise: str = ""
     ) -> dict[str, list[Completion]]:
-        """Draw completions of every problem, by problem id."""
+        """Draw completions of every problem, by problem id; ``noise`` and the id name the noise of a draw."""
         self.model.eval()
         engine = TransformersEngine(
             self.model, self.tokenizer, stop_ids(self.model, self.tokenizer)
         )
         drawn: dict[str, list[Completion]] = {problem.id: [] for problem in problems}
-        for completion in engine.draw(self.prompts(problems), sampling):
+        for completion in engine.draw(self.prompts(problems, noise), sampling):
             drawn[completion.problem_id].append(completion)
         return drawn
 
@@ -88,16 +91,17 @@ def chains(count: int, seed: int, heldout: bool = False) -> list[Problem]:
 
 
 def roll_out(
-    policy: Policy, problems: Sequence[Problem], group: int, seed: int
+    policy: Policy, problems: Sequence[Problem], group: int, step: int
 ) -> list[Completion]:
     """Draw ``group`` completions of each problem, group after group, with the log-probabilities they were drawn with.
 
-    Temperature 1 and no top-p: the update below is only right for samples of the policy itself.
+    Temperature 1 and no top-p: the update below is only right for samples of the policy itself. The step is part of the
+    noise's name and not added to the seed, so that runs of neighbouring seeds have nothing in common.
     """
     sampling = Sampling(
-        temperature=1.0, top_p=1.0, max_tokens=MAX_TOKENS, samples=group, seed=seed, logprobs=True
+        temperature=1.0, top_p=1.0, max_tokens=MAX_TOKENS, samples=group, logprobs=True
     )
-    drawn = policy.sample(problems, sampling)
+    drawn = policy.sample(problems, sampling, f"{step}:")
     return [completion for problem in problems for completion in drawn[problem.id]]
 
 
@@ -247,7 +251,7 @@ def train(policy: Policy, steps: int, questions: int, group: int, lr: float) -> 
     pool = chains(questions * steps, seed=2)
     for step in range(steps):
         problems = pool[step * questions : (step + 1) * questions]
-        completions = roll_out(policy, problems, group, seed=step)
+        completions = roll_out(policy, problems, group, step)
         verdicts = judge_all(problems, completions)
         rewards_PG = torch.tensor(rewards(completions, verdicts)).reshape(questions, group)
         batch = collate(completions, policy.tokenizer.pad_token_id)

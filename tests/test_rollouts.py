@@ -22,6 +22,7 @@ from longstep.curriculum.groups import packed, unpacked
 from longstep.curriculum.guides import Guidance, NoGuide
 from longstep.generate import Prompt, Sampling, worked
 from longstep.generate.base import canonical
+from longstep.generate.noise import row_key
 from longstep.losses.rewards import Correctness
 from longstep.models.load import load_model
 from longstep.models.tiny import build_tokenizer
@@ -347,6 +348,24 @@ def test_carried_groups_survive_json(tmp_path: Path) -> None:
         (7, 8),
     ]
     assert unpacked(json.loads(json.dumps(packed(carried)))) == carried
+
+
+def test_no_two_draws_of_neighbouring_seeds_share_their_noise(tmp_path: Path) -> None:
+    """Rounds, refills, ratings, hints and a problem asked twice in one draw, over the steps of four runs."""
+    keys: list[int] = []
+    for seed in range(4):
+        gate = Mixed(refill="whole", limit=4)
+        rolls = rollouts(
+            tmp_path, chance, pool(7), curriculum=Probing(), gate=gate, guide=Help(), seed=seed
+        )
+        for step in range(12):
+            rolls(step, 16)
+        screened = rollouts(tmp_path, chance, pool(3), gate=Mixed(screen=1), seed=seed)
+        screened.gate.admits = lambda outcome, round: ""
+        for step in range(12, 20):
+            screened(step, 16)
+        keys += [row_key(*key) for key in engine(rolls).keys + engine(screened).keys]
+    assert len(keys) > 2000 and len(set(keys)) == len(keys)
 
 
 def test_draws_are_counted_by_problem(tmp_path: Path) -> None:

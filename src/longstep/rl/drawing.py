@@ -28,7 +28,7 @@ class Drawer:
 
     Attributes:
         generator: the engine over the model in training.
-        sampling: of every draw; the number of samples is replaced.
+        sampling: of every draw, with the run's seed; the number of samples is replaced.
         together: completions decoded together, ``None`` for all of a draw.
         refresh: called before each step with its number, to bring a generator that draws from a copy up to date.
         step: the optimiser step that the draws are for.
@@ -62,33 +62,34 @@ class Drawer:
         return keys, groups
 
     def _keys(self, asked: Sequence[Asked]) -> list[str]:
-        """Names of the noise: no two draws of a step share one, also where one problem is asked twice in one draw."""
+        """Names of the noise, beside the run's seed: the step, the draw in it, the repetition in that, the problem.
+
+        A seed of ``seed + step`` instead would give step 1 of one run the noise of step 0 of the next seed's, and what
+        is compared over seeds would not be independent.
+        """
         seen: Counter[str] = Counter()
         keys: list[str] = []
         for each in asked:
-            name, again = each.problem.id, seen[each.problem.id]
-            seen[name] += 1
-            keys.append(f"{self.step}:{self.draws}:{name}" + (f"#{again}" if again else ""))
+            keys.append(f"{self.step}:{self.draws}:{seen[each.problem.id]}:{each.problem.id}")
+            seen[each.problem.id] += 1
         self.draws += 1
         return keys
 
     def _answers(
         self, asked: Sequence[Asked], keys: Sequence[str], samples: int
     ) -> list[list[Completion]]:
-        names = [key.split(":", 2)[2] for key in keys]
-        prompts = [replace(each.prompt, key=name) for each, name in zip(asked, names, strict=True)]
+        prompts = [replace(each.prompt, key=key) for each, key in zip(asked, keys, strict=True)]
         sampling = self.sampling.model_copy(
             update={
                 "samples": samples,
-                "seed": self.sampling.seed + self.step,
                 "batch_size": self.together or max(1, len(asked) * samples),
             }
         )
         answers = iter(self.generator.draw(prompts, sampling))
         drawn = {prompt.name: list(islice(answers, samples)) for prompt in canonical(prompts)}
         return [
-            [verified(each.problem, answer) for answer in drawn[name]]
-            for each, name in zip(asked, names, strict=True)
+            [verified(each.problem, answer) for answer in drawn[key]]
+            for each, key in zip(asked, keys, strict=True)
         ]
 
 
