@@ -45,6 +45,21 @@ def between(low: Box, value: Box, high: Box) -> bool:
     return bool(libmp.mpf_le(low[0][0], value[0][1]) and libmp.mpf_le(value[0][0], high[0][1]))
 
 
+def has_size(part: Interval) -> bool:
+    """Tell whether an imaginary part is more than zero."""
+    from mpmath import libmp
+
+    return part != (libmp.fzero, libmp.fzero)
+
+
+def middle(low: Any, high: Any) -> Fraction:
+    """Give the rational number between two raw ends."""
+    from mpmath import libmp
+
+    ends = [Fraction(*map(int, libmp.to_rational(end))) for end in (low, high)]
+    return (ends[0] + ends[1]) / 2
+
+
 def overlap_bits(left: Box, right: Box) -> int:
     """Give k such that the values differ by less than 2^-k, seen from enclosures that overlap."""
     from mpmath import libmp

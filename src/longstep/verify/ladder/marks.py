@@ -99,6 +99,19 @@ def clock(spelt: str) -> tuple[int, bool, bool] | None:
     return hour * 3600 + minute * 60 + second, found.re is _TIME or hour > 12, marked
 
 
+_NUMERAL = re.compile(r"[0-9][0-9,]*(?:\.[0-9]*)?|\.[0-9]+")
+
+
+def written_digits(text: str) -> int:
+    """Count the significant digits of the first number that is written: 2 of ``9.6e-23``, 3 of ``0.0250``.
+
+    Zeros at the end of a whole number are significant here, because nothing says that they are not.
+    """
+    found = _NUMERAL.search(text)
+    digits = found[0].replace(",", "").replace(".", "").lstrip("0") if found else ""
+    return len(digits) or 1
+
+
 def date(spelt: str) -> tuple[int, int, int | None] | None:
     """Read month, day and year of a date with the month in letters."""
     found = _DATE.fullmatch(
