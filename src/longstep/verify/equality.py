@@ -53,11 +53,6 @@ def verify(
     """
     if not answer.strip():
         return Verdict("unparseable", None, "the answer is empty", "size")
-    if is_completion(answer):
-        reason = (
-            "this is a whole completion and no answer; longstep.judge finds the answer in it first"
-        )
-        return Verdict("unparseable", answer[:MAX_CHARS], reason, "size")
     kind = kind or rule.kind
     try:
         key = key_of(gold, kind)
@@ -68,6 +63,8 @@ def verify(
             found = judged[0]
         if key.trouble and found.status != "correct":
             return Verdict("bad_gold", answer[:MAX_CHARS], key.reason, "key")
+        if found.status in ("incorrect", "unparseable") and is_completion(answer):
+            return Verdict("unparseable", answer[:MAX_CHARS], _NO_ANSWER, "size")
         return found
     except (
         Exception
@@ -80,9 +77,12 @@ def verify(
         )
 
 
+_NO_ANSWER = (
+    "this is a whole completion and no answer; longstep.judge finds the answer in it first"
+)
 #: What no extracted answer has: a thought, or a box or mark of an answer with a text before it.
 _COMPLETION = re.compile(
-    r"</?think|\\(?:boxed|fbox)\b|(?m:^####)|<answer>|\banswer(?: is|:)|\n\s*\n", re.IGNORECASE
+    r"</?think|\\(?:boxed|fbox)\b|(?m:^####)|<answer>|\banswer(?: is|:)|\n[ \t]{0,8}\n", re.IGNORECASE
 )
 
 
@@ -91,10 +91,10 @@ def is_completion(answer: str) -> bool:
     if _COMPLETION.search(answer):
         alone = re.fullmatch(r"\s*\$*\\(?:boxed|fbox)\s*\{.*\}\$*\s*", answer, re.DOTALL)
         return alone is None or answer.count("boxed") > 1
-    return len(_SENTENCE.findall(answer)) > 1
+    return _TWO_SENTENCES.search(answer) is not None
 
 
-_SENTENCE = re.compile(r"[a-z)]{2,}[.!?](?=\s+[A-Z]|\s*$)")
+_TWO_SENTENCES = re.compile(r"[a-z)]{2}[.!?]\s{1,4}[A-Z][a-z]*\s")
 
 
 def _one(gold: str, answer: str, kind: Kind | None, omit: Omit, rule: Rule) -> Verdict:

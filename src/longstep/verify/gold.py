@@ -43,10 +43,14 @@ _PLACEHOLDERS = frozenset(
 }
 #: What only a text with words around an answer has.
 _SOLUTION = re.compile(
-    r"""\\(?:boxed|fbox)\b|</?answer>|</think>|(?m:^\s*\#\#)|\#\#\#\#
-    |\banswers?\**\s*(?:is|are|:|=)
-    |\b(?:respuesta|r[ée]ponse|antwort|risposta|resposta|ответ)\b|答案|答え|정답""",
+    r"""\\(?:boxed|fbox)\b|</?answer>|</think>|(?m:^[ \t]{0,8}\#\#)|\#\#\#\#
+    |\n[ \t]{0,8}\n""",
     re.IGNORECASE | re.VERBOSE,
+)
+#: What may be a phrase before an answer, which the ladder reads, or the end of a solution.
+_CLAIM = re.compile(
+    r"\banswers?\*{0,2}\s?(?:is|are|:|=)|\b(?:respuesta|r[ée]ponse|antwort|risposta|resposta|ответ)\b|答案|答え|정답",
+    re.IGNORECASE,
 )
 _MEMBER = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?[0-9]+(?:\.[0-9]+)?)"""
 _LIST = re.compile(rf"[\[(]\s*({_MEMBER}(?:\s*,\s*{_MEMBER})*)\s*,?\s*[\])]", re.DOTALL)
@@ -80,7 +84,7 @@ def key_of(gold: str, kind: Kind | None = None) -> Key:
         answers = tuple(answer for key in keys for answer in key.answers)
         bad = next((key for key in keys if key.trouble), None)
         return Key(answers, bad.trouble, bad.reason) if bad else Key(answers)
-    if _SOLUTION.search(text):
+    if _SOLUTION.search(text) or (_CLAIM.search(text) and not _is_value(text)):
         found = extract(text)
         if found is None:
             reason = "the gold answer is a text in which no final answer is found"
@@ -125,6 +129,12 @@ def _trouble(text: str, kind: Kind | None) -> tuple[Trouble, str]:
     if len(reading.words.split()) > MAX_WORDS:
         return "prose", "the gold answer is a sentence, which can be said in other words"
     return "", ""
+
+
+def _is_value(text: str) -> bool:
+    """Tell whether the whole is read as one answer, "the answer is" included."""
+    tree = read(text).tree
+    return tree is not None and tree.op != "text"
 
 
 def _marked(text: str) -> bool:

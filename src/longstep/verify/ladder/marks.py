@@ -9,7 +9,9 @@ from fractions import Fraction
 from longstep.verify.ladder.vocabulary import MONTHS
 
 _WRAPPER = re.compile(r"\\(?:text[a-z]*|mbox|mathrm|mathbf|mathsf|operatorname)\s*\{([^{}]*)\}")
-_CHOICE = re.compile(r"\(?([A-Ja-j])(?:\)|[.:](?= |$))\s*(.*)", re.DOTALL)
+_CHOICE = re.compile(
+    r"\(?([A-Ja-j])(?:\)|[.:](?= |$)|(?<=[A-J]) --?-?(?= (?:an? |[A-Za-z]{3})))\s*(.*)", re.DOTALL
+)
 #: Another choice, or a word that takes the choice back, behind a letter.
 _OTHER = re.compile(
     r"\((?:[A-Ja-j]|ii|iii|iv)\)|(?<![A-Za-z\\])[A-J][).:](?= |$)|\b(?:or|and|wrong|incorrect|not)\b"
