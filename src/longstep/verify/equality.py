@@ -8,13 +8,13 @@ from dataclasses import replace
 from longstep.types import Status, Verdict
 from longstep.verify.gold import key_of
 from longstep.verify.ladder import compare, marks
-from longstep.verify.ladder.algebra import forget
 from longstep.verify.ladder.allowance import allowance, reserve
+from longstep.verify.ladder.forms import forget
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
 from longstep.verify.ladder.reading import MAX_CHARS, Reading, read
 from longstep.verify.ladder.relations import aligned, settle
 from longstep.verify.ladder.spelling import spell
-from longstep.verify.ladder.tolerance import Declared, tolerating
+from longstep.verify.ladder.tolerance import Declared, declared, tolerating
 from longstep.verify.ladder.values import Judgement
 from longstep.verify.pool import NoReply
 from longstep.verify.rule import EXACT, Kind, Rule
@@ -77,12 +77,11 @@ def verify(
         )
 
 
-_NO_ANSWER = (
-    "this is a whole completion and no answer; longstep.judge finds the answer in it first"
-)
+_NO_ANSWER = "this is a whole completion and no answer; longstep.judge finds the answer in it first"
 #: What no extracted answer has: a thought, or a box or mark of an answer with a text before it.
 _COMPLETION = re.compile(
-    r"</?think|\\(?:boxed|fbox)\b|(?m:^####)|<answer>|\banswer(?: is|:)|\n[ \t]{0,8}\n", re.IGNORECASE
+    r"</?think|\\(?:boxed|fbox)\b|(?m:^####)|<answer>|\banswer(?: is|:)|\n[ \t]{0,8}\n",
+    re.IGNORECASE,
 )
 
 
@@ -105,8 +104,7 @@ def _one(gold: str, answer: str, kind: Kind | None, omit: Omit, rule: Rule) -> V
         found = _long(gold, answer) or _climb(gold, answer, kind, omit)
     if rule.tolerance is None or found.status == "correct":
         return found
-    declared = Declared(rule.tolerance, marks.written_digits(gold))
-    with allowance(), tolerating(declared):
+    with allowance(), tolerating(Declared(rule.tolerance, marks.written_digits(gold))):
         near = _climb(gold, answer, kind, omit)
     if near.status != "correct":
         return found
@@ -169,7 +167,8 @@ def _verdict(found: Judgement, answer: str) -> Verdict:
 
 
 def _climb(gold: str, answer: str, kind: Kind | None, omit: Omit) -> Verdict:
-    if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer) and kind not in ("choice", "text"):
+    whole = _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer) and kind not in ("choice", "text")
+    if whole and declared() is None:
         same = _plain(gold) == _plain(answer)
         return _verdict(Judgement(same, "number", "" if same else "another number"), answer)
     ours, theirs = read(gold), read(answer)

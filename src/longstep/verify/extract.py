@@ -54,7 +54,9 @@ _JOINT = re.compile(
 _NEXT = re.compile(
     rf"[^\n]{{0,60}}\n\s*(?:[-*\u2022](?=\s)|\|?\s*{_LETTERED})(?P<words>[^\n]{{0,80}})", re.DOTALL
 )
-_CONCLUDES = re.compile(r"(?i)\b(?:answer|final(?:ly)?|therefore|thus|so|hence|total|then|result|conclu\w+|altogether)\b")
+_CONCLUDES = re.compile(
+    r"(?i)\b(?:answer|final(?:ly)?|therefore|thus|so|hence|total|then|result|conclu\w+|altogether)\b"
+)
 #: A minus sign that was left outside of the box.
 _MINUS = re.compile(r"[=$]\s?-$")
 _SUM = frozenset("+-,;=")

@@ -25,8 +25,31 @@ Trouble = Literal[
 ]
 #: Cells that were empty in a table and were written as text. ``none`` is the empty set and stays an answer.
 _PLACEHOLDERS = frozenset(
-    """n/a na nan <na> #n/a null nil undefined unknown missing tbd todo ? ?? ??? - -- --- ... … not-found notfound
-    proof""".split()
+    [
+        "n/a",
+        "na",
+        "nan",
+        "<na>",
+        "#n/a",
+        "null",
+        "nil",
+        "undefined",
+        "unknown",
+        "missing",
+        "tbd",
+        "todo",
+        "?",
+        "??",
+        "???",
+        "-",
+        "--",
+        "---",
+        "...",
+        "…",
+        "not-found",
+        "notfound",
+        "proof",
+    ]
 ) | {
     "not found",
     "not available",

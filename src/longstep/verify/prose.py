@@ -16,7 +16,9 @@ MAX_DECLARED = 8  # declarations without a value that are passed over
 _UNBRACED = re.compile(r"\\boxed ?([0-9A-Za-z])(?![0-9A-Za-z.,/^_])")
 _TAGGED = re.compile(r"<answer>((?:[^<]|<(?!/?answer>)){0,2000})</answer>")
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*\.?")
-_IS = r"(?:is|are|was|equals|(?:must|should|will|would) be|(?:comes|works|turns) out (?:to be|to|as))"
+_IS = (
+    r"(?:is|are|was|equals|(?:must|should|will|would) be|(?:comes|works|turns) out (?:to be|to|as))"
+)
 #: The same words abroad: who declares an answer in Spanish, Portuguese, Italian, French, German, Dutch, Polish, Czech,
 #: Turkish, Indonesian, Vietnamese, Russian, Ukrainian, Chinese, Japanese, Korean, Arabic and Hindi.
 _ABROAD = r"""
@@ -63,9 +65,54 @@ _VALUE = re.compile(r"\$[^$]+\$|\\?\$?[-+]?[0-9][0-9.,/]*(?:\\?%)?|\\[A-Za-z]+\{
 _NEGATED = re.compile(r"(?i)(?:\b(?:not|never|cannot|no|hardly)|n['’]t) (?:[a-z]+ )?$")
 _ONE_WORD = re.compile(r"[\"']?[A-Z]?[a-z]+[\"']?|[A-J]|\([A-Ja-j]\)")
 _COMPARED = frozenset(
-    """not never no about approximately approx around roughly nearly almost least most than over under below above
-    between less more fewer greater up either or maybe perhaps possibly minus negative half except without if
-    from of by times per every first second step case part equation""".split()
+    [
+        "not",
+        "never",
+        "no",
+        "about",
+        "approximately",
+        "approx",
+        "around",
+        "roughly",
+        "nearly",
+        "almost",
+        "least",
+        "most",
+        "than",
+        "over",
+        "under",
+        "below",
+        "above",
+        "between",
+        "less",
+        "more",
+        "fewer",
+        "greater",
+        "up",
+        "either",
+        "or",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "minus",
+        "negative",
+        "half",
+        "except",
+        "without",
+        "if",
+        "from",
+        "of",
+        "by",
+        "times",
+        "per",
+        "every",
+        "first",
+        "second",
+        "step",
+        "case",
+        "part",
+        "equation",
+    ]
 )
 #: A heading on the last level that is no answer: "#### Step 2".
 _HEADING = re.compile(r"[*_ ]*[A-Za-z]{3,}")
@@ -160,4 +207,8 @@ def _sentence(line: str) -> str:
         if not re.search(r"\b(?:i\.\s?e|e\.g|approx|sq|cu|ft|in|vs)$", line[: found.start()]):
             line = line[: found.start()]
             break
-    return line.strip().removesuffix(".").strip(" *") if line.count("**") % 2 else line.strip().removesuffix(".").strip()
+    return (
+        line.strip().removesuffix(".").strip(" *")
+        if line.count("**") % 2
+        else line.strip().removesuffix(".").strip()
+    )

@@ -14,7 +14,9 @@ from longstep.verify.extract import extract
 from longstep.verify.rule import Protocol
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
-_CLAIMED = re.compile(r"(?:final answer is \$(?P<formula>.*?)\$\. I hope|(?:he answer is|答案是))", re.DOTALL)
+_CLAIMED = re.compile(
+    r"(?:final answer is \$(?P<formula>.*?)\$\. I hope|(?:he answer is|答案是))", re.DOTALL
+)
 _LAST_NUMBER = re.compile(r"-?[0-9]*\.?[0-9]+")
 _FLEXIBLE = re.compile(r"-?[$0-9.,]{2,}|-?[0-9]+")
 

@@ -24,6 +24,10 @@ Interval = tuple[Any, Any]  # mpmath's raw lower and upper end
 Box = tuple[Interval, Interval]  # real and imaginary part
 
 
+#: Calls over a variable of their own.
+_BINDERS = ("sum", "product", "integral", "limit")
+
+
 class Undefined(Unreadable):
     """No value here: a division by zero, a logarithm of zero, a function outside of its reals."""
 
@@ -124,6 +128,8 @@ class Evaluator:
     def visit(self, node: Node) -> Box:
         """Enclose one node over enclosed arguments."""
         charge(self.cost)
+        if node.op == "call" and str(node.value).startswith(_BINDERS):
+            raise Unreadable(f"a {node.value} that is not calculated here")
         args = [self.box(each) for each in node.args]
         match node.op:
             case "num":

@@ -7,7 +7,8 @@ from fractions import Fraction
 from itertools import pairwise
 
 from longstep.verify.ladder import intervals
-from longstep.verify.ladder.algebra import normal, ratio
+from longstep.verify.ladder.algebra import ratio
+from longstep.verify.ladder.forms import normal
 from longstep.verify.ladder.node import Node, Unreadable, number
 from longstep.verify.ladder.values import Judgement, variables
 from longstep.verify.ladder.values import compare as compare_values

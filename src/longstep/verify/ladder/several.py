@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
-from longstep.verify.ladder.algebra import MAX_BITS
-from longstep.verify.ladder.allowance import charge, weight
+from longstep.verify.ladder.allowance import MAX_BITS, charge, weight
 from longstep.verify.ladder.node import Foreign, Node, TooLarge, Unreadable
 
 _ARITHMETIC = frozenset({"num", "neg", "add", "mul", "div", "pow", "call"})

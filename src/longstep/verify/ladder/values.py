@@ -14,9 +14,11 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from longstep.verify.ladder import intervals
-from longstep.verify.ladder.algebra import Form, equal, normal
+from longstep.verify.ladder.algebra import equal
 from longstep.verify.ladder.allowance import charge
+from longstep.verify.ladder.forms import normal
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
+from longstep.verify.ladder.poly import Form
 from longstep.verify.ladder.separation import separation_bits
 from longstep.verify.ladder.tolerance import declared
 
