@@ -220,7 +220,7 @@ def _listed(gold: Node, answer: Node, omit: Omit) -> Judgement:
         member.op in ("text", "var") for member in gold.args
     ):
         return _no("and is not or")  # of numbers both list the solutions
-    repeats = kinds == {"list"}
+    repeats = False
     ours = gold.args if gold.op in _LISTS else (gold,)
     theirs = answer.args if answer.op in _LISTS else (answer,)
     found = None if declared() else _counted(ours, theirs, repeats)
