@@ -15,7 +15,7 @@ from typing import Literal
 from longstep.config import UserError, lookup, nearest
 from longstep.types import Problem, Verdict
 from longstep.verify.countdown import countdown
-from longstep.verify.equality import verify
+from longstep.verify.equality import verify, without_value
 from longstep.verify.exact import canonical, exact
 from longstep.verify.extract import extract, unfinished_part
 from longstep.verify.gold import key_of
@@ -33,6 +33,7 @@ __all__ = [
     "judge",
     "judge_all",
     "judge_gold",
+    "key_trouble",
     "verify",
 ]
 
@@ -101,6 +102,24 @@ def judge_all(items: Sequence[tuple[Problem, str, str]], threads: int = 2) -> li
         return list(executor.map(lambda item: judge(*item), items))
 
 
+def key_trouble(answer: str, rule: Rule = Rule()) -> str:
+    """Say in a few words why no answer can be compared with a key, as a kind to be counted; empty when one can."""
+    return _trouble(answer, rule)[0]
+
+
+def _trouble(answer: str, rule: Rule) -> tuple[str, str]:
+    key = key_of(answer, rule.kind)
+    if key.trouble:
+        return key.trouble, key.reason
+    if len(key.answers) > 1 and rule.members == "undeclared":
+        several = f"{len(key.answers)} answers: declare members=any or members=all"
+        return "a list", several
+    for each in key.answers:
+        if reason := without_value(each):
+            return "without a value", reason
+    return "", ""
+
+
 def judge_gold(problem: Problem) -> Verdict:
     """Judge the problem's own gold answer; anything but ``correct`` means the row is unusable.
 
@@ -110,11 +129,11 @@ def judge_gold(problem: Problem) -> Verdict:
     if name_of(problem.verifier) not in ("math", "exact"):
         return judge(problem, rf"\boxed{{{problem.answer}}}")
     rule = rule_of(problem.verifier) if name_of(problem.verifier) == "math" else Rule()
-    key = key_of(problem.answer, rule.kind)
-    if key.trouble:
-        return Verdict("bad_gold", None, f"{key.trouble}: {key.reason}", "key")
-    if len(key.answers) > 1 and rule.members == "undeclared":
-        reason = f"a list of {len(key.answers)} answers: declare members=any or members=all"
-        return Verdict("bad_gold", None, f"a list: {reason}", "key")
-    shown = key.answers[0] if rule.members == "any" else "; ".join(key.answers)
+    kind, reason = _trouble(problem.answer, rule)
+    if kind:
+        return Verdict("bad_gold", None, f"{kind}: {reason}", "key")
+    answers = key_of(problem.answer, rule.kind).answers
+    shown = answers[0] if rule.members == "any" else "; ".join(answers)
+    if name_of(problem.verifier) == "math":
+        return verify(gold=problem.answer, answer=shown, rule=rule)
     return judge(problem, rf"\boxed{{{shown}}}")

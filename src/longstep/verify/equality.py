@@ -338,13 +338,21 @@ def _compare(left: Node, right: Node, answer: str, kind: Kind | None, omit: Omit
     except Unreadable as error:
         rung, reason = "structure", str(error)
     with reserve():
-        theirs = compare.trouble(right)
-    if not theirs:  # an answer never makes a gold bad
-        with reserve():
-            ours = compare.trouble(left)
-        if ours:
-            return Verdict("bad_gold", answer, f"the gold answer: {ours}", rung)
+        ours = compare.trouble(left)
+    if ours:  # by itself: an answer never makes a gold bad
+        return Verdict("bad_gold", answer, f"the gold answer: {ours}", rung)
     return Verdict("unparseable", answer, reason, rung)
+
+
+def without_value(gold: str) -> str:
+    """Say why a gold answer that is read has no value of its own, such as 1/0; empty when it has one."""
+    if len(gold) > MAX_CHARS or (tree := read(gold).tree) is None:
+        return ""
+    try:
+        with reserve():
+            return compare.trouble(tree)
+    finally:
+        forget(tree)
 
 
 def _unread(ours: Reading, theirs: Reading, gold: str, answer: str, kind: Kind | None) -> Verdict:

@@ -79,6 +79,8 @@ _MEMBER = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?[0-9]+(?:\.[0-9]+)?)"""
 _LIST = re.compile(rf"[\[(]\s*({_MEMBER}(?:\s*,\s*{_MEMBER})*)\s*,?\s*[\])]", re.DOTALL)
 _ONE_MEMBER = re.compile(_MEMBER, re.DOTALL)
 _ODD = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\\\"'])")
+_SPOKEN = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+MAX_SPOKEN = 6  # words of a key that is no mathematics
 #: More words in a row are a sentence, which a model says in its own words.
 MAX_WORDS = 12
 
@@ -148,6 +150,8 @@ def _trouble(text: str, kind: Kind | None) -> tuple[Trouble, str]:
     if reading.large:
         return "too long", f"the gold answer: {reading.problem}"
     if reading.tree is None and not reading.foreign and not _marked(text):
+        if len(_SPOKEN.findall(text)) > MAX_SPOKEN:
+            return "prose", "the gold answer is a text with formulas, which can be said in other words"
         return "broken", f"the gold answer cannot be read ({reading.problem})"
     if len(reading.words.split()) > MAX_WORDS:
         return "prose", "the gold answer is a sentence, which can be said in other words"

@@ -63,6 +63,7 @@ _COPULA = re.compile(
 #: A formula or a number in a sentence.
 _VALUE = re.compile(r"\$[^$]+\$|\\?\$?[-+]?[0-9][0-9.,/]*(?:\\?%)?|\\[A-Za-z]+\{[^ ]*")
 _NEGATED = re.compile(r"(?i)(?:\b(?:not|never|cannot|no|hardly)|n['’]t) (?:[a-z]+ )?$")
+_PURPOSE = re.compile(r" (?:for|to|from|on|at|if|when|after|before|because|by|so)\b")
 _ONE_WORD = re.compile(r"[\"']?[A-Z]?[a-z]+[\"']?|[A-J]|\([A-Ja-j]\)")
 _COMPARED = frozenset(
     [
@@ -188,7 +189,8 @@ def _value_of(sentence: str) -> str:
     before = re.findall("[a-z]+", sentence[: values[0].start()].lower())[-3:]
     if not _COMPARED.isdisjoint(before):
         return sentence
-    return sentence[values[0].start() :].strip(" *").replace("**", "")
+    rest = _PURPOSE.split(sentence[values[0].start() :], maxsplit=1)[0]
+    return rest.strip(" *").replace("**", "")
 
 
 def _again(value: str) -> str:

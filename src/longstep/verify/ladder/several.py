@@ -12,6 +12,10 @@ from longstep.verify.ladder.node import Foreign, Node, TooLarge, Unreadable
 _ARITHMETIC = frozenset({"num", "neg", "add", "mul", "div", "pow", "call"})
 
 
+#: Calls over plain numbers that have a plain number as their value.
+_CALCULATED = frozenset({"factorial", "binomial", "abs", "floor", "ceil"})
+
+
 def of_numbers(name: str, args: tuple[Node, ...]) -> Node:
     """Make a call whose arguments are arithmetic over written numbers.
 
@@ -24,7 +28,7 @@ def of_numbers(name: str, args: tuple[Node, ...]) -> Node:
 
 
 def _is_arithmetic(node: Node) -> bool:
-    known = node.op != "call" or node.value in VALUES or node.value in ("factorial", "binomial")
+    known = node.op != "call" or node.value in VALUES or node.value in _CALCULATED
     return node.op in _ARITHMETIC and known and all(map(_is_arithmetic, node.args))
 
 
