@@ -77,6 +77,29 @@ def _any() -> U64:
     return table
 
 
+#: Instructions that published training sets write around every problem, before it or behind it: DAPO, the GSM8K and
+#: MATH rows of verl, Skywork and DeepMath, lighteval, Qwen's and DeepSeek's prompts.
+_WRAPPERS = re.compile(
+    r"solve the following math problem[^.]{0,60}step by step\.(?:\s*the last line of your response should be of the form"
+    r" answer: \$?answer \(without quotes\) where \$?answer is the answer to the problem\.)?"
+    r"|remember to put your answer on its own line after \"?answer:\"?\.?"
+    r"|(?:let's think|please reason|think) step by step,? and (?:output|put|write) (?:the|your) final answer"
+    r" (?:after \"?####\"?|(?:with)?in \\boxed\s*\{\s*\})\.?"
+    r"|(?:please )?(?:put|present|write|return|enclose|provide) (?:the|your) (?:final )?answer (?:with)?in"
+    r"(?: latex format:?)? \\boxed\s*\{[a-z ]{0,20}\}\.?"
+    r"|solve the following math problem efficiently and clearly[.:]?",
+    re.IGNORECASE,
+)
+_WRAPPED = re.compile(r"step by step|on its own line|\\boxed|efficiently and clearly")
+
+
+def unwrapped(text: str) -> str:
+    """Blank the instruction that a published data set writes around each of its problems; the length stays."""
+    if not _WRAPPED.search(text):
+        return text
+    return _WRAPPERS.sub(lambda found: " " * len(found[0]), text)
+
+
 _FORMULA = re.compile(r"\$[^$]{1,2000}\$")
 _APART = re.compile(r"(?<![A-Za-z\\])[a-z](?: [a-z])+(?![A-Za-z])")
 
@@ -95,7 +118,7 @@ def _closed(letters: re.Match[str]) -> str:
 
 def join(texts: Sequence[str]) -> tuple[bytes, Ints]:
     """Fold texts and join them by NUL; with the place where each begins, and the end."""
-    folded = [tightened(fold(text)) for text in texts]
+    folded = [tightened(unwrapped(fold(text))) for text in texts]
     lengths = np.fromiter((len(text) + 1 for text in folded), np.int64, len(folded))
     begins = np.zeros(len(folded) + 1, np.int64)
     np.cumsum(lengths, out=begins[1:])
