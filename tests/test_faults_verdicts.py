@@ -67,7 +67,9 @@ def accepted(right: str) -> set[str]:
     if right == "not correct":
         return {"incorrect", "unparseable"}
     words = {"correct", "bad_gold", "unparseable"}
-    return {word for word in words if word in right} | ({"correct"} if "or read" in right else set())
+    return {word for word in words if word in right} | (
+        {"correct"} if "or read" in right else set()
+    )
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
@@ -99,7 +101,9 @@ def test_fault_1_a_key_that_is_a_whole_solution_is_read_as_its_answer(key: str, 
 
 
 def test_fault_1_the_layout_of_gsm8k_is_judged_by_both_verifiers() -> None:
-    key = "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nTogether 48+24 = <<48+24=72>>72.\n#### 72"
+    key = (
+        "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nTogether 48+24 = <<48+24=72>>72.\n#### 72"
+    )
     for verifier in ("math", "exact"):
         assert judged(key, "#### 72", verifier) == "correct"
         assert judged(key, "#### 48", verifier) == "incorrect"
@@ -120,7 +124,10 @@ def test_fault_2_the_kinds_of_unreadable_keys() -> None:
     assert [key_trouble(key) for key in ("N/A", "(1, 2", "1/0", '["2", "3"]', "7", r"\text{blue}")] == [
         "a placeholder", "broken", "without a value", "a list", "", "",
     ]  # fmt: skip
-    assert key_trouble("It follows from the work above that this is so and that is all there is") == "prose"
+    assert (
+        key_trouble("It follows from the work above that this is so and that is all there is")
+        == "prose"
+    )
 
 
 def test_fault_3_a_list_of_one_is_its_member_and_a_longer_one_has_to_be_declared() -> None:
@@ -193,7 +200,9 @@ NOT_FIVE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("gold", "text"), [(g, text) for g, texts in PROSE.items() for text in texts])
+@pytest.mark.parametrize(
+    ("gold", "text"), [(g, text) for g, texts in PROSE.items() for text in texts]
+)
 def test_fault_5_answers_in_prose(gold: str, text: str) -> None:
     assert judged(gold, text) == "correct", extract(text)
 
@@ -254,13 +263,16 @@ def test_fault_8_a_tolerance_is_declared_and_never_the_default() -> None:
     assert judged("100", r"\boxed{101}", "math(tolerance=1%)") == "correct"
     assert judged("100", r"\boxed{102}", "math(tolerance=1%)") == "incorrect"
     assert judged("(1.00, 2.00)", r"\boxed{(1.001, 2)}", "math(tolerance=1%)") == "correct"
-    assert judged("x+1", r"\boxed{1.001x+1}", "math(tolerance=1%)") == "incorrect"  # of numbers only
+    assert (
+        judged("x+1", r"\boxed{1.001x+1}", "math(tolerance=1%)") == "incorrect"
+    )  # of numbers only
     near = judge(problem("9.6e-23", "math(tolerance=1%)"), text)
     assert (near.rung, near.reason) == ("tolerance", "within the tolerance 1%")
 
 
 @pytest.mark.parametrize(
-    "verifier", ["math(tolerance=150%)", "math(tolerence=1%)", "math(members=some)", "math(1%)", "math("]
+    "verifier",
+    ["math(tolerance=150%)", "math(tolerence=1%)", "math(members=some)", "math(1%)", "math("],
 )
 def test_fault_8_a_rule_that_is_none_is_refused(verifier: str) -> None:
     with pytest.raises(UserError, match=r"verifier 'math"):
@@ -270,7 +282,11 @@ def test_fault_8_a_rule_that_is_none_is_refused(verifier: str) -> None:
 def test_fault_9_one_function_for_a_completion_and_one_for_an_answer() -> None:
     assert longstep.judge("1/2", r"so \boxed{0.5}").status == "correct"
     assert longstep.same("1/2", "0.5").status == "correct"
-    for prose in (r"so \boxed{0.5}", "<think>2</think>The answer is 0.5", "It is a half. Then 0.5 follows.\n\nDone"):
+    for prose in (
+        r"so \boxed{0.5}",
+        "<think>2</think>The answer is 0.5",
+        "It is a half. Then 0.5 follows.\n\nDone",
+    ):
         verdict = longstep.same("1/2", prose)
         assert verdict.status == "unparseable"
         assert "longstep.judge" in verdict.reason

@@ -29,13 +29,13 @@ _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is a printed one
 _DELIMITER = re.compile(r"(?<!\\)\\[()\[\]]")
 #: What changes the looks between two boxes only.
 _LOOKS = re.compile(
-    r"\\(?:q?quad|[,;!: ]|displaystyle|textstyle|left|right)(?![A-Za-z])|\*\*|__|[$~&]|<[a-z/ ]{1,8}>|\\\\"
+    r"\\(?:q?quad|[,;!: ]|displaystyle|textstyle|left|right)(?![A-Za-z])|\*\*|__|[$&]|(?<!~)~(?!~)|<[a-z/ ]{1,8}>|\\\\"
 )
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _SEP = r"[\s.,;:(/|)\u3001\uff0c]*+"
 _WORD = (
-    r"(?i:(?:\b(?:or|and|oder|ou|und|et|y|e|o|i|as well as|along with|together with|alternatively|otherwise|sowie|oppure"
-    r"|\u0438|\u0438\u043b\u0438)\b|\u6216\u8005?|\u548c|\u53ca|\u4e0e|\ub610\ub294)"
+    r"(?i:(?:\b(?:or|and|oder|ou|und|et|y|e|o|i|as well as|along with|together with|alternatively|otherwise"
+    r"|sowie|oppure|\u0438|\u0438\u043b\u0438)\b|\u6216\u8005?|\u548c|\u53ca|\u4e0e|\ub610\ub294)"
     rf"{_SEP})"
 )
 _PERHAPS = rf"(?i:\b(?:maybe|perhaps|possibly|alternatively|else)\b{_SEP})"
@@ -46,8 +46,10 @@ _ROW = r"\s*\|\s*\n\s*\|(?:[^|\n]{0,60}\|){1,3}\s*"
 _POINT = r"[-*\u2022](?=\s)|[0-9][.)](?=\s)|\([0-9]\)"
 #: What may stand between two boxes that are parts of one answer, or alternatives in one sentence.
 _JOINT = re.compile(
-    rf"{_SEP}{_WORD}?{_PERHAPS}?(?:(?<=\n)\s*(?:{_POINT}|{_LETTERED}){_SEP})?(?:{_LETTERED}\s+)?(?:{_NAME}|{_TUPLE})?\s*"
-    rf"|[^.\n]{{0,80}}\b(?:or|and|maybe|perhaps|possibly|otherwise|(?:could|might|may) (?:also )?be)\b{_SEP}(?:{_NAME}|{_TUPLE})?\s*"
+    rf"{_SEP}{_WORD}?{_PERHAPS}?(?:(?<=\n)\s*(?:{_POINT}|{_LETTERED}){_SEP})?"
+    rf"(?:{_LETTERED}\s+)?(?:{_NAME}|{_TUPLE})?\s*"
+    rf"|[^.\n]{{0,80}}\b(?:or|and|maybe|perhaps|possibly|otherwise|(?:could|might|may) (?:also )?be)\b{_SEP}"
+    rf"(?:{_NAME}|{_TUPLE})?\s*"
     rf"|{_ROW}"
 )
 #: The next point of a list or the next lettered part, with words of its own before the box.

@@ -32,8 +32,8 @@ def judge_completion(
         finish_reason: ``length`` for a completion that was cut, in which no answer is looked for.
 
     Returns:
-        ``correct`` or ``incorrect``; ``unparseable`` without a final answer, ``truncated``, or ``bad_gold`` when the key
-        cannot be read.
+        ``correct`` or ``incorrect``; ``unparseable`` without a final answer, ``truncated``, or ``bad_gold`` when
+        the key cannot be read.
     """
     if finish_reason == "length":
         return Verdict("truncated", None, "cut at the token limit")

@@ -25,45 +25,44 @@ Trouble = Literal[
 ]
 #: Cells that were empty in a table and were written as text. ``none`` is the empty set and stays an answer.
 _PLACEHOLDERS = frozenset(
-    [
-        "n/a",
-        "na",
-        "nan",
-        "<na>",
-        "#n/a",
-        "null",
-        "nil",
-        "undefined",
-        "unknown",
-        "missing",
-        "tbd",
-        "todo",
-        "?",
-        "??",
-        "???",
-        "-",
-        "--",
-        "---",
-        "...",
-        "…",
-        "not-found",
-        "notfound",
-        "proof",
+    each.strip()
+    for each in [
+        "n/a ",
+        " na ",
+        " nan ",
+        " <na> ",
+        " #n/a ",
+        " null ",
+        " nil ",
+        " undefined ",
+        " unknown ",
+        " missing ",
+        " tbd ",
+        " todo ",
+        " ? ",
+        " ?? ",
+        " ??? ",
+        " -\n    ",
+        " -- ",
+        " --- ",
+        " ... ",
+        " not-found ",
+        " notfound ",
+        " proof ",
+        " not found ",
+        " not available ",
+        " not applicable ",
+        " no answer ",
+        " omitted\n    ",
+        " no answer provided ",
+        " not provided ",
+        " answer not provided ",
+        " not given ",
+        " see solution ",
+        " see explanation\n    ",
+        " error",
     ]
-) | {
-    "not found",
-    "not available",
-    "not applicable",
-    "no answer",
-    "no answer provided",
-    "not provided",
-    "answer not provided",
-    "not given",
-    "see solution",
-    "see explanation",
-    "omitted",
-    "error",
-}
+)
 #: What only a text with words around an answer has.
 _SOLUTION = re.compile(
     r"""\\(?:boxed|fbox)\b|</?answer>|</think>|(?m:^[ \t]{0,8}\#\#)|\#\#\#\#
@@ -120,10 +119,10 @@ def key_of(gold: str, kind: Kind | None = None) -> Key:
 
 
 def listed(text: str) -> list[str]:
-    """Give the members of a list in the spelling of JSON or Python; empty for anything else.
+    r"""Give the members of a list in the spelling of JSON or Python; empty for anything else.
 
     Only a list with quotes is one: ``[2, 5]`` is an interval. Escapes are undone where all backslashes are doubled,
-    and kept in the hand-made ``['\\frac{1}{2}']``, which is neither JSON nor Python.
+    and kept in the hand-made ``['\frac{1}{2}']``, which is neither JSON nor Python.
     """
     found = _LIST.fullmatch(text) if text[:1] in ("[", "(") else None
     if found is None or ('"' not in text and "'" not in text):
@@ -140,7 +139,7 @@ def listed(text: str) -> list[str]:
 def _trouble(text: str, kind: Kind | None) -> tuple[Trouble, str]:
     if not text:
         return "empty", "the gold answer is empty"
-    if text.lower().strip(" .") in _PLACEHOLDERS or text in _PLACEHOLDERS:
+    if text.lower().strip(" .") in _PLACEHOLDERS or text in ("...", "\u2026"):
         return "a placeholder", f"the gold answer is {text[:40]!r}, which stands for no answer"
     if kind == "text":
         return "", ""
@@ -151,7 +150,10 @@ def _trouble(text: str, kind: Kind | None) -> tuple[Trouble, str]:
         return "too long", f"the gold answer: {reading.problem}"
     if reading.tree is None and not reading.foreign and not _marked(text):
         if len(_SPOKEN.findall(text)) > MAX_SPOKEN:
-            return "prose", "the gold answer is a text with formulas, which can be said in other words"
+            return (
+                "prose",
+                "the gold answer is a text with formulas, which can be said in other words",
+            )
         return "broken", f"the gold answer cannot be read ({reading.problem})"
     if len(reading.words.split()) > MAX_WORDS:
         return "prose", "the gold answer is a sentence, which can be said in other words"

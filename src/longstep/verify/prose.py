@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - colons, stops and letters of other scripts are the point
 r"""The answer of a text without a box: what it declares in words, and which part of that sentence is the value.
 
 ``The answer is 4, as required.`` declares 4; ``Final Answer: The largest $n$ is 34.`` declares 34, the value of the
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 
 from longstep.verify.commitment import REACH, denied_before, denied_behind
 
+_TAIL = 50_000  # characters at the end in which an answer in words is looked for
 MAX_DECLARED = 8  # declarations without a value that are passed over
 _UNBRACED = re.compile(r"\\boxed ?([0-9A-Za-z])(?![0-9A-Za-z.,/^_])")
 _TAGGED = re.compile(r"<answer>((?:[^<]|<(?!/?answer>)){0,2000})</answer>")
@@ -22,11 +24,12 @@ _IS = (
 #: The same words abroad: who declares an answer in Spanish, Portuguese, Italian, French, German, Dutch, Polish, Czech,
 #: Turkish, Indonesian, Vietnamese, Russian, Ukrainian, Chinese, Japanese, Korean, Arabic and Hindi.
 _ABROAD = r"""
-    \b(?:respuesta|resposta|risposta|r[ée]ponse|antwort|antwoord|odpowied[źz]|odpov[eě][ďd]|cevap|yan[ıi]t|jawaban(?:nya)?
-    |ответ|відповідь|đáp\ [áa]n|l[öo]sung|soluci[óo]n|soluzione|solu[çc][ãa]o)
+    \b(?:respuesta|resposta|risposta|r[ée]ponse|antwort|antwoord|odpowied[źz]|odpov[eě][ďd]|cevap|yan[ıi]t
+    |jawaban(?:nya)?|ответ|відповідь|đáp\ [áa]n|l[öo]sung|soluci[óo]n|soluzione|solu[çc][ãa]o)
     (?:\ (?:final|finale|correcta|correta|corretta|akhir))?\**
     (?:\s*[:：=]|\ (?:es|é|è|est|ist|lautet|to|je|là|adalah|равен|равна|равно|есть|is)\b:?|\ [-—–]\ )
-    |(?:答案|答え|回答)(?:是|为|為|等于|は|[:：])+|(?:정답|답)(?:은|:)|(?:الجواب|الإجابة|الناتج)(?:\ هو|\ هي|:)|उत्तर(?:\ है|:)
+    |(?:答案|答え|回答)(?:是|为|為|等于|は|[:：])+|(?:정답|답)(?:은|:)
+    |(?:الجواب|الإجابة|الناتج)(?:\ هو|\ هي|:)|उत्तर(?:\ है|:)
 """
 _DECLARED = re.compile(
     rf"""\banswers?\*{{0,2}}(?:\ to\ [^.\n:]{{1,80}}?)?\ {_IS}\b\*{{0,2}}:?
@@ -66,54 +69,13 @@ _NEGATED = re.compile(r"(?i)(?:\b(?:not|never|cannot|no|hardly)|n['’]t) (?:[a-
 _PURPOSE = re.compile(r" (?:for|to|from|on|at|if|when|after|before|because|by|so)\b")
 _ONE_WORD = re.compile(r"[\"']?[A-Z]?[a-z]+[\"']?|[A-J]|\([A-Ja-j]\)")
 _COMPARED = frozenset(
-    [
-        "not",
-        "never",
-        "no",
-        "about",
-        "approximately",
-        "approx",
-        "around",
-        "roughly",
-        "nearly",
-        "almost",
-        "least",
-        "most",
-        "than",
-        "over",
-        "under",
-        "below",
-        "above",
-        "between",
-        "less",
-        "more",
-        "fewer",
-        "greater",
-        "up",
-        "either",
-        "or",
-        "maybe",
-        "perhaps",
-        "possibly",
-        "minus",
-        "negative",
-        "half",
-        "except",
-        "without",
-        "if",
-        "from",
-        "of",
-        "by",
-        "times",
-        "per",
-        "every",
-        "first",
-        "second",
-        "step",
-        "case",
-        "part",
-        "equation",
-    ]
+    word
+    for line in (
+        "not never no about approximately approx around roughly nearly almost least most than over under below above",
+        "between less more fewer greater up either or maybe perhaps possibly minus negative half except without if",
+        "from of by times per every first second step case part equation",
+    )
+    for word in line.split()
 )
 #: A heading on the last level that is no answer: "#### Step 2".
 _HEADING = re.compile(r"[*_ ]*[A-Za-z]{3,}")
@@ -121,6 +83,7 @@ _HEADING = re.compile(r"[*_ ]*[A-Za-z]{3,}")
 
 def declared(text: str) -> str | None:
     """Give the answer of a text without a box, if the words around it commit to it."""
+    text = text[-_TAIL:]
     for pattern in (_UNBRACED, _TAGGED):
         if matches := list(pattern.finditer(text)):
             found = matches[-1]

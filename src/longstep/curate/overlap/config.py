@@ -78,7 +78,12 @@ def sameness(o: Overlaps) -> NDArray[np.float32]:
 
 
 def classify(
-    o: Overlaps, whole: Flags, skeleton: Flags, contained: Flags, evidence: Evidence, limits: Thresholds
+    o: Overlaps,
+    whole: Flags,
+    skeleton: Flags,
+    contained: Flags,
+    evidence: Evidence,
+    limits: Thresholds,
 ) -> NDArray[np.uint8]:
     """Class of each pair.
 

@@ -182,7 +182,9 @@ class Index:
         row, item, agree = self._pairs(rows, whole, masked, hashed(answers))
         asked = np.fromiter((re_posed(text) for text in texts), bool, len(texts))
         # the key of "find m + n" says nothing about the fraction m/n; a fingerprint does not tell how it asks
-        agree = np.where((agree < 0) & self._known[item] & (asked[row] != self._asked[item]), 0, agree)
+        agree = np.where(
+            (agree < 0) & self._known[item] & (asked[row] != self._asked[item]), 0, agree
+        )
         if not len(row):
             return [()] * len(texts)
         o = overlaps(rows, row, self._table.features, item, self._bits, shipped())

@@ -118,7 +118,7 @@ def _closed(letters: re.Match[str]) -> str:
 
 def join(texts: Sequence[str]) -> tuple[bytes, Ints]:
     """Fold texts and join them by NUL; with the place where each begins, and the end."""
-    folded = [tightened(unwrapped(fold(text))) for text in texts]
+    folded = [fold(text) for text in texts]
     lengths = np.fromiter((len(text) + 1 for text in folded), np.int64, len(folded))
     begins = np.zeros(len(folded) + 1, np.int64)
     np.cumsum(lengths, out=begins[1:])
@@ -127,7 +127,7 @@ def join(texts: Sequence[str]) -> tuple[bytes, Ints]:
 
 def tokenise(texts: Sequence[str]) -> Tokens:
     """Give the words of texts in the normal form."""
-    folded, begins = join(texts)
+    folded, begins = join([tightened(unwrapped(fold(text))) for text in texts])
     normal = rewrite(folded)
     starts, ends, kinds, sums = segments(normal)
     bounds = np.searchsorted(starts, begins)

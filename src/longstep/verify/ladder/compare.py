@@ -179,9 +179,7 @@ def _related(gold: Node, answer: Node, omit: Omit) -> Judgement:
     return same(one, two, omit)
 
 
-def _bare(
-    assigned: Node, other: Node, compared: Callable[[Node, Node], Judgement]
-) -> Judgement:
+def _bare(assigned: Node, other: Node, compared: Callable[[Node, Node], Judgement]) -> Judgement:
     """Compare assignments with values without names: a list has the order in which the names were written."""
     numbered = _numbered(assigned)
     if other.op == "named" and other.value == numbered:  # x = 2, 3

@@ -1,4 +1,4 @@
-"""The normal form of a tree: each operation applied to the forms of its arguments. Above ``algebra`` and ``functions``."""
+"""The normal form of a tree: each operation over the forms of its arguments. Above ``algebra`` and ``functions``."""
 
 from __future__ import annotations
 

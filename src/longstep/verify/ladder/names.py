@@ -160,7 +160,13 @@ def _subscripted(tokens: Tokens) -> list[Token]:
         inner = tokens[place + 3 : place + 4] if braces else inner
         closed = not braces or [t.text for t in tokens[place + 4 : end]] == ["}"]
         joint = tokens[place + 1 : place + 2]
-        if joint and joint[0].text == "_" and inner and closed and _SUBSCRIPT.fullmatch(inner[0].text):
+        if (
+            joint
+            and joint[0].text == "_"
+            and inner
+            and closed
+            and _SUBSCRIPT.fullmatch(inner[0].text)
+        ):
             token = token._replace(text=f"{token.text}_{inner[0].text}")
             place = end
         else:

@@ -188,7 +188,9 @@ def _ring(sides: list[Node], signs: list[str]) -> Node | None:
         return None
     left, right = ("(" if signs[0] == "<" else "["), (")" if signs[1] == "<" else "]")
     mirrored = {"(": ")", "[": "]", ")": "(", "]": "["}
-    below = Node("tuple", (Node("neg", (high,)), Node("neg", (low,))), mirrored[right] + mirrored[left])
+    below = Node(
+        "tuple", (Node("neg", (high,)), Node("neg", (low,))), mirrored[right] + mirrored[left]
+    )
     variable = middle.args[0]
     pieces = Node("union", (below, Node("tuple", (low, high), left + right)))
     return Node("named", (pieces, variable), str(variable.value))

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 from longstep.verify.ladder import amounts, grammar, matrices, names
 from longstep.verify.ladder.names import joined
-from longstep.verify.ladder.node import Node, TooLarge, Unreadable, number
+from longstep.verify.ladder.node import Node, TooLarge, Unreadable
 from longstep.verify.ladder.tokens import Token
 from longstep.verify.ladder.values import variables
 from longstep.verify.ladder.vocabulary import (

@@ -52,7 +52,9 @@ def tokenize(spelt: str) -> list[Token]:
             tokens.extend(_letters(text, spaced, tokens, _following(text, spelt, piece.end())))
         elif kind == "words":
             if text.strip() in ("e", "i", "d") and piece[0].startswith((r"\mathrm", r"\rm")):
-                tokens.append(Token("letter", text.strip(), spaced))  # upright, as ISO 80000 wants them
+                tokens.append(
+                    Token("letter", text.strip(), spaced)
+                )  # upright, as ISO 80000 wants them
                 spaced = False
                 continue
             tokens.extend(_words(text, spaced, _following(text, spelt, piece.end())))
