@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - answers in other scripts are the point
 r"""Faults 1 to 14 of keys, verdicts and decontamination: each kind, with the value that is right.
 
 Every test failed on commit ac6499e. ``cases/verdicts.jsonl`` holds the smallest inputs that showed the faults; the
@@ -18,6 +19,8 @@ import longstep
 from longstep.config import UserError
 from longstep.curate.overlap import Item, Overlap
 from longstep.formats.record import as_key
+from longstep.jobs.decontaminate import Decontaminate
+from longstep.jobs.inputs import Place, chunks
 from longstep.types import Problem
 from longstep.verify import extract, judge, judge_gold, key_trouble, verify
 from longstep.verify.protocols import PROTOCOLS
@@ -317,6 +320,72 @@ def matched(bench: str, row: str, answers: tuple[str | None, str | None] = (None
     index = Overlap().build([Item("b", "1", bench, answers[0])])
     matches = index.scan([row], [answers[1]])[0]
     return matches[0].kind if matches else "none"
+
+
+DAPO = (
+    "Solve the following math problem step by step. The last line of your response should be of the form Answer: "
+    "$Answer (without quotes) where $Answer is the answer to the problem.\n\n{}\n\n"
+    'Remember to put your answer on its own line after "Answer:".'
+)
+WALK = "Every morning Aya walks 9 kilometers and then stops at a coffee shop; at s kilometers per hour it takes 4 hours."
+
+
+def test_fault_10_letters_that_are_multiplied_are_one_word_or_two() -> None:
+    spaced = "Let $f(x y)=f(x)+f(y)+x y$ for all positive $x, y$. Find $f(a b c)$ if $f(a b)=3$."
+    assert matched(spaced, spaced.replace("x y", "xy").replace("a b", "ab").replace("abc", "abc")) in (
+        "identical", "reworded",
+    )  # fmt: skip
+    assert matched(spaced, "Compute $x y$ for $x=3$ and $y=4$ by hand.") == "none"
+
+
+def test_fault_11_a_published_wrapper_is_no_part_of_the_question() -> None:
+    assert matched(WALK, DAPO.format(WALK)) == "identical"
+    assert matched(DAPO.format(WALK), WALK) == "identical"
+    other = DAPO.format("Compute the number of primes below 100.")
+    assert matched(DAPO.format(WALK), other) == matched(WALK, other) == "none"
+
+
+CUBE = "A random walk of 12 steps on the cube returns with probability $\\frac{k}{m}$, with $k$ and $m$ coprime. Find "
+
+
+def test_fault_12_a_re_posed_answer_is_no_other_answer() -> None:
+    assert matched(CUBE + "$k+m$.", CUBE + "the probability.", ("130", "7/122")) == "reworded"
+    assert matched(CUBE + "$k+m$.", CUBE + "the probability.", ("129", "7/122")) == "reworded"
+
+
+def test_fault_13_one_word_or_sign_with_another_answer_is_another_problem() -> None:
+    text = "Find the {} value of $x^2 {} 3x + 7$ for all real numbers $x$ between 0 and 10 in the given interval {}."
+    first = text.format(
+        "maximum",
+        "+",
+        "of length ten that is closed at both of its ends and has eleven whole numbers",
+    )
+    for one, two in (("maximum", "minimum"), (" + 3x", " - 3x")):
+        assert matched(first, first.replace(one, two), ("137", "7")) not in (
+            "identical",
+            "reworded",
+        )
+        assert matched(first, first, ("137", "7")) == "identical"
+
+
+def test_fault_14_answers_can_be_left_out() -> None:
+    texts = ("How many even integers between 1 and 100 are divisible by 7 and not by 3?",
+             "How many odd integers between 1 and 100 are divisible by 7 and not by 3?")  # fmt: skip
+    items = [Item("b", "1", texts[0], "5")]
+    without = Overlap(answers="ignore").build(items)
+    assert without.scan([texts[1]], ["5"]) == without.scan([texts[1]])
+    assert Overlap().build(items).scan([texts[1]], ["5"]) != without.scan([texts[1]], ["5"])
+
+
+def test_fault_14_columns_without_an_answer_leave_it_out(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"problem": "What is 2+2?", "answer": "4"}) + "\n", encoding="utf-8")
+    answers = []
+    for columns in ({"prompt": "problem"}, {"prompt": "problem", "answer": "answer"}):
+        job = Decontaminate(inputs=(path,), against=("math500",), columns=columns)
+        (chunk,) = chunks((path,), Place())
+        answers.append(job.reader()(chunk)[0][0].record.answer)
+    assert answers == [None, "4"]
 
 
 def test_an_unreadable_row_is_told_from_a_wrong_answer_everywhere() -> None:

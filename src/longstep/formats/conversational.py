@@ -7,8 +7,15 @@ from typing import Any
 from longstep.formats import chat
 from longstep.formats.faults import RowError, describe
 from longstep.formats.layout import Layout
-from longstep.formats.record import Message, Record, Row, Taker, as_key,
-    as_text, common_columns
+from longstep.formats.record import (
+    Message,
+    Record,
+    Row,
+    Taker,
+    as_key,
+    as_text,
+    common_columns,
+)
 
 
 def _messages(values: list[Any], column: str) -> list[Message]:

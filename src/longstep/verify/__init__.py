@@ -20,7 +20,7 @@ from longstep.verify.exact import canonical, exact
 from longstep.verify.extract import extract, unfinished_part
 from longstep.verify.gold import key_of
 from longstep.verify.math import math
-from longstep.verify.rule import KINDS, Kind, Rule, name_of, rule_of
+from longstep.verify.rule import EXACT, KINDS, Kind, Rule, name_of, rule_of
 from longstep.verify.workers import warm_for
 
 __all__ = [
@@ -102,7 +102,7 @@ def judge_all(items: Sequence[tuple[Problem, str, str]], threads: int = 2) -> li
         return list(executor.map(lambda item: judge(*item), items))
 
 
-def key_trouble(answer: str, rule: Rule = Rule()) -> str:
+def key_trouble(answer: str, rule: Rule = EXACT) -> str:
     """Say in a few words why no answer can be compared with a key, as a kind to be counted; empty when one can."""
     return _trouble(answer, rule)[0]
 
@@ -128,7 +128,7 @@ def judge_gold(problem: Problem) -> Verdict:
     """
     if name_of(problem.verifier) not in ("math", "exact"):
         return judge(problem, rf"\boxed{{{problem.answer}}}")
-    rule = rule_of(problem.verifier) if name_of(problem.verifier) == "math" else Rule()
+    rule = rule_of(problem.verifier) if name_of(problem.verifier) == "math" else EXACT
     kind, reason = _trouble(problem.answer, rule)
     if kind:
         return Verdict("bad_gold", None, f"{kind}: {reason}", "key")

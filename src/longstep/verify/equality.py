@@ -59,10 +59,9 @@ def verify(
     try:
         key = key_of(gold, kind)
         judged = [_one(each, answer, kind, omit, rule) for each in key.answers]
+        found = judged[0]
         if len(judged) > 1:
             found = _several(key.answers, judged, answer, kind, omit, rule)
-        else:
-            found = judged[0]
         if key.trouble and found.status != "correct":
             return Verdict("bad_gold", answer[:MAX_CHARS], key.reason, "key")
         if found.status in ("incorrect", "unparseable") and is_completion(answer):

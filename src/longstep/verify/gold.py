@@ -26,42 +26,12 @@ Trouble = Literal[
 #: Cells that were empty in a table and were written as text. ``none`` is the empty set and stays an answer.
 _PLACEHOLDERS = frozenset(
     each.strip()
-    for each in [
-        "n/a ",
-        " na ",
-        " nan ",
-        " <na> ",
-        " #n/a ",
-        " null ",
-        " nil ",
-        " undefined ",
-        " unknown ",
-        " missing ",
-        " tbd ",
-        " todo ",
-        " ? ",
-        " ?? ",
-        " ??? ",
-        " -\n    ",
-        " -- ",
-        " --- ",
-        " ... ",
-        " not-found ",
-        " notfound ",
-        " proof ",
-        " not found ",
-        " not available ",
-        " not applicable ",
-        " no answer ",
-        " omitted\n    ",
-        " no answer provided ",
-        " not provided ",
-        " answer not provided ",
-        " not given ",
-        " see solution ",
-        " see explanation\n    ",
-        " error",
-    ]
+    for line in (
+        "n/a, na, nan, <na>, #n/a, null, nil, undefined, unknown, missing, tbd, todo, ?, ??, ???, -, --, ---, proof",
+        "not-found, notfound, not found, not available, not applicable, no answer, no answer provided, not provided",
+        "answer not provided, not given, see solution, see explanation, omitted, error",
+    )
+    for each in line.split(",")
 )
 #: What only a text with words around an answer has.
 _SOLUTION = re.compile(

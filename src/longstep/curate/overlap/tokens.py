@@ -80,8 +80,8 @@ def _any() -> U64:
 #: Instructions that published training sets write around every problem, before it or behind it: DAPO, the GSM8K and
 #: MATH rows of verl, Skywork and DeepMath, lighteval, Qwen's and DeepSeek's prompts.
 _WRAPPERS = re.compile(
-    r"solve the following math problem[^.]{0,60}step by step\.(?:\s*the last line of your response should be of the form"
-    r" answer: \$?answer \(without quotes\) where \$?answer is the answer to the problem\.)?"
+    r"solve the following math problem[^.]{0,60}step by step\.(?:\s*the last line of your response should be of the"
+    r" form answer: \$?answer \(without quotes\) where \$?answer is the answer to the problem\.)?"
     r"|remember to put your answer on its own line after \"?answer:\"?\.?"
     r"|(?:let's think|please reason|think) step by step,? and (?:output|put|write) (?:the|your) final answer"
     r" (?:after \"?####\"?|(?:with)?in \\boxed\s*\{\s*\})\.?"

@@ -8,9 +8,9 @@ r"""The ladder of equality: cheap and exact rungs first, each of which decides o
 
 Policy. Equality is exact: a rounded decimal is not the fraction, neighbouring long integers differ, nearly one is not
 one. A unit, a percent or degree sign and a name (``x =``) may be missing on one side; two of them must agree, and
-known units of one dimension are converted. Solution lists have no order, tuples and points have; two bare lists keep
-their repeats where the key has any, sets have none, and a list whose members are all one value is that value; the ends of intervals matter;
-equations count up to a non-zero rational factor. ``1:15`` is a ratio unless a side is marked as a time; three
+known units of one dimension are converted. Solution lists have no order, tuples and points have; a bare list keeps the
+repeats of the key, sets have none, and a list whose members are all one value is that value; the ends of intervals
+matter; equations count up to a non-zero rational factor. ``1:15`` is a ratio unless a side is marked as a time; three
 capitals or more are a word; two half-lines joined by ``and`` are what they have in common. Functions are compared
 where both are defined, so that ``\ln|x|`` counts as ``\ln x``. Numbers in words and compound amounts (``5 ft 6 in``)
 are numbers; a quantity with its value (``m+n = 204``) is that value, an equation in an unknown (``2x = 5``) is not; a

@@ -18,7 +18,7 @@ from longstep.verify.ladder.tokens import Token
 from longstep.verify.ladder.vocabulary import CLOSE, OPEN
 
 if TYPE_CHECKING:
-    from longstep.verify.ladder.grammar import Parser
+    from longstep.verify.ladder.grammar import _Parser as Parser
 
 #: Operators that bind a variable, and the call that each becomes.
 BINDERS = {r"\sum": "sum", r"\prod": "product", r"\int": "integral", r"\lim": "limit"}

@@ -28,7 +28,7 @@ def parse(tokens: Sequence[Token], bound: Sequence[tuple[str, str]] = ()) -> Nod
         Unreadable: it is none.
         TooLarge: nested too deeply or a number too long.
     """
-    parser = Parser(tokens, bound)
+    parser = _Parser(tokens, bound)
     node = parser.whole()
     if parser.peek.text in MODULO and parser.take():
         node = several.of_numbers("mod", (node, parser.sum()))
@@ -37,7 +37,7 @@ def parse(tokens: Sequence[Token], bound: Sequence[tuple[str, str]] = ()) -> Nod
     return node
 
 
-class Parser:
+class _Parser:
     """The tokens, a place in them, and how deep it is."""
 
     def __init__(self, tokens: Sequence[Token], bound: Sequence[tuple[str, str]] = ()) -> None:

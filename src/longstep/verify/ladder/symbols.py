@@ -40,10 +40,10 @@ COMMANDS = {
     r"\dbinom": r"\binom", r"\tbinom": r"\binom", r"\leq": r"\le", r"\geq": r"\ge", r"\neq": r"\ne",
     r"\leqslant": r"\le", r"\geqslant": r"\ge", r"\varnothing": r"\emptyset", r"\lbrace": r"\{",
     r"\rbrace": r"\}", r"\lbrack": "[", r"\rbrack": "]", r"\lvert": "|", r"\rvert": "|", r"\vert": "|",
-    r"\ast": "*", r"\rightarrow": r"\to", r"\longrightarrow": r"\to", r"\degree": r"^{\circ}", r"\textdegree": r"^{\circ}", r"\land": "\\text{ and }",
+    r"\ast": "*", r"\degree": r"^{\circ}", r"\textdegree": r"^{\circ}", r"\land": "\\text{ and }",
     r"\lor": "\\text{ or }", r"\vee": "\\text{ or }", r"\wedge": "\\text{ and }", r"\lt": "<", r"\gt": ">",
     r"\simeq": r"\approx", r"\doteq": r"\approx", r"\dots": r"\ldots", r"\cdots": r"\ldots",
     r"\operatorname*": r"\operatorname", r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\prime": "'",
     r"\boxed": "", r"\fbox": "", r"\mathbf": "", r"\boldsymbol": "", r"\bm": "", r"\mathit": "",
-    r"\setminus": r"\backslash", r"\colon": ":",
+    r"\rightarrow": r"\to", r"\longrightarrow": r"\to", r"\setminus": r"\backslash", r"\colon": ":",
 }  # fmt: skip
