@@ -332,9 +332,8 @@ WALK = "Every morning Aya walks 9 kilometers and then stops at a coffee shop; at
 
 def test_fault_10_letters_that_are_multiplied_are_one_word_or_two() -> None:
     spaced = "Let $f(x y)=f(x)+f(y)+x y$ for all positive $x, y$. Find $f(a b c)$ if $f(a b)=3$."
-    assert matched(spaced, spaced.replace("x y", "xy").replace("a b", "ab").replace("abc", "abc")) in (
-        "identical", "reworded",
-    )  # fmt: skip
+    tight = spaced.replace("x y", "xy").replace("a b c", "abc").replace("a b", "ab")
+    assert matched(spaced, tight) == "identical"
     assert matched(spaced, "Compute $x y$ for $x=3$ and $y=4$ by hand.") == "none"
 
 
@@ -345,12 +344,15 @@ def test_fault_11_a_published_wrapper_is_no_part_of_the_question() -> None:
     assert matched(DAPO.format(WALK), other) == matched(WALK, other) == "none"
 
 
-CUBE = "A random walk of 12 steps on the cube returns with probability $\\frac{k}{m}$, with $k$ and $m$ coprime. Find "
+CUBE = (
+    "The probability that a random walk returns is $\\frac{k}{m}$ where $k$ and $m$ are coprime positive integers and "
+    "the walk has 12 steps on the cube. Find "
+)
 
 
 def test_fault_12_a_re_posed_answer_is_no_other_answer() -> None:
-    assert matched(CUBE + "$k+m$.", CUBE + "the probability.", ("130", "7/122")) == "reworded"
-    assert matched(CUBE + "$k+m$.", CUBE + "the probability.", ("129", "7/122")) == "reworded"
+    for key in ("129", "130"):  # 129 is 7 + 122, 130 a wrong key
+        assert matched(CUBE + "$k+m$.", CUBE + "the probability.", (key, "7/122")) == "reworded"
 
 
 def test_fault_13_one_word_or_sign_with_another_answer_is_another_problem() -> None:
@@ -373,8 +375,8 @@ def test_fault_14_answers_can_be_left_out() -> None:
              "How many odd integers between 1 and 100 are divisible by 7 and not by 3?")  # fmt: skip
     items = [Item("b", "1", texts[0], "5")]
     without = Overlap(answers="ignore").build(items)
-    assert without.scan([texts[1]], ["5"]) == without.scan([texts[1]])
-    assert Overlap().build(items).scan([texts[1]], ["5"]) != without.scan([texts[1]], ["5"])
+    assert without.scan([texts[1]], ["6"]) == without.scan([texts[1]])
+    assert Overlap().build(items).scan([texts[1]], ["6"]) != without.scan([texts[1]], ["6"])
 
 
 def test_fault_14_columns_without_an_answer_leave_it_out(tmp_path: Path) -> None:

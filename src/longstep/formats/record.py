@@ -86,7 +86,7 @@ class Taker:
 
     def maybe_key(self, column: str) -> str | None:
         """An answer: a text, a number, or a list of them, which stays a list in the spelling of JSON."""
-        return self._taken(column, "a text or a list of texts", as_key)
+        return self._taken(column, "text or a list of texts", as_key)
 
     def maybe_number(self, column: str) -> float | None:
         """A finite number."""
@@ -208,7 +208,7 @@ def common_columns(record: Record, but: Container[str] = ()) -> Row:
 
 _COMMON: dict[str, tuple[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(TEXTS, ("text", as_text)),
-    "answer": ("a text or a list of texts", as_key),
+    "answer": ("text or a list of texts", as_key),
     **dict.fromkeys(NUMBERS, ("a number", as_number)),
 }
 _FIELDS: dict[str, Callable[[Record], Any]] = {

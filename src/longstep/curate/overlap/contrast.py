@@ -21,9 +21,10 @@ from longstep.curate.overlap.tokens import tokenise
 _OPPOSITES = """
 maximum/minimum max/min maximal/minimal maximize/minimize largest/smallest greatest/least greatest/smallest
 largest/least biggest/smallest highest/lowest most/least longest/shortest even/odd positive/negative
-increasing/decreasing first/last inside/outside interior/exterior with/without more/less more/fewer greater/less before/after above/below left/right
-sum/product sum/difference sine/cosine sin/cos inscribed/circumscribed convex/concave rational/irrational
-prime/composite clockwise/counterclockwise true/false open/closed always/never all/none and/or
+increasing/decreasing first/last inside/outside interior/exterior with/without more/less more/fewer
+greater/less before/after above/below left/right sum/product sum/difference sine/cosine sin/cos
+inscribed/circumscribed convex/concave rational/irrational prime/composite clockwise/counterclockwise
+true/false open/closed always/never all/none and/or
 """
 _HIGH = np.uint64(32)
 #: "find m + n": an answer asked for in another form.
