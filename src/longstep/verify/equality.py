@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from longstep.types import Status, Verdict
+from longstep.verify.extract import has_box, is_box
 from longstep.verify.gold import key_of
 from longstep.verify.ladder import compare, marks
 from longstep.verify.ladder.allowance import allowance, reserve
@@ -81,17 +82,16 @@ def verify(
 _NO_ANSWER = "this is a whole completion and no answer; longstep.judge finds the answer in it first"
 #: What no extracted answer has: a thought, or a box or mark of an answer with a text before it.
 _COMPLETION = re.compile(
-    r"</?think|\\(?:boxed|fbox)\b|(?m:^####)|<answer>|\banswer(?: is|:)|\n[ \t]{0,8}\n",
+    r"</?think|(?m:^####)|<answer>|\banswer(?: is|:)|\n[ \t]{0,8}\n",
     re.IGNORECASE,
 )
 
 
 def is_completion(answer: str) -> bool:
     """Tell whether a text is a completion with the answer somewhere in it, or prose without one."""
-    if _COMPLETION.search(answer):
-        alone = re.fullmatch(r"\s*\$*\\(?:boxed|fbox)\s*\{.*\}\$*\s*", answer, re.DOTALL)
-        return alone is None or answer.count("boxed") > 1
-    return _TWO_SENTENCES.search(answer) is not None
+    if has_box(answer):
+        return not is_box(answer)
+    return bool(_COMPLETION.search(answer) or _TWO_SENTENCES.search(answer))
 
 
 _TWO_SENTENCES = re.compile(r"[a-z)]{2}[.!?]\s{1,4}[A-Z][a-z]*\s")

@@ -24,6 +24,8 @@ MAX_BRACES = 20_000  # so is one with more of them
 MAX_MENTIONS = 8  # boxes that are denied one after the other; with more there is no answer
 MAX_BOXES = 50  # joined boxes that are read as one answer with several parts
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BOX_ALONE = re.compile(r"\s*\$*\\(?:boxed|fbox)\s*\{.*\}\$*\s*", re.DOTALL)
+_UNBRACED = re.compile(r"\\boxed ?([0-9A-Za-z])(?![0-9A-Za-z.,/^_])")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is a printed one and does not count
 #: Delimiters of formulas, which count as dollar signs here; ``\\[2pt]`` ends a row.
 _DELIMITER = re.compile(r"(?<!\\)\\[()\[\]]")
@@ -113,7 +115,28 @@ def extract(text: str) -> str | None:
     starts = list(deque((box.span() for box in _BOX.finditer(answer)), MAX_BOXES))
     if starts:
         return _boxed(answer, starts)
-    return declared(answer)
+    return declared(answer, _UNBRACED)
+
+
+def has_box(text: str) -> bool:
+    """Tell whether there is a box in a text."""
+    return _BOX.search(text) is not None
+
+
+def is_box(text: str) -> bool:
+    """Tell whether a text is a single box, its delimiters included, or boxes in one another."""
+    first = _BOX.search(_DELIMITER.sub("$", text))
+    if first is None or _BOX_ALONE.fullmatch(_DELIMITER.sub("$", text)) is None:
+        return False
+    end = _closing(first.string, first.end())
+    return end is not None and not first.string[end + 1 :].strip(" $\n.")
+
+
+def last_box(text: str) -> str | None:
+    """Give what the last box holds, as it is: nothing around it is looked at."""
+    boxes = list(_BOX.finditer(text))
+    end = _closing(text, boxes[-1].end()) if boxes else None
+    return text[boxes[-1].end() : end].strip() if boxes else None
 
 
 def _boxed(text: str, boxes: list[tuple[int, int]]) -> str | None:

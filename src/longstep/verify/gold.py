@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from longstep.verify.extract import extract
+from longstep.verify.extract import extract, has_box
 from longstep.verify.ladder import marks
 from longstep.verify.ladder.reading import MAX_CHARS, read
 from longstep.verify.ladder.spelling import spell
@@ -35,7 +35,7 @@ _PLACEHOLDERS = frozenset(
 )
 #: What only a text with words around an answer has.
 _SOLUTION = re.compile(
-    r"""\\(?:boxed|fbox)\b|</?answer>|</think>|(?m:^[ \t]{0,8}\#\#)|\#\#\#\#
+    r"""</?answer>|</think>|(?m:^[ \t]{0,8}\#\#)|\#\#\#\#
     |\n[ \t]{0,8}\n""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -78,7 +78,7 @@ def key_of(gold: str, kind: Kind | None = None) -> Key:
         answers = tuple(answer for key in keys for answer in key.answers)
         bad = next((key for key in keys if key.trouble), None)
         return Key(answers, bad.trouble, bad.reason) if bad else Key(answers)
-    if _SOLUTION.search(text) or (_CLAIM.search(text) and not _is_value(text)):
+    if has_box(text) or _SOLUTION.search(text) or (_CLAIM.search(text) and not _is_value(text)):
         found = extract(text)
         if found is None:
             reason = "the gold answer is a text in which no final answer is found"

@@ -15,7 +15,6 @@ from longstep.verify.commitment import REACH, denied_before, denied_behind
 
 _TAIL = 50_000  # characters at the end in which an answer in words is looked for
 MAX_DECLARED = 8  # declarations without a value that are passed over
-_UNBRACED = re.compile(r"\\boxed ?([0-9A-Za-z])(?![0-9A-Za-z.,/^_])")
 _TAGGED = re.compile(r"<answer>((?:[^<]|<(?!/?answer>)){0,2000})</answer>")
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*\.?")
 _IS = (
@@ -81,10 +80,15 @@ _COMPARED = frozenset(
 _HEADING = re.compile(r"[*_ ]*[A-Za-z]{3,}")
 
 
-def declared(text: str) -> str | None:
-    """Give the answer of a text without a box, if the words around it commit to it."""
+def declared(text: str, marked: re.Pattern[str]) -> str | None:
+    """Give the answer of a text without a box, if the words around it commit to it.
+
+    Args:
+        text: the finished part of a completion.
+        marked: a mark of answers that comes before all others, with the answer as its group.
+    """
     text = text[-_TAIL:]
-    for pattern in (_UNBRACED, _TAGGED):
+    for pattern in (marked, _TAGGED):
         if matches := list(pattern.finditer(text)):
             found = matches[-1]
             return _committed(text, found.start(), found.end(), found[1].strip().strip("$* \n"))

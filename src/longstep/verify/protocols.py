@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from longstep.verify.extract import extract
+from longstep.verify.extract import extract, last_box
 from longstep.verify.rule import Protocol
 
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 _CLAIMED = re.compile(
     r"(?:final answer is \$(?P<formula>.*?)\$\. I hope|(?:he answer is|答案是))", re.DOTALL
 )
@@ -30,9 +29,8 @@ def qwen_math(text: str) -> str | None:
     formula = next((found["formula"] for found in claimed if found["formula"]), None)
     if formula is not None:
         return formula.strip() or None
-    boxes = list(_BOX.finditer(text))
-    if boxes:
-        return _box_content(text[boxes[-1].end() :]) or None
+    if (content := last_box(text)) is not None:
+        return content or None
     if claimed:
         rest = text[claimed[-1].end() :].strip().partition("\n")[0]
         return rest.partition(". ")[0].strip(" .:") or None
@@ -45,17 +43,6 @@ def harness_flexible(text: str) -> str | None:
     numbers = _FLEXIBLE.findall(text)
     bare = re.sub(r"[$,]", "", numbers[-1]).removesuffix(".") if numbers else ""
     return bare or None
-
-
-def _box_content(text: str) -> str:
-    if not text.startswith("{"):
-        return text.partition("$")[0].strip()
-    depth = 0
-    for place, letter in enumerate(text):
-        depth += (letter == "{") - (letter == "}")
-        if depth == 0:
-            return text[1:place].strip()
-    return text[1:].strip()
 
 
 PROTOCOLS: dict[Protocol, Callable[[str], str | None]] = {

@@ -90,7 +90,7 @@ _WRAPPERS = re.compile(
     r"|solve the following math problem efficiently and clearly[.:]?",
     re.IGNORECASE,
 )
-_WRAPPED = re.compile(r"step by step|on its own line|\\boxed|efficiently and clearly")
+_WRAPPED = re.compile(r"step by step|on its own line|answer (?:with)?in|efficiently and clearly")
 
 
 def unwrapped(text: str) -> str:
