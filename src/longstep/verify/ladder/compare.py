@@ -84,6 +84,7 @@ _GROUPS = _LISTS | {
 
 def trouble(node: Node) -> str:
     """Say why a tree has no value of its own, or too large a one; empty when it has: 1/0 does not."""
+    node = relations.settle(node)  # plus-minus is two values
     if node.op in _GROUPS:
         return next(filter(None, map(trouble, node.args)), "")
     if node.op in ("text", "empty") or _infinite(node):
