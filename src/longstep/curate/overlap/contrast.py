@@ -57,7 +57,7 @@ def turned(rows: Features, row: Ints, items: Features, item: Ints) -> Flags:
     one, two = _pairs()
     first = _counts(rows, row, one) - _counts(items, item, one)
     second = _counts(rows, row, two) - _counts(items, item, two)
-    return (first * second < 0).any(axis=1)
+    return np.asarray((first * second < 0).any(axis=1), bool)
 
 
 def _counts(features: Features, docs: Ints, words: Hashes) -> np.ndarray:
