@@ -24,8 +24,8 @@ def equal(gold: str, answer: str, **options) -> bool:
 DIFFERENT = [
     # a choice that is hedged or taken back
     ("A", "(A) or (B)"), ("A", "(A) and (C)"), ("A", "(A), (B), (C), (D)"), ("A", "A: 5 or B: 6"), ("A", "(A) is incorrect"), ("x", "(c)x"),
-    # lists keep their repeats
-    ("2, 2, 3", "2, 3"), ("1, 1, 2", "1, 2, 2"), (r"\sqrt2, \sqrt2, 3", r"\sqrt2, 3"),
+    # lists keep their repeats (those of the answer alone are test_fault_7's)
+    ("1, 1, 2", "1, 2, 2"), (r"\sqrt2, \sqrt2, 3", r"\sqrt2, 3, 3"),
     # words that change the number before them
     ("5", "5 tenths"), ("5", "5 thousandths"), ("5", "5 factorial"), ("5", "5 tens"), ("5", "5 root two"), ("5", "5 radical three"),
     ("5", "5 degrees below zero"), ("5", "5 maximum"), ("5", "5 negative"), ("5", "5 false"), ("5", "5 isn't right"), ("5", "5 instead of six"),

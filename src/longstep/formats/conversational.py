@@ -7,7 +7,15 @@ from typing import Any
 from longstep.formats import chat
 from longstep.formats.faults import RowError, describe
 from longstep.formats.layout import Layout
-from longstep.formats.record import Message, Record, Row, Taker, as_text, common_columns
+from longstep.formats.record import (
+    Message,
+    Record,
+    Row,
+    Taker,
+    as_key,
+    as_text,
+    common_columns,
+)
 
 
 def _messages(values: list[Any], column: str) -> list[Message]:
@@ -202,7 +210,7 @@ def _verl_take(row: Taker) -> dict[str, Any]:
     fields = _question(_messages(row.a_list("prompt"), "prompt"))
     judged = row.mapping("reward_model")
     extra: Row = {}
-    if (truth := as_text(judged.get("ground_truth"))) is not None:  # test cases of code stay there
+    if (truth := as_key(judged.get("ground_truth"))) is not None:  # test cases of code stay there
         fields["answer"] = truth
         del judged["ground_truth"]
     if judged != _RULE:

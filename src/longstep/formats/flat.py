@@ -45,7 +45,8 @@ def take_named(row: Taker, columns: Mapping[str, str]) -> dict[str, Any]:
         if field in NUMBERS:
             fields[field] = row.maybe_number(column)
         elif field != "prompt":
-            fields[field] = row.maybe_text(column)
+            take = row.maybe_key if field == "answer" else row.maybe_text
+            fields[field] = take(column)
     return fields
 
 

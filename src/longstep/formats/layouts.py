@@ -21,7 +21,7 @@ from longstep.formats.flat import ALPACA, OPEN_R1, S1, S11, plain
 from longstep.formats.layout import Layout
 from longstep.formats.record import NUMBERS, TEXTS
 
-#: Declared where a layout is known by its question alone, so that a list of answers is an error and not a loss.
+#: Declared where a layout is known by its question alone, so that another kind of answer is an error and not a loss.
 _GOLD = {"answer": "answer", "solution": "solution"}
 _LONGSTEP = plain(
     "longstep",

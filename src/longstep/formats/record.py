@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
@@ -82,6 +83,10 @@ class Taker:
     def maybe_text(self, column: str) -> str | None:
         """A text, or a number's digits."""
         return self._taken(column, "text", as_text)
+
+    def maybe_key(self, column: str) -> str | None:
+        """An answer: a text, a number, or a list of them, which stays a list in the spelling of JSON."""
+        return self._taken(column, "text or a list of texts", as_key)
 
     def maybe_number(self, column: str) -> float | None:
         """A finite number."""
@@ -171,6 +176,19 @@ def as_text(value: Any) -> str | None:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+def as_key(value: Any) -> str | None:
+    """A gold answer as one text: a list of one member is that member, a longer one is JSON of texts.
+
+    What a longer list means, any of them or all of them, the verifier is told (``math(members=any)``).
+    """
+    if not isinstance(value, list):
+        return as_text(value)
+    members = [as_text(member) for member in value]
+    if not members or any(member is None for member in members):
+        return None
+    return members[0] if len(members) == 1 else json.dumps(members, ensure_ascii=False)
+
+
 def as_number(value: Any) -> float | None:
     """A finite number that is no truth value, as a float; ``None`` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -190,6 +208,7 @@ def common_columns(record: Record, but: Container[str] = ()) -> Row:
 
 _COMMON: dict[str, tuple[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(TEXTS, ("text", as_text)),
+    "answer": ("text or a list of texts", as_key),
     **dict.fromkeys(NUMBERS, ("a number", as_number)),
 }
 _FIELDS: dict[str, Callable[[Record], Any]] = {

@@ -21,6 +21,7 @@ from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.groups import RECORD, Said, find_groups
 from longstep.jobs.inputs import CHUNK_ROWS, Chunk, places
 from longstep.jobs.rows import QUARANTINE, Row, RowJob, hash64
+from longstep.verify import key_trouble
 
 #: Ids that occur twice are all counted; so many are listed.
 LISTED = 1000
@@ -65,6 +66,7 @@ def _look(job: Check) -> Work:
         ]
         counts: Counts = {
             "rows": {"read": len(chunk.lines), "bad": len(bad), **_remarks(rows)},
+            "unreadable keys": _unreadable(rows),
             **_lengths(rows),
             "lines": {str(chunk.next.file): chunk.next.lines - chunk.start.lines},
             "rows by file": {str(chunk.next.file): len(chunk.lines)},
@@ -83,6 +85,13 @@ def _remarks(rows: list[Row]) -> dict[str, int]:
         "without answer": sum(not (each.answer or "").strip() for each in records),
         "odd characters": sum(_ODD.search(each.prompt) is not None for each in records),
     }
+
+
+def _unreadable(rows: list[Row]) -> dict[str, int]:
+    """Keys with which no answer can be compared, by kind (``longstep.verify.gold``)."""
+    answers = [row.record.answer for row in rows]
+    found = Counter(key_trouble(each) for each in answers if each is not None and each.strip())
+    return {kind: count for kind, count in found.items() if kind}
 
 
 def _lengths(rows: list[Row]) -> Counts:

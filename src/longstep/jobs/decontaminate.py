@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +18,11 @@ from longstep.artifacts import write_json
 from longstep.config import Field
 from longstep.curate.overlap import AnyContamination, Match, Overlap
 from longstep.formats.lines import dump
-from longstep.formats.quarantine import as_line, quarantined, quarantined_bad
+from longstep.formats.quarantine import Bad, as_line, quarantined, quarantined_bad
 from longstep.jobs.base import Counts, Piece, Task, Work
 from longstep.jobs.benchmarks import Comparison, Known, known, shipped
 from longstep.jobs.inputs import Chunk
-from longstep.jobs.rows import CLEAN, QUARANTINE, Row, RowJob, refuse_nothing
+from longstep.jobs.rows import CLEAN, QUARANTINE, Read, Row, RowJob, refuse_nothing
 
 HITS, ITEMS = "out/hits.jsonl", "out/items.json"
 #: Matches of one row that are shown; all are counted.
@@ -48,6 +49,21 @@ class Decontaminate(RowJob):
                 yield Path(each)
             elif each in shipped():
                 yield shipped()[each]
+
+    def reader(self) -> Read:
+        """Give the row reader; where columns are named and none is the answer, the rows have none.
+
+        A column that happens to be called ``answer`` would be evidence that nobody meant.
+        """
+        read = super().reader()
+        if not self.columns or "answer" in self.columns:
+            return read
+
+        def without(chunk: Chunk) -> tuple[list[Row], list[Bad]]:
+            rows, bad = read(chunk)
+            return [replace(row, record=replace(row.record, answer=None)) for row in rows], bad
+
+        return without
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``clean.jsonl``, ``quarantine.jsonl``, ``hits.jsonl`` and counts per benchmark item."""

@@ -71,7 +71,7 @@ def _verify(job: Verify) -> Work:
         rows, bad = read(chunk)
         verdicts: list[bytes] = []
         queued: list[bytes] = []
-        counts: Counts = {"gold": {}, "completions": {}, "rungs": {}}
+        counts: Counts = {"gold": {}, "completions": {}, "rungs": {}, "unreadable keys": {}}
         if job.completions is not None:
             counts[COLUMNS] = having((parse(row.line) for row in rows), [job.completions])
         for row in rows:
@@ -153,6 +153,9 @@ def _line(number: int, problem: Problem, gold: Verdict, found: Sequence[Verdict]
 
 
 def _count(counts: Counts, gold: Verdict, found: Sequence[Verdict]) -> None:
+    if gold.rung == "key":
+        kind = gold.reason.partition(":")[0]
+        counts["unreadable keys"][kind] = counts["unreadable keys"].get(kind, 0) + 1
     for table, statuses in (
         ("gold", [gold.status]),
         ("completions", [verdict.status for verdict in found]),

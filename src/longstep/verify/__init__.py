@@ -15,10 +15,12 @@ from typing import Literal
 from longstep.config import UserError, lookup, nearest
 from longstep.types import Problem, Verdict
 from longstep.verify.countdown import countdown
-from longstep.verify.equality import KINDS, Kind, verify
+from longstep.verify.equality import verify, without_value
 from longstep.verify.exact import canonical, exact
 from longstep.verify.extract import extract, unfinished_part
+from longstep.verify.gold import key_of
 from longstep.verify.math import math
+from longstep.verify.rule import EXACT, KINDS, Kind, Rule, name_of, rule_of
 from longstep.verify.workers import warm_for
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "judge",
     "judge_all",
     "judge_gold",
+    "key_trouble",
     "verify",
 ]
 
@@ -69,6 +72,8 @@ def judge(
     name = problem.verifier
     if name in VERIFIERS:
         return VERIFIERS[name](problem, text)
+    if name_of(name) == "math":
+        return math(problem, text)
     if ":" not in name:
         close = nearest(name, VERIFIERS)
         hint = f"did you mean {close!r}? " if close else ""
@@ -92,11 +97,43 @@ def judge(
 
 def judge_all(items: Sequence[tuple[Problem, str, str]], threads: int = 2) -> list[Verdict]:
     """Judge ``(problem, text, finish_reason)`` items in order, several workers busy at once."""
-    warm_for({problem.answer for problem, _, _ in items if problem.verifier == "math"})
+    warm_for({problem.answer for problem, _, _ in items if name_of(problem.verifier) == "math"})
     with ThreadPoolExecutor(threads) as executor:
         return list(executor.map(lambda item: judge(*item), items))
 
 
+def key_trouble(answer: str, rule: Rule = EXACT) -> str:
+    """Say in a few words why no answer can be compared with a key, as a kind to be counted; empty when one can."""
+    return _trouble(answer, rule)[0]
+
+
+def _trouble(answer: str, rule: Rule) -> tuple[str, str]:
+    key = key_of(answer, rule.kind)
+    if key.trouble:
+        return key.trouble, key.reason
+    if len(key.answers) > 1 and rule.members == "undeclared":
+        several = f"{len(key.answers)} answers: declare members=any or members=all"
+        return "a list", several
+    for each in key.answers:
+        if reason := without_value(each):
+            return "without a value", reason
+    return "", ""
+
+
 def judge_gold(problem: Problem) -> Verdict:
-    """Judge the problem's own gold answer; anything but ``correct`` means the row is unusable."""
-    return judge(problem, rf"\boxed{{{problem.answer}}}")
+    """Judge the problem's own gold answer; anything but ``correct`` means the row is unusable.
+
+    A key has to be *readable*: one that equals itself by its spelling alone is ``bad_gold``, because every right answer
+    that is spelt otherwise would count as wrong. The rung ``key`` names the kind of trouble in its reason.
+    """
+    if name_of(problem.verifier) not in ("math", "exact"):
+        return judge(problem, rf"\boxed{{{problem.answer}}}")
+    rule = rule_of(problem.verifier) if name_of(problem.verifier) == "math" else EXACT
+    kind, reason = _trouble(problem.answer, rule)
+    if kind:
+        return Verdict("bad_gold", None, f"{kind}: {reason}", "key")
+    answers = key_of(problem.answer, rule.kind).answers
+    shown = answers[0] if rule.members == "any" else "; ".join(answers)
+    if name_of(problem.verifier) == "math":
+        return verify(gold=problem.answer, answer=shown, rule=rule)
+    return judge(problem, rf"\boxed{{{shown}}}")

@@ -3,31 +3,24 @@ r"""``verify``: is this answer the gold answer? The ladder of ``longstep.verify.
 from __future__ import annotations
 
 import re
-from typing import Literal
+from dataclasses import replace
 
 from longstep.types import Status, Verdict
+from longstep.verify.extract import has_box, is_box
+from longstep.verify.gold import key_of
 from longstep.verify.ladder import compare, marks
-from longstep.verify.ladder.algebra import forget
 from longstep.verify.ladder.allowance import allowance, reserve
+from longstep.verify.ladder.forms import forget
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
 from longstep.verify.ladder.reading import MAX_CHARS, Reading, read
 from longstep.verify.ladder.relations import aligned, settle
 from longstep.verify.ladder.spelling import spell
+from longstep.verify.ladder.tolerance import Declared, declared, tolerating
 from longstep.verify.ladder.values import Judgement
 from longstep.verify.pool import NoReply
+from longstep.verify.rule import EXACT, Kind, Rule
 from longstep.verify.workers import refusal, shared_pool
 
-Kind = Literal["integer", "number", "expression", "set", "tuple", "interval", "choice", "text"]
-KINDS: tuple[Kind, ...] = (
-    "integer",
-    "number",
-    "expression",
-    "set",
-    "tuple",
-    "interval",
-    "choice",
-    "text",
-)
 Omit = compare.Omit
 _NUMBERS = ("num", "neg", "div", "add", "mul", "pow", "call", "const", "var")
 
@@ -37,27 +30,44 @@ _CAPITALS = re.compile(r"[A-Z]{3,}|[IVX]{2,}|(?=[vx]*i)[ivx]{2,}")
 _DIGITS = re.compile(r"[+-]?[0-9]+|[+-]?[0-9]{1,3}(?:,[0-9]{3})+")
 
 
-def verify(*, gold: str, answer: str, kind: Kind | None = None, omit: Omit = "either") -> Verdict:
+def verify(
+    *,
+    gold: str,
+    answer: str,
+    kind: Kind | None = None,
+    omit: Omit = "either",
+    rule: Rule = EXACT,
+) -> Verdict:
     """Decide whether an extracted answer equals the gold answer.
 
     Args:
-        gold: the gold answer, LaTeX or plain text.
-        answer: the answer to judge, already extracted (``extract``).
-        kind: what the gold answer is; ``None`` infers it.
+        gold: the gold answer, LaTeX or plain text; a whole solution is read as its final answer (``gold.key_of``).
+        answer: the answer to judge, already extracted (``extract``); a whole completion is refused in words.
+        kind: what the gold answer is; ``None`` takes the rule's, and infers it where that has none.
         omit: which side may leave out a unit, a percent sign or a name such as ``x =``. With ``either`` the
-            verdict is symmetric: swapping gold and answer never changes whether it is ``correct``.
+            verdict is symmetric: swapping two answers never changes whether it is ``correct``.
+        rule: what is declared about keys and answers: a tolerance, what a list of keys means.
 
     Returns:
         ``correct`` or ``incorrect``; ``unparseable`` when the answer cannot be read or is too large, ``bad_gold`` when
         the gold answer cannot, ``timeout`` when a worker had to be killed. The rung that decided is named.
     """
-    if not gold.strip():
-        return Verdict("bad_gold", answer[:MAX_CHARS], "the gold answer is empty", "size")
     if not answer.strip():
         return Verdict("unparseable", None, "the answer is empty", "size")
+    if gold.strip() == answer.strip() and len(gold) <= MAX_CHARS and kind is None:
+        return Verdict("correct", answer, "", "spelling")
+    kind = kind or rule.kind
     try:
-        with allowance():
-            return _long(gold, answer) or _climb(gold, answer, kind, omit)
+        key = key_of(gold, kind)
+        judged = [_one(each, answer, kind, omit, rule) for each in key.answers]
+        found = judged[0]
+        if len(judged) > 1:
+            found = _several(key.answers, judged, answer, kind, omit, rule)
+        if key.trouble and found.status != "correct":
+            return Verdict("bad_gold", answer[:MAX_CHARS], key.reason, "key")
+        if found.status in ("incorrect", "unparseable") and is_completion(answer):
+            return Verdict("unparseable", answer[:MAX_CHARS], _NO_ANSWER, "size")
+        return found
     except (
         Exception
     ) as error:  # a fault of ours says nothing about the model, and must not end a training run
@@ -67,6 +77,65 @@ def verify(*, gold: str, answer: str, kind: Kind | None = None, omit: Omit = "ei
             f"internal error: {type(error).__name__}: {error}",
             "fault",
         )
+
+
+_NO_ANSWER = "this is a whole completion and no answer; longstep.judge finds the answer in it first"
+#: What no extracted answer has: a thought, or a box or mark of an answer with a text before it.
+_COMPLETION = re.compile(
+    r"</?think|(?m:^####)|<answer>|\banswer(?: is|:)|\n[ \t]{0,8}\n",
+    re.IGNORECASE,
+)
+
+
+def is_completion(answer: str) -> bool:
+    """Tell whether a text is a completion with the answer somewhere in it, or prose without one."""
+    if has_box(answer):
+        return not is_box(answer)
+    return bool(_COMPLETION.search(answer) or _TWO_SENTENCES.search(answer))
+
+
+_TWO_SENTENCES = re.compile(r"[a-z)]{2}[.!?]\s{1,4}[A-Z][a-z]*\s")
+
+
+def _one(gold: str, answer: str, kind: Kind | None, omit: Omit, rule: Rule) -> Verdict:
+    """Judge an answer by one member of the key."""
+    if not gold:
+        return Verdict("bad_gold", answer[:MAX_CHARS], "the gold answer is empty", "size")
+    with allowance():
+        found = _long(gold, answer) or _climb(gold, answer, kind, omit)
+    if rule.tolerance is None or found.status == "correct":
+        return found
+    with allowance(), tolerating(Declared(rule.tolerance, marks.written_digits(gold))):
+        near = _climb(gold, answer, kind, omit)
+    if near.status != "correct":
+        return found
+    return replace(near, reason=f"within the tolerance {rule.tolerance.text}", rung="tolerance")
+
+
+def _several(
+    golds: tuple[str, ...],
+    judged: list[Verdict],
+    answer: str,
+    kind: Kind | None,
+    omit: Omit,
+    rule: Rule,
+) -> Verdict:
+    """Judge an answer by a key that is a list: any of its members, or all of them.
+
+    Where nobody said which, an answer counts only if it is right, or wrong, either way.
+    """
+    some = next((each for each in judged if each.status == "correct"), judged[0])
+    if rule.members == "any":
+        return some
+    joined = "; ".join(golds)
+    every = _one(joined, answer, kind, omit, rule)
+    if rule.members == "all" or every.status == some.status:
+        return every
+    reason = (
+        f"the gold answer is a list of {len(golds)}: declare members=any or members=all, "
+        "as in math(members=any)"
+    )
+    return Verdict("bad_gold", answer[:MAX_CHARS], reason, "key")
 
 
 def _long(gold: str, answer: str) -> Verdict | None:
@@ -99,7 +168,8 @@ def _verdict(found: Judgement, answer: str) -> Verdict:
 
 
 def _climb(gold: str, answer: str, kind: Kind | None, omit: Omit) -> Verdict:
-    if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer) and kind not in ("choice", "text"):
+    whole = _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer) and kind not in ("choice", "text")
+    if whole and declared() is None:
         same = _plain(gold) == _plain(answer)
         return _verdict(Judgement(same, "number", "" if same else "another number"), answer)
     ours, theirs = read(gold), read(answer)
@@ -269,13 +339,21 @@ def _compare(left: Node, right: Node, answer: str, kind: Kind | None, omit: Omit
     except Unreadable as error:
         rung, reason = "structure", str(error)
     with reserve():
-        theirs = compare.trouble(right)
-    if not theirs:  # an answer never makes a gold bad
-        with reserve():
-            ours = compare.trouble(left)
-        if ours:
-            return Verdict("bad_gold", answer, f"the gold answer: {ours}", rung)
+        ours = compare.trouble(left)
+    if ours:  # by itself: an answer never makes a gold bad
+        return Verdict("bad_gold", answer, f"the gold answer: {ours}", rung)
     return Verdict("unparseable", answer, reason, rung)
+
+
+def without_value(gold: str) -> str:
+    """Say why a gold answer that is read has no value of its own, such as 1/0; empty when it has one."""
+    if len(gold) > MAX_CHARS or (tree := read(gold).tree) is None:
+        return ""
+    try:
+        with reserve():
+            return compare.trouble(tree)
+    finally:
+        forget(tree)
 
 
 def _unread(ours: Reading, theirs: Reading, gold: str, answer: str, kind: Kind | None) -> Verdict:
@@ -285,10 +363,9 @@ def _unread(ours: Reading, theirs: Reading, gold: str, answer: str, kind: Kind |
     readable = all(each.tree is not None or each.foreign for each in (ours, theirs))
     if readable and refusal(gold) is None and refusal(answer) is None:
         return _symbolic(gold, answer)
-    if ours.tree is None and theirs.tree is None:
-        return Verdict("incorrect", answer, "another text", "text")
     if ours.tree is None:
-        return Verdict("incorrect", answer, f"not the gold text ({ours.problem})", "text")
+        reason = f"the gold answer cannot be read ({ours.problem})"
+        return Verdict("bad_gold", answer, reason, "text")
     return Verdict("unparseable", answer, theirs.problem, "text")
 
 

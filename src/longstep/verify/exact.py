@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from longstep.types import Problem, Verdict
 from longstep.verify.extract import extract
+from longstep.verify.gold import key_of
 from longstep.verify.ladder.spelling import spell, squeezed
 
 #: Fractions and decimals longer than this are refused; plain integers are compared as text.
@@ -65,7 +66,8 @@ def _fraction(text: str) -> Fraction | None:
 
 def exact(problem: Problem, text: str) -> Verdict:
     """Compare the extracted answer with the gold one as exact numbers."""
-    gold = canonical(problem.answer)
+    key = key_of(problem.answer)  # a whole solution is read as its final answer
+    gold = canonical(key.answers[0]) if len(key.answers) == 1 else None
     if gold is None:
         reason = f"gold {problem.answer[:80]!r} is not an exact number; use verifier 'math'"
         return Verdict("bad_gold", None, reason)

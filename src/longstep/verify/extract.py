@@ -17,41 +17,53 @@ from longstep.verify.commitment import (
     denied_before,
     denied_behind,
 )
+from longstep.verify.prose import declared
 
 MAX_DEPTH = 200  # an answer nested deeper than this is an attack, not an answer
 MAX_BRACES = 20_000  # so is one with more of them
 MAX_MENTIONS = 8  # boxes that are denied one after the other; with more there is no answer
 MAX_BOXES = 50  # joined boxes that are read as one answer with several parts
-_TAIL = 600  # prose answers are looked for in the last characters only
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BOX_ALONE = re.compile(r"\s*\$*\\(?:boxed|fbox)\s*\{.*\}\$*\s*", re.DOTALL)
+_UNBRACED = re.compile(r"\\boxed ?([0-9A-Za-z])(?![0-9A-Za-z.,/^_])")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is a printed one and does not count
-_PROSE = re.compile(
-    r"(?i)\banswer\**(?: is|:)[*]*[ \t]*:?|\bfinal answer\**:?\**[ \t]*\n|(?m:^####)(?! *final answer| *answer)"
+#: Delimiters of formulas, which count as dollar signs here; ``\\[2pt]`` ends a row.
+_DELIMITER = re.compile(r"(?<!\\)\\[()\[\]]")
+#: What changes the looks between two boxes only.
+_LOOKS = re.compile(
+    r"\\(?:q?quad|[,;!: ]|displaystyle|textstyle|left|right)(?![A-Za-z])|\*\*|__|[$&]|(?<!~)~(?!~)|<[a-z/ ]{1,8}>|\\\\"
 )
-_BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*\.?")
-_WORD = r"(?:\b(?:or|and|oder|ou|и|или)\b|\\text\{ ?(?:or|and) ?\}|或者?|和)[\s$,;]*+"
-_PERHAPS = r"(?i:\b(?:maybe|perhaps|possibly|alternatively)\b)[\s$,;]*+"
-_NAME = r"[A-Za-z](?:_\{?[0-9]\}?)?\s?=\s?"
+_WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+_SEP = r"[\s.,;:(/|)\u3001\uff0c]*+"
+_WORD = (
+    r"(?i:(?:\b(?:or|and|oder|ou|und|et|y|e|o|i|as well as|along with|together with|alternatively|otherwise"
+    r"|sowie|oppure|\u0438|\u0438\u043b\u0438)\b|\u6216\u8005?|\u548c|\u53ca|\u4e0e|\ub610\ub294)"
+    rf"{_SEP})"
+)
+_PERHAPS = rf"(?i:\b(?:maybe|perhaps|possibly|alternatively|else)\b{_SEP})"
+_NAME = r"[A-Za-z](?:_\{?[0-9A-Za-z]\}?)?'?\s?=\s?"
+_TUPLE = r"\(?[A-Za-z](?:, ?[A-Za-z])+\)\s?=\s?"
+_LETTERED = r"(?i:(?:part\s*)?\(?(?:[a-f]|i{1,3}|iv|v)[).:]+|part\s*\(?(?:[a-f]|[1-6])\)?)"
+_ROW = r"\s*\|\s*\n\s*\|(?:[^|\n]{0,60}\|){1,3}\s*"
+_POINT = r"[-*\u2022](?=\s)|[0-9][.)](?=\s)|\([0-9]\)"
 #: What may stand between two boxes that are parts of one answer, or alternatives in one sentence.
 _JOINT = re.compile(
-    rf"[\s$.,;&(/|]*+(?:(?:{_WORD}(?:{_NAME})?|\\quad|\\\\|<br>|(?<=\n)(?:[-*]|[0-9][.)])\s)[\s$,;]*+)?(?:{_PERHAPS})?"
-    rf"|[\s$]*+,[\s$]*+{_NAME}"
-    r"|[^.\n]{0,80}\b(?:or|maybe|perhaps|possibly|otherwise|(?:could|might|may) (?:also )?be)[\s$]*+"
-    rf"(?:{_NAME})?"
+    rf"{_SEP}{_WORD}?{_PERHAPS}?(?:(?<=\n)\s*(?:{_POINT}|{_LETTERED}){_SEP})?"
+    rf"(?:{_LETTERED}\s+)?(?:{_NAME}|{_TUPLE})?\s*"
+    rf"|[^.\n]{{0,80}}\b(?:or|and|maybe|perhaps|possibly|otherwise|(?:could|might|may) (?:also )?be)\b{_SEP}"
+    rf"(?:{_NAME}|{_TUPLE})?\s*"
+    rf"|{_ROW}"
+)
+#: The next point of a list or the next lettered part, with words of its own before the box.
+_NEXT = re.compile(
+    rf"[^\n]{{0,60}}\n\s*(?:[-*\u2022](?=\s)|\|?\s*{_LETTERED})(?P<words>[^\n]{{0,80}})", re.DOTALL
+)
+_CONCLUDES = re.compile(
+    r"(?i)\b(?:answer|final(?:ly)?|therefore|thus|so|hence|total|then|result|conclu\w+|altogether)\b"
 )
 #: A minus sign that was left outside of the box.
-_MINUS = re.compile(r"(?:[=$]|\\[(\[])\s?-$")
+_MINUS = re.compile(r"[=$]\s?-$")
 _SUM = frozenset("+-,;=")
-_UNBRACED = re.compile(r"\\boxed ?([0-9A-Za-z])(?![0-9A-Za-z.,/^_])")
-_TAGGED = re.compile(r"<answer>([^<]*)</answer>\s*$")
-#: A value taken back after "the answer is".
-_TAKEN_BACK = re.compile(
-    r"(?i)\b(?:wait|actually|correction|scratch that|mistake|i was wrong|let me re\w*)\b"
-)
-_REASON = re.compile(
-    r",? (?:since|because)\b| \((?:since|because|as|where)\b|(?:, | \()(?:not|rather than) (?=[-$\\0-9])"
-)
-_EXCLAIMED = re.compile(r"[0-9A-Za-z)]!")
 #: How a thought opens and closes; the first pair is ours, the others are foreign models'.
 _THOUGHTS = (
     ("<think>", "</think>"),
@@ -99,10 +111,32 @@ def extract(text: str) -> str | None:
     answer = finished_part(text)
     if answer is None:
         return None
+    answer = _DELIMITER.sub("$", answer)
     starts = list(deque((box.span() for box in _BOX.finditer(answer)), MAX_BOXES))
     if starts:
         return _boxed(answer, starts)
-    return _unboxed(answer[-_TAIL:])
+    return declared(answer, _UNBRACED)
+
+
+def has_box(text: str) -> bool:
+    """Tell whether there is a box in a text."""
+    return _BOX.search(text) is not None
+
+
+def is_box(text: str) -> bool:
+    """Tell whether a text is a single box, its delimiters included, or boxes in one another."""
+    first = _BOX.search(_DELIMITER.sub("$", text))
+    if first is None or _BOX_ALONE.fullmatch(_DELIMITER.sub("$", text)) is None:
+        return False
+    end = _closing(first.string, first.end())
+    return end is not None and not first.string[end + 1 :].strip(" $\n.")
+
+
+def last_box(text: str) -> str | None:
+    """Give what the last box holds, as it is: nothing around it is looked at."""
+    boxes = list(_BOX.finditer(text))
+    end = _closing(text, boxes[-1].end()) if boxes else None
+    return text[boxes[-1].end() : end].strip() if boxes else None
 
 
 def _boxed(text: str, boxes: list[tuple[int, int]]) -> str | None:
@@ -127,16 +161,33 @@ def _joined(text: str, boxes: list[tuple[int, int]]) -> str:
     parts: list[str] = []  # backwards
     for start, inside in reversed(boxes):
         end = _closing(text, inside)
-        joint = end is not None and bool(_JOINT.fullmatch(text, end + 1, following))
+        joint = end is not None and _is_joint(text[end + 1 : following])
         if end is None or end > following or (parts and not joint):
             break
-        if not parts and (other := alternative_behind(_behind(text, end))):
-            parts.append(_sentence(other).replace("$", "").rstrip(" )"))
+        if not parts and (other := alternative_behind(_plainly(_behind(text, end)))):
+            value = other.split(". ", 1)[0].strip().removesuffix(".")
+            parts.append(value.replace("$", "").rstrip(" )*"))
         parts.append(_signed(text[inside:end].strip(), text[max(0, start - 4) : start]))
         following = start
-    parts.append(alternative_before(_before(text, following)))
+    parts.append(alternative_before(_plainly(_before(text, following))))
     distinct = list(dict.fromkeys(part for part in reversed(parts) if part))
     return r" \text{ or } ".join(distinct)
+
+
+def _plainly(text: str) -> str:
+    """Give the text without bold face, spacing commands and wrappers of words."""
+    return _WRAPPED.sub(r"\1", text).replace("**", "").replace(r"\quad", " ")
+
+
+def _is_joint(between: str) -> bool:
+    """Tell whether what stands between two boxes makes them parts of one answer."""
+    if len(between) > 400:
+        return False
+    plain = _LOOKS.sub(lambda m: "\n" if m[0] == r"\\" else " ", _WRAPPED.sub(r"\1", between))
+    if _JOINT.fullmatch(plain):
+        return True
+    point = _NEXT.fullmatch(plain)
+    return point is not None and not _CONCLUDES.search(point["words"])
 
 
 def _signed(content: str, before: str) -> str:
@@ -165,33 +216,3 @@ def _closing(text: str, start: int) -> int | None:
         if depth > MAX_DEPTH:
             return None
     return None
-
-
-def _unboxed(tail: str) -> str | None:
-    """Give the answer of a text without a box, if the words around it commit to it."""
-    forms = (list(pattern.finditer(tail))[-1:] for pattern in (_UNBRACED, _TAGGED, _PROSE))
-    found = next((matches[0] for matches in forms if matches), None)
-    if found is None:
-        bold = _BOLD.fullmatch(tail.strip().rsplit("\n", 1)[-1].strip())
-        return bold[1].strip() or None if bold else None
-    start, end, value = found.start(), found.end(), found[found.lastindex or 0].strip()
-    if found.re is _PROSE:
-        value = _prose(tail[found.end() :])
-        start, end = end, tail.find(value, end) + len(value)
-    return None if denied_before(tail[:start]) or denied_behind(tail[end:]) else value or None
-
-
-def _prose(text: str) -> str:
-    """Give the value at the start of what follows "the answer is"; empty when it is taken back."""
-    rest = text.lstrip(" \t\n")
-    if _TAKEN_BACK.search(rest):
-        return ""
-    line, _, following = rest.partition("\n")
-    if line.strip() in (r"\[", "$$"):  # a formula on lines of its own
-        line = following.partition("\n")[0]
-    sentence = _REASON.split(_sentence(line), maxsplit=1)[0].strip(" *")
-    return sentence[:-1] if _EXCLAIMED.fullmatch(sentence[-2:]) else sentence
-
-
-def _sentence(line: str) -> str:
-    return line.split(". ", 1)[0].strip().removesuffix(".").strip(" *")

@@ -32,12 +32,14 @@ class Overlap(Strict):
     Attributes:
         remove: classes whose rows go; the others are reported.
         thresholds: where the classes begin.
+        answers: whether equal and different answers count as evidence; ``ignore`` compares the texts alone.
     """
 
     fingerprints: ClassVar[bool] = True  # hashes of the questions are enough
     kind: Literal["overlap"] = "overlap"
     remove: tuple[Kind, ...] = ("identical", "reworded")
     thresholds: Thresholds = Thresholds()
+    answers: Literal["use", "ignore"] = "use"
 
     def build(self, items: Iterable[Item]) -> Index:
         """Index questions by their text.
@@ -51,11 +53,15 @@ class Overlap(Strict):
             raise ValueError(
                 "an item without text can only come from a fingerprint: use Index.load"
             )
-        return Index(kept, table(texts, [item.answer for item in kept]), self.thresholds)
+        index = Index(kept, table(texts, [item.answer for item in kept]), self.thresholds)
+        index.answers = self.answers
+        return index
 
     def merged(self, parts: Sequence[Index]) -> Index:
         """Put indexes into one under these thresholds."""
-        return self.build(()).merged(*parts)
+        merged = self.build(()).merged(*parts)
+        merged.answers = self.answers
+        return merged
 
     def indexed(self, items: Sequence[Item], prints: Sequence[Path]) -> Index:
         """Index questions known by their text, and those of fingerprint files."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,7 @@ class Thresholds(Strict):
         agreed: share of the question's words that a row has to hold for equal answers to count.
         numbers: share of the numbers of either that both have, from which numbers on one side only may be an omission.
         short: a question of fewer bits than this is compared as a whole and never looked for inside of a text.
+        contained: a question of so many bits is found inside of a text where all its words stand in one piece.
         embedded: share of the question's words and pairs of words that a longer text has to hold.
         renumbered: pairs of words in common over those of either, from which a question with other numbers is the
             same one.
@@ -40,9 +43,22 @@ class Thresholds(Strict):
     agreed: float = Field(default=0.55, ge=0, le=1)
     numbers: float = Field(default=0.5, ge=0, le=1)
     short: float = Field(default=35.0, ge=0)
+    contained: float = Field(default=30.0, ge=0)
     embedded: float = Field(default=0.96, gt=0, le=1)
     renumbered: float = Field(default=0.4, gt=0, le=1)
     template: float = Field(default=0.5, gt=0, le=1)
+
+
+class Evidence(NamedTuple):
+    """What is known of pairs beside their words.
+
+    Attributes:
+        agree: 1 where the answers are equal, -1 where they differ, 0 where that cannot be told.
+        turned: whether one has a word or sign where the other has its opposite (``contrast``).
+    """
+
+    agree: Signs
+    turned: Flags
 
 
 def sameness(o: Overlaps) -> NDArray[np.float32]:
@@ -62,7 +78,12 @@ def sameness(o: Overlaps) -> NDArray[np.float32]:
 
 
 def classify(
-    o: Overlaps, whole: Flags, skeleton: Flags, contained: Flags, agree: Signs, limits: Thresholds
+    o: Overlaps,
+    whole: Flags,
+    skeleton: Flags,
+    contained: Flags,
+    evidence: Evidence,
+    limits: Thresholds,
 ) -> NDArray[np.uint8]:
     """Class of each pair.
 
@@ -71,9 +92,10 @@ def classify(
         whole: all words are equal, in order.
         skeleton: all words are equal when every number counts as the same.
         contained: all words of the question stand in the row, in order and in one piece.
-        agree: 1 where the answers are equal, -1 where they differ, 0 where one is unknown.
+        evidence: what the answers and the words that turn a question round say.
         limits: thresholds.
     """
+    agree = evidence.agree
     bits = np.where(o.held > 0, o.shared / np.maximum(o.held, 1e-6), 0)
     enough = bits >= limits.short
     renumbered = (o.missing > 0) & (o.extra > 0)
@@ -82,9 +104,10 @@ def classify(
     omitted = (agree > 0) | (o.same_numbers >= limits.numbers) | ((o.missing == 0) & (o.extra == 0))
     needed = np.choose(agree + 1, (limits.other_answer, limits.same, limits.same_answer))
     alike = ((sameness(o) >= needed) & omitted) | (held & enough)
-    same = (~renumbered | (agree > 0)) & ~skeleton & alike
+    turned = evidence.turned & (agree < 0)
+    same = ~turned & (~renumbered | (agree > 0)) & ~skeleton & alike
     rules = (
-        whole | (contained & enough),
+        whole | (contained & (bits >= limits.contained)),
         same,
         skeleton
         | (

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from longstep.curate.normalise import place
 from longstep.curate.overlap import store
 from longstep.curate.overlap.answers import Answers, Signs, agreement, hashed
 from longstep.curate.overlap.background import shipped
-from longstep.curate.overlap.config import KINDS, NOTHING, Thresholds, classify
+from longstep.curate.overlap.config import KINDS, NOTHING, Evidence, Thresholds, classify
+from longstep.curate.overlap.contrast import re_posed, turned
 from longstep.curate.overlap.exact import Ngrams
 from longstep.curate.overlap.features import (
     Features,
@@ -54,6 +56,7 @@ class Index:
     Attributes:
         items: the questions, in order.
         thresholds: where the classes begin.
+        answers: whether the rows' answers count as evidence.
     """
 
     def __init__(
@@ -64,12 +67,15 @@ class Index:
         found: Postings | None = None,
         bits: Floats | None = None,
     ) -> None:
+        self.answers: Literal["use", "ignore"] = "use"
         self.items, self.thresholds = tuple(items), thresholds
         self._table = hashes
         self._bits = shipped().weights(hashes.features.hashes) if bits is None else bits
         self._postings = postings(hashes.features, self._bits) if found is None else found
         self._whole = _Sorted(hashes.whole)
         self._masked = _Sorted(hashes.masked)
+        self._known = np.array([each.text is not None for each in self.items], bool)
+        self._asked = np.array([re_posed(each.text) for each in self.items], bool)
         self._grams: dict[int, Ngrams] = {}
 
     # -- files ---------------------------------------------------------------------------------------------------------
@@ -127,7 +133,7 @@ class Index:
             texts: the rows' questions.
             answers: their answers, where they are known: equal ones are evidence for a match, others against it.
         """
-        known = answers or [None] * len(texts)
+        known = answers if answers and self.answers == "use" else [None] * len(texts)
         found: list[tuple[Match, ...]] = []
         for cut in _batches(texts):
             scan = self._scan_long if len(texts[cut.start]) > PIECE else self._scan
@@ -174,13 +180,23 @@ class Index:
         for at in np.flatnonzero(np.diff(tokens.bounds) == 0).tolist():
             whole[at] = masked[at] = symbol_hash(texts[at])
         row, item, agree = self._pairs(rows, whole, masked, hashed(answers))
+        asked = np.fromiter((re_posed(text) for text in texts), bool, len(texts))
+        # the key of "find m + n" says nothing about the fraction m/n; a fingerprint does not tell how it asks
+        agree = np.where(
+            (agree < 0) & self._known[item] & (asked[row] != self._asked[item]), 0, agree
+        )
         if not len(row):
             return [()] * len(texts)
         o = overlaps(rows, row, self._table.features, item, self._bits, shipped())
         same = whole[row] == self._table.whole[item]
         skeleton = masked[row] == self._table.masked[item]
         places = self._contained(tokens, row, item, o)
-        kinds = classify(o, same, skeleton, places[:, 1] > 0, agree, self.thresholds)
+        turns = np.zeros(len(row), bool)
+        differs = np.flatnonzero(agree < 0)
+        if len(differs):
+            turns[differs] = turned(rows, row[differs], self._table.features, item[differs])
+        evidence = Evidence(agree, turns)
+        kinds = classify(o, same, skeleton, places[:, 1] > 0, evidence, self.thresholds)
         found: list[list[Match]] = [[] for _ in texts]
         marks = np.stack([word_features(tokens), pair_features(tokens)])
         for c in np.flatnonzero(kinds != NOTHING).tolist():

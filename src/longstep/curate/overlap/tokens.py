@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -76,6 +77,45 @@ def _any() -> U64:
     return table
 
 
+#: Instructions that published training sets write around every problem, before it or behind it: DAPO, the GSM8K and
+#: MATH rows of verl, Skywork and DeepMath, lighteval, Qwen's and DeepSeek's prompts.
+_WRAPPERS = re.compile(
+    r"solve the following math problem[^.]{0,60}step by step\.(?:\s*the last line of your response should be of the"
+    r" form answer: \$?answer \(without quotes\) where \$?answer is the answer to the problem\.)?"
+    r"|remember to put your answer on its own line after \"?answer:\"?\.?"
+    r"|(?:let's think|please reason|think) step by step,? and (?:output|put|write) (?:the|your) final answer"
+    r" (?:after \"?####\"?|(?:with)?in \\boxed\s*\{\s*\})\.?"
+    r"|(?:please )?(?:put|present|write|return|enclose|provide) (?:the|your) (?:final )?answer (?:with)?in"
+    r"(?: latex format:?)? \\boxed\s*\{[a-z ]{0,20}\}\.?"
+    r"|solve the following math problem efficiently and clearly[.:]?",
+    re.IGNORECASE,
+)
+_WRAPPED = re.compile(r"step by step|on its own line|answer (?:with)?in|efficiently and clearly")
+
+
+def unwrapped(text: str) -> str:
+    """Blank the instruction that a published data set writes around each of its problems; the length stays."""
+    if not _WRAPPED.search(text):
+        return text
+    return _WRAPPERS.sub(lambda found: " " * len(found[0]), text)
+
+
+_FORMULA = re.compile(r"\$[^$]{1,2000}\$")
+_APART = re.compile(r"(?<![A-Za-z\\])[a-z](?: [a-z])+(?![A-Za-z])")
+
+
+def tightened(text: str) -> str:
+    """Close the gaps between letters that are multiplied in a formula: ``x y`` is ``xy``; the length stays."""
+    if "$" not in text or not _APART.search(text):
+        return text
+    return _FORMULA.sub(lambda formula: _APART.sub(_closed, formula[0]), text)
+
+
+def _closed(letters: re.Match[str]) -> str:
+    joint = letters[0].replace(" ", "")
+    return joint.ljust(len(letters[0]))
+
+
 def join(texts: Sequence[str]) -> tuple[bytes, Ints]:
     """Fold texts and join them by NUL; with the place where each begins, and the end."""
     folded = [fold(text) for text in texts]
@@ -87,7 +127,7 @@ def join(texts: Sequence[str]) -> tuple[bytes, Ints]:
 
 def tokenise(texts: Sequence[str]) -> Tokens:
     """Give the words of texts in the normal form."""
-    folded, begins = join(texts)
+    folded, begins = join([tightened(unwrapped(fold(text))) for text in texts])
     normal = rewrite(folded)
     starts, ends, kinds, sums = segments(normal)
     bounds = np.searchsorted(starts, begins)

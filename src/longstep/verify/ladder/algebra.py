@@ -14,72 +14,17 @@ All work is counted (``Work``): the same input is refused on every machine, howe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from math import comb, factorial, gcd, lgamma, log, log2
 
-from longstep.verify.ladder.allowance import charge, weight
-from longstep.verify.ladder.node import Node, TooLarge, Unreadable
+from longstep.verify.ladder.allowance import MAX_BITS, charge, weight
+from longstep.verify.ladder.node import TooLarge, Unreadable
+from longstep.verify.ladder.poly import ONE, Form, Monomial, Poly, Sum
 
-MAX_BITS = 40_000  # of one number
 MAX_WORK = 9_000  # units of one normal form; ``allowance`` has those of a pair
 MAX_POWER = 64  # of a sum
 _TRIAL = 2_000  # primes below this are split off
-
-Monomial = tuple[tuple[str, Fraction], ...]
-Poly = dict[Monomial, Fraction]
-ONE: Monomial = ()
-
-
-class Sum(str):
-    """An atom that is a sum under a fractional power; it remembers the sum."""
-
-    __slots__ = ("poly",)
-    poly: Poly
-
-
-@dataclass(slots=True)
-class Form:
-    """A quotient of two sums; the second one is never zero.
-
-    Attributes:
-        over: numerator.
-        under: denominator.
-        complete: whether the atoms are independent, so that a different form is a different value.
-    """
-
-    over: Poly
-    under: Poly
-    complete: bool = True
-
-    @property
-    def constant(self) -> Fraction | None:
-        """The value, if it is a rational number."""
-        if self.under == {ONE: 1} and self.over.keys() <= {ONE}:
-            return self.over.get(ONE, Fraction(0))
-        return None
-
-
-def normal(node: Node) -> Form:
-    """Give the normal form, computed once per node.
-
-    Raises:
-        TooLarge: beyond the bounds.
-        Unreadable: structure inside of an expression, a division by zero.
-    """
-    form = node.form  # read once: another thread may forget it meanwhile
-    if form is None:
-        form = Work().form(node)
-        node.form = form
-    return form
-
-
-def forget(node: Node) -> None:
-    """Drop the normal forms in a tree: kept trees would hold them, and the next comparison would cost less."""
-    node.form = None
-    for arg in node.args:
-        forget(arg)
 
 
 def equal(left: Form, right: Form) -> bool:
@@ -268,50 +213,6 @@ class Work:
     def divide(self, left: Form, right: Form) -> Form:
         """Divide two quotients."""
         return self.quotient(self.times(left.over, right.under), self.times(left.under, right.over))
-
-    # the tree ---------------------------------------------------------------------------------
-
-    def form(self, node: Node) -> Form:
-        """Give the normal form of a tree."""
-        found = self.visit(node)
-        found.complete = self.complete
-        return found
-
-    def visit(self, node: Node) -> Form:
-        """Give the form of a node from the forms of its arguments."""
-        from longstep.verify.ladder import functions
-
-        self.spend(1)
-        match node.op:
-            case "num":
-                assert isinstance(node.value, Fraction)
-                return rational(node.value)
-            case "var":
-                return atom(str(node.value))
-            case "const":
-                return functions.constant(str(node.value), self)
-            case "neg":
-                inner = self.visit(node.args[0])
-                return Form({key: -value for key, value in inner.over.items()}, inner.under)
-            case "add":
-                out = self.visit(node.args[0])
-                for each in node.args[1:]:
-                    out = self.add(out, self.visit(each))
-                return out
-            case "mul":
-                out = self.visit(node.args[0])
-                for each in node.args[1:]:
-                    out = self.multiply(out, self.visit(each))
-                return out
-            case "div":
-                return self.divide(self.visit(node.args[0]), self.visit(node.args[1]))
-            case "pow":
-                return functions.raised(self.visit(node.args[0]), self.visit(node.args[1]), self)
-            case "unit":
-                return functions.sized(self.visit(node.args[0]), node.unit, self)
-            case "call":
-                return functions.call(str(node.value), [self.visit(arg) for arg in node.args], self)
-        raise Unreadable(f"a {node.op} inside of an expression")
 
 
 def rational(value: Fraction) -> Form:

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 
 from longstep.verify.ladder.node import TooLarge
 
+MAX_BITS = 40_000  # of one number
 MAX_TOTAL = 20_000  # units for deciding one pair
 MAX_ALONE = 4_000  # units for finding out which side of an undecided pair is at fault
 _LEFT: ContextVar[list[int] | None] = ContextVar("work left", default=None)

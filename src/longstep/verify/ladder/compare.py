@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
 
 from longstep.verify.ladder import relations
-from longstep.verify.ladder.algebra import normal
 from longstep.verify.ladder.allowance import charge
+from longstep.verify.ladder.forms import normal
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable, number
+from longstep.verify.ladder.tolerance import declared
 from longstep.verify.ladder.units import DEGREE, PERCENT, scale
 from longstep.verify.ladder.values import Judgement
 from longstep.verify.ladder.values import compare as compare_values
@@ -83,6 +84,7 @@ _GROUPS = _LISTS | {
 
 def trouble(node: Node) -> str:
     """Say why a tree has no value of its own, or too large a one; empty when it has: 1/0 does not."""
+    node = relations.settle(node)  # plus-minus is two values
     if node.op in _GROUPS:
         return next(filter(None, map(trouble, node.args)), "")
     if node.op in ("text", "empty") or _infinite(node):
@@ -102,7 +104,12 @@ def _infinite(node: Node) -> int:
 
 
 def without_degrees(node: Node) -> Node:
-    """Give the tree without degree signs; the same object when it has none."""
+    """Give the tree without degree signs; the same object when it has none.
+
+    Inside of a function they stay: the angle of 30 may be meant in degrees, but sin 30 is the sine of 30 radians.
+    """
+    if node.op in ("call", "pow"):
+        return node
     if node.op == "unit" and node.unit == DEGREE:
         return without_degrees(node.args[0])
     args = tuple(without_degrees(arg) for arg in node.args)
@@ -148,24 +155,13 @@ def _first(found: Judgement, otherwise) -> Judgement:
 def _related(gold: Node, answer: Node, omit: Omit) -> Judgement:
     """Compare where at least one side is a relation or carries a name."""
     if gold.op == answer.op == "assignments":
-        if gold.value != answer.value:
+        if relations.names_of(gold) != relations.names_of(answer):
             return _no("different names")
         return _pairwise(gold.args, answer.args, omit)
-    for one, two in ((gold, answer), (answer, gold)):
-        if one.op == "assignments":
-            numbered = _numbered(one)
-            if two.op == "named" and two.value == numbered:  # x = 2, 3
-                two = two.args[0]
-            if two.op == "list" and numbered:
-                members = Node("list", one.args)
-                return same(members, two, omit) if one is gold else same(two, members, omit)
-            if two.op in ("tuple", "list") and len(one.args) == len(two.args):
-                return (
-                    _pairwise(one.args, two.args, omit)
-                    if one is gold
-                    else _pairwise(two.args, one.args, omit)
-                )
-            return _no("not as many values")
+    if gold.op == "assignments":
+        return _bare(gold, answer, lambda ours, theirs: same(ours, theirs, omit))
+    if answer.op == "assignments":
+        return _bare(answer, gold, lambda ours, theirs: same(theirs, ours, omit))
     if gold.op == answer.op == "named":
         if gold.value == answer.value:
             found = same(gold.args[0], answer.args[0], omit)
@@ -184,9 +180,23 @@ def _related(gold: Node, answer: Node, omit: Omit) -> Judgement:
     return same(one, two, omit)
 
 
+def _bare(assigned: Node, other: Node, compared: Callable[[Node, Node], Judgement]) -> Judgement:
+    """Compare assignments with values without names: a list has the order in which the names were written."""
+    numbered = _numbered(assigned)
+    if other.op == "named" and other.value == numbered:  # x = 2, 3
+        other = other.args[0]
+    if other.op == "list" and numbered:
+        return compared(Node("list", assigned.args), other)
+    values = relations.as_stated(assigned) if other.op == "list" else assigned.args
+    if other.op not in ("tuple", "list") or len(values) != len(other.args):
+        return _no("not as many values")
+    found = (compared(ours, theirs) for ours, theirs in zip(values, other.args, strict=True))
+    return next((each for each in found if not each.equal), _YES)
+
+
 def _numbered(node: Node) -> str:
     """Give the name of the list whose members assignments number: ``x_1 = 2, x_2 = 1``; empty when they do not."""
-    stems = {re.sub("_[0-9]+$", "", name) for name in str(node.value).split()}
+    stems = {re.sub("_[0-9]+$", "", name) for name in relations.names_of(node)}
     return stems.pop() if len(stems) == 1 else ""
 
 
@@ -199,7 +209,11 @@ def _pairwise(gold: Sequence[Node], answer: Sequence[Node], omit: Omit) -> Judge
 
 
 def _listed(gold: Node, answer: Node, omit: Omit) -> Judgement:
-    """Compare without order. Two bare lists keep their repeats; a set has none, and one value is no list."""
+    """Compare without order. A set has no repeats, and one value is no list.
+
+    A bare list that repeats a member as the key, two equal roots for example, asks for the repeat; one that repeats a
+    member of a key without repeats says the same thing twice.
+    """
     kinds = {gold.op, answer.op}
     if "tuple" in kinds:
         if "set" in kinds:
@@ -214,17 +228,16 @@ def _listed(gold: Node, answer: Node, omit: Omit) -> Judgement:
         member.op in ("text", "var") for member in gold.args
     ):
         return _no("and is not or")  # of numbers both list the solutions
-    repeats = kinds == {"list"}
     ours = gold.args if gold.op in _LISTS else (gold,)
     theirs = answer.args if answer.op in _LISTS else (answer,)
-    found = _counted(ours, theirs, repeats)
+    found = None if declared() else _counted(ours, theirs, kinds == {"list"})
     if found is not None:
         return found
     if max(len(ours), len(theirs)) > MAX_PAIRED:
         raise TooLarge(f"more than {MAX_PAIRED} members that are no plain numbers")
     if kinds == {"set"} and _depths(ours) != _depths(theirs):
         return _no("sets of sets on one side")
-    if not repeats:
+    if kinds != {"list"} or len(_distinct(gold.args, omit)) == len(gold.args):
         ours, theirs = _distinct(ours, omit), _distinct(theirs, omit)
     if len(ours) != len(theirs):
         return _no(f"{len(theirs)} members, the gold answer has {len(ours)}")
@@ -250,7 +263,9 @@ def _counted(ours: Sequence[Node], theirs: Sequence[Node], repeats: bool) -> Jud
         values = Counter(rational(node) for node in nodes)
         if None in values:
             return None
-        members.append(values if repeats else set(values))
+        members.append(values)
+    if not repeats or max(members[0].values()) == 1:  # a key without repeats
+        members = [set(values) for values in members]
     return _YES if members[0] == members[1] else _no("not the same members")
 
 

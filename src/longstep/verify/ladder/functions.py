@@ -10,9 +10,6 @@ from fractions import Fraction
 
 from longstep.verify.ladder import several
 from longstep.verify.ladder.algebra import (
-    ONE,
-    Form,
-    Sum,
     Work,
     atom,
     binomial,
@@ -24,6 +21,7 @@ from longstep.verify.ladder.algebra import (
     whole_factorial,
 )
 from longstep.verify.ladder.node import TooLarge, Unreadable
+from longstep.verify.ladder.poly import ONE, Form, Sum
 from longstep.verify.ladder.units import DEGREE, PERCENT, Unit
 
 _PI = (("pi", Fraction(1)),)
@@ -179,11 +177,17 @@ def _exponential(base: Form, exponent: Form, work: Work) -> Form:
     return out
 
 
+#: Calls over a variable of their own (``applied``), which have no exact form.
+_BINDERS = frozenset({"sum", "product", "integral", "limit", "limit+", "limit-"})
+
+
 def call(name: str, forms: list[Form], work: Work) -> Form:
     """Apply a function; exact where an exact value is known."""
     first, value = forms[0], forms[0].constant
     if name in several.VALUES:
         return rational(several.VALUES[name]([_constant(form) for form in forms]))
+    if name in _BINDERS:
+        return opaque(name, forms, work)
     if name == "root":
         index = forms[1].constant
         if index is None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from longstep.verify.ladder import names, numerals, several
+from longstep.verify.ladder import applied, names, numerals, several
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable, number
 from longstep.verify.ladder.tokens import MAX_NESTING, Token
 from longstep.verify.ladder.units import DEGREE, PERCENT
@@ -21,14 +21,14 @@ _CONSTANTS = {r"\pi": "pi", r"\infty": "infinity"}
 _END = Token("end", "", False)
 
 
-def parse(tokens: Sequence[Token]) -> Node:
-    """Read the whole token sequence as one expression.
+def parse(tokens: Sequence[Token], bound: Sequence[tuple[str, str]] = ()) -> Node:
+    """Read the whole token sequence as one expression, with letters that an operator around it binds.
 
     Raises:
         Unreadable: it is none.
         TooLarge: nested too deeply or a number too long.
     """
-    parser = _Parser(tokens)
+    parser = _Parser(tokens, bound)
     node = parser.whole()
     if parser.peek.text in MODULO and parser.take():
         node = several.of_numbers("mod", (node, parser.sum()))
@@ -40,9 +40,11 @@ def parse(tokens: Sequence[Token]) -> Node:
 class _Parser:
     """The tokens, a place in them, and how deep it is."""
 
-    def __init__(self, tokens: Sequence[Token]) -> None:
+    def __init__(self, tokens: Sequence[Token], bound: Sequence[tuple[str, str]] = ()) -> None:
         self.tokens, self.place, self.depth = tokens, 0, 0
         self.bars = 0  # open absolute values at this level of brackets
+        self.bound = list(bound)  # letters with a name of their own, the innermost last
+        self.differentials = 0  # open integrals
         self.peek = tokens[0] if tokens else _END
 
     def take(self) -> Token:
@@ -131,7 +133,7 @@ class _Parser:
     def starts_factor(self) -> bool:
         token = self.peek
         if token.kind in ("number", "letter"):
-            return True
+            return not self.at_differential()
         if token.text == "|":
             return self.bars == 0
         if token.kind == "command":
@@ -242,6 +244,10 @@ class _Parser:
         return token.text
 
     def letter(self, name: str) -> Node:
+        """Read a letter, or the name with it: ``e`` and ``i`` are constants unless a sum runs over them."""
+        own = next((own for letter, own in reversed(self.bound) if letter == name), None)
+        if own is not None and self.peek.text != "_":
+            return Node("var", (), own)
         if name in ("e", "i") and self.peek.text != "_":
             return Node("const", (), name)
         if self.peek.text == "_":
@@ -284,6 +290,8 @@ class _Parser:
             self.take()
             return Node("var", (), derivative)
         if name in (r"\frac", r"\binom"):
+            if self.peek.text == "(" and name == r"\binom":
+                return applied.function(self, "binom")
             over = self.argument()
             under = self.argument()
             return (
@@ -298,12 +306,15 @@ class _Parser:
         if name in GREEK:
             return self.letter(name)
         if name[1:] in FUNCTIONS:
-            return self.function(name[1:])
+            return applied.function(self, name[1:])
+        if name in applied.BINDERS:
+            return applied.binder(self, name)
         if name in ACCENTS:
             inner = self.argument()
-            if inner.op not in ("var", "const"):
+            parts = inner.args if inner.op == "mul" else (inner,)  # \vec{AB}
+            if any(part.op not in ("var", "const") for part in parts):
                 raise Unreadable(f"the command {name}")
-            return self.letter(f"{name}{inner.value}")
+            return self.letter(name + "".join(str(part.value) for part in parts))
         raise Unreadable(f"the command {name[:20]}")
 
     def root(self) -> Node:
@@ -322,41 +333,25 @@ class _Parser:
         r"""Read an argument without braces, where ``√12`` and ``\sqrt 12`` mean the whole number."""
         return self.number(self.take().text) if self.peek.kind == "number" else self.atom()
 
-    def function(self, name: str) -> Node:
-        if name in several.VALUES:
-            return several.of_numbers(name, self.several())
-        base: Node | None = None
-        exponent: Node | None = None
-        while self.peek.text in ("^", "_"):
-            mark = self.take().text
-            if mark == "^":
-                exponent = self.exponent()
-            else:
-                base = self.argument() if self.peek.text == "{" else self.bare()
-        if (base is not None) and name != "log":
-            raise Unreadable(f"a subscript of {name}")
-        argument = self.operand()
-        if exponent is not None and _is_minus_one(exponent) and name in ("sin", "cos", "tan"):
-            return Node("call", (argument,), f"arc{name}")
-        node = Node("call", (argument,), "ln" if name == "log" else name)
-        if name in ("log", "lg"):
-            below = Node("call", (base or number(10),), "ln")
-            node = Node("div", (Node("call", (argument,), "ln"), below))
-        return node if exponent is None else Node("pow", (node, exponent))
+    def bind(self, letter: str) -> str:
+        """Give a letter a name of its own in what follows, as the index of a sum has."""
+        self.bound.append((letter, f"~{len(self.bound)}"))
+        return self.bound[-1][1]
 
-    def several(self) -> tuple[Node, ...]:
-        """Read arguments with commas between them, in round brackets or braces."""
-        closes = {"(": ")", "{": "}", r"\{": r"\}"}.get(self.take().text)
-        if closes is None:
-            raise Unreadable("a function without brackets")
-        bars, self.bars = self.bars, 0
-        parts = [self.sum()]
-        while self.peek.text == ",":
-            self.take()
-            parts.append(self.sum())
-        self.bars = bars
-        self.expect(closes)
-        return tuple(parts)
+    def unbind(self, letter: str) -> None:
+        """End what ``bind`` began."""
+        assert self.bound.pop()[0] == letter
+
+    def at_differential(self) -> bool:
+        """Tell whether the ``dx`` of an open integral comes next."""
+        if not self.differentials or self.peek.text != "d" or self.peek.kind != "letter":
+            return False
+        following = self.tokens[self.place + 1 : self.place + 2]
+        return bool(following) and following[0].kind == "letter"
+
+    def parse(self, tokens: Sequence[Token]) -> Node:
+        """Read other tokens where the same letters are bound."""
+        return parse(tokens, self.bound)
 
     def operand(self) -> Node:
         r"""Read what a function applies to: brackets, or a product up to the next sign or function."""
@@ -389,7 +384,3 @@ def _proper(node: Node) -> bool:
     over, under = (arg.value for arg in node.args)
     assert isinstance(over, Fraction) and isinstance(under, Fraction)
     return over.denominator == under.denominator == 1 and 0 <= over < under
-
-
-def _is_minus_one(node: Node) -> bool:
-    return node.op == "num" and node.value == -1

@@ -24,6 +24,10 @@ Interval = tuple[Any, Any]  # mpmath's raw lower and upper end
 Box = tuple[Interval, Interval]  # real and imaginary part
 
 
+#: Calls over a variable of their own.
+_BINDERS = ("sum", "product", "integral", "limit")
+
+
 class Undefined(Unreadable):
     """No value here: a division by zero, a logarithm of zero, a function outside of its reals."""
 
@@ -43,6 +47,21 @@ def between(low: Box, value: Box, high: Box) -> bool:
     from mpmath import libmp
 
     return bool(libmp.mpf_le(low[0][0], value[0][1]) and libmp.mpf_le(value[0][0], high[0][1]))
+
+
+def has_size(part: Interval) -> bool:
+    """Tell whether an imaginary part is more than zero."""
+    from mpmath import libmp
+
+    return part != (libmp.fzero, libmp.fzero)
+
+
+def middle(low: Any, high: Any) -> Fraction:
+    """Give the rational number between two raw ends."""
+    from mpmath import libmp
+
+    ends = [Fraction(*map(int, libmp.to_rational(end))) for end in (low, high)]
+    return (ends[0] + ends[1]) / 2
 
 
 def overlap_bits(left: Box, right: Box) -> int:
@@ -109,6 +128,8 @@ class Evaluator:
     def visit(self, node: Node) -> Box:
         """Enclose one node over enclosed arguments."""
         charge(self.cost)
+        if node.op == "call" and str(node.value).startswith(_BINDERS):
+            raise Unreadable(f"a {node.value} that is not calculated here")
         args = [self.box(each) for each in node.args]
         match node.op:
             case "num":

@@ -9,7 +9,9 @@ from fractions import Fraction
 from longstep.verify.ladder.vocabulary import MONTHS
 
 _WRAPPER = re.compile(r"\\(?:text[a-z]*|mbox|mathrm|mathbf|mathsf|operatorname)\s*\{([^{}]*)\}")
-_CHOICE = re.compile(r"\(?([A-Ja-j])(?:\)|[.:](?= |$))\s*(.*)", re.DOTALL)
+_CHOICE = re.compile(
+    r"\(?([A-Ja-j])(?:\)|[.:](?= |$)|(?<=[A-J]) --?-?(?= (?:an? |[A-Za-z]{3})))\s*(.*)", re.DOTALL
+)
 #: Another choice, or a word that takes the choice back, behind a letter.
 _OTHER = re.compile(
     r"\((?:[A-Ja-j]|ii|iii|iv)\)|(?<![A-Za-z\\])[A-J][).:](?= |$)|\b(?:or|and|wrong|incorrect|not)\b"
@@ -97,6 +99,19 @@ def clock(spelt: str) -> tuple[int, bool, bool] | None:
         return None
     marked = found.re is _TIME or found[3] is not None
     return hour * 3600 + minute * 60 + second, found.re is _TIME or hour > 12, marked
+
+
+_NUMERAL = re.compile(r"[0-9][0-9,]*(?:\.[0-9]*)?|\.[0-9]+")
+
+
+def written_digits(text: str) -> int:
+    """Count the significant digits of the first number that is written: 2 of ``9.6e-23``, 3 of ``0.0250``.
+
+    Zeros at the end of a whole number are significant here, because nothing says that they are not.
+    """
+    found = _NUMERAL.search(text)
+    digits = found[0].replace(",", "").replace(".", "").lstrip("0") if found else ""
+    return len(digits) or 1
 
 
 def date(spelt: str) -> tuple[int, int, int | None] | None:

@@ -67,7 +67,10 @@ def _called(tokens: Tokens) -> str | None:
     plain = all(
         token.kind == "number" or token.text in ",-" or token.text.isupper() for token in inner
     )
-    if bare == "P" or (plain and bare in _FUNCTIONS):
+    listed = any(token.text == "," for token in inner) and all(
+        token.kind in ("number", "letter") or token.text in ",-" for token in inner
+    )
+    if bare == "P" or listed or (plain and bare in _FUNCTIONS):
         return f"{stem}({joined(inner)})"
     return None
 
@@ -123,6 +126,7 @@ def quantity(tokens: Tokens, value: Tokens) -> str | None:
     ``2x+y = 5`` is a line. The value zero is for equations (``x+y+z = 0``), and so are letters that occur twice, points
     excepted. A single letter counts in a power and only if it is no usual unknown: ``a^2 = 17``.
     """
+    tokens = _subscripted(tokens)
     letters = {token.text for token in tokens if _is_symbol(token)}
     numbers = any(token.kind == "number" for token in tokens)
     if not all(
@@ -141,7 +145,38 @@ def quantity(tokens: Tokens, value: Tokens) -> str | None:
     return text
 
 
+_SUBSCRIPT = re.compile(r"[0-9A-Za-z]{1,4}")
+
+
+def _subscripted(tokens: Tokens) -> list[Token]:
+    """Put subscripts to their letters, so that ``S_{1}`` is one name."""
+    out: list[Token] = []
+    place = 0
+    while place < len(tokens):
+        token = tokens[place]
+        inner = tokens[place + 2 : place + 3] if token.kind == "letter" else []
+        braces = bool(inner) and inner[0].text == "{"
+        end = place + 5 if braces else place + 3
+        inner = tokens[place + 3 : place + 4] if braces else inner
+        closed = not braces or [t.text for t in tokens[place + 4 : end]] == ["}"]
+        joint = tokens[place + 1 : place + 2]
+        if (
+            joint
+            and joint[0].text == "_"
+            and inner
+            and closed
+            and _SUBSCRIPT.fullmatch(inner[0].text)
+        ):
+            token = token._replace(text=f"{token.text}_{inner[0].text}")
+            place = end
+        else:
+            place += 1
+        out.append(token)
+    return out
+
+
 def _part(letter: str) -> str:
+    letter = letter.partition("_")[0]
     if letter in GREEK:
         return "greek"
     if letter.isupper():

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from longstep.verify.ladder.algebra import Form
+    from longstep.verify.ladder.poly import Form
     from longstep.verify.ladder.units import Unit
 
 
@@ -33,7 +33,7 @@ class Node:
         args: the arguments, in order.
         value: what the operation needs besides: a number, a name, the brackets, the number of columns.
         unit: for ``unit`` the unit of its one argument.
-        form: cache of the normal form (``algebra.normal``).
+        form: cache of the normal form (``forms.normal``).
     """
 
     op: str

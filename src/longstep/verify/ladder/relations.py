@@ -7,7 +7,8 @@ from fractions import Fraction
 from itertools import pairwise
 
 from longstep.verify.ladder import intervals
-from longstep.verify.ladder.algebra import normal, ratio
+from longstep.verify.ladder.algebra import ratio
+from longstep.verify.ladder.forms import normal
 from longstep.verify.ladder.node import Node, Unreadable, number
 from longstep.verify.ladder.values import Judgement, variables
 from longstep.verify.ladder.values import compare as compare_values
@@ -75,10 +76,29 @@ def _settle_list(node: Node) -> Node:
             return Node("named", (Node("union", plain),), names.pop())
         return Node("named", (Node("list", plain),), names.pop())
     if len(names) == len(members) > 1:
+        stated = [str(arg.value) for arg in members]
         members.sort(key=lambda arg: str(arg.value))
         values = tuple(arg.args[0] for arg in members)
-        return Node("assignments", values, " ".join(str(arg.value) for arg in members))
+        return Node("assignments", values, _STATED.join(map(" ".join, (sorted(stated), stated))))
     return Node("list", tuple(members), node.value)
+
+
+#: Between the names of assignments in alphabetical order, that of the values, and the order they were written in.
+_STATED = " | "
+
+
+def names_of(assignments: Node) -> list[str]:
+    """Give the names of assignments in alphabetical order."""
+    return str(assignments.value).partition(_STATED)[0].split()
+
+
+def as_stated(assignments: Node) -> tuple[Node, ...]:
+    """Give the values of assignments in the order in which they were written."""
+    stated = str(assignments.value).partition(_STATED)[2].split()
+    order = names_of(assignments)
+    if len(set(stated)) != len(order):
+        return assignments.args
+    return tuple(assignments.args[order.index(name)] for name in stated)
 
 
 def aligned(left: Node, right: Node) -> tuple[Node, Node]:
@@ -134,6 +154,8 @@ def _settle_relation(node: Node) -> Node:
 def _distance(node: Node, signs: list[str]) -> Node | None:
     """Read ``|x| < 2`` as one interval and ``|x| > 2`` as two."""
     sides = list(node.args)
+    if len(sides) == 3:
+        return _ring(sides, signs)
     if len(sides) == 2 and sides[1].value == "abs":
         sides, signs = sides[::-1], [_FLIP[sign] for sign in signs]
     if (
@@ -153,6 +175,30 @@ def _distance(node: Node, signs: list[str]) -> Node | None:
         low = Node("tuple", (Node("neg", (infinity,)), below), "(" + right)
         found = Node("union", (low, Node("tuple", (bound, infinity), left + ")")))
     return Node("named", (found, variable), str(variable.value))
+
+
+def _ring(sides: list[Node], signs: list[str]) -> Node | None:
+    """Read ``1 < |x| < 2`` over the reals as two intervals, where both ends are numbers above zero."""
+    if signs[0][0] == ">":
+        sides, signs = sides[::-1], [_FLIP[sign] for sign in signs[::-1]]
+    low, middle, high = sides
+    if {sign[0] for sign in signs} != {"<"} or middle.value != "abs" or middle.args[0].op != "var":
+        return None
+    if variables(low) or variables(high) or not _is_positive(low):
+        return None
+    left, right = ("(" if signs[0] == "<" else "["), (")" if signs[1] == "<" else "]")
+    mirrored = {"(": ")", "[": "]", ")": "(", "]": "["}
+    below = Node(
+        "tuple", (Node("neg", (high,)), Node("neg", (low,))), mirrored[right] + mirrored[left]
+    )
+    variable = middle.args[0]
+    pieces = Node("union", (below, Node("tuple", (low, high), left + right)))
+    return Node("named", (pieces, variable), str(variable.value))
+
+
+def _is_positive(node: Node) -> bool:
+    value = normal(node).constant
+    return value is not None and value > 0
 
 
 def _all_but(variable: Node, value: Node) -> Node:

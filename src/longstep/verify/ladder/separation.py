@@ -13,8 +13,9 @@ from __future__ import annotations
 from fractions import Fraction
 from math import lcm
 
-from longstep.verify.ladder.algebra import ONE, normal
+from longstep.verify.ladder.forms import normal
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
+from longstep.verify.ladder.poly import ONE
 
 _MAX_DEGREE = 1 << 20
 _NEVER = 1 << 60  # more bits than any enclosure has: equality cannot be proved

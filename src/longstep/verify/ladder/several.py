@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
-from longstep.verify.ladder.algebra import MAX_BITS
-from longstep.verify.ladder.allowance import charge, weight
+from longstep.verify.ladder.allowance import MAX_BITS, charge, weight
 from longstep.verify.ladder.node import Foreign, Node, TooLarge, Unreadable
 
 _ARITHMETIC = frozenset({"num", "neg", "add", "mul", "div", "pow", "call"})
+
+
+#: Calls over plain numbers that have a plain number as their value.
+_CALCULATED = frozenset({"factorial", "binomial", "abs", "floor", "ceil"})
 
 
 def of_numbers(name: str, args: tuple[Node, ...]) -> Node:
@@ -25,7 +28,7 @@ def of_numbers(name: str, args: tuple[Node, ...]) -> Node:
 
 
 def _is_arithmetic(node: Node) -> bool:
-    known = node.op != "call" or node.value in VALUES or node.value in ("factorial", "binomial")
+    known = node.op != "call" or node.value in VALUES or node.value in _CALCULATED
     return node.op in _ARITHMETIC and known and all(map(_is_arithmetic, node.args))
 
 

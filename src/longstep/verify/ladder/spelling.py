@@ -27,6 +27,9 @@ _NO_DIGIT = re.compile(r"[^0-9]+")
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _ORDINAL = re.compile(r"\^\s*\{?\s*\\(?:text|mathrm|textrm)\s*\{(st|nd|rd|th)\}\s*\}?")
 _ESCAPED_TWICE = re.compile(r"\\\\(?=[A-Za-z])")
+_BACKSLASHES = re.compile(r"\\+(?=[A-Za-z{}|,;:!])")
+_OVER = re.compile(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}")
+_MODULE = re.compile(r"\b(?:np|numpy|math|sympy|sp)\.(?=[a-z])")
 _BRACED = re.compile(r"(?<![A-Za-z])\{\s*([:,;=<>+])\s*\}")
 _PRIME = re.compile(r"\^\s*\{?\s*('+)\s*\}?")
 _ABBREVIATED = re.compile(r"\b(sq|cu|ft|in|hr|hrs|min|sec|yd|lb|lbs|oz)\.(?= [a-zA-Z])")
@@ -44,6 +47,10 @@ def spell(text: str) -> str:
         text = _SUPERSCRIPT.sub(lambda m: f"^{{{m[0].translate(_SUPERSCRIPTS)}}}", text)
         text = _SUBSCRIPT.sub(lambda m: f"_{{{m[0].translate(_SUBSCRIPTS)}}}", text)
         text = text.translate(_UNICODE)
+    if "\\\\" in text and all(len(m[0]) % 2 == 0 for m in _BACKSLASHES.finditer(text)):
+        text = text.replace("\\\\", "\\")  # a key that was escaped twice
+    if "." in text:
+        text = _MODULE.sub("", text)
     text = _ABBREVIATED.sub(r"\1", text)
     text = _DERIVATIVE.sub(r"\\frac{d\1}{d\2}", text) if "/" in text else text
     if text.startswith("~"):
@@ -51,6 +58,7 @@ def spell(text: str) -> str:
     if "\\" in text or "{" in text or "~" in text:
         text = _GROUPS.sub(_number, text)
         text = _SPACING.sub(lambda m: m[1] or " ", text)  # a double backslash ends a row
+        text = _OVER.sub(r"\\frac{\1}{\2}", text) if r"\over" in text else text
         text = _FRACTION.sub(r"\\frac", text)
         text = _RENAME.sub(lambda m: COMMANDS[m[0]], text)
         text = _BRACED.sub(r"\1", text).replace("~", " ")

@@ -10,16 +10,15 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import accumulate
 
-from longstep.verify.ladder import amounts, grammar, names
+from longstep.verify.ladder import amounts, grammar, matrices, names
 from longstep.verify.ladder.names import joined
-from longstep.verify.ladder.node import Node, TooLarge, Unreadable, number
+from longstep.verify.ladder.node import Node, TooLarge, Unreadable
 from longstep.verify.ladder.tokens import Token
 from longstep.verify.ladder.values import variables
 from longstep.verify.ladder.vocabulary import (
     CLOSE,
     CONNECTIVES,
     LEADING,
-    MATRICES,
     MODULO,
     NUMBER_SETS,
     OPEN,
@@ -38,6 +37,8 @@ def read(tokens: Tokens) -> Node:
         TooLarge: more than ``MAX_ITEMS`` members, or bounds of ``grammar``.
     """
     tokens = _without_braces(tokens)
+    if tokens and tokens[0].text == r"\{" and len(tokens) > 1 and tokens[1].kind == "begin":
+        return matrices.read(tokens, item)
     parts = split(tokens, lambda token: token.text == ";" or _is_connective(token))
     connected = any(_is_connective(token) for token in tokens)
     if connected and tokens[0].kind == "number" and (whole := amounts.compound(tokens)):
@@ -109,6 +110,8 @@ def item(tokens: Tokens) -> Node:
     if len(tokens) > 1 and tokens[0].kind == "word" and (behind := _leading(tokens)):
         return item(tokens[behind:])
     texts = [token.text for token in tokens]
+    if texts in ([r"\ldots"], [".", ".", "."]):
+        return Node("text", (), "and so on")
     if len(texts) < 5 and (known := _set_by_name("".join(texts))):
         return known
     parts = _cut(tokens, texts, r"\in")
@@ -167,9 +170,8 @@ def _member(tokens: Tokens, texts: list[str]) -> Node:
         place = next((i for i in range(len(tokens)) if _is_class(tokens, i)), None)
         if place is not None:
             return _congruence(tokens, place)
-    place = next((i for i, token in enumerate(tokens) if token.kind == "begin"), None)
-    if place is not None:
-        return _scaled_matrix(tokens, place)
+    if any(token.kind == "begin" for token in tokens):
+        return matrices.read(_unbracketed(tokens), item)
     groups = _groups(tokens)
     if len(groups) > 1:
         return Node("list", tuple(item(group) for group in groups))
@@ -181,6 +183,13 @@ def _member(tokens: Tokens, texts: list[str]) -> Node:
     if len(parts) > 1 and all(parts):
         return Node("ratio", tuple(amounts.measured(part) for part in parts))
     return amounts.measured(tokens)
+
+
+def _unbracketed(tokens: Tokens) -> Tokens:
+    """Take off round or square brackets around the whole: those of a matrix written by hand."""
+    while tokens[0].text in ("(", "[") and _enclosed(tokens):
+        tokens = tokens[1:-1]
+    return tokens
 
 
 def _leading(tokens: Tokens) -> int:
@@ -283,8 +292,11 @@ def _bracketed(tokens: Tokens) -> Node | None:
         return _set(inner)
     parts = split(inner, lambda token: token.text in (",", ";"))
     if len(parts) > 1:
+        members = tuple(item(part) for part in parts)
+        if left == "[" and right == "]" and (matrix := _written_matrix(members)):
+            return matrix
         brackets = "()" if left == r"\langle" else {r"\{": "{", r"\}": "}"}.get(left, left) + right
-        return Node("tuple", tuple(item(part) for part in parts), brackets)
+        return Node("tuple", members, brackets)
     if not inner:
         raise Unreadable("empty brackets")
     if left == "[" and right != "]":
@@ -292,6 +304,14 @@ def _bracketed(tokens: Tokens) -> Node | None:
     if left == "[" or any(token.text in RELATIONS or token.kind == "word" for token in inner):
         return item(inner)
     return None
+
+
+def _written_matrix(members: tuple[Node, ...]) -> Node | None:
+    """Read ``[[1, 2], [3, 4]]`` by rows."""
+    rows = [member.args for member in members if member.op == "tuple" and member.value == "[]"]
+    if len(rows) != len(members) or len({len(row) for row in rows}) != 1:
+        return None
+    return matrices.made(rows)
 
 
 def _set(inner: Tokens) -> Node:
@@ -315,35 +335,6 @@ def _such_that(members: Tokens, condition: Tokens) -> Node:
     if domain is None or _is_line(domain):
         return read(condition)
     return Node("assignments", (domain, read(condition)), "domain condition")
-
-
-def _scaled_matrix(tokens: Tokens, place: int) -> Node:
-    """Read a matrix, perhaps in brackets of its own, perhaps with a factor before it."""
-    if place and _enclosed(tokens):
-        return _scaled_matrix(tokens[1:-1], place - 1)
-    matrix = _matrix(tokens[place:])
-    if not place:
-        return matrix
-    by = (
-        number(-1)
-        if [token.text for token in tokens[:place]] == ["-"]
-        else grammar.parse(tokens[:place])
-    )
-    return Node("matrix", tuple(Node("mul", (by, cell)) for cell in matrix.args), matrix.value)
-
-
-def _matrix(tokens: Tokens) -> Node:
-    if tokens[-1].kind != "end" or tokens[0].text not in MATRICES:
-        raise Unreadable(f"the environment {tokens[0].text[:20]}")
-    inner = tokens[1:-1]
-    if tokens[0].text == "array" and inner and inner[0].text == "{":
-        close = next((i for i, token in enumerate(inner) if token.text == "}"), 0)
-        inner = inner[close + 1 :]
-    rows = [row for row in split(inner, lambda token: token.text == r"\\") if row]
-    cells = [[item(cell) for cell in split(row, lambda token: token.text == "&")] for row in rows]
-    if not cells or len({len(row) for row in cells}) != 1:
-        raise Unreadable("a matrix whose rows differ in length")
-    return Node("matrix", tuple(cell for row in cells for cell in row), str(len(cells[0])))
 
 
 def _relation(tokens: Tokens, parts: list[Tokens]) -> Node:

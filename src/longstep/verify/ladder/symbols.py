@@ -45,5 +45,5 @@ COMMANDS = {
     r"\simeq": r"\approx", r"\doteq": r"\approx", r"\dots": r"\ldots", r"\cdots": r"\ldots",
     r"\operatorname*": r"\operatorname", r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\prime": "'",
     r"\boxed": "", r"\fbox": "", r"\mathbf": "", r"\boldsymbol": "", r"\bm": "", r"\mathit": "",
-    r"\setminus": r"\backslash", r"\colon": ":",
+    r"\rightarrow": r"\to", r"\longrightarrow": r"\to", r"\setminus": r"\backslash", r"\colon": ":",
 }  # fmt: skip

@@ -51,6 +51,12 @@ def tokenize(spelt: str) -> list[Token]:
         if kind == "letters":
             tokens.extend(_letters(text, spaced, tokens, _following(text, spelt, piece.end())))
         elif kind == "words":
+            if text.strip() in ("e", "i", "d") and piece[0].startswith((r"\mathrm", r"\rm")):
+                tokens.append(
+                    Token("letter", text.strip(), spaced)
+                )  # upright, as ISO 80000 wants them
+                spaced = False
+                continue
             tokens.extend(_words(text, spaced, _following(text, spelt, piece.end())))
         else:
             if kind == "symbol":

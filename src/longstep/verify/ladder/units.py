@@ -41,7 +41,7 @@ def _dimensions(text: str) -> list[tuple[str, int]]:
 
 _WORDS = {word: (_dimensions(of), Fraction(size)) for word, (of, size) in UNITS.items()}
 _DEGREES = frozenset({"degree", "degrees", "deg"})
-_PERCENTS = frozenset({"percent", "percents", "per cent", "pct"})
+_PERCENTS = frozenset({"percent", "percents", "per cent", "pct", "percentage"})
 _TEMPERATURE = re.compile(r"degrees? (celsius|fahrenheit|c|f)")
 _COMPOUND = {"mph": "mi/h", "kmh": "km/h", "kph": "km/h", "cc": "cm^3", "sqft": "ft^2"}
 _SPOKEN_POWERS = (

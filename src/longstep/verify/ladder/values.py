@@ -14,10 +14,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from longstep.verify.ladder import intervals
-from longstep.verify.ladder.algebra import Form, equal, normal
+from longstep.verify.ladder.algebra import equal
 from longstep.verify.ladder.allowance import charge
+from longstep.verify.ladder.forms import normal
 from longstep.verify.ladder.node import Node, TooLarge, Unreadable
+from longstep.verify.ladder.poly import Form
 from longstep.verify.ladder.separation import separation_bits
+from longstep.verify.ladder.tolerance import declared
 
 DIGITS_BITS = 4_000
 MAX_CALLS = 60
@@ -36,12 +39,32 @@ class Judgement(NamedTuple):
 
 
 def compare(left: Node, right: Node) -> Judgement:
-    """Decide whether two expressions are equal.
+    """Decide whether two expressions are equal, or nearly so where a tolerance is declared.
 
     Raises:
         Unreadable: one of them is no expression, or has no value.
         TooLarge: it takes more work than is allowed.
     """
+    limits = declared()
+    if limits is not None and (key := _approximate(left)) is not None:
+        value = _approximate(right)
+        if value is not None and limits.tolerance.admits(key, value, limits.written):
+            return Judgement(True, "tolerance")
+    return _exactly(left, right)
+
+
+def _approximate(node: Node) -> Fraction | None:
+    """Give the value of a closed real expression to 200 bits; ``None`` for anything else."""
+    if variables(node):
+        return None
+    try:
+        (low, high), imaginary = intervals.Evaluator(200, {}).box(node)
+    except (Unreadable, TooLarge):
+        return None
+    return None if intervals.has_size(imaginary) else intervals.middle(low, high)
+
+
+def _exactly(left: Node, right: Node) -> Judgement:
     charge(3)
     if _alike(left, right):
         return Judgement(True, "number" if left.op == "num" else "algebra")

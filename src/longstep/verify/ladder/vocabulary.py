@@ -13,6 +13,7 @@ def _phrases(text: str) -> frozenset[str]:
 
 FUNCTIONS = _names(
     "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log lg exp sqrt max min gcd lcm"
+    " abs floor ceil ceiling cbrt binomial binom"
 )
 #: Names without a backslash, and the command that each is.
 ALIASES = {
