@@ -91,27 +91,20 @@ def load_model(folder: Path, dtype: Dtype = "auto", sharded: bool = False) -> Pr
     With ``sharded`` it stays in the host's memory, from where FSDP moves it part by part: no device holds all of it.
 
     Raises:
-        UserError: the weights are pickled, missing or damaged.
+        UserError: the weights are pickled, missing, damaged, or not this model's to the last tensor.
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
+
+    from longstep.models.account import load_whole
 
     logging.disable_progress_bar()
     refuse_unsafe(folder)
     device = best_device()
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
-        )
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        first = str(error).splitlines()[0]
-        raise UserError(
-            f"{folder}: the model cannot be loaded ({first}); the folder is damaged or incomplete"
-        ) from None
+    model = load_whole(AutoModelForCausalLM, folder, getattr(torch, dtype))
     if sharded:
         return model
     return model.to(torch.device(device))  # pyright: ignore[reportArgumentType]
@@ -126,15 +119,33 @@ def best_device() -> str:
     return "cpu"
 
 
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a model folder."""
+def load_tokenizer(folder: Path, template: Path | None = None) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model folder, its chat template (or the file given instead) proven.
+
+    Raises:
+        UserError: there is none, it is damaged, or its template loses the question.
+    """
     from transformers import AutoTokenizer
+
+    from longstep.models.chat import template_faults
 
     if not (folder / "tokenizer_config.json").is_file():
         raise UserError(
             f"{folder}: no tokenizer_config.json; every model folder must carry its tokenizer"
         )
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{folder}: its tokenizer cannot be loaded ({first})") from None
+    if template is not None:
+        tokenizer.chat_template = template.read_text(encoding="utf-8")
+    if faults := template_faults(tokenizer):
+        raise UserError(
+            f"{folder}: its chat template is refused: {'; '.join(faults)}; give another one by a stage of kind "
+            "checkpoint with chat_template: FILE"
+        )
+    return tokenizer
 
 
 def shard_frozen(model: PreTrainedModel) -> PreTrainedModel:

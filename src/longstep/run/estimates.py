@@ -303,7 +303,7 @@ class Planner:
             shards=launch.total if launch is not None and launch.sharding == "fsdp2" else 1,
             tokens=sides * micro * stage.max_length,
             checkpointing=bool(stage.trainer.get("gradient_checkpointing", on_gpu)),
-            adapters=costs.adapter_parameters(shape, lora.r, lora.targets) if lora else 0,
+            adapters=costs.adapter_parameters(shape, lora.r, lora.projections) if lora else 0,
             reference=reference,
             offload=launch is not None and launch.offload,
         )

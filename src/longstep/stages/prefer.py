@@ -61,7 +61,7 @@ class Prefer(Stage, Training):
         from longstep.training.pairs import train_preference
 
         folder = context.model(self.model)
-        tokenizer, model = open_policy(folder, self.lora)
+        tokenizer, model = open_policy(folder, self.lora, context.seed)
         pairs = self._pairs(context, tokenizer)
         rows = [
             PreferenceRow(p.problem_id, p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in pairs

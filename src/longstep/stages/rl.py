@@ -91,7 +91,7 @@ class Rl(Stage, Training):
         from longstep.training.policy import GrpoSettings, train_grpo
 
         folder = context.model(self.model)
-        tokenizer, model = open_policy(folder, self.lora)
+        tokenizer, model = open_policy(folder, self.lora, context.seed)
         problems, prompts = self._pool(context, tokenizer)
         steps = self.total_steps(len(problems) * self.group)
         rollouts = self._rollouts(context, problems, prompts, engine(model, tokenizer))
