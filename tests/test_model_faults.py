@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from longstep.config import UserError
+from longstep.merge import Linear, merge_models
 from longstep.models.account import prove_saved, refill
 from longstep.models.chat import encode_text, lint, render_prompt
 from longstep.models.load import load_model, load_tokenizer, save_model
@@ -235,3 +236,91 @@ def test_30_all_linear_and_a_misspelt_target(zoo):
         target_layers(model, Lora(targets=("q_porj",)))
     with pytest.raises(UserError, match="tied to another layer"):
         target_layers(load_model(zoo("qwen2-tied")), Lora(targets=("embed_tokens",)))
+
+
+# -- 29, 31, 33: folders of other releases, damaged ones, ones that are no model ---------------------
+
+
+def test_29_a_generation_config_that_this_release_refuses_loses_all_but_its_ids(zoo, tmp_path):
+    shutil.copytree(zoo("llama"), tmp_path / "m")
+    edit(tmp_path / "m/generation_config.json", num_return_sequences=4, eos_token_id=[1, 3])
+    model = load_model(tmp_path / "m")
+    save_model(model, load_tokenizer(tmp_path / "m"), tmp_path / "out")
+    assert load_model(tmp_path / "out").generation_config.eos_token_id == [1, 3]
+
+
+def damaged(folder: Path, how: str) -> None:
+    config, weights = folder / "config.json", folder / "model.safetensors"
+    if how == "cut":
+        weights.write_bytes(weights.read_bytes()[:5000])
+    elif how == "adapter":
+        (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "Qwen/Q"}')
+        config.unlink()
+    elif how == "no config":
+        config.unlink()
+    elif how == "torn config":
+        config.write_text("{")
+    elif how == "quantised":
+        edit(config, quantization_config={"quant_method": "gptq"})
+    elif how == "unknown":
+        edit(config, model_type="nosuch")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("cut", "cannot be loaded"),
+        ("adapter", "holds an adapter of Qwen/Q, not a model"),
+        ("no config", "no config.json"),
+        ("torn config", "not valid JSON"),
+        ("quantised", "quantised (gptq)"),
+        ("unknown", "nosuch"),
+    ],
+)
+def test_33_a_folder_that_is_no_whole_plain_model_is_refused_in_one_sentence(
+    zoo, tmp_path, how, words
+):
+    shutil.copytree(zoo("llama"), tmp_path / "m")
+    damaged(tmp_path / "m", how)
+    with pytest.raises(UserError) as told:
+        load_model(tmp_path / "m")
+    assert words in str(told.value) and "\n" not in str(told.value)
+
+
+def test_31_one_rotary_base_written_in_two_places_is_one_architecture(zoo, tmp_path):
+    shutil.copytree(zoo("llama"), tmp_path / "old")
+    edit(tmp_path / "old/config.json", rope_parameters=None, rope_theta=10_000.0)
+    merge_models(Linear(), [zoo("llama"), tmp_path / "old"], None, tmp_path / "out")
+    edit(tmp_path / "old/config.json", rope_theta=500_000.0)
+    with pytest.raises(UserError, match=r"rotary positions are .*500000"):
+        merge_models(Linear(), [zoo("llama"), tmp_path / "old"], None, tmp_path / "refused")
+
+
+def test_31_folders_of_two_types_merge_into_the_one_that_is_asked_for(zoo, tmp_path):
+    half = rewritten(
+        zoo("llama"), tmp_path / "half", lambda t: {n: v.bfloat16() for n, v in t.items()}
+    )
+    with pytest.raises(UserError, match="dtype: float32 or bfloat16"):
+        merge_models(Linear(), [zoo("llama"), half], None, tmp_path / "refused")
+    merge_models(Linear(), [zoo("llama"), half], None, tmp_path / "out", dtype="float32")
+    whole, made = (
+        load_file(zoo("llama") / "model.safetensors"),
+        load_file(tmp_path / "out/model.safetensors"),
+    )
+    for name, value in whole.items():
+        torch.testing.assert_close(
+            made[name], (value + value.bfloat16().float()) / 2, rtol=0, atol=1e-7
+        )
+
+
+def test_31_a_single_file_is_read_before_an_old_index_beside_it(zoo, tmp_path):
+    shutil.copytree(zoo("llama"), tmp_path / "m")
+    (tmp_path / "m/model.safetensors.index.json").write_text(
+        '{"weight_map": {"a": "gone.safetensors"}}'
+    )
+    merge_models(Linear(), [zoo("llama"), tmp_path / "m"], None, tmp_path / "out")
+    whole, made = (
+        load_file(zoo("llama") / "model.safetensors"),
+        load_file(tmp_path / "out/model.safetensors"),
+    )
+    assert all(torch.equal(made[name], value) for name, value in whole.items())

@@ -7,6 +7,7 @@ answers differently each time.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,11 +48,32 @@ def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
+            **_generation(folder),
         )
     except (SafetensorError, OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
         raise UserError(f"{folder}: the model cannot be loaded ({_first_line(error)})") from None
     refuse_unaccounted(folder, told)
     return model
+
+
+def _generation(folder: Path) -> dict[str, Any]:
+    """Nothing, unless the folder's generation config is one that this transformers refuses, even to load the weights.
+
+    Older releases wrote settings that contradict each other; longstep reads nothing but the ids of it.
+    """
+    from transformers import GenerationConfig
+
+    path = folder / "generation_config.json"
+    if not path.is_file():
+        return {}
+    try:
+        GenerationConfig.from_pretrained(folder, local_files_only=True).validate(strict=True)
+    except ValueError:
+        ids = ("bos_token_id", "eos_token_id", "pad_token_id")
+        found = json.loads(path.read_bytes())
+        kept = GenerationConfig(**{name: found.get(name) for name in ids})
+        return {"generation_config": kept}
+    return {}
 
 
 def _first_line(error: Exception) -> str:

@@ -68,6 +68,11 @@ def refuse_unsafe(folder: Path) -> None:
         UserError: only pickled weights are there, or a config asks for remote code.
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if "adapter_config.json" in names and "config.json" not in names:
+        base = _json(folder / "adapter_config.json").get("base_model_name_or_path")
+        raise UserError(
+            f"{folder}: holds an adapter of {base}, not a model; merge it into its base first (peft: merge_and_unload)"
+        )
     if not any(name.endswith(".safetensors") for name in names):
         pickled = [name for name in names if name.endswith(_PICKLES)]
         if pickled:
@@ -78,11 +83,30 @@ def refuse_unsafe(folder: Path) -> None:
         raise UserError(
             f"{folder}: no *.safetensors weights here; expected a Hugging Face model folder"
         )
-    for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).is_file() and "auto_map" in json.loads((folder / name).read_bytes()):
+    for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
+        if (folder / name).is_file() and "auto_map" in _json(folder / name):
             raise UserError(
                 f"{folder / name}: asks for code of its own (auto_map); remote code is never executed"
             )
+    if "config.json" not in names:
+        raise UserError(f"{folder}: no config.json; expected a Hugging Face model folder")
+    quantised = _json(folder / "config.json").get("quantization_config")
+    if quantised:
+        method = quantised.get("quant_method", "some method")
+        raise UserError(
+            f"{folder}: its weights are quantised ({method}), and longstep trains, draws and merges plain ones; take "
+            "the unquantised release"
+        )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); the folder is damaged") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: expected a JSON object; the folder is damaged")
+    return data
 
 
 def load_model(folder: Path, dtype: Dtype = "auto", sharded: bool = False) -> PreTrainedModel:
@@ -234,5 +258,14 @@ def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
 
 
 def context_length(model: PreTrainedModel) -> int:
-    """The longest sequence the model was built for."""
+    """The longest sequence the model was built for.
+
+    Raises:
+        UserError: its config does not say.
+    """
+    if not hasattr(model.config, "max_position_embeddings"):
+        raise UserError(
+            f"{type(model).__name__}: config.json has no max_position_embeddings, so rows cannot be kept within the "
+            "context; write the number into it"
+        )
     return int(model.config.max_position_embeddings)
