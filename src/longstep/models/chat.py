@@ -8,7 +8,7 @@ strip the thinking from it: it is the prompt's ids, then the turn's text after t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
 
@@ -69,7 +69,7 @@ def _template(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool) -
 
 
 def _rendered(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], **options: bool
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], **options: Any
 ) -> str:
     from jinja2 import TemplateError
 
