@@ -200,6 +200,9 @@ class _Prefilled:
         # Without padding no mask is needed, and attention without a mask is faster.
         self.padded = not bool(self.mask_BT.all())
         self.wide_mask = _takes_wide_masks(model)
+        # A trainer leaves the routers' logits switched on in a mixture of experts; their loss cannot read our masks.
+        routed = hasattr(model.config, "output_router_logits")
+        self.quiet = {"output_router_logits": False} if routed else {}
         self.cache: Any = None
         positions_PT = (self.mask_BT.cumsum(-1) - 1).clamp(min=0)
         self._forward(ids_PT.to(model.device), positions_PT)
@@ -241,6 +244,7 @@ class _Prefilled:
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
+            **self.quiet,
         )
         if hook is not None:
             hook.remove()

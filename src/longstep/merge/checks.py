@@ -37,9 +37,6 @@ _MUST_AGREE = (
     "num_attention_heads",
     "num_key_value_heads",
     "head_dim",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
     "rms_norm_eps",
     "hidden_act",
 )
@@ -48,12 +45,29 @@ _MUST_AGREE = (
 def check_configs(a: Path, b: Path) -> None:
     """Equal shapes still compute differently with another rotary base or number of heads."""
     mine, theirs = _json(a / "config.json"), _json(b / "config.json")
+    if _rotary(mine) != _rotary(theirs):
+        raise UserError(
+            f"{b / 'config.json'}: rotary positions are {_rotary(theirs)} and {_rotary(mine)} in {a}; merge models of "
+            "one architecture"
+        )
     for key in _MUST_AGREE:
         if mine.get(key) != theirs.get(key):
             raise UserError(
                 f"{b / 'config.json'}: {key} is {theirs.get(key)!r} and {mine.get(key)!r} in {a}; "
                 "merge models of one architecture"
             )
+
+
+def _rotary(config: dict[str, Any]) -> dict[str, Any]:
+    """How positions are turned, wherever a release of transformers wrote it.
+
+    Until release 4 ``rope_theta`` stood at the top and only a stretching in ``rope_scaling``; since 5 both are in
+    ``rope_parameters``. An absent base is the library's 10,000.
+    """
+    given = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
+    kind = given.pop("type", None)  # the name of rope_type before release 4.43
+    base = given.pop("rope_theta", None) or config.get("rope_theta") or 10_000.0
+    return {"rope_type": kind or "default", **given, "rope_theta": float(base)}
 
 
 def check_tokenizers(a: Path, b: Path) -> None:

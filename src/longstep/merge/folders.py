@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from longstep.config import UserError
 from longstep.merge.checks import check_configs, check_request, check_tokenizers
@@ -46,8 +46,9 @@ def merge_models(
     base: Path | None,
     out: Path,
     seed: int = 0,
+    dtype: Literal["float32", "bfloat16"] | None = None,
 ) -> None:
-    """Merge model folders into a new one, tensor by tensor, in float32 and cast back.
+    """Merge model folders into a new one, tensor by tensor, in float32 and cast back, or to ``dtype``.
 
     A tensor in which all parents agree bit for bit is kept as it is, so merging a model with itself
     gives that model by every method (mergekit's TIES and DARE would still trim it towards the
@@ -64,10 +65,13 @@ def merge_models(
         check_configs(folders[0], other)
     with ExitStack() as stack:
         models = [_open(folder, stack) for folder in folders]
-        shards = _plan(models)
+        shards = _plan(models, cast=dtype is not None)
         _copy_rest(parents[0], out)
+        if dtype is not None:
+            _declare(out / "config.json", dtype)
         for file_name, names in shards.items():
-            _write_shard(out / file_name, dict(_merged(config, models, names, len(parents), seed)))
+            merged = _merged(config, models, names, len(parents), seed)
+            _write_shard(out / file_name, {name: _cast(made, dtype) for name, made in merged})
     if _SINGLE not in shards:
         index = {name: file_name for file_name, names in shards.items() for name in names}
         text = json.dumps({"metadata": {}, "weight_map": index}, indent=1, sort_keys=True)
@@ -107,6 +111,21 @@ def _merged(
         yield name, merged.contiguous()
 
 
+def _cast(tensor: Tensor, dtype: str | None) -> Tensor:
+    import torch
+
+    wanted = dtype is not None and tensor.is_floating_point()
+    return tensor.to(getattr(torch, str(dtype))) if wanted else tensor
+
+
+def _declare(config: Path, dtype: str) -> None:
+    """Let the config name the type of the weights beside it; releases before 5 called the key torch_dtype."""
+    found = json.loads(config.read_bytes())
+    found.pop("torch_dtype", None)
+    text = json.dumps({**found, "dtype": dtype}, indent=2, ensure_ascii=False, sort_keys=True)
+    config.write_text(text + "\n", encoding="utf-8")
+
+
 def _same_bits(first: Tensor, second: Tensor) -> bool:
     """Equality of bytes: 0.0 and -0.0 differ, and a NaN equals itself."""
     import torch
@@ -124,13 +143,15 @@ def _write_shard(path: Path, tensors: dict[str, Tensor]) -> None:
 def _open(folder: Path, stack: ExitStack) -> _Weights:
     from safetensors import SafetensorError, safe_open
 
-    if (folder / _INDEX).is_file():
+    if (
+        folder / _SINGLE
+    ).is_file():  # before an index left by an earlier save, as from_pretrained reads it
+        names = [_SINGLE]
+    elif (folder / _INDEX).is_file():
         index: dict[str, str] = json.loads((folder / _INDEX).read_text(encoding="utf-8"))[
             "weight_map"
         ]
         names = sorted(set(index.values()))
-    elif (folder / _SINGLE).is_file():
-        names = [_SINGLE]
     else:
         pickled = sorted(
             path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern)
@@ -153,8 +174,8 @@ def _open(folder: Path, stack: ExitStack) -> _Weights:
     return _Weights(folder, files)
 
 
-def _plan(models: list[_Weights]) -> dict[str, list[str]]:
-    """Check that names, shapes and types agree, and give the tensors of each file to write."""
+def _plan(models: list[_Weights], cast: bool) -> dict[str, list[str]]:
+    """Check that names, shapes and, unless they are cast, types agree, and give the tensors of each file to write."""
     first = models[0]
     groups: list[list[str]] = [[]]
     size = 0
@@ -167,7 +188,7 @@ def _plan(models: list[_Weights]) -> dict[str, list[str]]:
     for name in sorted(first.files):
         mine = first.slice(name)
         for other in models[1:]:
-            _check_tensor(name, first, other)
+            _check_tensor(name, first, other, cast)
         bytes_ = math.prod(mine.get_shape()) * _BYTES.get(mine.get_dtype(), 1)
         if groups[-1] and size + bytes_ > _SHARD_BYTES:
             groups.append([])
@@ -182,7 +203,7 @@ def _plan(models: list[_Weights]) -> dict[str, list[str]]:
     }
 
 
-def _check_tensor(name: str, first: _Weights, other: _Weights) -> None:
+def _check_tensor(name: str, first: _Weights, other: _Weights, cast: bool) -> None:
     mine, theirs = first.slice(name), other.slice(name)
     here, there = list(mine.get_shape()), list(theirs.get_shape())
     if here != there and here[1:] == there[1:]:
@@ -197,11 +218,10 @@ def _check_tensor(name: str, first: _Weights, other: _Weights) -> None:
             f"{other.folder}: {name} has shape {there} and {here} in {first.folder}; "
             "merge models of one architecture"
         )
-    if mine.get_dtype() != theirs.get_dtype():
+    if mine.get_dtype() != theirs.get_dtype() and not cast:
         raise UserError(
             f"{other.folder}: {name} is {theirs.get_dtype()} and {mine.get_dtype()} in "
-            f"{first.folder}; "
-            "save all parents with one dtype first"
+            f"{first.folder}; say which one the result shall have (dtype: float32 or bfloat16)"
         )
 
 

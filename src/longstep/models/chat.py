@@ -8,7 +8,7 @@ strip the thinking from it: it is the prompt's ids, then the turn's text after t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
 
@@ -62,16 +62,44 @@ def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 def _template(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool) -> str:
     if tokenizer.chat_template is None:
         raise UserError(
-            "the tokenizer has no chat template; longstep trains and samples only through one"
+            "the tokenizer has no chat template; longstep trains and samples only through one: give a base model one "
+            "by a stage of kind checkpoint with chat_template: FILE"
         )
-    rendered = tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}],
-        tokenize=False,
-        add_generation_prompt=True,
-        enable_thinking=thinking,
-    )
-    assert isinstance(rendered, str)
-    return rendered
+    return _rendered(tokenizer, [{"role": "user", "content": prompt}], enable_thinking=thinking)
+
+
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], **options: Any
+) -> str:
+    from jinja2 import TemplateError
+
+    try:
+        text = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **options
+        )
+    except (TemplateError, ValueError, TypeError) as error:
+        raise UserError(f"the chat template cannot render a user's question ({error})") from None
+    assert isinstance(text, str)
+    return text
+
+
+def template_faults(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """What a chat template does wrong, shown by a sentinel; empty when all is well, or when there is no template.
+
+    A template made for another library, or one appended to nothing, renders prompts that lack the question; a model
+    trained or scored on those looks merely bad.
+    """
+    if tokenizer.chat_template is None:
+        return []
+    faults: list[str] = []
+    for thinking in (True, False):
+        text = _template(tokenizer, PLACEHOLDER, thinking)
+        times = text.count(PLACEHOLDER)
+        if times != 1:
+            faults.append(f"it puts the question {times} times into the prompt instead of once")
+        if text.count(THINK_OPEN) > 1:
+            faults.append(f"it opens {text.count(THINK_OPEN)} thoughts in one prompt")
+    return list(dict.fromkeys(faults))
 
 
 def _forced_prefix(rendered: str) -> str:

@@ -68,6 +68,11 @@ def refuse_unsafe(folder: Path) -> None:
         UserError: only pickled weights are there, or a config asks for remote code.
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if "adapter_config.json" in names and "config.json" not in names:
+        base = _json(folder / "adapter_config.json").get("base_model_name_or_path")
+        raise UserError(
+            f"{folder}: holds an adapter of {base}, not a model; merge it into its base first (peft: merge_and_unload)"
+        )
     if not any(name.endswith(".safetensors") for name in names):
         pickled = [name for name in names if name.endswith(_PICKLES)]
         if pickled:
@@ -78,11 +83,30 @@ def refuse_unsafe(folder: Path) -> None:
         raise UserError(
             f"{folder}: no *.safetensors weights here; expected a Hugging Face model folder"
         )
-    for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).is_file() and "auto_map" in json.loads((folder / name).read_bytes()):
+    for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
+        if (folder / name).is_file() and "auto_map" in _json(folder / name):
             raise UserError(
                 f"{folder / name}: asks for code of its own (auto_map); remote code is never executed"
             )
+    if "config.json" not in names:
+        raise UserError(f"{folder}: no config.json; expected a Hugging Face model folder")
+    quantised = _json(folder / "config.json").get("quantization_config")
+    if quantised:
+        method = quantised.get("quant_method", "some method")
+        raise UserError(
+            f"{folder}: its weights are quantised ({method}), and longstep trains, draws and merges plain ones; take "
+            "the unquantised release"
+        )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); the folder is damaged") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: expected a JSON object; the folder is damaged")
+    return data
 
 
 def load_model(folder: Path, dtype: Dtype = "auto", sharded: bool = False) -> PreTrainedModel:
@@ -91,27 +115,20 @@ def load_model(folder: Path, dtype: Dtype = "auto", sharded: bool = False) -> Pr
     With ``sharded`` it stays in the host's memory, from where FSDP moves it part by part: no device holds all of it.
 
     Raises:
-        UserError: the weights are pickled, missing or damaged.
+        UserError: the weights are pickled, missing, damaged, or not this model's to the last tensor.
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
+
+    from longstep.models.account import load_whole
 
     logging.disable_progress_bar()
     refuse_unsafe(folder)
     device = best_device()
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
-        )
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        first = str(error).splitlines()[0]
-        raise UserError(
-            f"{folder}: the model cannot be loaded ({first}); the folder is damaged or incomplete"
-        ) from None
+    model = load_whole(AutoModelForCausalLM, folder, getattr(torch, dtype))
     if sharded:
         return model
     return model.to(torch.device(device))  # pyright: ignore[reportArgumentType]
@@ -126,15 +143,33 @@ def best_device() -> str:
     return "cpu"
 
 
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a model folder."""
+def load_tokenizer(folder: Path, template: Path | None = None) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model folder, its chat template (or the file given instead) proven.
+
+    Raises:
+        UserError: there is none, it is damaged, or its template loses the question.
+    """
     from transformers import AutoTokenizer
+
+    from longstep.models.chat import template_faults
 
     if not (folder / "tokenizer_config.json").is_file():
         raise UserError(
             f"{folder}: no tokenizer_config.json; every model folder must carry its tokenizer"
         )
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{folder}: its tokenizer cannot be loaded ({first})") from None
+    if template is not None:
+        tokenizer.chat_template = template.read_text(encoding="utf-8")
+    if faults := template_faults(tokenizer):
+        raise UserError(
+            f"{folder}: its chat template is refused: {'; '.join(faults)}; give another one by a stage of kind "
+            "checkpoint with chat_template: FILE"
+        )
+    return tokenizer
 
 
 def shard_frozen(model: PreTrainedModel) -> PreTrainedModel:
@@ -223,5 +258,14 @@ def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
 
 
 def context_length(model: PreTrainedModel) -> int:
-    """The longest sequence the model was built for."""
+    """The longest sequence the model was built for.
+
+    Raises:
+        UserError: its config does not say.
+    """
+    if not hasattr(model.config, "max_position_embeddings"):
+        raise UserError(
+            f"{type(model).__name__}: config.json has no max_position_embeddings, so rows cannot be kept within the "
+            "context; write the number into it"
+        )
     return int(model.config.max_position_embeddings)

@@ -2,38 +2,119 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from longstep.config import Field, Strict, UserError
+from longstep.config import Field, Strict, UserError, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
 TOLERANCE = 1e-3
+#: The projections of queries and values, which the paper adapts, as architectures call them; some fuse them.
+ATTENTION = (("q_proj", "v_proj"), ("qkv_proj",), ("query_key_value",), ("c_attn",), ("Wqkv",))
+#: Every projection of a layer of a Llama-like model, for a plan that knows no model yet.
+_LAYER = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class Lora(Strict):
-    """Low-rank adapters (Hu et al., arXiv 2106.09685); merged into the model when the stage ends."""
+    """Low-rank adapters (Hu et al., arXiv 2106.09685); merged into the model when the stage ends.
+
+    Attributes:
+        r: rank.
+        alpha: the adapter's output is multiplied by ``alpha / r``.
+        dropout: on the adapter's input, while training.
+        targets: names of the layers that get one; ``attention`` takes the projections of queries and values, however
+            the architecture calls them, ``all-linear`` every linear layer but the output layer.
+    """
 
     r: int = Field(default=8, ge=1)
     alpha: int = Field(default=16, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    targets: tuple[str, ...] = ("q_proj", "v_proj")
+    targets: Literal["attention", "all-linear"] | tuple[str, ...] = "attention"
+
+    @property
+    def projections(self) -> tuple[str, ...]:
+        """The targets by name, as a Llama-like model would have them: for a plan, which opens no model."""
+        if self.targets == "attention":
+            return ATTENTION[0]
+        return _LAYER if self.targets == "all-linear" else tuple(self.targets)
 
 
-def wrap(model: PreTrainedModel, lora: Lora) -> Any:
-    """A PEFT model with fresh adapters on the named projections."""
+def wrap(model: PreTrainedModel, lora: Lora, seed: int = 0) -> Any:
+    """A PEFT model with fresh adapters on the named projections; their random half depends on ``seed`` alone.
+
+    Raises:
+        UserError: no layer has such a name, or one that cannot be merged back.
+    """
+    import torch
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=list(lora.targets),
+        target_modules=target_layers(model, lora),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)
+
+
+def target_layers(model: PreTrainedModel, lora: Lora) -> list[str]:
+    """The last names of the layers that get an adapter.
+
+    Raises:
+        UserError: as :func:`wrap` does, naming the layers that there are.
+    """
+    layers = linear_layers(model)
+    if lora.targets == "all-linear":
+        return layers
+    if lora.targets == "attention":
+        for names in ATTENTION:
+            if set(names) <= set(layers):
+                return list(names)
+        raise UserError(
+            f"lora.targets: attention is not known for {type(model).__name__}; name some of its linear layers: "
+            f"{', '.join(layers)}"
+        )
+    assert isinstance(lora.targets, Sequence)
+    return [_checked(name, layers, model) for name in lora.targets]
+
+
+def _checked(name: str, layers: Sequence[str], model: PreTrainedModel) -> str:
+    if name in layers:
+        return name
+    ends = {place.rpartition(".")[2]: module for place, module in model.named_modules()}
+    outer = (model.get_input_embeddings(), model.get_output_embeddings())
+    if name in ends and any(ends[name] is module for module in outer):
+        if model.config.tie_word_embeddings:
+            raise UserError(
+                f"lora.targets: {name!r} is tied to another layer (tie_word_embeddings), so an adapter on it could not "
+                f"be merged; name some of: {', '.join(layers)}"
+            )
+        return name
+    close = nearest(name, layers)
+    hint = f"; did you mean {close!r}?" if close else ""
+    raise UserError(
+        f"lora.targets: {type(model).__name__} has no linear layer {name!r}{hint} (it has: {', '.join(layers)})"
+    )
+
+
+def linear_layers(model: PreTrainedModel) -> list[str]:
+    """Last names of all linear layers but the output layer, in the order in which they appear."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    names = [
+        place.rpartition(".")[2]
+        for place, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+    ]
+    return list(dict.fromkeys(names))
 
 
 def merge(peft_model: Any, probe_ids_BT: Tensor) -> PreTrainedModel:

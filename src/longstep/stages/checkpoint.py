@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from longstep.artifacts import sha256_file, write_json
-from longstep.config import UserError
 from longstep.context import POINTER, Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator, Spent
 from longstep.costs.flow import Flow
@@ -20,14 +19,8 @@ from longstep.models.load import (
     refuse_unsafe,
     save_model,
 )
+from longstep.models.think import add_think_tokens
 from longstep.stages.base import Stage
-
-#: Appended to a chat template, so that every server that uses it forces the thought that training forced.
-FORCED_THINKING = (
-    "{%- if add_generation_prompt -%}{{- '<think>' -}}"
-    "{%- if enable_thinking is defined and not enable_thinking -%}{{- '</think>' -}}{%- endif -%}"
-    "{%- endif -%}"
-)
 
 
 class Checkpoint(Stage):
@@ -37,8 +30,11 @@ class Checkpoint(Stage):
         path: a shipped name (``longstep-tiny``), a local folder, or a hub id.
         revision: of a hub id: a branch, tag or commit.
         think_tokens: ``add`` makes ``<think>`` and ``</think>`` ordinary single tokens of a model that lacks them, as
-            Light-R1 did for Qwen2.5, and writes a model folder; ``keep`` only points at the model.
-        dtype: of the written weights, with ``think_tokens: add``.
+            Light-R1 did for Qwen2.5; ``keep`` leaves the vocabulary alone.
+        chat_template: a file with the Jinja template to use instead of the model's own, or for a base that has none.
+        dtype: of the written weights; given alone, it casts a model.
+
+    A model that is changed is written anew; one that is not is only pointed at, unless it is small.
     """
 
     produces: ClassVar[Artifact] = "model"
@@ -46,26 +42,27 @@ class Checkpoint(Stage):
     path: str
     revision: str | None = None
     think_tokens: Literal["keep", "add"] = "keep"
+    chat_template: Path | None = None
     dtype: Dtype = "auto"
 
     def check(self) -> Iterator[str]:
         """Options that would have no effect."""
         if self.revision is not None and Path(self.path).is_dir():
             yield "revision: has no effect on a local folder; only a hub id has revisions"
-        if self.dtype != "auto" and self.think_tokens == "keep":
-            yield "dtype: has no effect with think_tokens: keep, which writes no weights"
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """A local folder is an input: its content enters the fingerprint."""
         if Path(self.path).is_dir():
             yield self.path, "model"
+        if self.chat_template is not None:
+            yield str(self.chat_template), "rows"
 
     def run(self, context: Context) -> None:
         """Find the model, refuse unsafe weights, and copy, extend or point at it."""
         source = locate(self.path, self.revision)
         refuse_unsafe(source)
-        if self.think_tokens == "add":
-            _with_think_tokens(source, context.fresh_out(), self.dtype)
+        if self._changes():
+            self._write_changed(source, context.fresh_out())
         elif sum(file.stat().st_size for file in source.iterdir() if file.is_file()) < 64 << 20:
             out = context.fresh_out()
             for file in filter(Path.is_file, source.iterdir()):
@@ -75,26 +72,18 @@ class Checkpoint(Stage):
             pointer = {"path": str(source.resolve()), "weights": weights}
             write_json(context.fresh_out() / POINTER, pointer)
 
+    def _changes(self) -> bool:
+        return self.think_tokens == "add" or self.chat_template is not None or self.dtype != "auto"
+
+    def _write_changed(self, source: Path, out: Path) -> None:
+        tokenizer = load_tokenizer(source, self.chat_template)
+        model = load_model(source, self.dtype)
+        if self.think_tokens == "add":
+            add_think_tokens(tokenizer, model, source)
+        save_model(model, tokenizer, out)
+        load_tokenizer(out)  # what was written is proven too
+
     def estimate(self, given: Estimator) -> Estimate:
         """A model, for nothing."""
         shape = given.model(self.path)
         return Estimate(Flow(shape=shape), given.planned(Spent(shape.parameters)))
-
-
-def _with_think_tokens(source: Path, out: Path, dtype: Dtype) -> None:
-    """Add the think tags as ordinary tokens; embedding rows are only appended when no spare row is left.
-
-    Qwen2.5 has 151,936 rows for 151,665 tokens, so there the weights keep their shape.
-    """
-    from tokenizers import AddedToken
-
-    tokenizer, model = load_tokenizer(source), load_model(source, dtype)
-    known = tokenizer.get_vocab()
-    tags = [tag for tag in ("<think>", "</think>") if tag not in known]
-    if not tags:
-        raise UserError(f"{source}: already has <think> and </think>; set think_tokens: keep")
-    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])  # pyright: ignore
-    tokenizer.chat_template = f"{tokenizer.chat_template}{FORCED_THINKING}"
-    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:  # pyright: ignore
-        model.resize_token_embeddings(len(tokenizer))
-    save_model(model, tokenizer, out)

@@ -21,6 +21,7 @@ class Merge(Stage):
         method: how (Light-R1 used TIES; its densities and weights are unpublished).
         parents: the models to merge.
         base: their common ancestor, for methods that merge differences.
+        dtype: of the result; needed when the folders have several, such as a bfloat16 base and float32 children.
     """
 
     produces: ClassVar[Artifact] = "model"
@@ -28,6 +29,7 @@ class Merge(Stage):
     method: AnyMerge
     parents: tuple[str, ...] = Field(min_length=2)
     base: str | None = None
+    dtype: Literal["float32", "bfloat16"] | None = None
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The parents and the base."""
@@ -41,7 +43,7 @@ class Merge(Stage):
         parents = [context.model(parent) for parent in self.parents]
         base = context.model(self.base) if self.base is not None else None
         out = context.fresh_out()
-        merge_models(self.method, parents, base, out, context.seed)
+        merge_models(self.method, parents, base, out, context.seed, self.dtype)
         write_card(out, context.name, self, list(self.parents))
 
     def estimate(self, given: Estimator) -> Estimate:

@@ -67,7 +67,7 @@ class Prefer(Training, Stage):
         from longstep.training.pairs import train_preference
 
         folder = context.model(self.model)
-        tokenizer, model = open_policy(folder, self.lora)
+        tokenizer, model = open_policy(folder, self.lora, context.seed)
         rows = self._rows(context, tokenizer)
         lengths = [_length(row) for row in rows]
         steps = self.total_steps(len(rows))

@@ -147,7 +147,7 @@ class Rl(Training, Stage):
         """Select, roll out and train, save."""
         from longstep.training.policy import PolicySettings, train_policy
 
-        tokenizer, model = open_policy(context.model(self.model), self.lora)
+        tokenizer, model = open_policy(context.model(self.model), self.lora, context.seed)
         opened = self._opened(context, model, tokenizer)
         problems, prompts = self._pool(context, opened)
         steps = self.total_steps(len(problems) * self.group)

@@ -101,7 +101,7 @@ class Sft(_Supervised):
 
     def run(self, context: Context) -> None:
         """Load, train, save."""
-        tokenizer, model = open_policy(context.model(self.model), self.lora)
+        tokenizer, model = open_policy(context.model(self.model), self.lora, context.seed)
         self._train(context, model, tokenizer, [self.model])
 
     def estimate(self, given: Estimator) -> Estimate:

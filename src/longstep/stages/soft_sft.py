@@ -71,7 +71,7 @@ class SoftSft(Training, Stage):
         lengths = [len(row.ids) for row in rows]
         steps = self.total_steps(len(rows))
         order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
-        tokenizer, model = open_policy(folder, self.lora)
+        tokenizer, model = open_policy(folder, self.lora, context.seed)
         problems = list(read_rows(context.rows(self.data, "problems.jsonl"), Problem))
         path = context.rows(self.data, "completions.jsonl")
         probed = problems[:PROBED], list(islice(read_rows(path, Completion), PROBED))

@@ -38,7 +38,7 @@ def holding(
         shards=fleet.devices if fleet.sharded else 1,
         tokens=sides * _micro_batch(stage, given) * stage.max_length,
         checkpointing=bool(stage.trainer.get("gradient_checkpointing", given.plan.device != "cpu")),
-        adapters=costs.adapter_parameters(shape, lora.r, lora.targets) if lora else 0,
+        adapters=costs.adapter_parameters(shape, lora.r, lora.projections) if lora else 0,
         reference=reference,
         offload=fleet.offload,
     )

@@ -19,6 +19,7 @@ from torch.utils.data import SequentialSampler
 
 from longstep.artifacts import read_json
 from longstep.config import UserError
+from longstep.models.account import is_whole, refill
 from longstep.optimizers import build_optimizer
 from longstep.progress import Progress
 from longstep.training.checkpoints import Side, latest, step_of
@@ -131,6 +132,14 @@ class Ours:
                 f"{self._where()}: the loss is {loss.item()}; no step was taken and checkpoints are intact"
             )
         return loss
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """The weights of a checkpoint, every tensor of them; the trainer's own code skips names it does not know."""
+        target = self.model if model is None else model  # pyright: ignore
+        if is_whole(target) and not self.is_fsdp_enabled:  # pyright: ignore
+            refill(target, Path(resume_from_checkpoint))
+        else:  # adapters and shards are named as the model names them
+            super()._load_from_checkpoint(resume_from_checkpoint, model)  # pyright: ignore
 
     def _clip_grad_norm(self, model: Any) -> Any:
         norm = super()._clip_grad_norm(model)  # pyright: ignore

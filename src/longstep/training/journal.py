@@ -19,9 +19,10 @@ from transformers import (
 
 from longstep.artifacts import AppendLog, write_json
 from longstep.config import UserError
+from longstep.models.account import is_whole, prove_saved
 from longstep.progress import Progress
 from longstep.training.checkpoints import PREFIX, Side, seal
-from longstep.training.ranks import barrier, rank
+from longstep.training.ranks import barrier, rank, sharded
 
 __all__ = [
     "STEP_LOGS",
@@ -81,6 +82,7 @@ class Journal(TrainerCallback):
         self._path, self._progress, self._side = path, progress, side
         self._extra, self._watch = extra, watch
         self._last: dict[str, float] = {}
+        self._proven = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -142,5 +144,9 @@ class Journal(TrainerCallback):
             checkpoint = Path(str(args.output_dir)) / f"{PREFIX}{state.global_step}"
             for name, side in self._side.items():
                 write_json(checkpoint / name, side.state())
+            if not self._proven and not sharded() and is_whole(kwargs["model"]):
+                # Once: whether an architecture's tensors come back does not depend on their values.
+                prove_saved(kwargs["model"], checkpoint)
+            self._proven = True
             seal(checkpoint)
         barrier()

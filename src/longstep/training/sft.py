@@ -12,6 +12,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from longstep.config import UserError
+from longstep.models.account import is_whole, refill
 from longstep.training.checkpoints import PREFIX, verified
 from longstep.training.job import Job, Ours, arguments, in_order, run
 from longstep.training.ranks import barrier, sharded
@@ -39,7 +40,10 @@ class _Sft(Ours, SFTTrainer):
                 f"{best}: this checkpoint has the lowest held-out loss, but its files changed since it was written; "
                 f"delete {best.parent.parent} to redo the stage"
             )
-        super()._load_best_model()
+        if is_whole(self.model) and not self.is_fsdp_enabled:
+            refill(self.model, best)
+        else:
+            super()._load_best_model()
 
 
 def train_sft(

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from longstep.training.job import Job
 
 
-def open_policy(folder: Path, lora: Lora | None) -> tuple[PreTrainedTokenizerBase, Any]:
-    """The tokenizer of a model folder and the model to train."""
+def open_policy(folder: Path, lora: Lora | None, seed: int) -> tuple[PreTrainedTokenizerBase, Any]:
+    """The tokenizer of a model folder and the model to train; ``seed`` is that of fresh adapters."""
     from longstep.models.load import load_model, load_tokenizer
     from longstep.models.lora import wrap
 
     model = load_model(folder, "float32", sharded())
-    return load_tokenizer(folder), model if lora is None else wrap(model, lora)
+    return load_tokenizer(folder), model if lora is None else wrap(model, lora, seed % 2**31)
 
 
 def open_job(

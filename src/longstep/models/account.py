@@ -1,0 +1,162 @@
+"""Every tensor accounted for: what a file lacks is never filled at random, what a model has no place for is never lost.
+
+``from_pretrained`` fills missing tensors with fresh random numbers and drops unknown ones with a log line. Names that a
+wrapper prefixed (torch.compile, DataParallel, PEFT) therefore give a model that is random from end to end, runs, and
+answers differently each time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longstep.config import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+#: What wrappers write before or into a tensor's name, and who does it.
+WRAPPERS = {
+    "_orig_mod.": "torch.compile",
+    "module.": "DataParallel",
+    "base_model.model.": "PEFT",
+    ".base_layer.": "PEFT, without merging the adapter",
+}
+
+
+def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """``kind.from_pretrained`` of a local folder, refused unless file and model hold the same tensors.
+
+    Args:
+        kind: ``AutoModelForCausalLM`` or a model's own class.
+        folder: a Hugging Face model folder.
+        dtype: of the weights in memory.
+
+    Raises:
+        UserError: the weights are damaged, or some tensor is missing or left over.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        model, told = kind.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            **_generation(folder),
+        )
+    except (SafetensorError, OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        raise UserError(f"{folder}: the model cannot be loaded ({_first_line(error)})") from None
+    refuse_unaccounted(folder, told)
+    return model
+
+
+def _generation(folder: Path) -> dict[str, Any]:
+    """Nothing, unless the folder's generation config is one that this transformers refuses, even to load the weights.
+
+    Older releases wrote settings that contradict each other; longstep reads nothing but the ids of it.
+    """
+    from transformers import GenerationConfig
+
+    path = folder / "generation_config.json"
+    if not path.is_file():
+        return {}
+    try:
+        GenerationConfig.from_pretrained(folder, local_files_only=True).validate(strict=True)
+    except ValueError:
+        ids = ("bos_token_id", "eos_token_id", "pad_token_id")
+        found = json.loads(path.read_bytes())
+        kept = GenerationConfig(**{name: found.get(name) for name in ids})
+        return {"generation_config": kept}
+    return {}
+
+
+def _first_line(error: Exception) -> str:
+    """What a library says of a folder; an empty or cut message is no help, so the kind of error stands before it."""
+    text = str(error).strip().splitlines() or [""]
+    if "ignore_mismatched_sizes" in text[0]:
+        return "the tensors of its file have other shapes than its config.json says, or experts are missing"
+    return f"{type(error).__name__}: {text[0][:200]}" if text[0] else type(error).__name__
+
+
+def refuse_unaccounted(folder: Path, told: Mapping[str, Any]) -> None:
+    """Refuse a load that left a tensor without its value or a value without its tensor.
+
+    Args:
+        folder: for the sentence.
+        told: transformers' loading info.
+
+    Raises:
+        UserError: with the first missing and the first unused name, and the remedy.
+    """
+    missing, unused = sorted(told["missing_keys"]), sorted(map(str, told["unexpected_keys"]))
+    if not missing and not unused:
+        return
+    said = [_counted(missing, "missing from its weights"), _counted(unused, "not used by it")]
+    raise UserError(
+        f"{folder}: not every tensor of this model is accounted for: {', '.join(filter(None, said))}; "
+        f"nothing is filled in at random: {_remedy(missing, unused)}"
+    )
+
+
+def _counted(names: list[str], what: str) -> str:
+    if not names:
+        return ""
+    return f"{len(names)} {'is' if len(names) == 1 else 'are'} {what} (first {names[0]!r})"
+
+
+def _remedy(missing: Iterable[str], unused: Iterable[str]) -> str:
+    first = next(iter(unused), "")
+    for mark, who in WRAPPERS.items():
+        if first.startswith(mark) or (mark.startswith(".") and mark in first):
+            return f"{who} wrote {mark!r} into the names; save the unwrapped model again"
+    if set(missing) == {"lm_head.weight"}:
+        return (
+            "if the output layer is the embedding, config.json must say tie_word_embeddings: true"
+        )
+    if any(".layers." in name or ".h." in name for name in [*missing, *unused]):
+        return "does the number of layers in config.json belong to these weights?"
+    return "the folder is incomplete, or its config.json belongs to other weights"
+
+
+def is_whole(model: Any) -> bool:
+    """Whether a folder of this model holds all of its weights: a model as it is, without adapters around it."""
+    from transformers import PreTrainedModel
+
+    return isinstance(model, PreTrainedModel)
+
+
+def refill(model: Any, folder: Path) -> None:
+    """Give a model in memory the weights of a folder that it was saved to.
+
+    Through ``from_pretrained``, because files of some architectures (Qwen3-MoE, Mixtral, GPT-NeoX) name and cut tensors
+    otherwise than the model does: a plain ``load_state_dict(strict=False)``, which the trainer's own resume is, skips
+    those and goes on from the start weights. The second copy lives until the first has its values.
+
+    Raises:
+        UserError: the folder does not hold this model's tensors.
+    """
+    saved = load_whole(type(model), folder, next(model.parameters()).dtype)
+    model.load_state_dict(saved.state_dict(), strict=True)
+
+
+def prove_saved(model: Any, folder: Path) -> None:
+    """Load a folder back and compare every tensor with the model that was saved to it.
+
+    Raises:
+        UserError: it would come back as another model; names the first tensor that differs.
+    """
+    import torch
+
+    saved = load_whole(type(model), folder, next(model.parameters()).dtype).state_dict()
+    for name, value in model.state_dict().items():
+        if name not in saved or not torch.equal(saved[name], value.detach().cpu()):
+            raise UserError(
+                f"{folder}: {name} does not come back from the checkpoint as it was saved, so this architecture "
+                f"({type(model).__name__}) could not be resumed; please report it"
+            )
