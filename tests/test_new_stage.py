@@ -18,7 +18,7 @@ from typing import ClassVar, Literal
 
 from longstep.artifacts import read_rows, write_json, write_rows
 from longstep.context import Artifact, Context
-from longstep.report.blocks import Bars, Block, Curve, Curves, Meter, Table, Text
+from longstep.report.blocks import Bars, Block, Series, Curves, Meter, Table, Text
 from longstep.stages.base import Stage
 from longstep.types import Problem
 
@@ -70,7 +70,7 @@ class Told(Stage):
         yield Text("my heading", "my sentence")
         yield Table("my table", ("what", "of all"), (("half", Meter((0.5, 0.5))),))
         yield Bars("my bars", (3, 1))
-        yield Curves("my curves", (Curve("my line", (1, 2), (4, 8)),))
+        yield Curves("my curves", (Series("my line", (1, 2), (4, 8)),))
 '''
 
 DRIVER = """

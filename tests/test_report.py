@@ -21,7 +21,7 @@ from longstep.config import UserError
 from longstep.curate.audit import KeyAudit, audit_keys, votes_of
 from longstep.curate.queue import queue
 from longstep.report import build_report, score_rows, table
-from longstep.report.blocks import Bars, Curve, Curves, Meter, Table, Text, write_blocks
+from longstep.report.blocks import Bars, Curves, Meter, Series, Table, Text, write_blocks
 from longstep.report.collect import collect
 from longstep.report.completions import OUTCOMES, split_thinking
 from longstep.report.curves import PANELS, Thinner, read_curves
@@ -532,7 +532,7 @@ def test_pass_rates_by_hand(small: Path) -> None:
 def test_blocks_are_read_as_they_were_written(small: Path) -> None:
     blocks = (
         Table("t", ("a", "b", "c"), (("x", 2.5, Meter((0.25, 0.75))), (("y", "z"), 3, "")), "n"),
-        Curves("c", (Curve("one", (1, 2, 5), (0.5, 0.25, 0.125)), Curve("two", (1,), (3,)))),
+        Curves("c", (Series("one", (1, 2, 5), (0.5, 0.25, 0.125)), Series("two", (1,), (3,)))),
         Bars("b", (3, 0, 1), ((0, "low"), (3, "high")), "4 rows"),
         Text("w", "words"),
     )

@@ -47,7 +47,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class Series:
     """One line of a plot: where and what, as many of both."""
 
     name: str
@@ -60,7 +60,7 @@ class Curves:
     """One plot of at most two lines; ``title``, ``note`` and ``about`` as of a table."""
 
     title: str
-    lines: tuple[Curve, ...]
+    lines: tuple[Series, ...]
     note: str = ""
     about: str = ""
 
@@ -135,12 +135,12 @@ def _cell(value: object) -> Cell:
     return words(value) if found is None else found
 
 
-def _line(row: dict[str, Any]) -> Curve:
+def _line(row: dict[str, Any]) -> Series:
     pairs = zip(sequence(row.get("steps")), sequence(row.get("values")), strict=False)
     points = [(number(step), number(value)) for step, value in pairs]
     whole = [(step, value) for step, value in points if step is not None and value is not None]
     steps, values = zip(*whole, strict=True) if whole else ((), ())
-    return Curve(words(row.get("name")), steps, values)
+    return Series(words(row.get("name")), steps, values)
 
 
 def _ticks(value: object) -> Iterator[tuple[float, str]]:

@@ -13,7 +13,7 @@ TRUNCATION_WARNING = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class WithInterval:
     """A value in [0, 1] and its 95 % interval (``None`` when the file has none)."""
 
     value: float
@@ -30,11 +30,11 @@ class Score:
 
     problems: int
     samples: int
-    avg: Interval | None
+    avg: WithInterval | None
     se_within: float | None
     se_between: float | None
-    passes: tuple[tuple[int, Interval], ...]
-    majority: tuple[tuple[int, Interval], ...]
+    passes: tuple[tuple[int, WithInterval], ...]
+    majority: tuple[tuple[int, WithInterval], ...]
     truncated: float | None
     no_answer: float | None
     unscorable: float | None
@@ -55,7 +55,7 @@ class Comparison:
     b: str
     benchmark: str
     slice: str
-    delta: Interval | None
+    delta: WithInterval | None
     distinguishable: bool
     sentence: str
 
@@ -157,16 +157,16 @@ def _score(entry: Mapping[str, Any]) -> Score:
     )
 
 
-def _estimate(entry: Mapping[str, Any]) -> Interval | None:
+def _estimate(entry: Mapping[str, Any]) -> WithInterval | None:
     value = number(entry.get("value"))
     if value is None:
         return None
     interval = [number(bound) for bound in sequence(entry.get("ci95"))]
     low, high = interval if len(interval) == 2 else (None, None)
-    return Interval(value, low, high)
+    return WithInterval(value, low, high)
 
 
-def _by_k(entry: object) -> tuple[tuple[int, Interval], ...]:
+def _by_k(entry: object) -> tuple[tuple[int, WithInterval], ...]:
     found = ((key, _estimate(mapping(value))) for key, value in mapping(entry).items())
     return tuple(
         sorted((int(key), estimate) for key, estimate in found if estimate and key.isdecimal())
@@ -252,7 +252,7 @@ def _verdict(scores: Scores, column: Column, first: str, last: str) -> str:
     return ""
 
 
-def points_text(delta: Interval) -> str:
+def points_text(delta: WithInterval) -> str:
     """``+66.6 [60.2, 71.9]`` in points."""
     interval = (
         ""

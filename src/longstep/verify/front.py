@@ -7,7 +7,7 @@ from longstep.types import FinishReason, Verdict
 from longstep.verify.equality import verify
 from longstep.verify.extract import finished_part
 from longstep.verify.protocols import PROTOCOLS
-from longstep.verify.rule import Kind, Members, Protocol, Rule, tolerance_of
+from longstep.verify.rule import Extraction, Kind, Members, Rule, tolerance_of
 
 
 def judge_completion(
@@ -15,7 +15,7 @@ def judge_completion(
     completion: str,
     *,
     rule: Rule | None = None,
-    extract: Protocol = "strict",
+    extract: Extraction = "strict",
     finish_reason: FinishReason = "stop",
 ) -> Verdict:
     r"""Judge a whole completion: find its final answer, and say whether that is the gold answer.

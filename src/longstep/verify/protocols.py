@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 
 from longstep.verify.extract import extract, last_box
-from longstep.verify.rule import Protocol
+from longstep.verify.rule import Extraction
 
 _CLAIMED = re.compile(
     r"(?:final answer is \$(?P<formula>.*?)\$\. I hope|(?:he answer is|答案是))", re.DOTALL
@@ -45,7 +45,7 @@ def harness_flexible(text: str) -> str | None:
     return bare or None
 
 
-PROTOCOLS: dict[Protocol, Callable[[str], str | None]] = {
+PROTOCOLS: dict[Extraction, Callable[[str], str | None]] = {
     "strict": extract,  # ours: what the text commits to
     "qwen-math": qwen_math,
     "harness-flexible": harness_flexible,

@@ -24,7 +24,7 @@ from longstep.verify.ladder.tolerance import Tolerance
 Kind = Literal["integer", "number", "expression", "set", "tuple", "interval", "choice", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Members = Literal["undeclared", "any", "all"]
-Protocol = Literal["strict", "qwen-math", "harness-flexible"]
+Extraction = Literal["strict", "qwen-math", "harness-flexible"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Rule:
     tolerance: Tolerance | None = None
     members: Members = "undeclared"
     kind: Kind | None = None
-    extract: Protocol = "strict"
+    extract: Extraction = "strict"
 
 
 EXACT = Rule()
@@ -118,5 +118,5 @@ _READERS = {
     "tolerance": tolerance_of,
     "members": _one_of("members", get_args(Members)),
     "kind": _one_of("kind", KINDS),
-    "extract": _one_of("extract", get_args(Protocol)),
+    "extract": _one_of("extract", get_args(Extraction)),
 }
