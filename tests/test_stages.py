@@ -13,10 +13,8 @@ from longstep.context import Context, Where, chosen_problems
 from longstep.curate.controls import SpoilKeys
 from longstep.curriculum import Outcome
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
-from longstep.draw.drawing import draw
 from longstep.evaluate import Benchmark
 from longstep.evaluate.benchmarks import BOXED
-from longstep.generate import Sampling
 from longstep.losses import Dapo, LightR1
 from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.tiny import build_tokenizer
@@ -138,44 +136,6 @@ def test_a_tokenizer_that_would_lose_thinking_is_named():
     assert lint(tokenizer) == []
     tokenizer.add_special_tokens({"additional_special_tokens": ["<think>"]})
     assert any("<think> is a special token" in problem for problem in lint(tokenizer))
-
-
-class Counting:
-    """A generator that counts what it is asked for."""
-
-    def __init__(self):
-        self.asked = 0
-
-    def generate(self, prompts, sampling):
-        for prompt in prompts:
-            for sample in range(sampling.samples):
-                self.asked += 1
-                yield Completion(
-                    prompt.problem_id, sample, (), (1,), "<think></think>\\boxed{2}", "stop"
-                )
-
-
-def test_finished_chunks_are_read_back_and_a_torn_line_is_drawn_again(tmp_path: Path):
-    from longstep.generate import Prompt
-
-    problems = [problem(n) for n in range(6)]
-    prompts = [Prompt(p.id, (1,)) for p in problems]
-    sampling = Sampling(samples=2, batch_size=4)
-    log = tmp_path / "log.jsonl"
-    quiet = lambda: Progress("x", 12, write=lambda text: None)  # noqa: E731
-    whole = draw(Counting(), prompts, problems, sampling, log, quiet())
-    lines = log.read_bytes().splitlines(keepends=True)
-    assert len(lines) == 3
-    log.write_bytes(lines[0] + lines[1][:40])
-    again = Counting()
-    assert draw(again, prompts, problems, sampling, log, quiet()) == whole
-    assert again.asked == 8
-    assert [(c.problem_id, c.sample_index) for c in whole] == [
-        (p.id, s) for p in problems for s in range(2)
-    ]
-    other = Counting()
-    draw(other, prompts, problems, sampling.model_copy(update={"seed": 1}), log, quiet())
-    assert other.asked == 12
 
 
 def test_rollout_statistics_by_hand():
