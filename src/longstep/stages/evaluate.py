@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from longstep.evaluate import (
     store,
 )
 from longstep.evaluate.reducers import Collector
+from longstep.evaluate.score import no_file_names
 from longstep.evaluate.store import ENGINES, RESULTS
 from longstep.generate import Sampling
 from longstep.stages.base import Stage, local_data
@@ -67,7 +69,13 @@ class Evaluate(Stage):
             yield from local_data(resolve(member).source)
 
     def check(self) -> Iterator[str]:
-        """A switch for templates that nobody here renders."""
+        """Names that cannot be told apart or written down; a switch for templates that nobody here renders."""
+        names = Counter(resolve(member).name for member in self.benchmarks)
+        for place, given in (("models", self.models), ("benchmarks", names)):
+            yield from (f"{place}: {complaint}" for complaint in no_file_names(given))
+        for name, times in names.items():
+            if times > 1:
+                yield f"benchmarks: {name!r} is named {times} times; give each a name of its own"
         if not self.thinking:
             for name, model in self.models.items():
                 if not isinstance(model, str):
