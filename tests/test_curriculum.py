@@ -124,7 +124,7 @@ def test_easy_to_hard_by_difficulty_and_by_pass_rate() -> None:
 @pytest.mark.parametrize("kind", [EasyToHard, AdaRFT])
 def test_a_curriculum_without_its_numbers_says_what_to_do(kind: Any) -> None:
     problems = [Problem("a", "1 + 1", "2", difficulty=1.0)]
-    with pytest.raises(UserError, match="problem a has no pass_rate.*rate: true"):
+    with pytest.raises(UserError, match=r"problem a has no pass_rate.*rate: true"):
         kind(by="pass_rate").build(problems, horizon())
 
 
