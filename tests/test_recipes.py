@@ -99,6 +99,10 @@ OWN = "{name: %s, source: {kind: chain, count: 2}}"
         (SCORES % ("a", ""), r"stages.e.benchmarks: expected at least 1 entry, got 0"),
         (SCORES % ("../a", "chain"), r":3: stages.e.models: '../a' becomes a file name"),
         (SCORES % ("a", OWN % "x/y"), r":3: stages.e.benchmarks: 'x/y' becomes a file name"),
+        (
+            SCORES % ("a", "{name: b, source: {kind: jsonl, path: no.jsonl, columns: {}}}"),
+            r":3: stages.e.benchmarks: b reads no.jsonl, and no such file is here",
+        ),
         (SCORES % ("a", f"{OWN % 'x'}, {OWN % 'x'}"), r":3: stages.e.benchmarks: 'x' is named 2"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
-from longstep.config import Field
+from longstep.config import Field, dump
 from longstep.context import PARTIAL, Artifact, Context
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
@@ -69,8 +69,13 @@ class Evaluate(Stage):
             yield from local_data(resolve(member).source)
 
     def check(self) -> Iterator[str]:
-        """Names that cannot be told apart or written down; a switch for templates that nobody here renders."""
-        names = Counter(resolve(member).name for member in self.benchmarks)
+        """Names that cannot be told apart or written down, files that are not there; a switch without effect."""
+        chosen = [resolve(member) for member in self.benchmarks]
+        for member in chosen:  # missed now, and not when all that is to be scored has been trained
+            path = dump(member.source).get("path")
+            if isinstance(path, str) and not Path(path).exists():
+                yield f"benchmarks: {member.name} reads {path}, and no such file is here"
+        names = Counter(member.name for member in chosen)
         for place, given in (("models", self.models), ("benchmarks", names)):
             yield from (f"{place}: {complaint}" for complaint in no_file_names(given))
         for name, times in names.items():
