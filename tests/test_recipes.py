@@ -132,6 +132,13 @@ stages:
             r"TRL's SFT config has no key 'learning_rat'; did you mean 'learning_rate'",
         ),
         ("learning_rate", r"learning_rate belongs to longstep; set optimizer.lr instead"),
+        ("adam_beta1", r"adam_beta1 belongs to longstep; set optimizer.betas instead"),
+        (
+            "save_only_model",
+            r"save_only_model belongs to longstep; it cannot be set: a run resumed",
+        ),
+        ("top_k", r"top_k belongs to longstep; it cannot be set: rollouts come from longstep's"),
+        ("vllm_mode", r"vllm_mode belongs to longstep; it cannot be set: rollouts come from"),
         ("gradient_checkpointin", r"did you mean 'gradient_checkpointing'"),
     ],
 )
