@@ -27,7 +27,7 @@ from longstep.curate.selection import (
     fill,
     halving_rank,
 )
-from longstep.stages.select import Chain, first_chains
+from longstep.stages.select import FirstChain, first_chains
 from longstep.types import Completion, Problem, Status, Verdict
 
 
@@ -246,8 +246,8 @@ def test_a_chain_is_the_first_right_completion_and_keeps_its_text_only_for_a_rul
         drawn(1, "right", "correct", (1, 2)),
         drawn(2, "again", "correct", (1, 2, 3)),
     ]
-    assert first_chains(rows, texts=True) == {"p": Chain(True, 2, "right")}
-    assert first_chains(rows, texts=False) == {"p": Chain(True, 2, None)}
-    assert first_chains(rows[:1], texts=False) == {"p": Chain(False, 1, None)}
+    assert first_chains(rows, texts=True) == {"p": FirstChain(True, 2, "right")}
+    assert first_chains(rows, texts=False) == {"p": FirstChain(True, 2, None)}
+    assert first_chains(rows[:1], texts=False) == {"p": FirstChain(False, 1, None)}
     bare = drawn(0, "no ids", "wrong")
-    assert first_chains([bare], texts=False) == {"p": Chain(False, 6, None)}
+    assert first_chains([bare], texts=False) == {"p": FirstChain(False, 6, None)}

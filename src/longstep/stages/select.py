@@ -105,13 +105,13 @@ class Select(Stage):
             write_rows(out / RATES, (row for row in rates if row.problem_id in ids))
         write_rows(out / "problems.jsonl", kept)
 
-    def _chains(self, context: Context) -> dict[str, Chain]:
+    def _chains(self, context: Context) -> dict[str, FirstChain]:
         # A text is held only where a rule reads it: one for each problem of a large pool is gigabytes.
         texts = any("chain" in rule.reads() for rule in self.rules)
         return first_chains(_beside(context, self.data, COMPLETIONS, Completion), texts)
 
     def _candidates(
-        self, context: Context, problems: Sequence[Problem], chains: Mapping[str, Chain]
+        self, context: Context, problems: Sequence[Problem], chains: Mapping[str, FirstChain]
     ) -> list[Candidate]:
         rates = {name: _rates(context, reference) for name, reference in self.raters.items()}
         candidates: list[Candidate] = []
@@ -166,7 +166,7 @@ def import_ratings(
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class FirstChain:
     """What rules may ask about one completion.
 
     Attributes:
@@ -180,14 +180,14 @@ class Chain:
     text: str | None
 
 
-def first_chains(completions: Iterable[Completion], texts: bool) -> dict[str, Chain]:
+def first_chains(completions: Iterable[Completion], texts: bool) -> dict[str, FirstChain]:
     """One completion per problem: the first verified-correct one, else the first."""
-    chains: dict[str, Chain] = {}
+    chains: dict[str, FirstChain] = {}
     for row in completions:
         known, right = chains.get(row.problem_id), _right(row)
         if known is None or (right and not known.right):
             length = len(row.token_ids) or len(row.text)
-            chains[row.problem_id] = Chain(right, length, row.text if texts else None)
+            chains[row.problem_id] = FirstChain(right, length, row.text if texts else None)
     return chains
 
 
