@@ -6,7 +6,7 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,11 @@ class Scripted:
         self.asked: list[tuple[str, int]] = []
         self.keys: list[tuple[int, str, int]] = []
 
-    def draw(self, asked: Iterable[Prompt], how: Sampling) -> Iterator[Completion]:
-        for prompt in canonical(asked):
-            self.asked.append((prompt.problem_id, how.samples))
-            for sample in range(how.samples):
-                key = (how.seed, prompt.name, sample)
+    def draw(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+        for prompt in canonical(prompts):
+            self.asked.append((prompt.problem_id, sampling.samples))
+            for sample in range(sampling.samples):
+                key = (sampling.seed, prompt.name, sample)
                 self.keys.append(key)
                 right = self.says(prompt, sample, repr(key))
                 answer = prompt.problem_id[1:] if right else "x"
