@@ -23,7 +23,8 @@ from longstep.training.config import Training
 from longstep.training.job import Job
 from longstep.training.rows import SftRow
 from longstep.training.sft import train_sft
-from zoo import ARCHITECTURES, TEMPLATE, build, edit, tokenizer
+from longstep.training.start import longest_row
+from zoo import ARCHITECTURES, CONTEXT, TEMPLATE, build, edit, tokenizer
 
 Tensors = dict[str, torch.Tensor]
 
@@ -365,3 +366,12 @@ def test_20_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(zoo
     assert not any(
         torch.equal(start[each], value) for each, value in whole.items() if value.dim() > 1
     )
+
+
+# -- 25: rows beyond the context -------------------------------------------------------------------
+
+
+def test_25_no_row_is_longer_than_the_context_whatever_max_length_says(zoo):
+    model = load_model(zoo("llama"))
+    assert longest_row(Training(steps=1, max_length=100_000), model) == CONTEXT
+    assert longest_row(Training(steps=1, max_length=64), model) == 64

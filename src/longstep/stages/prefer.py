@@ -24,7 +24,7 @@ from longstep.training.estimate import holding, passes, relief, rows_seen, train
 from longstep.training.finish import Ended, finish_model
 from longstep.training.ranks import sharded
 from longstep.training.rows import PreferenceRow, training_order
-from longstep.training.start import open_job, open_policy
+from longstep.training.start import longest_row, open_job, open_policy
 from longstep.types import Completion, Pair, Problem
 
 
@@ -68,7 +68,7 @@ class Prefer(Training, Stage):
 
         folder = context.model(self.model)
         tokenizer, model = open_policy(folder, self.lora, context.seed)
-        rows = self._rows(context, tokenizer)
+        rows = self._rows(context, tokenizer, longest_row(self, model))
         lengths = [_length(row) for row in rows]
         steps = self.total_steps(len(rows))
         order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
@@ -86,8 +86,8 @@ class Prefer(Training, Stage):
             context, self, Ended(job.model, tokenizer, [self.model], data, problems, facts)
         )
 
-    def _rows(self, context: Context, tokenizer: Any) -> list[PreferenceRow]:
-        """Pairs within ``max_length`` as ids; whole, they are kept beside the artifact for a person to read.
+    def _rows(self, context: Context, tokenizer: Any, longest: int) -> list[PreferenceRow]:
+        """Pairs of at most ``longest`` tokens as ids; whole, they are kept beside the artifact for a person to read.
 
         Raises:
             UserError: no problem has both a right and a wrong completion.
@@ -116,7 +116,7 @@ class Prefer(Training, Stage):
                     [pair] = self.control.spoil([pair], ids)
                 made += 1
                 row = PreferenceRow(problem.id, pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
-                if _length(row) <= self.max_length:
+                if _length(row) <= longest:
                     rows.append(row)
                     yield pair
 
@@ -124,7 +124,7 @@ class Prefer(Training, Stage):
         if not rows:
             raise UserError(
                 f"{context.name}: no pair to train on: {len(problems)} problems gave {made} pairs, none within "
-                f"max_length {self.max_length}; sample more of the model's own answers"
+                f"{longest} tokens (max_length, and the model's context); sample more of the model's own answers"
             )
         return rows
 

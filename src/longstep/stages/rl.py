@@ -192,22 +192,27 @@ class Rl(Training, Stage):
         """Who draws: the model in training or, with shards or when ``by`` says so, a whole copy in each process."""
         if self.by is not None:
             return self.by.open(desk_of(context, ()))
-        if sharded():  # in the precision of sampling
-            from longstep.models.load import load_model
+        from longstep.models.load import context_length, load_model
 
+        if sharded():  # in the precision of sampling
             model = load_model(context.model(self.model))
-        return Opened(engine(model, tokenizer), lambda problems: prompts_for(tokenizer, problems))
+        return Opened(
+            engine(model, tokenizer),
+            lambda problems: prompts_for(tokenizer, problems),
+            context_length(model),
+        )
 
     def _pool(self, context: Context, opened: Opened) -> tuple[list[Problem], list[Prompt]]:
         """The band of problems whose prompt leaves room, with their rendered prompts."""
         chosen = chosen_problems(context, self.data, self.where)
-        longest = self.max_length - self.max_tokens
+        room = min(self.max_length, opened.context or self.max_length)
+        longest = room - self.max_tokens
         rendered = zip(chosen, opened.prompts(chosen), strict=True)
         fitting = [(p, prompt) for p, prompt in rendered if len(prompt.prompt_ids) <= longest]
         if not fitting:
             raise UserError(
-                f"{context.name}: no prompt fits: max_length {self.max_length} less max_tokens {self.max_tokens} "
-                f"leaves {longest} tokens; raise max_length"
+                f"{context.name}: no prompt fits: {room} tokens (max_length, and the model's context) less max_tokens "
+                f"{self.max_tokens} leave {longest}; raise max_length, or lower max_tokens"
             )
         return [p for p, _ in fitting], [prompt for _, prompt in fitting]
 

@@ -18,7 +18,7 @@ from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, rows_seen, trained
 from longstep.training.finish import Ended, finish_model
 from longstep.training.rows import SftRow, training_order
-from longstep.training.start import open_job, open_policy
+from longstep.training.start import longest_row, open_job, open_policy
 from longstep.training.supervised import read_supervised
 
 
@@ -55,7 +55,8 @@ class _Supervised(Training, Stage):
     def _train(self, context: Context, model: Any, tokenizer: Any, parents: list[str]) -> None:
         from longstep.training.sft import train_sft
 
-        found = read_supervised(context, self.data, self.where, tokenizer, self.max_length)
+        longest = longest_row(self, model)
+        found = read_supervised(context, self.data, self.where, tokenizer, longest)
         rows, dev = _held_out(found.rows, self.select)
         lengths = [len(row.ids) for row in rows]
         steps = self.total_steps(len(rows))

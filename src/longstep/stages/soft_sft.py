@@ -22,7 +22,7 @@ from longstep.training.estimate import holding, passes, relief, trained
 from longstep.training.finish import PROBED, Ended, finish_model
 from longstep.training.last_column import LastColumn
 from longstep.training.rows import SoftRow, training_order
-from longstep.training.start import open_job, open_policy
+from longstep.training.start import longest_row, open_job, open_policy
 from longstep.types import Completion, Problem, SoftTarget
 
 
@@ -67,11 +67,11 @@ class SoftSft(Training, Stage):
                 f"{context.name}: {self.model} is not the expert that {self.data} was sampled from (its weights have "
                 "another hash): the targets say where *that* model should move; train it, or sample this one"
             )
-        rows, dropped = self._rows(context)
+        tokenizer, model = open_policy(folder, self.lora, context.seed)
+        rows, dropped = self._rows(context, longest_row(self, model))
         lengths = [len(row.ids) for row in rows]
         steps = self.total_steps(len(rows))
         order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
-        tokenizer, model = open_policy(folder, self.lora, context.seed)
         problems = list(read_rows(context.rows(self.data, "problems.jsonl"), Problem))
         path = context.rows(self.data, "completions.jsonl")
         probed = problems[:PROBED], list(islice(read_rows(path, Completion), PROBED))
@@ -96,7 +96,7 @@ class SoftSft(Training, Stage):
         asked = problems, trained, facts["thinking"]
         finish_model(context, self, Ended(job.model, tokenizer, [self.model], [self.data], *asked))
 
-    def _rows(self, context: Context) -> tuple[list[SoftRow], dict[str, int]]:
+    def _rows(self, context: Context, longest: int) -> tuple[list[SoftRow], dict[str, int]]:
         by_rollout: dict[tuple[str, int], list[SoftTarget]] = {}
         for target in read_rows(context.rows(self.data, "soft_targets.jsonl"), SoftTarget):
             by_rollout.setdefault((target.problem_id, target.sample_index), []).append(target)
@@ -106,7 +106,7 @@ class SoftSft(Training, Stage):
             targets = by_rollout.get((rollout.problem_id, rollout.sample_index))
             if targets is None:
                 continue  # nothing diverged in it
-            if len(rollout.prompt_ids) + len(rollout.token_ids) > self.max_length:
+            if len(rollout.prompt_ids) + len(rollout.token_ids) > longest:
                 longer += 1
             elif self.rows == "rollout":
                 rows.append(_rollout_row(rollout, targets))
@@ -115,9 +115,9 @@ class SoftSft(Training, Stage):
         if not rows:
             raise UserError(
                 f"{context.name}: no row is left to train on; {longer} rollouts of {self.data} are longer than "
-                f"max_length {self.max_length}"
+                f"{longest} tokens (max_length, and the model's context)"
             )
-        return rows, {f"longer than {self.max_length} tokens": longer} if longer else {}
+        return rows, {f"longer than {longest} tokens": longer} if longer else {}
 
     def estimate(self, given: Estimator) -> Estimate:
         """Every rollout once an epoch, or one row per kept position."""

@@ -25,6 +25,16 @@ def open_policy(folder: Path, lora: Lora | None, seed: int) -> tuple[PreTrainedT
     return load_tokenizer(folder), model if lora is None else wrap(model, lora, seed % 2**31)
 
 
+def longest_row(training: Training, model: Any) -> int:
+    """Tokens of the longest row that may be trained on: ``max_length``, but never more than the model's context.
+
+    Beyond the context some models raise in the last stage and others train positions they will never be asked at.
+    """
+    from longstep.models.load import context_length
+
+    return min(training.max_length, context_length(model))
+
+
 def open_job(
     context: Context,
     training: Training,
