@@ -307,6 +307,12 @@ def test_fault_9_the_front_loads_no_heavy_library() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_a_declared_kind_counts_for_equal_texts_as_a_given_one_does() -> None:
+    assert status("x+1", "x+1") == "correct"
+    assert status("x+1", "x+1", kind="choice") == "bad_gold"
+    assert status("x+1", "x+1", rule=longstep.declare(kind="choice")) == "bad_gold"
+
+
 def test_named_protocols_find_answers_as_the_harnesses_do() -> None:
     text = "We get 3 apples, then 1,250 pears in 7 days."
     assert [find(text) for find in PROTOCOLS.values()] == [None, "7", "7"]
