@@ -66,6 +66,26 @@ def folder(path: Path, **models: list[Completion]) -> Path:
     return path
 
 
+def test_a_score_says_what_was_declared_about_judging() -> None:
+    stored = {"one": {"add": judged(BASE)}}
+    plain = score(stored, {"add": PROBLEMS}, protocol(4, "one"))
+    assert "verifier" not in plain["protocol"]["benchmarks"]["add"]  # nothing is declared
+    declared = [
+        replace(each, verifier=f"math(tolerance=1%, extract={how})")
+        for each, how in zip(PROBLEMS, ["qwen-math", "strict"] * 4, strict=True)
+    ]
+    said = score(stored, {"add": declared}, protocol(4, "one"))
+    wanted = (
+        "math(tolerance=1%, extract=qwen-math) and math(tolerance=1%, extract=strict)"  # sorted
+    )
+    assert said["protocol"]["benchmarks"]["add"]["verifier"] == wanted
+    assert f"verifier {wanted}" in read_scores("", said).protocol[0]  # what the report prints
+    own = [replace(each, verifier=f"math(tolerance={n + 1}%)") for n, each in enumerate(PROBLEMS)]
+    many = score(stored, {"add": own}, protocol(4, "one"))
+    named = " and ".join(f"math(tolerance={n}%)" for n in (1, 2, 3))
+    assert many["protocol"]["benchmarks"]["add"]["verifier"] == f"{named} and 5 others"
+
+
 def test_score_by_hand():
     stored = {"base": {"add": judged(BASE)}, "tuned": {"add": iter(judged(TUNED))}}
     results = score(stored, {"add": PROBLEMS}, protocol())
@@ -278,23 +298,3 @@ def test_every_embedded_benchmark_loads_with_its_slices():
         low, high = BENCHMARKS[name].slices["hard"]
         assert max(level or 0 for level in levels) == high
         assert sum(low <= (problem.difficulty or 0) <= high for problem in problems) >= 6
-
-
-def test_a_score_says_what_was_declared_about_judging() -> None:
-    stored = {"one": {"add": judged(BASE)}}
-    plain = score(stored, {"add": PROBLEMS}, protocol(4, "one"))
-    assert "verifier" not in plain["protocol"]["benchmarks"]["add"]  # nothing is declared
-    declared = [
-        replace(each, verifier=f"math(tolerance=1%, extract={how})")
-        for each, how in zip(PROBLEMS, ["qwen-math", "strict"] * 4, strict=True)
-    ]
-    said = score(stored, {"add": declared}, protocol(4, "one"))
-    wanted = (
-        "math(tolerance=1%, extract=qwen-math) and math(tolerance=1%, extract=strict)"  # sorted
-    )
-    assert said["protocol"]["benchmarks"]["add"]["verifier"] == wanted
-    assert f"verifier {wanted}" in read_scores("", said).protocol[0]  # what the report prints
-    own = [replace(each, verifier=f"math(tolerance={n + 1}%)") for n, each in enumerate(PROBLEMS)]
-    many = score(stored, {"add": own}, protocol(4, "one"))
-    named = " and ".join(f"math(tolerance={n}%)" for n in (1, 2, 3))
-    assert many["protocol"]["benchmarks"]["add"]["verifier"] == f"{named} and 5 others"
