@@ -259,6 +259,8 @@ def test_bounds_are_bounds_of_work_and_not_of_time() -> None:
         "^2",
         "_",
         r"\begin{pmatrix}",
+        r"[\begin{pmatrix}",
+        r"2(\begin{pmatrix}1\end{pmatrix}",
         "1__2",
         "!!",
         "=",
