@@ -12,6 +12,7 @@ from longstep.evaluate import Protocol, completions_path, diff, problems_path, r
 from longstep.evaluate.benchmarks import BENCHMARKS, Asked, Benchmark, benchmark
 from longstep.evaluate.diff import summary
 from longstep.evaluate.published import PUBLISHED, published, tolerance
+from longstep.report.scores import read_scores
 from longstep.types import Completion, Problem, Verdict
 
 PROBLEMS = [
@@ -63,6 +64,26 @@ def folder(path: Path, **models: list[Completion]) -> Path:
     for model, rows in models.items():
         write_rows(completions_path(path, model, "add"), rows)
     return path
+
+
+def test_a_score_says_what_was_declared_about_judging() -> None:
+    stored = {"one": {"add": judged(BASE)}}
+    plain = score(stored, {"add": PROBLEMS}, protocol(4, "one"))
+    assert "verifier" not in plain["protocol"]["benchmarks"]["add"]  # nothing is declared
+    declared = [
+        replace(each, verifier=f"math(tolerance=1%, extract={how})")
+        for each, how in zip(PROBLEMS, ["qwen-math", "strict"] * 4, strict=True)
+    ]
+    said = score(stored, {"add": declared}, protocol(4, "one"))
+    wanted = (
+        "math(tolerance=1%, extract=qwen-math) and math(tolerance=1%, extract=strict)"  # sorted
+    )
+    assert said["protocol"]["benchmarks"]["add"]["verifier"] == wanted
+    assert f"verifier {wanted}" in read_scores("", said).protocol[0]  # what the report prints
+    own = [replace(each, verifier=f"math(tolerance={n + 1}%)") for n, each in enumerate(PROBLEMS)]
+    many = score(stored, {"add": own}, protocol(4, "one"))
+    named = " and ".join(f"math(tolerance={n}%)" for n in (1, 2, 3))
+    assert many["protocol"]["benchmarks"]["add"]["verifier"] == f"{named} and 5 others"
 
 
 def test_score_by_hand():

@@ -18,6 +18,7 @@ import pytest
 import longstep
 from longstep.config import UserError
 from longstep.curate.overlap import Item, Overlap
+from longstep.curate.overlap.contrast import re_posed
 from longstep.formats.record import as_key
 from longstep.jobs.decontaminate import Decontaminate
 from longstep.jobs.inputs import Place, chunks
@@ -307,6 +308,12 @@ def test_fault_9_the_front_loads_no_heavy_library() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_a_declared_kind_counts_for_equal_texts_as_a_given_one_does() -> None:
+    assert status("x+1", "x+1") == "correct"
+    assert status("x+1", "x+1", kind="choice") == "bad_gold"
+    assert status("x+1", "x+1", rule=longstep.declare(kind="choice")) == "bad_gold"
+
+
 def test_named_protocols_find_answers_as_the_harnesses_do() -> None:
     text = "We get 3 apples, then 1,250 pears in 7 days."
     assert [find(text) for find in PROTOCOLS.values()] == [None, "7", "7"]
@@ -353,6 +360,15 @@ CUBE = (
 def test_fault_12_a_re_posed_answer_is_no_other_answer() -> None:
     for key in ("129", "130"):  # 129 is 7 + 122, 130 a wrong key
         assert matched(CUBE + "$k+m$.", CUBE + "the probability.", (key, "7/122")) == "reworded"
+    # a sum of the question's own letters is no answer in another form: MATH-500's question of four numbers beside
+    # DeepScaleR's of three, each answered by the square of how many
+    four = "Let $a,$ $b,$ $c,$ $d$ be positive real numbers. Find the minimum value of (a + b + c + d) (1/a + 1/b + 1/c + 1/d)."
+    three = (
+        "Let $x,$ $y,$ and $z$ be positive real numbers such that $x + y + z = 1.$ Find the minimum value of "
+        "1/x + 1/y + 1/z."
+    )
+    assert not re_posed(four) and not re_posed(three) and re_posed(CUBE + "$k+m$.")
+    assert matched(three, four, ("9", "16")) not in ("identical", "reworded")
 
 
 def test_fault_13_one_word_or_sign_with_another_answer_is_another_problem() -> None:

@@ -163,6 +163,10 @@ def test_never_solved_problems_are_sampled_again_and_suspects_queued(tmp_path: P
         ({"adaptive": HALF}, "adaptive: has no effect without rate: true"),
         ({"audit": KeyAudit(extra=2)}, "audit.extra: has no effect without rate: true"),
         ({"second": "mth"}, "second: unknown verifier 'mth'; did you mean 'math'"),
+        ({"second": "math(tolerence=1%)"}, "second: verifier 'math(tolerence=1%)': no option 'tolerence'; did you mean"),
+        ({"second": "exact(tolerance=1%)"}, "second: verifier 'exact(tolerance=1%)': exact takes no options"),
+        ({"second": "math(extract=qwen-math, tolerance=1%)"}, None),
+        ({"second": "mine:function"}, None),
         ({"adaptive": HALF, "rate": True}, None),
     ],
 )  # fmt: skip

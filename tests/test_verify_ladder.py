@@ -125,7 +125,10 @@ def tree(text: str) -> Node:
 
 
 def test_rungs_are_climbed_from_below() -> None:
-    assert both("7", "7").rung == "number"
+    # One text on both sides is settled by the ladder's first rung, as the package's docstring lists them; "7" against "7"
+    # was once given to the second, the verdict being the same.
+    assert both("7", "7").rung == "spelling"
+    assert both("7", "+7").rung == "number"
     assert both("x +1", "x+1").rung == "spelling"
     assert both(r"\sqrt8", r"2\sqrt2").rung == "algebra"
     assert both(r"\sin 1", r"\cos 1").rung == "intervals"
@@ -256,6 +259,8 @@ def test_bounds_are_bounds_of_work_and_not_of_time() -> None:
         "^2",
         "_",
         r"\begin{pmatrix}",
+        r"[\begin{pmatrix}",
+        r"2(\begin{pmatrix}1\end{pmatrix}",
         "1__2",
         "!!",
         "=",

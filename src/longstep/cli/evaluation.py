@@ -70,6 +70,9 @@ def eval_report(
 
     results = read_json(folder / "results.json")
     print_table(score_rows(results))
+    for name, asked in results["protocol"]["benchmarks"].items():
+        if "verifier" in asked:
+            say(f"{name} is judged by {asked['verifier']}")
     for comparison in results["comparisons"]:
         say(comparison["sentence"])
 

@@ -17,7 +17,10 @@ from longstep.evaluate import statistics
 from longstep.evaluate.benchmarks import Asked, Slices
 from longstep.evaluate.reducers import Sample, Samples, avg_at, collect, maj_at, num_right, pass_at
 from longstep.types import Completion, Problem
+from longstep.verify.rule import name_of
 
+#: Every problem may declare a tolerance of its own; so many of them are named beside a score.
+_NAMED_VERIFIERS = 3
 #: The slice that holds every problem of a benchmark.
 ALL = "all"
 
@@ -109,11 +112,24 @@ def score_samples(
         found["sentence"] = f"{found['benchmark']}{part}: {found['sentence']}"
     return _rounded(
         {
-            "protocol": protocol.model_dump(mode="json"),
+            "protocol": _said(protocol, problems),
             "models": models,
             "comparisons": comparisons,
         }
     )
+
+
+def _said(protocol: Protocol, problems: Mapping[str, Sequence[Problem]]) -> dict[str, Any]:
+    """The protocol, and what is declared about judging: a score under a tolerance is not one of exact keys."""
+    said = protocol.model_dump(mode="json")
+    for benchmark, asked in said["benchmarks"].items():
+        verifiers = {problem.verifier for problem in problems[benchmark]}
+        declared = sorted(each for each in verifiers if name_of(each) != each)
+        if declared:
+            named = declared[:_NAMED_VERIFIERS]
+            more = [f"{len(declared) - len(named)} others"] if declared != named else []
+            asked["verifier"] = " and ".join(named + more)
+    return said
 
 
 def _slice(rows: Sequence[Samples], ids: set[str]) -> list[Samples]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
-from longstep.config import Field, UserError, nearest
+from longstep.config import Field, UserError
 from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
@@ -44,7 +44,7 @@ from longstep.report import shown
 from longstep.report.blocks import Block
 from longstep.stages.base import Stage
 from longstep.types import Completion, Problem, Verdict
-from longstep.verify import VERIFIERS, judge
+from longstep.verify import judge, verifier_trouble
 from longstep.verify.keys import same_answer
 
 
@@ -62,7 +62,8 @@ class Sample(Stage):
             and intervals into ``rates.jsonl``.
         audit: when the key of a never-solved problem is suspect. Suspects, and rows with one question and conflicting
             golds, are named in ``queue.jsonl``; all stay, for ``select`` to set aside.
-        second: another verifier that judges every completion too; where it differs, the problem joins ``queue.jsonl``.
+        second: another verifier, such as ``math(extract=qwen-math)``, that judges every completion too; where it
+            differs, the problem joins ``queue.jsonl``.
         keep: which completions are kept as rows; the others are only counted.
         per_problem: keep at most this many completions of a problem, picked at random (Light-R1 keeps one).
     """
@@ -97,10 +98,8 @@ class Sample(Stage):
             yield "adaptive: has no effect without rate: true"
         if self.audit.extra and not self.rate:
             yield "audit.extra: has no effect without rate: true"
-        if self.second and ":" not in self.second and self.second not in VERIFIERS:
-            close = nearest(self.second, VERIFIERS)
-            hint = f"did you mean {close!r}? " if close else ""
-            yield f"second: unknown verifier {self.second!r}; {hint}(choices: {', '.join(VERIFIERS)})"
+        if self.second and (trouble := verifier_trouble(self.second)):
+            yield f"second: {trouble}"
 
     def run(self, context: Context) -> None:
         """Draw, verify, rate, audit, keep."""

@@ -34,6 +34,7 @@ __all__ = [
     "judge_all",
     "judge_gold",
     "key_trouble",
+    "verifier_trouble",
     "verify",
 ]
 
@@ -74,14 +75,8 @@ def judge(
         return VERIFIERS[name](problem, text)
     if name_of(name) == "math":
         return math(problem, text)
-    if ":" not in name:
-        close = nearest(name, VERIFIERS)
-        hint = f"did you mean {close!r}? " if close else ""
-        known = ", ".join(sorted(VERIFIERS))
-        raise UserError(
-            f"problem {problem.id}: unknown verifier {name!r}; {hint}(choices: {known}, or "
-            "module:function)"
-        )
+    if trouble := verifier_trouble(name):
+        raise UserError(f"problem {problem.id}: {trouble}")
     function: Verifier = lookup(name)
     try:
         verdict = function(problem, text)
@@ -93,6 +88,28 @@ def judge(
             "a longstep.types.Verdict"
         )
     return verdict
+
+
+def verifier_trouble(verifier: str) -> str:
+    """Say why nothing can be judged by a verifier that is named so; empty when something can.
+
+    A ``module:function`` is not imported: that is foreign code, which runs only when it is to judge.
+    """
+    if verifier in VERIFIERS or ":" in verifier:
+        return ""
+    name = name_of(verifier)
+    if name == "math":
+        try:
+            rule_of(verifier)
+        except UserError as error:
+            return str(error)
+        return ""
+    if name in VERIFIERS:
+        return f"verifier {verifier!r}: {name} takes no options; only math does"
+    close = nearest(name, VERIFIERS)
+    hint = f"did you mean {close!r}? " if close else ""
+    known = ", ".join(sorted(VERIFIERS))
+    return f"unknown verifier {verifier!r}; {hint}(choices: {known}, or module:function)"
 
 
 def judge_all(items: Sequence[tuple[Problem, str, str]], threads: int = 2) -> list[Verdict]:

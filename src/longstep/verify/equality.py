@@ -54,9 +54,9 @@ def verify(
     """
     if not answer.strip():
         return Verdict("unparseable", None, "the answer is empty", "size")
+    kind = kind or rule.kind
     if gold.strip() == answer.strip() and len(gold) <= MAX_CHARS and kind is None:
         return Verdict("correct", answer, "", "spelling")
-    kind = kind or rule.kind
     try:
         key = key_of(gold, kind)
         judged = [_one(each, answer, kind, omit, rule) for each in key.answers]

@@ -33,11 +33,19 @@ _RE_POSED = re.compile(
     r"(?:[-+*]|\\cdot|\\times)\s*[a-z](?![a-z])",
     re.IGNORECASE,
 )
+#: What names the letters of such an answer. Without it they are the question's own, and their sum is a plain question.
+_ANSWER_FORM = re.compile(
+    r"\b(?:written|express|expressed|represented|the form|prime|coprime)\b", re.IGNORECASE
+)
 
 
 def re_posed(text: str | None) -> bool:
     """Tell whether a question asks for a combination of the numbers in its answer, such as ``m + n``."""
-    return text is not None and _RE_POSED.search(fold(text).replace("$", "")) is not None
+    if text is None:
+        return False
+    plain = fold(text).replace("$", "")
+    named = _ANSWER_FORM.search(plain)
+    return named is not None and _RE_POSED.search(plain, named.end()) is not None
 
 
 @cache

@@ -103,6 +103,8 @@ def _factor(tokens: Tokens, place: int, item: Item) -> tuple[Node, int]:
     end = place
     while end < len(tokens) and not _starts_matrix(tokens, end):
         end += 1
+    if end == place:  # nothing was read, so that a product would go on for ever
+        raise Unreadable("a bracket before a matrix that nothing closes")
     scalar = list(tokens[place:end])
     while scalar and scalar[-1].text in (r"\cdot", r"\times", "*"):
         scalar.pop()
