@@ -125,7 +125,7 @@ def test_an_edit_is_a_change_for_the_stages_that_reach_it(changed_by: Any, file:
 
 
 def test_of_a_front_only_what_is_asked_for_counts(changed_by: Any):
-    edit = replaced("optimizers/__init__.py", "momentum: float = Field(default=0.95", "momentum: float = Field(default=0.9")  # fmt: skip
+    edit = replaced("optimizers/muon.py", "momentum: float = Field(default=0.95", "momentum: float = Field(default=0.9")  # fmt: skip
     assert changed_by(edit) == {"muon"}
 
 
