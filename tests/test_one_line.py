@@ -99,9 +99,9 @@ class NoSeven(Strict):
 from collections.abc import Sequence
 from typing import Literal
 from longstep.config import Strict
-from longstep.curate.candidates import Candidate, Rule
+from longstep.curate.candidates import Candidate, SelectionRule
 
-class NotTheFirst(Rule, Strict):
+class NotTheFirst(SelectionRule, Strict):
     """Leaves out the first."""
     kind: Literal["not-the-first"] = "not-the-first"
 

@@ -36,7 +36,7 @@ class Candidate:
         return self.problem.pass_rate if rater == "" else self.rates.get(rater)
 
 
-class Rule:
+class SelectionRule:
     """What every rule says of itself, so that callers look up only what is asked for."""
 
     def asked(self) -> tuple[str, ...]:

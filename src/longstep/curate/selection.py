@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 from longstep.config import Field, Strict
-from longstep.curate.candidates import NOT_PICKED, Candidate, Fact, Rule
+from longstep.curate.candidates import NOT_PICKED, Candidate, Fact, SelectionRule
 from longstep.curate.chains import chain_scores
 from longstep.curate.difficulty import Band
 from longstep.curate.funnel import Funnel, kind_of
 
 
-class _ByRater(Rule, Band):
+class _ByRater(SelectionRule, Band):
     """What rules by a band share.
 
     Attributes:
@@ -62,7 +62,7 @@ class LightR1Rl(_ByRater):
     max: float = Field(default=0.625, ge=0.0, le=1.0)
 
 
-class Limo(Rule, Strict):
+class Limo(SelectionRule, Strict):
     """LIMO: a weak model never solves it, a strong one seldom does, and the chain is among the best.
 
     The paper (arXiv 2502.03387): Qwen2.5-Math-7B fails four tries, R1-Distill-Qwen-32B solves 1 to 3 of 32; chains are
@@ -112,7 +112,7 @@ class Limo(Rule, Strict):
         return frozenset[Fact]() if self.count is None else frozenset[Fact]({"chain"})
 
 
-class S1(Rule, Strict):
+class S1(SelectionRule, Strict):
     """s1: nobody solves it; then domains drawn evenly, and inside a domain the longest traces most likely.
 
     The paper (arXiv 2501.19393, section 2) drops what Qwen2.5-7B or 32B solves in one try, draws a domain uniformly and
@@ -162,7 +162,7 @@ class S1(Rule, Strict):
         return frozenset[Fact]({"domain", "length"})
 
 
-class Balanced(Rule, Strict):
+class Balanced(SelectionRule, Strict):
     """Equal shares of every kind of problem: by domain, by length, or by both.
 
     Cells that hold fewer than their share give all they have, and the others share what is left.
@@ -204,7 +204,7 @@ class Balanced(Rule, Strict):
         return {index: place * self.bins // len(ordered) for place, index in enumerate(ordered)}
 
 
-class Hardest(Rule, Strict):
+class Hardest(SelectionRule, Strict):
     """The problems that are solved least often, ties at random.
 
     Attributes:
@@ -236,7 +236,7 @@ class Hardest(Rule, Strict):
         return (self.rater,) if self.rater else ()
 
 
-class AtRandom(Rule, Strict):
+class AtRandom(SelectionRule, Strict):
     """The control of every selection: so many, drawn evenly."""
 
     kind: Literal["random"] = "random"
