@@ -17,6 +17,12 @@ from longstep.models.chat import encode_text, lint, render_prompt
 from longstep.models.load import load_model, load_tokenizer, save_model
 from longstep.models.lora import Lora, target_layers, wrap
 from longstep.models.think import add_think_tokens
+from longstep.optimizers import AdamW
+from longstep.progress import Progress
+from longstep.training.config import Training
+from longstep.training.job import Job
+from longstep.training.rows import SftRow
+from longstep.training.sft import train_sft
 from zoo import ARCHITECTURES, TEMPLATE, build, edit, tokenizer
 
 Tensors = dict[str, torch.Tensor]
@@ -324,3 +330,29 @@ def test_31_a_single_file_is_read_before_an_old_index_beside_it(zoo, tmp_path):
         load_file(tmp_path / "out/model.safetensors"),
     )
     assert all(torch.equal(made[name], value) for name, value in whole.items())
+
+
+def tuned(folder: Path, source: Path, steps: int) -> dict[str, torch.Tensor]:
+    """Four rows a step, a checkpoint every second; continues whatever lies in ``folder``."""
+    model, own = load_model(source, "float32"), load_tokenizer(source)
+    how = AdamW(lr=1e-2)
+    training = Training(steps=4, batch=4, max_length=64, save_every=2, log_every=1, optimizer=how)
+    quiet = Progress("x", 4, write=lambda text: None)
+    stop = int(own.eos_token_id)  # pyright: ignore[reportArgumentType]
+    data = [SftRow(f"r{n}", (10 + n, 11, 12 + n, stop), 1) for n in range(4 * steps)]
+    train_sft(Job(model, own, training, 4, 0, folder, quiet), data)
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", ["qwen3-moe", "gpt-neox"])
+def test_20_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(zoo, tmp_path, name):
+    whole = tuned(tmp_path / "whole", zoo(name), 4)
+    again = tmp_path / "again"
+    shutil.copytree(tmp_path / "whole" / "checkpoints", again / "checkpoints")
+    shutil.rmtree(again / "checkpoints" / "checkpoint-4")  # as a kill after step 2 leaves it
+    resumed = tuned(again, zoo(name), 4)
+    start = load_model(zoo(name)).state_dict()
+    assert all(torch.equal(resumed[each], value) for each, value in whole.items())
+    assert not any(
+        torch.equal(start[each], value) for each, value in whole.items() if value.dim() > 1
+    )

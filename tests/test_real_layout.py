@@ -58,11 +58,12 @@ stages:
     model: "@tuned"
     data: "@own"
     algorithm: {kind: light-r1, rewards: [{kind: soft-overlong}, {kind: correctness}]}
-    group: 4
-    batch: 8
+    group: 8
+    batch: 16
     micro_batch: 2
     steps: 2
-    max_tokens: 12
+    # Long enough that one of the random model's answers ends by itself: groups of equal rewards train nothing at all.
+    max_tokens: 80
     max_length: 120
     optimizer: {kind: adamw, lr: 1e-3}
     lora: {r: 2, targets: [q_proj, v_proj]}

@@ -48,7 +48,7 @@ class Scripted:
         self.asked: list[tuple[str, int]] = []
         self.keys: list[tuple[int, str, int]] = []
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+    def draw(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
         for prompt in canonical(prompts):
             self.asked.append((prompt.problem_id, sampling.samples))
             for sample in range(sampling.samples):
@@ -438,8 +438,7 @@ def train(folder: Path, finished: Path, **fields: Any) -> Context:
     given = {
         "model": str(finished / "merged" / "out"),
         "data": str(finished / "pool" / "out"),
-        "key_audit": "off",
-        "algorithm": {"kind": "dapo"},
+        "algorithm": {"kind": "dapo", "minibatches": 1},
         "group": 4,
         "batch": 8,
         "max_tokens": 32,

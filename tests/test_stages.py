@@ -13,8 +13,11 @@ from longstep.context import Context, Where, chosen_problems
 from longstep.curate.controls import SpoilKeys
 from longstep.curriculum import Outcome
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
+from longstep.draw.prompts import prompts_for
+from longstep.draw.samplers import Opened
 from longstep.evaluate import Benchmark
 from longstep.evaluate.benchmarks import BOXED
+from longstep.generate import FakeGenerator
 from longstep.losses import Dapo, LightR1
 from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.tiny import build_tokenizer
@@ -185,9 +188,11 @@ def test_rl_draws_from_the_band_and_leaves_suspect_keys_to_select(tmp_path: Path
         "max_length": 100,
     }
     here = context(tmp_path)
-    assert [p.id for p in Rl(**settings)._pool(here, build_tokenizer())[0]] == ["p2"]
+    own = build_tokenizer()
+    opened = Opened(FakeGenerator(lambda prompt, index: ""), lambda asked: prompts_for(own, asked))
+    assert [p.id for p in Rl(**settings)._pool(here, opened)[0]] == ["p2"]
     with pytest.raises(UserError, match="no prompt fits"):
-        Rl(**{**settings, "max_length": 44})._pool(here, build_tokenizer())
+        Rl(**{**settings, "max_length": 44})._pool(here, opened)
     with pytest.raises(
         ValidationError, match="key_audit: is no setting of rl; put a stage `kind: "
     ):

@@ -16,6 +16,7 @@ from longstep.config import UserError
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 #: What wrappers write before or into a tensor's name, and who does it.
@@ -151,12 +152,18 @@ def prove_saved(model: Any, folder: Path) -> None:
     Raises:
         UserError: it would come back as another model; names the first tensor that differs.
     """
-    import torch
-
     saved = load_whole(type(model), folder, next(model.parameters()).dtype).state_dict()
     for name, value in model.state_dict().items():
-        if name not in saved or not torch.equal(saved[name], value.detach().cpu()):
+        if name not in saved or not _same_bits(saved[name], value.detach().cpu()):
             raise UserError(
                 f"{folder}: {name} does not come back from the checkpoint as it was saved, so this architecture "
                 f"({type(model).__name__}) could not be resumed; please report it"
             )
+
+
+def _same_bits(first: Tensor, second: Tensor) -> bool:
+    """Equality of bytes: a weight that is no number comes back as it was, and the training says so, not this."""
+    import torch
+
+    one, two = (each.contiguous().reshape(-1).view(torch.uint8) for each in (first, second))
+    return torch.equal(one, two)

@@ -21,7 +21,7 @@ from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, encode_tu
 from longstep.stages.base import Stage
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, rows_seen, trained
-from longstep.training.finish import finish_model
+from longstep.training.finish import Ended, finish_model
 from longstep.training.ranks import sharded
 from longstep.training.rows import PreferenceRow, training_order
 from longstep.training.start import open_job, open_policy
@@ -80,15 +80,10 @@ class Prefer(Training, Stage):
         context.cost.tokens_trained += 2 * sum(lengths[i] for i in order)
         used = {row.name for row in rows}
         problems = chosen_problems(context, self.rejected, Where(), used)
+        facts = {"pairs": len(rows), "steps": steps}
+        data = [self.chosen, self.rejected]
         finish_model(
-            context,
-            self,
-            job.model,
-            tokenizer,
-            [self.model],
-            problems,
-            {"pairs": len(rows), "steps": steps},
-            [self.chosen, self.rejected],
+            context, self, Ended(job.model, tokenizer, [self.model], data, problems, facts)
         )
 
     def _rows(self, context: Context, tokenizer: Any) -> list[PreferenceRow]:

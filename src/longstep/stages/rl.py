@@ -30,7 +30,7 @@ from longstep.stages.base import Stage
 from longstep.training.checkpoints import Side
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, trained
-from longstep.training.finish import finish_model
+from longstep.training.finish import Ended, finish_model
 from longstep.training.ranks import sharded, world
 from longstep.training.start import open_job, open_policy
 from longstep.types import Problem
@@ -181,9 +181,8 @@ class Rl(Training, Stage):
             "rollouts": draws * self.batch * self.algorithm.minibatches,
             **_confess(notes, self.algorithm),
         }
-        finish_model(
-            context, self, job.model, tokenizer, [self.model], problems, facts, [self.data]
-        )
+        ended = Ended(job.model, tokenizer, [self.model], [self.data], problems, facts)
+        finish_model(context, self, ended)
 
     def _opened(self, context: Context, model: Any, tokenizer: Any) -> Opened:
         """Who draws: the model in training or, with shards or when ``by`` says so, a whole copy in each process."""

@@ -16,7 +16,7 @@ from longstep.models.tiny import ADDED, CHARACTERS, SPECIAL, TinySpec
 from longstep.stages.base import Stage
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, rows_seen, trained
-from longstep.training.finish import finish_model
+from longstep.training.finish import Ended, finish_model
 from longstep.training.rows import SftRow, training_order
 from longstep.training.start import open_job, open_policy
 from longstep.training.supervised import read_supervised
@@ -69,9 +69,8 @@ class _Supervised(Training, Stage):
         train_sft(job, [rows[i] for i in order], dev, self.packing)
         context.cost.tokens_trained += sum(lengths[i] for i in order)
         facts = {"rows": len(rows), "steps": steps, **found.dropped}
-        finish_model(
-            context, self, job.model, tokenizer, parents, found.prompts, facts, [self.data]
-        )
+        ended = Ended(job.model, tokenizer, parents, [self.data], found.prompts, facts)
+        finish_model(context, self, ended)
 
     def _estimated(self, given: Estimator, shape: Shape) -> Estimate:
         data = given.input(self.data)

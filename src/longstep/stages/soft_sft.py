@@ -19,7 +19,7 @@ from longstep.costs.flow import KEPT, Flow
 from longstep.stages.base import Stage
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, trained
-from longstep.training.finish import PROBED, finish_model
+from longstep.training.finish import PROBED, Ended, finish_model
 from longstep.training.last_column import LastColumn
 from longstep.training.rows import SoftRow, training_order
 from longstep.training.start import open_job, open_policy
@@ -93,17 +93,8 @@ class SoftSft(Training, Stage):
             "repeated 4-grams": f"{before.repetition:.4f} -> {after.repetition:.4f}",
             **dropped,
         }
-        finish_model(
-            context,
-            self,
-            job.model,
-            tokenizer,
-            [self.model],
-            problems,
-            trained,
-            [self.data],
-            facts["thinking"],
-        )
+        asked = problems, trained, facts["thinking"]
+        finish_model(context, self, Ended(job.model, tokenizer, [self.model], [self.data], *asked))
 
     def _rows(self, context: Context) -> tuple[list[SoftRow], dict[str, int]]:
         by_rollout: dict[tuple[str, int], list[SoftTarget]] = {}

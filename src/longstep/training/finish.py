@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from longstep.context import Context
@@ -21,28 +22,39 @@ MAX_PROBE_TOKENS = 256
 LOW_STOP_RATE = 0.9
 
 
-def finish_model(
-    context: Context,
-    config: Training,
-    model: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    parents: Sequence[str],
-    problems: Sequence[Problem],
-    facts: Mapping[str, object],
-    data: Sequence[str],
-    thinking: bool = True,
-) -> None:
-    """Write ``out/``: weights, tokenizer, template, generation config and card.
+@dataclass(frozen=True)
+class Ended:
+    """A training that reached its last step.
 
-    ``data`` are the artifacts it was trained on; the card says what they were decontaminated against.
+    Attributes:
+        model: as it is in memory, adapters and shards included.
+        tokenizer: of the model.
+        parents: the models it was made from, as the recipe names them.
+        data: the artifacts it was trained on; the card says what they were decontaminated against.
+        problems: some of them are asked once more, to see whether the model stops.
+        facts: said in the card.
+        thinking: whether its prompts ask for a thought.
     """
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    parents: Sequence[str]
+    data: Sequence[str]
+    problems: Sequence[Problem]
+    facts: Mapping[str, object]
+    thinking: bool = True
+
+
+def finish_model(context: Context, config: Training, ended: Ended) -> None:
+    """Write ``out/``: weights, tokenizer, template, generation config and card."""
     from longstep.models.load import save_model, whole_weights
     from longstep.models.lora import merge
 
+    model, tokenizer, problems = ended.model, ended.tokenizer, ended.problems
     if config.lora is not None:
-        model = merge(model, _probe_ids(tokenizer, problems[0], thinking).to(model.device))
+        model = merge(model, _probe_ids(tokenizer, problems[0], ended.thinking).to(model.device))
     model.eval()
-    rate = stop_rate(model, tokenizer, problems[:PROBED], thinking)
+    rate = stop_rate(model, tokenizer, problems[:PROBED], ended.thinking)
     if rate < LOW_STOP_RATE:
         cause = f"only {rate:.0%} of {min(PROBED, len(problems))} greedy completions stop"
         remedy = (
@@ -58,11 +70,11 @@ def finish_model(
         out = context.fresh_out()
         save_model(model, tokenizer, out, weights)
         said = {
-            **facts,
+            **ended.facts,
             "stop rate": f"{rate:.3f}",
-            "decontaminated": _decontaminated(context, data),
+            "decontaminated": _decontaminated(context, ended.data),
         }
-        write_card(out, context.name, config, parents, said)
+        write_card(out, context.name, config, ended.parents, said)
     barrier()
 
 
