@@ -334,7 +334,10 @@ def test_a_row_without_an_answer_is_read_for_a_filter_to_drop(tmp_path, blank):
         ({"prompts": "x", "answer": "1"}, r":2:prompt: is missing; did you mean 'prompts'"),
         ({"prompt": " ", "answer": "1"}, r"mine.jsonl:2:prompt: got an empty text, expected some"),
         ({"prompt": "x", "answer": True}, r"mine.jsonl:2:answer: got true, expected text"),
-        ({"prompt": "x", "answer": {"a": 1}}, r"mine.jsonl:2:answer: got a mapping, expected text or a list of texts"),
+        (
+            {"prompt": "x", "answer": {"a": 1}},
+            r"mine.jsonl:2:answer: got a mapping, expected text or a list of texts",
+        ),
     ],
 )
 def test_jsonl_errors_name_file_line_and_field(tmp_path, row, message):
@@ -470,7 +473,10 @@ def test_curation_sets_bad_rows_aside_with_place_and_reason(tmp_path):
         (str(path), 4, "answer"),
         (str(path), 9, ""),
     ]
-    assert aside[0]["row"] == rows[3] and aside[0]["why"] == "got a mapping, expected text or a list of texts"
+    assert (
+        aside[0]["row"] == rows[3]
+        and aside[0]["why"] == "got a mapping, expected text or a list of texts"
+    )
     assert aside[1]["raw"] == lines[8] and "torn" in aside[1]["why"]
 
 
