@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from longstep.config import TypeAdapter
+from longstep.config import TypeAdapter, UserError
 from longstep.curriculum import AdaRFT, AnyCurriculum, Ask, Curriculum, EasyToHard, Horizon, Outcome
 from longstep.types import Problem
 
@@ -117,8 +117,15 @@ def test_easy_to_hard_by_difficulty_and_by_pass_rate() -> None:
     ties = {tuple(picks(EasyToHard().build(PROBLEMS, horizon(seed)), 2)) for seed in range(10)}
     assert ties == {(1, 3), (3, 1)}
     bare = [Problem(id="x", prompt="q", answer="1")]
-    with pytest.raises(ValueError, match="problem x has no difficulty"):
+    with pytest.raises(UserError, match="problem x has no difficulty"):
         EasyToHard().build(bare, horizon())
+
+
+@pytest.mark.parametrize("kind", [EasyToHard, AdaRFT])
+def test_a_curriculum_without_its_numbers_says_what_to_do(kind: Any) -> None:
+    problems = [Problem("a", "1 + 1", "2", difficulty=1.0)]
+    with pytest.raises(UserError, match=r"problem a has no pass_rate.*rate: true"):
+        kind(by="pass_rate").build(problems, horizon())
 
 
 def test_adarft_moves_its_target_by_the_published_rule_once_a_step() -> None:

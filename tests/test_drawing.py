@@ -268,7 +268,7 @@ SERVERS = [ByEndpoint(model="m", url="http://h/v1"), ByServer(model="m", command
 
 @pytest.mark.parametrize("by", [*SERVERS, ByReference(model="m")])
 def test_a_stage_that_needs_more_than_an_engine_gives_refuses_it_before_it_runs(by):
-    rl = [*Rl(model="m", data="@d", by=by, steps=1).check()]
+    rl = [*Rl(model="m", data="@d", by=by, steps=1, max_length=8192).check()]
     assert len(rl) == 1 and rl[0].startswith(f"by: an engine of kind {by.kind} gives no token ids")
     assert "cannot follow a model in training" in rl[0]
     [said] = Contrast(expert="m", amateur="a", data="@d", by=by).check()
@@ -279,8 +279,10 @@ def test_a_stage_that_needs_more_than_an_engine_gives_refuses_it_before_it_runs(
 
 
 def test_an_engine_that_follows_has_to_be_of_the_model_in_training():
-    assert [*Rl(model="@m", data="@d", by=ByModel(model="@m"), steps=1).check()] == []
-    [said] = Rl(model="@m", data="@d", by=ByModel(model="@other"), steps=1).check()
+    assert [
+        *Rl(model="@m", data="@d", by=ByModel(model="@m"), steps=1, max_length=8192).check()
+    ] == []
+    [said] = Rl(model="@m", data="@d", by=ByModel(model="@other"), steps=1, max_length=8192).check()
     assert said.startswith("by: its copy follows the model in training")
     [said] = Contrast(expert="m", amateur="a", data="@d", by=ByModel(model="a")).check()
     assert said.endswith("must be of the same model, m")

@@ -160,6 +160,15 @@ def test_21_a_template_that_loses_the_question_is_refused_when_it_is_loaded(
     assert words in str(told.value)
 
 
+def test_21_a_template_may_speak_of_the_tags_before_it_opens_a_thought(tmp_path):
+    """As Open-Reasoner-Zero's does; a second opening where the answer begins is still refused, a line apart too."""
+    told = "Reason within <think> </think>.\n" + TEMPLATE
+    own = load_tokenizer(written(tmp_path / "m", told + "<think>\n"))
+    assert render_prompt(own, "1").prefix == "<think>"
+    with pytest.raises(UserError, match="opens 2 thoughts"):
+        load_tokenizer(written(tmp_path / "again", told + "<think>\n<think>\n"))
+
+
 def with_tags(source: Path, out: Path, template: Path | None = None) -> Path:
     own, model = load_tokenizer(source, template), load_model(source)
     add_think_tokens(own, model, source)

@@ -75,6 +75,45 @@ def test_a_wrong_reference_is_named_with_its_line(tmp_path: Path, names, sentenc
         load(write(tmp_path, TWO % names))
 
 
+RL = """name: one
+stages:
+  base: {kind: checkpoint, path: longstep-tiny}
+  problems: {kind: curate, sources: [{kind: chain, count: 4}]}
+  r: {kind: rl, model: "@base", data: "@problems", steps: 1, batch: 8, max_length: 64, %s}
+"""
+SCORES = """name: one
+stages:
+  e: {kind: evaluate, models: {%s: longstep-tiny}, benchmarks: [%s]}
+"""
+OWN = "{name: %s, source: {kind: chain, count: 2}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (RL % "max_tokens: 64", r":5: stages.r.max_tokens: 64 leaves no room for a prompt within"),
+        (
+            RL % "max_tokens: 8, where: {pass_rate: [0.9, 0.1]}",
+            r":5: stages.r.where.pass_rate: expected the lower end first, got \[0.9, 0.1\]",
+        ),
+        (SCORES % ("a", ""), r"stages.e.benchmarks: expected at least 1 entry, got 0"),
+        (SCORES % ("../a", "chain"), r":3: stages.e.models: '../a' becomes a file name"),
+        (SCORES % ("a", OWN % "x/y"), r":3: stages.e.benchmarks: 'x/y' becomes a file name"),
+        (
+            SCORES % ("a", "{name: b, source: {kind: jsonl, path: no.jsonl, columns: {}}}"),
+            r":3: stages.e.benchmarks: b reads no.jsonl, and no such file is here",
+        ),
+        (SCORES % ("a", f"{OWN % 'x'}, {OWN % 'x'}"), r":3: stages.e.benchmarks: 'x' is named 2"),
+    ],
+)
+def test_what_would_fail_or_vanish_at_the_end_is_refused_at_load(
+    tmp_path: Path, text: str, sentence: str
+):
+    """Two benchmarks of one name were one, and a name that is no file name stopped the last stage of a run."""
+    with pytest.raises(UserError, match=sentence):
+        load(write(tmp_path, text))
+
+
 def test_stages_in_a_circle_are_refused(tmp_path: Path):
     text = """name: circle
 stages:
@@ -93,6 +132,13 @@ stages:
             r"TRL's SFT config has no key 'learning_rat'; did you mean 'learning_rate'",
         ),
         ("learning_rate", r"learning_rate belongs to longstep; set optimizer.lr instead"),
+        ("adam_beta1", r"adam_beta1 belongs to longstep; set optimizer.betas instead"),
+        (
+            "save_only_model",
+            r"save_only_model belongs to longstep; it cannot be set: a run resumed",
+        ),
+        ("top_k", r"top_k belongs to longstep; it cannot be set: rollouts come from longstep's"),
+        ("vllm_mode", r"vllm_mode belongs to longstep; it cannot be set: rollouts come from"),
         ("gradient_checkpointin", r"did you mean 'gradient_checkpointing'"),
     ],
 )

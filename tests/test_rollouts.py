@@ -468,11 +468,17 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in ("seconds", "step_time")} for row in rows]
 
 
+@pytest.mark.parametrize("minibatches", [1, 3])
 def test_members_of_one_file_and_one_line_train_and_resume(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minibatches: int
 ) -> None:
-    """Probes, carried groups and hints in the real stage; stopped before step 4, it goes on from step 2."""
-    whole = train(tmp_path / "whole", finished, **OURS)
+    """Probes, carried groups and hints in the real stage; stopped at its fourth draw, it goes on from a checkpoint."""
+    ours = {
+        **OURS,
+        "algorithm": {"kind": "dapo", "minibatches": minibatches},
+        "steps": 4 * minibatches,
+    }
+    whole = train(tmp_path / "whole", finished, **ours)
     rows = logged(tmp_path / "whole")
     assert rows[-1]["tokens/probe"] > 0 and rows[-1]["tokens/guided"] > 0
     assert rows[1]["gate/carried"] > 0  # so that the checkpoint after step 2 must hold some
@@ -483,14 +489,14 @@ def test_members_of_one_file_and_one_line_train_and_resume(
     step = Rollouts.__call__
 
     def stop_before_the_last(rolls: Rollouts, number: int, count: int) -> Any:
-        if number == 3:
+        if number == 3 * minibatches:
             raise KeyboardInterrupt
         return step(rolls, number, count)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Rollouts, "__call__", stop_before_the_last)
-        train(tmp_path / "cut", finished, **OURS)
-    again = train(tmp_path / "cut", finished, **OURS)
+        train(tmp_path / "cut", finished, **ours)
+    again = train(tmp_path / "cut", finished, **ours)
     assert again.cost == whole.cost and logged(tmp_path / "cut") == logged(tmp_path / "whole")
     weights = [(tmp_path / run / "out/model.safetensors").read_bytes() for run in ("whole", "cut")]
     assert weights[0] == weights[1]
@@ -513,3 +519,28 @@ def test_rows_of_a_short_step_move_no_weight(finished: Path, tmp_path: Path) -> 
     ended = load_model(tmp_path / "run" / "out", "float32").state_dict()
     assert all(start[name].equal(ended[name]) for name in start)
     assert logged(tmp_path / "run")[-1]["missing_groups"] == 2
+
+
+def test_a_horizon_is_counted_in_the_steps_that_a_curriculum_is_asked_by(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two updates from each draw: it is asked at steps 0 and 2 of 4, so step / steps is the share done."""
+    build, told = Shuffle.build, list[Any]()
+
+    class Listening:
+        def __init__(self, problems: Sequence[Problem], horizon: Horizon) -> None:
+            told.append(horizon)
+            self.order = build(Shuffle(), problems, horizon)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.order, name)
+
+        def pick(self, n: int, step: int) -> Any:
+            told.append((n, step))
+            return self.order.pick(n, step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Shuffle, "build", lambda self, *given: Listening(*given))
+        dapo = {"kind": "dapo", "minibatches": 2}
+        train(tmp_path / "run", finished, algorithm=dapo, steps=4)
+    assert told == [Horizon(steps=4, groups=4, seed=7), (4, 0), (4, 2)]

@@ -26,7 +26,8 @@ from longstep.curate.selection import (
     fill,
     halving_rank,
 )
-from longstep.types import Problem
+from longstep.stages.select import FirstChain, first_chains
+from longstep.types import Completion, Problem, Status, Verdict
 
 
 def candidate(
@@ -233,3 +234,19 @@ def test_domains_by_words():
     )
     assert domain_of("??") == "algebra"
     assert {domain_of(prompt) for prompt in ("", "solve for x", "\\sin x")} <= set(CUES)
+
+
+def test_a_chain_is_the_first_right_completion_and_keeps_its_text_only_for_a_rule_that_reads_it():
+    def drawn(sample: int, text: str, status: Status, ids: tuple[int, ...] = ()) -> Completion:
+        return Completion("p", sample, (), ids, text, "stop", verdict=Verdict(status, text))
+
+    rows = [
+        drawn(0, "wrong", "wrong", (1,)),
+        drawn(1, "right", "correct", (1, 2)),
+        drawn(2, "again", "correct", (1, 2, 3)),
+    ]
+    assert first_chains(rows, texts=True) == {"p": FirstChain(True, 2, "right")}
+    assert first_chains(rows, texts=False) == {"p": FirstChain(True, 2, None)}
+    assert first_chains(rows[:1], texts=False) == {"p": FirstChain(False, 1, None)}
+    bare = drawn(0, "no ids", "wrong")
+    assert first_chains([bare], texts=False) == {"p": FirstChain(False, 6, None)}

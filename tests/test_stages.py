@@ -255,7 +255,7 @@ def test_what_a_method_lacks_is_in_the_notes_and_the_card(tmp_path: Path):
 
 
 def test_an_algorithm_that_compares_with_the_sampler_needs_its_temperature():
-    settings = {"model": "@m", "data": "@d", "steps": 1, "batch": 8}
+    settings = {"model": "@m", "data": "@d", "steps": 1, "batch": 8, "max_length": 8192}
     hot = Rl.model_validate({**settings, "temperature": 0.6})
     assert list(hot.check()) == []
 

@@ -340,6 +340,11 @@ def _message(details: ErrorDetails, path: KeyPath, options: list[Any]) -> str:
             return f"expected {context['expected']}, got {_got(given)}{_suggest(close)}"
         case "value_error" | "assertion_error":
             return str(context["error"])
+        case "too_short" | "too_long":
+            most = details["type"] == "too_long"
+            bound = context["max_length" if most else "min_length"]
+            ones = "entry" if bound == 1 else "entries"
+            return f"expected at {'most' if most else 'least'} {bound} {ones}, got {context['actual_length']}"
         case kind:
             want = _WANTED.get(kind) or details["msg"].removeprefix("Input should be ")
             return f"expected {want}, got {_got(given)}"

@@ -16,7 +16,7 @@ from longstep.artifacts import (
     sha256_json,
     write_json,
 )
-from longstep.config import Field, Strict, UserError
+from longstep.config import Field, Strict, UserError, field_validator
 from longstep.models.load import locate
 from longstep.progress import Progress
 from longstep.types import Problem
@@ -160,6 +160,13 @@ class Where(Strict):
     difficulty: tuple[float, float] | None = None
     mixed: bool = False
     count: int | None = Field(default=None, ge=1)
+
+    @field_validator("pass_rate", "difficulty")
+    @classmethod
+    def _ordered(cls, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+        if interval is not None and interval[0] > interval[1]:
+            raise ValueError(f"expected the lower end first, got {list(interval)}")
+        return interval
 
     def keeps(self, pass_rate: float | None, difficulty: float | None) -> bool:
         """Whether a problem is inside."""

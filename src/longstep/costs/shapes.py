@@ -124,7 +124,7 @@ def shape_of(name: str) -> tuple[Shape, str]:
     if not sizes:
         raise UserError(
             f"plan: the size of model {name!r} is unknown; give a local folder with its config.json "
-            "as path, or add its shape to MODELS in plan/models.py"
+            "as path, or add its shape to MODELS in costs/shapes.py"
         )
     wanted = float(sizes[-1]) * 1e9
     close = min(MODELS, key=lambda each: abs(MODELS[each].parameters - wanted))

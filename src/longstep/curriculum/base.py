@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from longstep.config import UserError
 from longstep.types import Problem
 
 Use = Literal["train", "rate"]
@@ -18,7 +19,8 @@ class Horizon:
 
     Attributes:
         steps: optimiser steps of the run; ``step / steps`` is the share done.
-        groups: groups that one step trains on.
+        groups: groups that are trained on from one pick to the next; several steps share them when a batch of rollouts
+            makes several updates.
         seed: of everything random in a curriculum, a gate or a guide.
     """
 
@@ -132,12 +134,19 @@ def difficulties(problems: Sequence[Problem], key: str) -> list[float]:
     """Give each problem's difficulty: its own (``difficulty``) or one minus ``pass_rate``.
 
     Raises:
-        ValueError: a problem has no such number.
+        UserError: a problem has no such number.
     """
     found = []
     for problem in problems:
         value = problem.difficulty if key == "difficulty" else problem.pass_rate
         if value is None:
-            raise ValueError(f"problem {problem.id} has no {key}; a curriculum by {key} needs it")
+            remedy = (
+                "rate the problems by a stage of kind sample with rate: true"
+                if key == "pass_rate"
+                else "its source must tell it, or take by: pass_rate"
+            )
+            raise UserError(
+                f"problem {problem.id} has no {key}, which a curriculum by {key} needs; {remedy}"
+            )
         found.append(value if key == "difficulty" else 1.0 - value)
     return found

@@ -6,7 +6,7 @@ the same completions give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -33,12 +33,16 @@ class Protocol(Strict):
     @field_validator("models", "benchmarks")
     @classmethod
     def _plain_names(cls, names: Any) -> Any:
-        for name in names:
-            if not name or name.startswith(".") or "/" in name or "\\" in name:
-                raise ValueError(
-                    f"{name!r} becomes a file name: use letters, digits, dots and dashes"
-                )
+        for complaint in no_file_names(names):
+            raise ValueError(complaint)
         return names
+
+
+def no_file_names(names: Iterable[str]) -> Iterator[str]:
+    """A sentence for each name that no file below the evaluation's folder can have."""
+    for name in names:
+        if not name or name.startswith(".") or "/" in name or "\\" in name:
+            yield f"{name!r} becomes a file name: use letters, digits, dots and dashes"
 
 
 def score(

@@ -7,6 +7,7 @@ strip the thinking from it: it is the prompt's ids, then the turn's text after t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 #: Stands for the question while the text around it is found; no template rewrites letters.
 PLACEHOLDER = "QUESTIONQUESTION"
+#: The tags that a prompt ends with.
+_OPENING = re.compile(rf"(?:{THINK_OPEN}|{THINK_CLOSE}|\s)*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,10 @@ def template_faults(tokenizer: PreTrainedTokenizerBase) -> list[str]:
         times = text.count(PLACEHOLDER)
         if times != 1:
             faults.append(f"it puts the question {times} times into the prompt instead of once")
-        if text.count(THINK_OPEN) > 1:
-            faults.append(f"it opens {text.count(THINK_OPEN)} thoughts in one prompt")
+        # Only where the answer begins: published templates speak of the tags in their instructions, too.
+        opened = _OPENING.findall(text)[0].count(THINK_OPEN)
+        if opened > 1:
+            faults.append(f"it opens {opened} thoughts in one prompt")
     return list(dict.fromkeys(faults))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
-from longstep.config import Field
+from longstep.config import Field, dump
 from longstep.context import PARTIAL, Artifact, Context
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
@@ -28,6 +29,7 @@ from longstep.evaluate import (
     store,
 )
 from longstep.evaluate.reducers import Collector
+from longstep.evaluate.score import no_file_names
 from longstep.evaluate.store import ENGINES, RESULTS
 from longstep.generate import Sampling
 from longstep.stages.base import Stage, local_data
@@ -68,7 +70,18 @@ class Evaluate(Stage):
             yield from local_data(resolve(member).source)
 
     def check(self) -> Iterator[str]:
-        """A switch for templates that nobody here renders."""
+        """Names that cannot be told apart or written down, files that are not there; a switch without effect."""
+        chosen = [resolve(member) for member in self.benchmarks]
+        for member in chosen:  # missed now, and not when all that is to be scored has been trained
+            path = dump(member.source).get("path")
+            if isinstance(path, str) and not Path(path).exists():
+                yield f"benchmarks: {member.name} reads {path}, and no such file is here"
+        names = Counter(member.name for member in chosen)
+        for place, given in (("models", self.models), ("benchmarks", names)):
+            yield from (f"{place}: {complaint}" for complaint in no_file_names(given))
+        for name, times in names.items():
+            if times > 1:
+                yield f"benchmarks: {name!r} is named {times} times; give each a name of its own"
         if not self.thinking:
             for name, model in self.models.items():
                 if not isinstance(model, str):

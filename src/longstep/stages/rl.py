@@ -113,6 +113,11 @@ class Rl(Training, Stage):
         yield from self.trainer_complaints("grpo")
         if self.batch % self.group:
             yield f"batch: {self.batch} completions cannot hold whole groups of {self.group}"
+        if self.max_tokens >= self.max_length:
+            yield (
+                f"max_tokens: {self.max_tokens} leaves no room for a prompt within max_length {self.max_length}; raise "
+                "max_length"
+            )
         yield from self._engine_complaints()
         if self.length_window != 1:
             yield "length_window: has no effect: the curriculum orders the problems"
@@ -228,7 +233,7 @@ class Rl(Training, Stage):
     ) -> Rollouts:
         problems, prompts = pool
         groups = self.batch * self.algorithm.minibatches // self.group
-        horizon = Horizon(-(-steps // self.updates), groups, context.seed)
+        horizon = Horizon(steps, groups, context.seed)
         return Rollouts(
             problems=problems,
             prompts=prompts,

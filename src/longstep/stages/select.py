@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
@@ -25,7 +25,7 @@ from longstep.types import Completion, Problem
 from longstep.verify.keys import same_answer
 
 R = TypeVar("R")
-RATES = "rates.jsonl"
+COMPLETIONS, RATES = "completions.jsonl", "rates.jsonl"
 
 
 class Select(Stage):
@@ -80,8 +80,8 @@ class Select(Stage):
             gone = [(p, why[p.id]) for p in problems if p.id in why]
             trusted = [p for p in problems if p.id not in why]
             problems = funnel.record("suspects", trusted, gone)
-        completions = _beside(context, self.data, "completions.jsonl", Completion)
-        candidates = self._candidates(context, problems, completions)
+        chains = self._chains(context)
+        candidates = self._candidates(context, problems, chains)
         dropped = narrow(funnel, self.rules, candidates, context.seed)
         funnel.dropped += [Dropped(*why, problems[place]) for place, why in dropped.items()]
         kept = [problem for place, problem in enumerate(problems) if place not in dropped]
@@ -95,20 +95,25 @@ class Select(Stage):
             raise UserError(
                 f"{context.name}: no problem is left: {funnel.told()}; see {out / 'dropped.jsonl'}"
             )
-        if completions:
-            write_rows(
-                out / "completions.jsonl", (row for row in completions if row.problem_id in ids)
-            )
-        rates = imported if self.ratings is not None else _beside(context, self.data, RATES, Rated)
+        if chains:
+            drawn = _beside(context, self.data, COMPLETIONS, Completion)
+            write_rows(out / COMPLETIONS, (row for row in drawn if row.problem_id in ids))
+        rates = imported
+        if self.ratings is None:
+            rates = list(_beside(context, self.data, RATES, Rated))
         if rates:
             write_rows(out / RATES, (row for row in rates if row.problem_id in ids))
         write_rows(out / "problems.jsonl", kept)
 
+    def _chains(self, context: Context) -> dict[str, FirstChain]:
+        # A text is held only where a rule reads it: one for each problem of a large pool is gigabytes.
+        texts = any("chain" in rule.reads() for rule in self.rules)
+        return first_chains(_beside(context, self.data, COMPLETIONS, Completion), texts)
+
     def _candidates(
-        self, context: Context, problems: Sequence[Problem], completions: Iterable[Completion]
+        self, context: Context, problems: Sequence[Problem], chains: Mapping[str, FirstChain]
     ) -> list[Candidate]:
         rates = {name: _rates(context, reference) for name, reference in self.raters.items()}
-        chains = first_chains(completions)
         candidates: list[Candidate] = []
         for problem in problems:
             chain = chains.get(problem.id)
@@ -118,8 +123,7 @@ class Select(Stage):
                     {n: table[problem.id] for n, table in rates.items() if problem.id in table},
                     problem.source if self.domain == "source" else domain_of(problem.prompt),
                     None if chain is None else chain.text,
-                    # Endpoints give no ids; all chains of one artifact come from one sampler.
-                    None if chain is None else len(chain.token_ids) or len(chain.text),
+                    None if chain is None else chain.length,
                 )
             )
         return candidates
@@ -161,13 +165,29 @@ def import_ratings(
     return made, rates
 
 
-def first_chains(completions: Iterable[Completion]) -> dict[str, Completion]:
+@dataclass(frozen=True, slots=True)
+class FirstChain:
+    """What rules may ask about one completion.
+
+    Attributes:
+        right: whether it was verified correct.
+        length: tokens, or characters where an endpoint gave no ids; all of one artifact come from one sampler.
+        text: as it was drawn, or ``None`` where no rule reads it.
+    """
+
+    right: bool
+    length: int
+    text: str | None
+
+
+def first_chains(completions: Iterable[Completion], texts: bool) -> dict[str, FirstChain]:
     """One completion per problem: the first verified-correct one, else the first."""
-    chains: dict[str, Completion] = {}
+    chains: dict[str, FirstChain] = {}
     for row in completions:
-        known = chains.get(row.problem_id)
-        if known is None or (_right(row) and not _right(known)):
-            chains[row.problem_id] = row
+        known, right = chains.get(row.problem_id), _right(row)
+        if known is None or (right and not known.right):
+            length = len(row.token_ids) or len(row.text)
+            chains[row.problem_id] = FirstChain(right, length, row.text if texts else None)
     return chains
 
 
@@ -175,10 +195,10 @@ def _right(row: Completion) -> bool:
     return row.verdict is not None and row.verdict.status == "correct"
 
 
-def _beside(context: Context, reference: str, file: str, cls: type[R]) -> list[R]:
+def _beside(context: Context, reference: str, file: str, cls: type[R]) -> Iterator[R]:
     """Rows of another file of the artifact, if it has one."""
     path = context.artifact(reference) / file
-    return list(read_rows(path, cls)) if path.is_file() else []
+    return read_rows(path, cls) if path.is_file() else iter(())
 
 
 def _rates(context: Context, reference: str) -> Mapping[str, float]:

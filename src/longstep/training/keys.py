@@ -63,6 +63,27 @@ OWNED: dict[str, str] = {
     "resume_from_checkpoint": "nothing: the same command continues by itself",
     "push_to_hub": "nothing: longstep never uploads",
     "trust_remote_code": "nothing: remote code is never executed",
+    "adam_beta1": "optimizer.betas",
+    "adam_beta2": "optimizer.betas",
+    "adam_epsilon": "optimizer.eps",
+    "optim_args": "optimizer",
+    "optim_target_modules": "optimizer",
+    "auto_find_batch_size": "micro_batch",
+    "ignore_data_skip": "nothing: a resumed run sees the rows that follow",
+    "save_only_model": "nothing: a run resumed without its optimiser's state is another run",
+    "train_sampling_strategy": "nothing: the order of rows is longstep's",
+    **dict.fromkeys(
+        (
+            "cache_implementation",
+            "generation_kwargs",
+            "min_p",
+            "repetition_penalty",
+            "top_k",
+            "use_transformers_continuous_batching",
+            "use_transformers_paged",
+        ),
+        "nothing: rollouts come from longstep's own engine, which draws from the policy as it is",
+    ),
     **dict.fromkeys(
         (
             "discopop_tau",
@@ -105,8 +126,11 @@ def accepted(trainer: Trainer) -> frozenset[str]:
 
 def complaint(trainer: Trainer, key: str) -> str | None:
     """What is wrong with a ``trainer:`` key, or ``None``."""
-    if key in OWNED:
-        return f"{key} belongs to longstep; set {OWNED[key]} instead"
+    owned = OWNED.get("use_vllm" if key.startswith("vllm_") else key)
+    if owned is not None:
+        place = owned.removeprefix("nothing: ")
+        told = f"set {place} instead" if place == owned else f"it cannot be set: {place}"
+        return f"{key} belongs to longstep; {told}"
     names = accepted(trainer)
     if key in names:
         return None
