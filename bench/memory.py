@@ -41,7 +41,8 @@ def context(folder: Path, **inputs: Path) -> Any:
 def draw(folder: Path, share: float) -> None:
     """Stage ``sample``: rate, audit and keep everything."""
     from longstep.artifacts import write_rows
-    from longstep.draw.samplers import ByReference, Desk, Engine, Opened
+    from longstep.draw.engines import Desk, Engine, Opened
+    from longstep.draw.samplers import ByReference
     from longstep.generate import FakeGenerator, Prompt, Sampling
     from longstep.stages.sample import Sample
     from longstep.types import Problem

@@ -34,7 +34,7 @@ from longstep.losses import Groups, LightR1, Tokens, Whole, next_token, token_lo
 from longstep.losses.rewards import Correctness, shaped_reward
 from longstep.models.chat import encode_turn, render_prompt
 from longstep.models.load import load_model, load_tokenizer, locate, save_model, stop_ids
-from longstep.optimizers import Muon, build_optimizer
+from longstep.optimizers import Muon
 from longstep.problems import Chain
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify import judge
@@ -217,7 +217,7 @@ def warm_start(policy: Policy, steps: int, enough: float = 0.5, size: int = 64) 
 
     Where no answer is ever right, or every one is, there is nothing to tell apart and nothing to learn from rewards.
     """
-    optimizer = build_optimizer(Muon(lr=1e-2), policy.model)
+    optimizer = Muon(lr=1e-2).build(policy.model)
     rows: list[Completion] = []
     for problem in chains(1024, seed=1):
         rendered = render_prompt(policy.tokenizer, problem.prompt)

@@ -79,7 +79,6 @@ NEW_LEAVES = {
     "source": both(  # an evaluate stage reaches all sources: a benchmark's row names one
         lambda package: (package / "problems/mine.py").write_text("class Mine: ...\n"),
         replaced("problems/__init__.py", "    Addition |", "    Mine | Addition |"),
-        replaced("problems/__init__.py", '    "chain": Chain,', '    "mine": Mine, "chain": Chain,'),
         appended("problems/__init__.py", "\nfrom longstep.problems.mine import Mine\n"),
     ),
     "verifier": both(  # rows name verifiers, so a stage that judges reaches all of them
@@ -125,7 +124,7 @@ def test_an_edit_is_a_change_for_the_stages_that_reach_it(changed_by: Any, file:
 
 
 def test_of_a_front_only_what_is_asked_for_counts(changed_by: Any):
-    edit = replaced("optimizers/__init__.py", "momentum: float = Field(default=0.95", "momentum: float = Field(default=0.9")  # fmt: skip
+    edit = replaced("optimizers/muon.py", "momentum: float = Field(default=0.95", "momentum: float = Field(default=0.9")  # fmt: skip
     assert changed_by(edit) == {"muon"}
 
 

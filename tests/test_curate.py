@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from longstep.config import TypeAdapter, ValidationError
 from longstep.curate import (
-    FILTERS,
     AnyFilter,
     Band,
     Funnel,
@@ -42,7 +42,9 @@ def test_filters_keep_and_say_why() -> None:
         "verifiable_gold": (problem("c", "What?", "dog"), "gold does not verify: bad_gold"),
         "characters": (problem("d", "Say <think> now"), "forbidden text: '<think>'"),
     }
-    assert {member.model_fields["kind"].default for member in FILTERS} == set(cases)
+    assert {
+        member.model_fields["kind"].default for member in get_args(get_args(AnyFilter)[0])
+    } == set(cases)
     for kind, (bad, reason) in cases.items():
         keep = TypeAdapter(AnyFilter).validate_python({"kind": kind}).build(judge_gold)
         assert keep(good) == (True, "")

@@ -5,164 +5,167 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import pytest
 
-from longstep.config import Field, Strict, TypeAdapter, ValidationError
-from longstep.yaml12 import parse
+from longstep.config import Strict, TypeAdapter
+from longstep.curriculum.groups import RowOrigin
+from longstep.types import Completion, Problem, Status, Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTENDING = ROOT / "docs" / "extending.md"
 RECIPES = ROOT / "docs" / "recipes.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-#: Module of a section's leaf -> the list that its one line belongs into, and the class that goes there.
-UNIONS = {
-    "longstep.curriculum.retry": ("longstep.curriculum:AnyCurriculum", "Retry"),
-    "longstep.losses.cispo": ("longstep.losses:AnyAlgorithm", "Cispo"),
-    "longstep.problems.parity": ("longstep.problems:AnySource", "Parity"),
-    "longstep.curate.no_picture": ("longstep.curate:AnyFilter", "NoPicture"),
-    "longstep.target_length": ("longstep.losses.rewards:AnyReward", "TargetLength"),
-    "longstep.merge.task_arithmetic": ("longstep.merge:AnyMerge", "TaskArithmetic"),
-    "longstep.stages.lengths": ("longstep.stages:AnyStage", "Lengths"),
-}
-
 
 # -- docs/extending.md ----------------------------------------------------------------------------
+# tests/test_one_line.py takes every member of the page through plan, show, two steps and the report. Here each is
+# compared with values worked out by hand, as the page asks of a member's test.
 
 
-def sections() -> dict[str, list[tuple[str, str]]]:
-    """Heading -> fenced blocks as (language, text)."""
-    parts = re.split(r"^## (.+)$", EXTENDING.read_text("utf-8"), flags=re.MULTILINE)
-    return {head: BLOCK.findall(body) for head, body in zip(parts[1::2], parts[2::2], strict=True)}
-
-
-SECTIONS = sections()
-
-
-def python_blocks(head: str) -> dict[str, str]:
-    """Path in the first line -> code."""
-    return {
-        text.split("\n", 1)[0].removeprefix("# "): text
-        for language, text in SECTIONS[head]
-        if language == "python"
-    }
-
-
-def load(name: str, path: str, code: str, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+def leaf(path: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Execute a block as the module it says it is, without writing into the package."""
-    module = types.ModuleType(name)
-    monkeypatch.setitem(sys.modules, name, module)
+    code = next(
+        text
+        for language, text in BLOCK.findall(EXTENDING.read_text("utf-8"))
+        if language == "python" and text.startswith(f"# src/longstep/{path}\n")
+    )
+    module = types.ModuleType("longstep." + path.removesuffix(".py").replace("/", "."))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile(code, f"docs/extending.md:{path}", "exec"), module.__dict__)
-    return module
+    return module.__dict__
 
 
-def leaf(head: str, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType | None:
-    for path, code in python_blocks(head).items():
-        if path.startswith("src/"):
-            name = path.removeprefix("src/").removesuffix(".py").replace("/", ".")
-            return load(name, path, code, monkeypatch)
-    return None
+def went(index: int, *correctness: float | None) -> Any:
+    from longstep.curriculum import Outcome
+
+    return Outcome(index, "train", correctness, (1,) * len(correctness), truncated=0, step=0)
 
 
-def documented_tests() -> Iterator[tuple[str, str]]:
-    for head in SECTIONS:
-        for path, code in python_blocks(head).items():
-            if path.startswith("tests/"):
-                yield from (
-                    (head, name) for name in re.findall(r"^def (test_\w+)", code, re.MULTILINE)
-                )
+PROBLEMS = [Problem(str(i), f"{i}?", str(i)) for i in range(5)]
 
 
-@pytest.mark.parametrize("head, name", list(documented_tests()))
-def test_the_documented_test_passes(head, name, monkeypatch, tmp_path):
-    leaf(head, monkeypatch)
-    path, code = next((p, c) for p, c in python_blocks(head).items() if p.startswith("tests/"))
-    function = load(f"documented_{Path(path).stem}", path, code, monkeypatch).__dict__[name]
-    wanted = set(function.__code__.co_varnames[: function.__code__.co_argcount])
-    marks = [mark for mark in function.__dict__.get("pytestmark", []) if mark.name == "parametrize"]
-    fixtures = {"tmp_path": tmp_path}
-    for row in marks[0].args[1] if marks else [()]:
-        named = dict(zip(re.split(r",\s*", marks[0].args[0]), row, strict=True)) if marks else {}
-        function(**named, **{key: value for key, value in fixtures.items() if key in wanted})
+def test_the_documented_curriculum_asks_again_for_what_went_wrong(monkeypatch):
+    from longstep.curriculum import Ask, Horizon, Shuffle
+
+    retry = leaf("curriculum/retry.py", monkeypatch)["Retry"]()
+    horizon = Horizon(steps=10, groups=2, seed=3)
+    order, fresh = (retry.build(PROBLEMS, horizon) for _ in range(2))
+    plain = Shuffle().build(PROBLEMS, horizon).pick(3, 0)
+    first, second = order.pick(2, 0)
+    assert [first, second] == plain[:2]
+    order.observe([went(first.index, 1.0, 0.0), went(second.index, 1.0, None)])
+    fresh.restore(json.loads(json.dumps(order.state())))
+    assert order.pick(2, 1) == [Ask(first.index), plain[2]] == fresh.pick(2, 1)
+    assert fresh.pick(20, 2) == order.pick(20, 2)
 
 
-def test_every_section_has_a_test_and_a_use():
-    members = [head for head in SECTIONS if head.startswith("A ")]
-    assert len(members) == 9
-    for head in members:
-        paths = python_blocks(head)
-        assert any(path.startswith("tests/") for path in paths), head
-        assert any(language == "yaml" for language, _ in SECTIONS[head]), head
+def test_the_documented_gate_draws_again_and_gives_up(monkeypatch):
+    from longstep.curriculum import Horizon
 
-
-def _values(node: Any) -> Iterator[Any]:
-    yield node
-    for child in (
-        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    ):
-        yield from _values(child)
-
-
-@pytest.mark.parametrize(
-    "head", [h for h in SECTIONS if h.startswith("A ") and h not in ("A verifier", "A benchmark")]
-)
-def test_the_documented_yaml_reaches_the_new_member(head, monkeypatch):
-    """The member's one line in its list is enough for the YAML beside it; a key it lacks is refused."""
-    module = leaf(head, monkeypatch)
-    assert module is not None
-    spec, name = UNIONS[module.__name__]
-    where, union = spec.split(":")
-    old = vars(importlib.import_module(where))[union]
-    cls = module.__dict__[name]
-    members = TypeAdapter(Annotated[get_args(old)[0] | cls, Field(discriminator="kind")])
-    kind = cls.model_fields["kind"].default
-    written = [text for language, text in SECTIONS[head] if language == "yaml"]
-    used = [
-        v for v in _values(parse(written[0])[0]) if isinstance(v, dict) and v.get("kind") == kind
+    gate = leaf("curriculum/gates/hard.py", monkeypatch)["Hard"]().build(4, Horizon(10, 2, 0))
+    assert gate.rounds == (4,)
+    assert [gate.admits(went(0, *c), 0) for c in ((1.0, 1.0), (1.0, 0.0), (0.0, 0.0))] == [
+        "all right",
+        "",
+        "",
     ]
-    assert used, f"the YAML of {head!r} does not use kind {kind!r}"
-    assert type(members.validate_python(used[0])) is cls
-    with pytest.raises(ValidationError, match="foreign"):
-        members.validate_python({**used[0], "foreign": 1})
-    with pytest.raises(ValidationError):
-        TypeAdapter(old).validate_python(used[0])  # the list was needed
+    # Two wanted: two at first; one kept of two leaves one; five drawn of at most six leave one; six leave none.
+    asked = [gate.more(*state) for state in ((0, 2, 0), (1, 2, 2), (0, 2, 5), (0, 2, 6))]
+    assert asked == [2, 1, 1, 0]
+
+
+def test_the_documented_guide_replaces_the_last_row_by_a_right_one(monkeypatch):
+    from longstep.curriculum import Horizon
+    from longstep.curriculum.groups import DrawnGroup, DrawnRow
+
+    def row(sample: int, status: Status, origin: RowOrigin = "own") -> DrawnRow:
+        said = Completion("0", sample, (), (1,), "", "stop", verdict=Verdict(status, None))
+        return DrawnRow(said, origin, "behaviour")
+
+    guide = leaf("curriculum/guides/told.py", monkeypatch)["Told"]().build(
+        PROBLEMS, Horizon(9, 2, 0)
+    )
+    assert [guide.wanted(went(0, *c)) for c in ((0.0, 0.0), (0.0, 1.0), (None, 0.0))] == [1, 0, 0]
+    assert guide.guidance(PROBLEMS[3], 1).shown == "33?"
+    group = DrawnGroup("k", went(0, 0.0, 0.0), (row(0, "incorrect"), row(1, "incorrect")))
+    helped = row(7, "correct", "guided")
+    kept, taken = guide.admit(group, [row(6, "incorrect", "guided"), helped]).rows
+    assert kept == group.rows[0] and taken == replace(helped, weight="own")
+    assert guide.admit(group, [row(6, "incorrect", "guided")]) == group
+
+
+def test_the_documented_loss_by_hand_and_by_trl(monkeypatch, tmp_path):
+    import torch
+
+    from longstep.losses import Tokens
+    from test_losses_trl import trl_policy_loss
+
+    cispo = leaf("losses/cispo.py", monkeypatch)["Cispo"]
+    # Ratios 2, 8 (cut to 4) and 1/2; the last place of the second row is padding. Three tokens train.
+    old = torch.tensor([[-1.0, -3.0], [-1.0, float("nan")]])
+    new = (old + torch.tensor([[2.0, 8.0], [0.5, 1.0]]).log()).requires_grad_()
+    mask, worth = torch.tensor([[1.0, 1.0], [1.0, 0.0]]), torch.tensor([[1.0], [-2.0]])
+    given = Tokens(logps_BT=new, old_BT=old, advantages_BT=worth, mask_BT=mask)
+    out = cispo(epsilon_high=4.0).loss(given, 3.0)
+    # -(2 * 1 * (-1 + ln 2) + 4 * 1 * (-3 + ln 8) + 0.5 * -2 * (-1 - ln 2)) / 3
+    assert out.loss.item() == pytest.approx((2 * 0.306853 + 4 * 0.920558 - 1.693147) / 3, abs=1e-5)
+    (gradient,) = torch.autograd.grad(out.loss, new)
+    # The weight itself: a cut token still learns, where a clipped one would have gradient 0.
+    assert gradient.flatten().tolist() == pytest.approx([-2 / 3, -4 / 3, 1 / 3, 0.0])
+    assert out.metrics["cut"].item() == pytest.approx(1 / 3)
+
+    make = torch.Generator().manual_seed(3)
+    old, noise = (torch.randn(4, 6, generator=make) for _ in range(2))
+    new = (old + noise).requires_grad_()
+    mask = (torch.arange(6) < torch.tensor([[6], [3], [1], [5]])).long()
+    worth = torch.tensor([[1.5], [-0.7], [0.4], [-2.0]])
+    given = Tokens(logps_BT=new, old_BT=old, advantages_BT=worth, mask_BT=mask)
+    words = {"loss_type": "cispo", "epsilon_high": 1.2, "beta": 0.0}
+    theirs, _ = trl_policy_loss(words, given, tmp_path)
+    ours = cispo(epsilon_high=1.2).loss(given, float(mask.sum()))
+    assert ours.metrics["cut"] > 0  # the comparison reached the bound
+    assert ours.loss.item() == pytest.approx(theirs.item(), rel=1e-5)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, new)[0] for loss in (ours.loss, theirs)))
 
 
 def test_the_documented_verifier_serves_by_name_and_from_outside(monkeypatch):
-    from longstep.types import Problem
     from longstep.verify import VERIFIERS, judge
 
-    module = leaf("A verifier", monkeypatch)
-    assert module is not None
-    outside = Problem("1", "?", "B", verifier="longstep.verify.choice:choice")
-    assert judge(outside, r"\boxed{b}").status == "correct"
-    monkeypatch.setitem(VERIFIERS, "choice", module.__dict__["choice"])
-    assert judge(Problem("1", "?", "B", verifier="choice"), r"\boxed{a}").status == "incorrect"
+    bit = leaf("verify/bit.py", monkeypatch)["bit"]
+    outside = Problem("1", "?", "1", verifier="longstep.verify.bit:bit")
+    assert judge(outside, r"\boxed{1}").status == "correct"
+    monkeypatch.setitem(VERIFIERS, "bit", bit)
+    inside = Problem("1", "?", "1", verifier="bit")
+    texts = (r"\boxed{0}", r"\boxed{one}", "none", r"<think>\boxed{1}", r"\boxed{" * 100_000)
+    found = [judge(inside, text).status for text in texts]
+    assert found == ["incorrect"] + ["unparseable"] * 4
 
 
-def test_the_documented_benchmark_is_a_benchmark_and_decontaminates():
-    from longstep.evaluate import Benchmark
-    from longstep.stages import Curate, Evaluate
+def test_the_documented_merge_and_optimiser_by_hand(monkeypatch):
+    import torch
 
-    written = next(text for language, text in SECTIONS["A benchmark"] if language == "yaml")
-    members = parse(written)[0]["scores"]["benchmarks"]
-    stage = Evaluate.model_validate({"models": {"a": "longstep-tiny"}, "benchmarks": members})
-    assert isinstance(stage.benchmarks[0], Benchmark) and len(stage.benchmarks[0].load()) == 40
-    source = {"kind": "chain", "count": 1}
-    assert (
-        Curate.model_validate({"sources": [source], "decontaminate": members}).decontaminate
-        == stage.benchmarks
-    )
+    merge = leaf("merge/task_arithmetic.py", monkeypatch)["TaskArithmetic"]
+    base = torch.tensor([1.0, 1.0])
+    parents = [torch.tensor([2.0, 1.0]), torch.tensor([1.0, -3.0])]
+    merged = merge(weights=(0.5, 0.25), scale=2.0).merge("w", parents, base, 0)
+    assert merged.tolist() == [2.0, -1.0]  # 1 + 2 * (0.5 * 1), 1 + 2 * (0.25 * -4)
+    assert "needs a base" in next(merge().complaints(2, False))
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, 3.0)
+    optimizer = leaf("optimizers/sgd.py", monkeypatch)["Sgd"](lr=0.1, momentum=0.5).build(layer)
+    for want in (2.9, 2.75):  # a gradient of 1: 3 - 0.1 * 1, then 2.9 - 0.1 * (0.5 * 1 + 1)
+        layer.weight.grad = torch.ones(1, 1)
+        optimizer.step()
+        assert layer.weight.item() == pytest.approx(want)
 
 
 # -- docs/recipes.md ------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from longstep.artifacts import read_json, read_rows, write_rows
 from longstep.config import UserError, ValidationError
 from longstep.context import PARTIAL, Context
 from longstep.curate.audit import KeyAudit
-from longstep.draw.samplers import ByServer, Desk, Opened
+from longstep.draw.engines import Desk, Opened
+from longstep.draw.samplers import ByServer
 from longstep.draw.serving import source_of
 from longstep.generate import EndpointGenerator, Generator, Managed, Prompt, Sampling, guard
 from longstep.generate.managed import managed

@@ -20,6 +20,7 @@ from longstep.merge import (
     slerp,
     ties,
 )
+from longstep.stages import Merge
 
 torch.set_num_threads(1)
 VOCAB = {"a": 0, "b": 1, "c": 2}
@@ -228,3 +229,14 @@ def test_requests_that_make_no_sense(tmp_path):
             merge_models(method, parents, base, tmp_path / "out2")
     with pytest.raises(ValueError, match="sum to 0"):
         Linear(weights=(1.0, -1.0))
+
+
+def test_a_stage_refuses_the_request_before_anything_runs():
+    stage = Merge.model_validate({"method": {"kind": "slerp"}, "parents": ["@a", "@b", "@c"]})
+    assert [*stage.check()] == ["merge.kind slerp needs exactly two parents, got 3"]
+    weighted = {"kind": "ties", "weights": [1, 2, 3]}
+    stage = Merge.model_validate({"method": weighted, "parents": ["@a", "@b"]})
+    assert [*stage.check()] == [
+        "merge.kind ties needs a base: the model that all parents were trained from",
+        "merge.weights has 3 entries for 2 parents; give one per parent",
+    ]

@@ -14,7 +14,6 @@ from longstep.curate.chains import chain_scores
 from longstep.curate.domains import CUES, domain_of
 from longstep.curate.selection import (
     S1,
-    SELECTIONS,
     AnySelection,
     AtRandom,
     Balanced,
@@ -45,7 +44,7 @@ def picked(rule: AnySelection, pool: list[Candidate], seed: int = 0) -> list[str
 
 def test_the_family_lists_every_member():
     union = get_args(get_args(AnySelection)[0])
-    assert set(union) == set(SELECTIONS)
+    assert len({member.model_fields["kind"].default for member in union}) == len(union) == 8
     kinds = [TypeAdapter(AnySelection).validate_python({"kind": k}).kind for k in ("band", "s1")]
     assert kinds == ["band", "s1"]
 

@@ -9,8 +9,8 @@ import torch
 from bounds import EPS, LR, weight_bound
 from longstep.config import UserError, ValidationError
 from longstep.models.tiny import CHARACTERS, TinySpec, build_model, build_tokenizer, require_known
-from longstep.optimizers import AdamW, Muon, build_optimizer
-from longstep.optimizers.muon import orthogonalize
+from longstep.optimizers import AdamW, Muon
+from longstep.optimizers.orthogonal import orthogonalize
 from longstep.problems import Addition, Chain, Equation, Skills
 
 SPEC = TinySpec(width=16, layers=2, heads=2, context=64)
@@ -163,10 +163,10 @@ def train(model, optimizer, seeds):
 )
 def test_two_steps_saved_and_two_more_equal_four_bit_for_bit(config):
     straight = build_model(SPEC, 0)
-    train(straight, build_optimizer(config, straight), range(4))
+    train(straight, config.build(straight), range(4))
 
     half = build_model(SPEC, 0)
-    optimizer = build_optimizer(config, half)
+    optimizer = config.build(half)
     train(half, optimizer, range(2))
     saved = io.BytesIO()
     torch.save({"model": half.state_dict(), "optimizer": optimizer.state_dict()}, saved)
@@ -174,7 +174,7 @@ def test_two_steps_saved_and_two_more_equal_four_bit_for_bit(config):
     state = torch.load(saved, weights_only=True)
     resumed = build_model(SPEC, 7)
     resumed.load_state_dict(state["model"])
-    optimizer = build_optimizer(config, resumed)
+    optimizer = config.build(resumed)
     optimizer.load_state_dict(state["optimizer"])
     train(resumed, optimizer, range(2, 4))
     for (name, a), b in zip(straight.named_parameters(), resumed.parameters(), strict=True):
@@ -184,8 +184,8 @@ def test_two_steps_saved_and_two_more_equal_four_bit_for_bit(config):
 def test_muon_takes_the_hidden_matrices_and_nothing_else():
     for tie in (True, False):
         model = build_model(SPEC.model_copy(update={"tie": tie}), 0)
-        groups = {g["method"]: [] for g in build_optimizer(Muon(), model).param_groups}
-        optimizer = build_optimizer(Muon(), model)
+        groups = {g["method"]: [] for g in Muon().build(model).param_groups}
+        optimizer = Muon().build(model)
         for group in optimizer.param_groups:
             groups[group["method"]] += [id(p) for p in group["params"]]
         expected = {id(p) for n, p in model.named_parameters() if "_proj.weight" in n}
@@ -201,8 +201,8 @@ def test_adamw_half_of_muon_equals_torch_adamw():
     for model in (ours, theirs):
         for name, p in model.named_parameters():
             p.requires_grad_("_proj.weight" not in name)
-    train(ours, build_optimizer(Muon(adamw_lr=LR, eps=EPS, weight_decay=0.1), ours), range(3))
-    train(theirs, build_optimizer(AdamW(lr=LR, eps=EPS, weight_decay=0.1), theirs), range(3))
+    train(ours, Muon(adamw_lr=LR, eps=EPS, weight_decay=0.1).build(ours), range(3))
+    train(theirs, AdamW(lr=LR, eps=EPS, weight_decay=0.1).build(theirs), range(3))
     bound = weight_bound(steps=3, tokens=4 * 12)
     start = build_model(SPEC, 0)
     moved = [
@@ -236,7 +236,7 @@ def test_first_muon_step_by_hand():
         torch.randn(8, 4, generator=torch.Generator().manual_seed(1)),
     )
     layer.weight.grad = g.clone()
-    optimizer = build_optimizer(Muon(lr=0.1), layer)
+    optimizer = Muon(lr=0.1).build(layer)
     optimizer.step()
     expected = before - 0.1 * 2**0.5 * orthogonalize(g[None])[0]
     torch.testing.assert_close(layer.weight.detach(), expected, rtol=1e-4, atol=1e-5)
@@ -244,7 +244,7 @@ def test_first_muon_step_by_hand():
 
 def test_scheduler_scales_both_rates_and_groups_survive_a_copy():
     model = build_model(SPEC, 0)
-    optimizer = build_optimizer(Muon(lr=0.02, adamw_lr=0.004), model)
+    optimizer = Muon(lr=0.02, adamw_lr=0.004).build(model)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
     optimizer.step()
     schedule.step()
@@ -255,7 +255,7 @@ def test_scheduler_scales_both_rates_and_groups_survive_a_copy():
 def test_muon_memorises_a_batch():
     # 60 steps on one batch: the loss of a memorised batch falls below a tenth of ln(98) = 4.6
     model = build_model(SPEC, 0)
-    optimizer = build_optimizer(Muon(lr=0.03, adamw_lr=0.02), model)
+    optimizer = Muon(lr=0.03, adamw_lr=0.02).build(model)
     train(model, optimizer, [0] * 60)
     x = batch(0)
     assert model(input_ids=x, labels=x).loss.item() < 0.46

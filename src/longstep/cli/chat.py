@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from longstep.config import Located, Strict, UserError, validate
-from longstep.draw.samplers import AnyEngine, Desk
+from longstep.draw.engines import Desk
+from longstep.draw.samplers import AnyEngine
 from longstep.generate import Sampling
 from longstep.jobs.words import drawer, is_engine
 from longstep.progress import to_stderr

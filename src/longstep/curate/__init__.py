@@ -7,17 +7,15 @@ from longstep.curate.audit import KeyAudit, audit_keys, votes_of
 from longstep.curate.decontaminate import Decontaminate
 from longstep.curate.difficulty import Band, PassRate, Rated, Ratings, pass_rates, with_pass_rates
 from longstep.curate.duplicates import Duplicates, drop_duplicates
-from longstep.curate.filters import FILTERS, AnyFilter
+from longstep.curate.filters import AnyFilter
 from longstep.curate.funnel import Dropped, Filter, Funnel
 from longstep.curate.overlap import AnyContamination, Overlap
 from longstep.curate.pairs import PairConfig, choose_pairs, pair_of
 from longstep.curate.queue import Doubt, queue_table
-from longstep.curate.selection import SELECTIONS, AnySelection
+from longstep.curate.selection import AnySelection
 from longstep.curate.skipped_tags import SkippedTags
 
 __all__ = [
-    "FILTERS",
-    "SELECTIONS",
     "Adaptive",
     "AnyContamination",
     "AnyFilter",

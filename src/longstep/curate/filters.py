@@ -7,14 +7,11 @@ leaves do not import each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from longstep.config import Field, Strict, model_validator
-from longstep.curate.funnel import Filter
-from longstep.types import Problem, Verdict
-
-Judge = Callable[[Problem], Verdict]
+from longstep.curate.funnel import Filter, Judge
+from longstep.types import Problem
 
 
 class Length(Strict):
@@ -92,5 +89,4 @@ class Characters(Strict):
         return keep
 
 
-FILTERS = (Length, HasAnswer, VerifiableGold, Characters)
 AnyFilter = Annotated[Length | HasAnswer | VerifiableGold | Characters, Field(discriminator="kind")]

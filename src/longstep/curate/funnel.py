@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
-from longstep.types import Problem
+from longstep.types import Problem, Verdict
 
 #: ``(problem) -> (keep, reason when dropped)``
 Filter = Callable[[Problem], tuple[bool, str]]
+#: What a problem's own verifier makes of its gold answer.
+Judge = Callable[[Problem], Verdict]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,56 +10,16 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from longstep.config import Field, Strict
+from longstep.curate.candidates import NOT_PICKED, Candidate, Fact, SelectionRule
 from longstep.curate.chains import chain_scores
 from longstep.curate.difficulty import Band
 from longstep.curate.funnel import Funnel, kind_of
-from longstep.types import Problem
-
-NOT_PICKED = "not picked"
-#: What a rule may ask of a candidate beside pass rates.
-Fact = Literal["domain", "length", "chain"]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A problem and what rules may ask about it.
-
-    Attributes:
-        problem: the problem.
-        rates: pass rate by rater; the problem's own ``pass_rate`` is the rater ``""``.
-        domain: its subject, such as ``geometry``.
-        chain: the reasoning trace that would be trained on, if there is one.
-        length: length of that trace in tokens where known, otherwise in characters; one unit for all candidates.
-    """
-
-    problem: Problem
-    rates: Mapping[str, float] = field(default_factory=dict)
-    domain: str = ""
-    chain: str | None = None
-    length: int | None = None
-
-    def rate(self, rater: str) -> float | None:
-        """Pass rate by that rater."""
-        return self.problem.pass_rate if rater == "" else self.rates.get(rater)
-
-
-class _Rule:
-    """What every rule says of itself, so that callers look up only what is asked for."""
-
-    def asked(self) -> tuple[str, ...]:
-        """The raters it asks by name; the problem's own pass rate has none."""
-        return ()
-
-    def reads(self) -> frozenset[Fact]:
-        """The facts it looks at."""
-        return frozenset()
-
-
-class _ByRater(_Rule, Band):
+class _ByRater(SelectionRule, Band):
     """What rules by a band share.
 
     Attributes:
@@ -102,7 +62,7 @@ class LightR1Rl(_ByRater):
     max: float = Field(default=0.625, ge=0.0, le=1.0)
 
 
-class Limo(_Rule, Strict):
+class Limo(SelectionRule, Strict):
     """LIMO: a weak model never solves it, a strong one seldom does, and the chain is among the best.
 
     The paper (arXiv 2502.03387): Qwen2.5-Math-7B fails four tries, R1-Distill-Qwen-32B solves 1 to 3 of 32; chains are
@@ -152,7 +112,7 @@ class Limo(_Rule, Strict):
         return frozenset[Fact]() if self.count is None else frozenset[Fact]({"chain"})
 
 
-class S1(_Rule, Strict):
+class S1(SelectionRule, Strict):
     """s1: nobody solves it; then domains drawn evenly, and inside a domain the longest traces most likely.
 
     The paper (arXiv 2501.19393, section 2) drops what Qwen2.5-7B or 32B solves in one try, draws a domain uniformly and
@@ -202,7 +162,7 @@ class S1(_Rule, Strict):
         return frozenset[Fact]({"domain", "length"})
 
 
-class Balanced(_Rule, Strict):
+class Balanced(SelectionRule, Strict):
     """Equal shares of every kind of problem: by domain, by length, or by both.
 
     Cells that hold fewer than their share give all they have, and the others share what is left.
@@ -244,7 +204,7 @@ class Balanced(_Rule, Strict):
         return {index: place * self.bins // len(ordered) for place, index in enumerate(ordered)}
 
 
-class Hardest(_Rule, Strict):
+class Hardest(SelectionRule, Strict):
     """The problems that are solved least often, ties at random.
 
     Attributes:
@@ -276,7 +236,7 @@ class Hardest(_Rule, Strict):
         return (self.rater,) if self.rater else ()
 
 
-class AtRandom(_Rule, Strict):
+class AtRandom(SelectionRule, Strict):
     """The control of every selection: so many, drawn evenly."""
 
     kind: Literal["random"] = "random"
@@ -288,7 +248,6 @@ class AtRandom(_Rule, Strict):
         return _rest([""] * len(candidates), order, set(order[: self.count]))
 
 
-SELECTIONS = (AtRandom, Balanced, Hardest, InBand, LightR1Hard, LightR1Rl, Limo, S1)
 AnySelection = Annotated[
     AtRandom | Balanced | Hardest | InBand | LightR1Hard | LightR1Rl | Limo | S1,
     Field(discriminator="kind"),

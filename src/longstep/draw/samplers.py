@@ -1,126 +1,28 @@
 """Who draws completions: a model, the worked solutions, an endpoint, or a server started for the work.
 
-A member says what it ``gives``, and a stage that needs more refuses it before anything is spent. The recipe key is
-``by:`` everywhere.
+One line in ``AnyEngine`` for each member; what all of them are is in ``draw.engines``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, get_args
 
 from longstep.artifacts import write_rows
-from longstep.config import Field, Strict
-from longstep.context import PARTIAL, Artifact, Context
+from longstep.config import Field
+from longstep.context import Artifact
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimator, Spent
-from longstep.draw.prompts import as_text, engine, prompts_for
+from longstep.draw.engines import Desk, Engine, Gift, Opened
+from longstep.draw.prompts import engine, prompts_for
 from longstep.generate import (
     Endpoint,
     EndpointGenerator,
     FakeGenerator,
-    Generator,
     Managed,
-    Prompt,
     ReferenceGenerator,
-    Tell,
     worked,
 )
-from longstep.progress import to_stderr
-from longstep.types import Problem
-
-Gift = Literal["ids", "logprobs", "distribution", "continues", "sync"]
-#: What is missing where a gift is not given, for a sentence.
-_LACKING: Mapping[Gift, str] = {
-    "ids": "gives no token ids",
-    "logprobs": "gives no log-probabilities",
-    "distribution": "gives no whole distributions",
-    "continues": "cannot continue a text of its own",
-    "sync": "cannot follow a model in training",
-}
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What an engine is opened at: a stage, or a command without one.
-
-    Attributes:
-        name: for messages.
-        folder: of files that the engine needs while it works.
-        problems: everything that will be asked; empty when nobody knows yet.
-        model: finds the folder behind a reference to a model.
-        tell: told of what happens on the way.
-    """
-
-    name: str
-    folder: Path
-    problems: Sequence[Problem]
-    model: Callable[[str], Path]
-    tell: Tell
-
-
-def desk_of(context: Context, problems: Sequence[Problem]) -> Desk:
-    """A stage's desk: events go to the run's log; a warning is also said at once."""
-
-    def tell(what: str, facts: Mapping[str, object]) -> None:
-        context.event(what, facts)
-        if "warning" in facts:
-            to_stderr(f"{context.name}: {facts['warning']}\n")
-
-    return Desk(context.name, context.folder / PARTIAL, problems, context.model, tell)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """An engine at work; to be closed, for it may hold a server.
-
-    Attributes:
-        generator: draws.
-        prompts: renders problems as this engine is asked.
-        context: tokens of prompt and completion together, where they are known.
-    """
-
-    generator: Generator
-    prompts: Callable[[Sequence[Problem]], list[Prompt]] = as_text
-    context: int | None = None
-
-    def close(self) -> None:
-        """Stop what was started."""
-        self.generator.close()
-
-
-class Engine(Strict):
-    """Base of all members.
-
-    ``gives`` names what it can do beyond text: token ids, their log-probabilities, whole distributions, continuing a
-    held prefix, and following a model in training.
-    """
-
-    gives: ClassVar[frozenset[Gift]] = frozenset()
-
-    def references(self) -> Iterator[tuple[str, Artifact]]:
-        """Artifacts it reads."""
-        yield from ()
-
-    def complaints(self, needs: Collection[Gift], place: str = "by") -> Iterator[str]:
-        """One sentence when it does not give what a stage needs."""
-        lacking = [words for gift, words in _LACKING.items() if gift in {*needs} - self.gives]
-        if lacking:
-            kind = type(self).model_fields["kind"].default
-            yield (
-                f"{place}: an engine of kind {kind} {' and '.join(lacking)}, which this stage needs; take one of kind "
-                "model, or leave it out where that is allowed"
-            )
-
-    def open(self, desk: Desk) -> Opened:
-        """Begin; a server is started only when it has something to answer."""
-        raise NotImplementedError
-
-    def spends(self, work: Decoding, given: Estimator) -> Spent:
-        """What so much drawing costs, for ``longstep plan``."""
-        raise NotImplementedError
 
 
 class ByModel(Engine):

@@ -49,7 +49,7 @@ from longstep.jobs.near import find_near
 from longstep.jobs.repeats import gold, keys_of, number, repeats
 from longstep.jobs.rows import Read, Row
 from longstep.problems import AnySource
-from longstep.problems.columns import Unread
+from longstep.problems.source import Unread
 from longstep.types import Problem
 from longstep.verify import judge_gold
 

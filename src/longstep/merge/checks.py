@@ -1,34 +1,12 @@
-"""What must hold before any weight is read: a sensible request, one tokenizer, one architecture."""
+"""What must hold before any weight is read: one tokenizer, one architecture."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from longstep.config import UserError
-from longstep.merge.methods import Dare, Linear, Slerp, Ties
-
-
-def check_request(
-    config: Dare | Linear | Slerp | Ties, parents: Sequence[Path], base: Path | None
-) -> None:
-    """Refuse a number of parents, a base or weights that the method cannot use."""
-    if len(parents) < 2 or (isinstance(config, Slerp) and len(parents) != 2):
-        need = "exactly two" if isinstance(config, Slerp) else "two or more"
-        raise UserError(f"merge.kind {config.kind} needs {need} parents, got {len(parents)}")
-    if isinstance(config, Dare | Ties) and base is None:
-        raise UserError(
-            f"merge.kind {config.kind} needs a base: the model that all parents were trained from"
-        )
-    if isinstance(config, Linear | Slerp) and base is not None:
-        raise UserError(
-            f"merge.kind {config.kind} has no use for a base; remove it or choose ties or dare"
-        )
-    if not isinstance(config, Slerp):
-        config.weights_for(len(parents))
-
 
 _MUST_AGREE = (
     "model_type",

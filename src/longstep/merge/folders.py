@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from longstep.config import UserError
-from longstep.merge.checks import check_configs, check_request, check_tokenizers
-from longstep.merge.methods import Dare, Linear, Slerp, Ties
+from longstep.merge.base import MergeMethod
+from longstep.merge.checks import check_configs, check_tokenizers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ class _Weights:
 
 
 def merge_models(
-    config: Dare | Linear | Slerp | Ties,
+    config: MergeMethod,
     parents: Sequence[Path],
     base: Path | None,
     out: Path,
@@ -58,7 +58,8 @@ def merge_models(
         UserError: the parents do not fit each other, a file is not safetensors, or a result is not
             finite.
     """
-    check_request(config, parents, base)
+    for complaint in config.complaints(len(parents), base is not None):
+        raise UserError(complaint)
     folders = [*parents, base] if base is not None else list(parents)
     for other in folders[1:]:
         check_tokenizers(folders[0], other)
@@ -79,7 +80,7 @@ def merge_models(
 
 
 def _merged(
-    config: Dare | Linear | Slerp | Ties,
+    config: MergeMethod,
     models: list[_Weights],
     names: list[str],
     parents: int,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from longstep.config import Field, Strict, UserError, model_validator
+from longstep.config import Field
+from longstep.merge.base import MergeMethod, Weighted
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -96,31 +97,7 @@ def _trim(delta: Tensor, density: float) -> Tensor:
     return delta * mask.view_as(delta)
 
 
-class _Weighted(Strict):
-    weights: tuple[float, ...] | None = None
-    """One per parent; ``None`` for equal weights that sum to 1."""
-
-    @model_validator(mode="after")
-    def _weights_sum(self) -> Self:
-        if self.weights is not None and abs(sum(self.weights)) < 1e-8:
-            raise ValueError("the weights sum to 0, so they weigh nothing")
-        return self
-
-    def weights_for(self, count: int) -> tuple[float, ...]:
-        """The weights of ``count`` parents.
-
-        Raises:
-            UserError: another number of weights was given.
-        """
-        weights = self.weights or (1 / count,) * count
-        if len(weights) != count:
-            raise UserError(
-                f"merge.weights has {len(weights)} entries for {count} parents; give one per parent"
-            )
-        return weights
-
-
-class Linear(_Weighted):
+class Linear(Weighted):
     """Weighted mean of the parents."""
 
     kind: Literal["linear"] = "linear"
@@ -130,9 +107,10 @@ class Linear(_Weighted):
         return linear(parents, self.weights_for(len(parents)))
 
 
-class Slerp(Strict):
+class Slerp(MergeMethod):
     """Spherical interpolation of exactly two parents: ``t`` 0 is the first, 1 the second."""
 
+    most: ClassVar[int | None] = 2
     kind: Literal["slerp"] = "slerp"
     t: float = Field(default=0.5, ge=0, le=1)
 
@@ -142,9 +120,10 @@ class Slerp(Strict):
         return slerp(first, second, self.t)
 
 
-class Ties(_Weighted):
+class Ties(Weighted):
     """TIES over the parents' differences from a base; Light-R1 printed no settings."""
 
+    wants_base: ClassVar[bool] = True
     kind: Literal["ties"] = "ties"
     density: float = Field(default=0.5, gt=0, le=1)
     scale: float = 1.0
@@ -155,9 +134,10 @@ class Ties(_Weighted):
         return ties(parents, base, self.weights_for(len(parents)), self.density, self.scale)
 
 
-class Dare(_Weighted):
+class Dare(Weighted):
     """DARE over the parents' differences from a base."""
 
+    wants_base: ClassVar[bool] = True
     kind: Literal["dare"] = "dare"
     density: float = Field(default=0.5, gt=0, le=1)
 
@@ -166,9 +146,6 @@ class Dare(_Weighted):
         assert base is not None
         generators = [_generator(seed, name, index) for index in range(len(parents))]
         return dare(parents, base, self.weights_for(len(parents)), self.density, generators)
-
-
-AnyMerge = Annotated[Dare | Linear | Slerp | Ties, Field(discriminator="kind")]
 
 
 def _generator(seed: int, name: str, index: int) -> Generator:

@@ -14,7 +14,6 @@ from longstep.problems.jsonl import JsonlFile
 from longstep.problems.skills import Skills
 
 __all__ = [
-    "SOURCES",
     "Addition",
     "AnySource",
     "Chain",
@@ -25,17 +24,7 @@ __all__ = [
     "Skills",
 ]
 
-#: Every source by its ``kind``. A new one is one file and one line in each of these two lists.
-SOURCES = {
-    "addition": Addition,
-    "chain": Chain,
-    "countdown": Countdown,
-    "equation": Equation,
-    "hub": HubDataset,
-    "jsonl": JsonlFile,
-    "skills": Skills,
-}
-
+#: A new source is one file and one line here.
 AnySource = Annotated[
     Addition | Chain | Countdown | Equation | HubDataset | JsonlFile | Skills,
     Field(discriminator="kind"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
@@ -16,18 +16,10 @@ from longstep.formats.layouts import SAMPLE, named
 from longstep.formats.lines import Line, parse
 from longstep.formats.quarantine import ENOUGH, Bad, quarantined_bad
 from longstep.formats.record import Record, has
-from longstep.problems.source import Source, content_id
+from longstep.problems.source import Source, Unread, content_id
 from longstep.types import Problem
 
 Column = Literal["prompt", "answer", "solution", "difficulty", "pass_rate"]
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A row of a table that is no problem: the field that is wrong, and a line for the quarantine."""
-
-    field: str
-    line: bytes
 
 
 class Table(Source):

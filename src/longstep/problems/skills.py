@@ -50,10 +50,6 @@ class Skills(Source):
         """Distinct tasks, the same for the same seed."""
         return distinct(self.count, "skills", seed, self._draw)
 
-    def collect(self, seed: int) -> Iterator[Problem]:
-        """What a curation takes: every task."""
-        return self.load(seed)
-
     def _draw(self, rng: random.Random) -> Problem | None:
         skill = rng.choice(self.skills)
         size = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from longstep.config import Field, Strict, UserError, field_validator
@@ -49,6 +50,14 @@ class Detours:
         return self.rng.random() < self.rate
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A row of a table that is no problem: the field that is wrong, and a line for the quarantine."""
+
+    field: str
+    line: bytes
+
+
 class Source(Strict):
     """Where problems come from; a subclass has ``kind: Literal[...]`` and loads."""
 
@@ -68,6 +77,10 @@ class Source(Strict):
     def load(self, seed: int) -> Iterator[Problem]:
         """The problems, the same for the same seed."""
         raise NotImplementedError
+
+    def collect(self, seed: int) -> Iterator[Problem | Unread]:
+        """What a curation takes: every problem, and the rows that are none, where a source has such rows."""
+        return self.load(seed)
 
 
 class Generated(Source):
@@ -107,10 +120,6 @@ class Generated(Source):
     def load(self, seed: int) -> Iterator[Problem]:
         """Distinct problems of the configured split, the same for the same seed."""
         raise NotImplementedError
-
-    def collect(self, seed: int) -> Iterator[Problem]:
-        """What a curation takes: every problem; none of a generated family is bad."""
-        return self.load(seed)
 
     def draw_difficulty(self, rng: random.Random) -> int:
         """One difficulty by the configured weights."""

@@ -16,7 +16,8 @@ from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import UNKNOWN_QUESTIONS, Flow
 from longstep.draw.drawing import Drawing, ShownProgress
-from longstep.draw.samplers import AnyEngine, ByModel, Opened, desk_of
+from longstep.draw.engines import Opened, desk_of
+from longstep.draw.samplers import AnyEngine, ByModel
 from longstep.evaluate import (
     Asked,
     Benchmark,

@@ -38,6 +38,10 @@ class Merge(Stage):
         if self.base is not None:
             yield self.base, "model"
 
+    def check(self) -> Iterator[str]:
+        """Parents, weights or a base that the method cannot use."""
+        yield from self.method.complaints(len(self.parents), self.base is not None)
+
     def run(self, context: Context) -> None:
         """Merge, then write the card."""
         parents = [context.model(parent) for parent in self.parents]

@@ -16,8 +16,9 @@ from longstep.costs.flow import Flow, share
 from longstep.curriculum import AnyCurriculum, Horizon, Shuffle
 from longstep.curriculum.gates import All, AnyGate
 from longstep.curriculum.guides import AnyGuide, NoGuide
+from longstep.draw.engines import Opened, desk_of
 from longstep.draw.prompts import engine, prompts_for
-from longstep.draw.samplers import AnyEngine, Opened, desk_of
+from longstep.draw.samplers import AnyEngine
 from longstep.generate import Generator, Prompt, Sampling
 from longstep.losses import Algorithm, AnyAlgorithm, LightR1
 from longstep.rl.drawing import Drawer

@@ -37,8 +37,9 @@ from longstep.curate.audit import (
 from longstep.curate.difficulty import rated
 from longstep.curate.duplicates import duplicate_key
 from longstep.curate.queue import FILE, Doubt, queue
+from longstep.draw.engines import desk_of
 from longstep.draw.rounds import Rounds, draw_adaptively
-from longstep.draw.samplers import AnyEngine, desk_of
+from longstep.draw.samplers import AnyEngine
 from longstep.generate import Sampling
 from longstep.report import shown
 from longstep.report.blocks import Block

@@ -20,7 +20,6 @@ from torch.utils.data import SequentialSampler
 from longstep.artifacts import read_json
 from longstep.config import UserError
 from longstep.models.account import is_whole, refill
-from longstep.optimizers import build_optimizer
 from longstep.progress import Progress
 from longstep.training.checkpoints import Side, latest, step_of
 from longstep.training.config import Training
@@ -119,7 +118,7 @@ class Ours:
         """The recipe's optimiser."""
         # Not given to the constructor: with FSDP the trainer takes no optimiser from outside.
         if self.optimizer is None:  # pyright: ignore
-            self.optimizer = build_optimizer(self.job.training.optimizer, self.job.model)
+            self.optimizer = self.job.training.optimizer.build(self.job.model)
         return self.optimizer
 
     def training_step(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from longstep.config import Strict
 from longstep.curriculum.base import Horizon, Outcome
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
+from longstep.curriculum.guides.base import Guidance
 from longstep.types import Problem
 
 
@@ -28,7 +29,7 @@ class Unguided:
         """None."""
         return 0
 
-    def guidance(self, problem: Problem, k: int) -> None:
+    def guidance(self, problem: Problem, k: int) -> Guidance | None:
         """None."""
 
     def admit(self, group: DrawnGroup, guided: Sequence[DrawnRow]) -> DrawnGroup:

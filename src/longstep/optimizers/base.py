@@ -1,0 +1,34 @@
+"""What an optimiser is: a strict config that makes a ``torch.optim.Optimizer`` for a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from longstep.config import Field, Strict
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Optimizer(Strict):
+    """Base of all members.
+
+    Attributes:
+        lr: peak learning rate, which a schedule scales; each group of parameters may have another.
+    """
+
+    #: It works on the shards of a weight; otherwise it needs the whole matrix.
+    shardable: ClassVar[bool] = False
+    lr: float = Field(default=1e-5, gt=0)
+
+    def build(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        """One optimiser over the trainable parameters; all it keeps must be in its ``state_dict``."""
+        raise NotImplementedError
+
+
+def by_dimensions(
+    model: torch.nn.Module,
+) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
+    """Trainable weights with two or more dimensions, and the others, which no member decays."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [p for p in trained if p.ndim >= 2], [p for p in trained if p.ndim < 2]
