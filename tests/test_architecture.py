@@ -25,8 +25,8 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     for floor in (
         "config types yaml12",
         "artifacts closure disk progress",
-        "curate curriculum formats generate merge models optimizers verify workfolder",
-        "context losses problems",
+        "curate curriculum formats generate models optimizers verify workfolder",
+        "context losses merge problems",
         "costs evaluate report",
         "draw",
         "jobs training",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from longstep.config import UserError
+from longstep.models.load import model_json
 
 _MUST_AGREE = (
     "model_type",
@@ -22,7 +22,7 @@ _MUST_AGREE = (
 
 def check_configs(a: Path, b: Path) -> None:
     """Equal shapes still compute differently with another rotary base or number of heads."""
-    mine, theirs = _json(a / "config.json"), _json(b / "config.json")
+    mine, theirs = model_json(a / "config.json"), model_json(b / "config.json")
     if _rotary(mine) != _rotary(theirs):
         raise UserError(
             f"{b / 'config.json'}: rotary positions are {_rotary(theirs)} and {_rotary(mine)} in {a}; merge models of "
@@ -93,7 +93,7 @@ def shared_token_ids(a: Path, b: Path) -> list[int]:
 
 
 def _token_ids(folder: Path) -> dict[str, int]:
-    data = _json(folder / "tokenizer.json")
+    data = model_json(folder / "tokenizer.json")
     vocabulary = data.get("model", {}).get("vocab", {})
     if isinstance(vocabulary, list):  # unigram models store [token, score] rows in id order
         vocabulary = {row[0]: index for index, row in enumerate(vocabulary)}
@@ -101,12 +101,3 @@ def _token_ids(folder: Path) -> dict[str, int]:
         **vocabulary,
         **{token["content"]: token["id"] for token in data.get("added_tokens", [])},
     }
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected a Hugging Face model folder") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid JSON ({error})") from None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from longstep.config import UserError
 from longstep.merge.base import MergeMethod
 from longstep.merge.checks import check_configs, check_tokenizers
+from longstep.models.account import same_bits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +92,7 @@ def _merged(
     for name in names:
         tensors = [model.read(name) for model in models]
         first = tensors[0]
-        if all(_same_bits(first, other) for other in tensors[1:parents]):
+        if all(same_bits(first, other) for other in tensors[1:parents]):
             merged = first
         elif not first.is_floating_point():
             raise UserError(
@@ -125,14 +126,6 @@ def _declare(config: Path, dtype: str) -> None:
     found.pop("torch_dtype", None)
     text = json.dumps({**found, "dtype": dtype}, indent=2, ensure_ascii=False, sort_keys=True)
     config.write_text(text + "\n", encoding="utf-8")
-
-
-def _same_bits(first: Tensor, second: Tensor) -> bool:
-    """Equality of bytes: 0.0 and -0.0 differ, and a NaN equals itself."""
-    import torch
-
-    one, two = (tensor.reshape(-1).contiguous().view(torch.uint8) for tensor in (first, second))
-    return torch.equal(one, two)
 
 
 def _write_shard(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -154,15 +154,15 @@ def prove_saved(model: Any, folder: Path) -> None:
     """
     saved = load_whole(type(model), folder, next(model.parameters()).dtype).state_dict()
     for name, value in model.state_dict().items():
-        if name not in saved or not _same_bits(saved[name], value.detach().cpu()):
+        if name not in saved or not same_bits(saved[name], value.detach().cpu()):
             raise UserError(
                 f"{folder}: {name} does not come back from the checkpoint as it was saved, so this architecture "
                 f"({type(model).__name__}) could not be resumed; please report it"
             )
 
 
-def _same_bits(first: Tensor, second: Tensor) -> bool:
-    """Equality of bytes: a weight that is no number comes back as it was, and the training says so, not this."""
+def same_bits(first: Tensor, second: Tensor) -> bool:
+    """Equality of bytes: 0.0 and -0.0 differ, and a weight that is no number equals itself."""
     import torch
 
     one, two = (each.contiguous().reshape(-1).view(torch.uint8) for each in (first, second))

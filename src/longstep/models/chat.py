@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from longstep.config import UserError
 
@@ -68,17 +68,14 @@ def _template(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool) -
             "the tokenizer has no chat template; longstep trains and samples only through one: give a base model one "
             "by a stage of kind checkpoint with chat_template: FILE"
         )
-    return _rendered(tokenizer, [{"role": "user", "content": prompt}], enable_thinking=thinking)
-
-
-def _rendered(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], **options: Any
-) -> str:
     from jinja2 import TemplateError
 
     try:
         text = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **options
+            [{"role": "user", "content": prompt}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=thinking,
         )
     except (TemplateError, ValueError, TypeError) as error:
         raise UserError(f"the chat template cannot render a user's question ({error})") from None
@@ -105,6 +102,11 @@ def template_faults(tokenizer: PreTrainedTokenizerBase) -> list[str]:
         if opened > 1:
             faults.append(f"it opens {opened} thoughts in one prompt")
     return list(dict.fromkeys(faults))
+
+
+def forces_thought(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the chat template itself opens the thought, as some published ones do."""
+    return bool(_forced_prefix(_template(tokenizer, PLACEHOLDER, thinking=True)))
 
 
 def _forced_prefix(rendered: str) -> str:

@@ -69,7 +69,7 @@ def refuse_unsafe(folder: Path) -> None:
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if "adapter_config.json" in names and "config.json" not in names:
-        base = _json(folder / "adapter_config.json").get("base_model_name_or_path")
+        base = model_json(folder / "adapter_config.json").get("base_model_name_or_path")
         raise UserError(
             f"{folder}: holds an adapter of {base}, not a model; merge it into its base first (peft: merge_and_unload)"
         )
@@ -84,13 +84,13 @@ def refuse_unsafe(folder: Path) -> None:
             f"{folder}: no *.safetensors weights here; expected a Hugging Face model folder"
         )
     for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
-        if (folder / name).is_file() and "auto_map" in _json(folder / name):
+        if (folder / name).is_file() and "auto_map" in model_json(folder / name):
             raise UserError(
                 f"{folder / name}: asks for code of its own (auto_map); remote code is never executed"
             )
     if "config.json" not in names:
         raise UserError(f"{folder}: no config.json; expected a Hugging Face model folder")
-    quantised = _json(folder / "config.json").get("quantization_config")
+    quantised = model_json(folder / "config.json").get("quantization_config")
     if quantised:
         method = quantised.get("quant_method", "some method")
         raise UserError(
@@ -99,9 +99,16 @@ def refuse_unsafe(folder: Path) -> None:
         )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def model_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a model folder.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
     try:
         data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected a Hugging Face model folder") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); the folder is damaged") from None
     if not isinstance(data, dict):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
-from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text
+from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, forces_thought
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,11 +71,4 @@ def _forcing(tokenizer: PreTrainedTokenizerBase, source: Path) -> str:
             )
         template = template["default"]
         tokenizer.chat_template = str(template)
-    return str(template) if _opens_a_thought(tokenizer) else f"{template}{FORCED_THINKING}"
-
-
-def _opens_a_thought(tokenizer: PreTrainedTokenizerBase) -> bool:
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "1"}], tokenize=False, add_generation_prompt=True
-    )
-    return str(text).rstrip("\n").endswith(THINK_OPEN)
+    return str(template) if forces_thought(tokenizer) else f"{template}{FORCED_THINKING}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from longstep.artifacts import AppendLog
@@ -56,22 +56,8 @@ def observe_health(
 
     ``updates`` is the number of optimiser steps that train on one batch of rollouts.
     """
-    stats = StepStats(
-        step=row["step"],
-        rollout=(row["step"] - 1) // updates,
-        grad_norm=row.get("grad_norm"),
-        truncated_share=row.get("truncated_share"),
-        zero_variance_share=row.get("zero_variance_share"),
-        all_right_share=row.get("all_right_share"),
-        all_wrong_share=row.get("all_wrong_share"),
-        unparseable_share=row.get("unparseable_share"),
-        unscorable_share=row.get("unscorable_share"),
-        duplicate_share=row.get("duplicate_share"),
-        entropy=row.get("entropy"),
-        kl=row.get("kl"),
-        mean_length=row.get("mean_length"),
-        short=row.get("short"),
-    )
+    known = {each.name: row[each.name] for each in fields(StepStats) if each.name in row}
+    stats = StepStats(**known, rollout=(row["step"] - 1) // updates)
     notes = health.observe(stats)
     for note in notes:
         log.append(asdict(note))
