@@ -99,18 +99,67 @@ def test_rows_are_seen_in_the_order_given(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_training_order_is_whole_epochs_in_batches():
     lengths = [random.Random(n).randint(1, 50) for n in range(20)]
-    order = training_order(lengths, batch=4, steps=10, seed=3, window=1)
+    order = training_order(lengths, batch=4, count=40, seed=3, window=1)
     assert len(order) == 40
     assert sorted(order[:20]) == list(range(20)) and sorted(order[20:]) == list(range(20))
-    assert order == training_order(lengths, 4, 10, 3, 1) != training_order(lengths, 4, 10, 4, 1)
-    near = training_order(lengths, batch=4, steps=5, seed=3, window=5)
+    assert order == training_order(lengths, 4, 40, 3, 1) != training_order(lengths, 4, 40, 4, 1)
+    near = training_order(lengths, batch=4, count=20, seed=3, window=5)
     spread = lambda o: sum(max(lengths[i] for i in o[b : b + 4]) for b in range(0, 20, 4))  # noqa: E731
     assert spread(near) < spread(order[:20])
 
 
 def test_left_over_rows_open_the_next_epoch():
-    order = training_order([1] * 5, batch=2, steps=5, seed=0)
+    order = training_order([1] * 5, batch=2, count=10, seed=0)
     assert sorted(order) == sorted([*range(5), *range(5)])
+
+
+@pytest.mark.parametrize(
+    ("count", "epochs", "batch", "steps", "seen"),
+    [(10, 1, 32, 1, 10), (40, 1, 32, 2, 40), (40, 3, 32, 4, 120), (40, 0.5, 32, 1, 20)],
+)
+def test_27_epochs_show_every_row_equally_often(count, epochs, batch, steps, seen):
+    training = Training(epochs=epochs, batch=batch)
+    assert (training.total_steps(count), training.rows_seen(count)) == (steps, seen)
+    order = training_order([1 + n % 7 for n in range(count)], batch, seen, seed=5, window=2)
+    times = [order.count(n) for n in range(count)]
+    assert len(order) == seen and max(times) - min(times) == (epochs < 1)
+    if epochs >= 1:
+        assert set(times) == {epochs}
+
+
+def test_27_processes_share_whole_micro_batches():
+    # 40 rows: 2 x 4 rows at a time need no filling, 2 x 16 need 24 rows once more; a batch at once is 32 again
+    assert Training(epochs=1, batch=32, micro_batch=4).rows_seen(40, processes=2) == 40
+    assert Training(epochs=1, batch=32, micro_batch=16).rows_seen(40, processes=2) == 64
+    assert Training(epochs=1, batch=32).rows_seen(40, processes=2) == 64
+
+
+@pytest.mark.equality
+def test_27_a_short_last_batch_is_one_step_on_its_rows_however_it_is_cut(tmp_path: Path):
+    """8 + 5 rows: the second step must be the mean over five rows, whether 5 at once or 4 + 1."""
+    data, pairs = rows(13), preferences(13)
+    bound = weight_bound(steps=2, tokens=13 * 14)
+    for name, train in (("sft", trained), ("nca", preferred)):
+        given = data if name == "sft" else pairs
+        whole = train(tmp_path / f"{name}-whole", given)
+        first = train(tmp_path / f"{name}-first", given[:8], steps=1)
+        assert (whole - first).abs().max() > 10 * bound
+        parts = train(tmp_path / f"{name}-parts", given, micro_batch=4)
+        torch.testing.assert_close(parts, whole, atol=bound, rtol=0)
+
+
+def preferences(count: int) -> list[PreferenceRow]:
+    return [
+        PreferenceRow(f"p{n}", (8, 9), (20 + n % 4, 30 + n, 3), (21 + n % 4, 31, 3))
+        for n in range(count)
+    ]
+
+
+def preferred(folder: Path, pairs: list[PreferenceRow], steps: int = 2, **settings) -> torch.Tensor:
+    model = build_model(SPEC, 0)
+    made = job(folder, model, steps, optimizer=AdamW(lr=LR, eps=EPS), **settings)
+    train_preference(made, pairs, build_model(SPEC, 0), Nca())
+    return weights(model)
 
 
 def test_a_broken_row_stops_before_the_step_and_is_named(tmp_path: Path):

@@ -22,7 +22,7 @@ from longstep.stages.base import Stage
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, rows_seen, trained
 from longstep.training.finish import Ended, finish_model
-from longstep.training.ranks import sharded
+from longstep.training.ranks import sharded, world
 from longstep.training.rows import PreferenceRow, training_order
 from longstep.training.start import longest_row, open_job, open_policy
 from longstep.types import Completion, Pair, Problem
@@ -70,8 +70,8 @@ class Prefer(Training, Stage):
         tokenizer, model = open_policy(folder, self.lora, context.seed)
         rows = self._rows(context, tokenizer, longest_row(self, model))
         lengths = [_length(row) for row in rows]
-        steps = self.total_steps(len(rows))
-        order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
+        steps, seen = self.total_steps(len(rows)), self.rows_seen(len(rows), world())
+        order = training_order(lengths, self.batch, seen, context.seed, self.length_window)
         reference = load_model(folder, "float32", sharded()) if self.lora is None else None
         if reference is not None and sharded():
             reference = shard_frozen(reference)
@@ -80,7 +80,7 @@ class Prefer(Training, Stage):
         context.cost.tokens_trained += 2 * sum(lengths[i] for i in order)
         used = {row.name for row in rows}
         problems = chosen_problems(context, self.rejected, Where(), used)
-        facts = {"pairs": len(rows), "steps": steps}
+        facts = {"pairs": len(rows), "pairs seen": seen, "steps": steps}
         data = [self.chosen, self.rejected]
         finish_model(
             context, self, Ended(job.model, tokenizer, [self.model], data, problems, facts)

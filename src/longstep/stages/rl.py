@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -100,6 +101,14 @@ class Rl(Training, Stage):
     def updates(self) -> int:
         """Optimiser steps from one batch of rollouts to the next."""
         return self.algorithm.minibatches * self.iterations
+
+    def total_steps(self, rows: int) -> int:
+        """Whole draws, so that with ``epochs`` every problem is asked at least so often; ``rows`` are completions."""
+        if self.epochs is None:
+            return super().total_steps(rows)
+        return (
+            math.ceil(rows * self.epochs / (self.batch * self.algorithm.minibatches)) * self.updates
+        )
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model and the problems."""

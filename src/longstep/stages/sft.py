@@ -17,6 +17,7 @@ from longstep.stages.base import Stage
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, rows_seen, trained
 from longstep.training.finish import Ended, finish_model
+from longstep.training.ranks import world
 from longstep.training.rows import SftRow, training_order
 from longstep.training.start import longest_row, open_job, open_policy
 from longstep.training.supervised import read_supervised
@@ -59,8 +60,8 @@ class _Supervised(Training, Stage):
         found = read_supervised(context, self.data, self.where, tokenizer, longest)
         rows, dev = _held_out(found.rows, self.select)
         lengths = [len(row.ids) for row in rows]
-        steps = self.total_steps(len(rows))
-        order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
+        steps, seen = self.total_steps(len(rows)), self.rows_seen(len(rows), world())
+        order = training_order(lengths, self.batch, seen, context.seed, self.length_window)
         if dev and steps < self.save_every:
             raise UserError(
                 f"{context.name}: select compares checkpoints, but save_every {self.save_every} is beyond the last of "
@@ -69,7 +70,7 @@ class _Supervised(Training, Stage):
         job = open_job(context, self, tokenizer, model, steps)
         train_sft(job, [rows[i] for i in order], dev, self.packing)
         context.cost.tokens_trained += sum(lengths[i] for i in order)
-        facts = {"rows": len(rows), "steps": steps, **found.dropped}
+        facts = {"rows": len(rows), "rows seen": seen, "steps": steps, **found.dropped}
         ended = Ended(job.model, tokenizer, parents, [self.data], found.prompts, facts)
         finish_model(context, self, ended)
 

@@ -18,9 +18,10 @@ from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import KEPT, Flow
 from longstep.stages.base import Stage
 from longstep.training.config import Training
-from longstep.training.estimate import holding, passes, relief, trained
+from longstep.training.estimate import holding, passes, relief, rows_seen, trained
 from longstep.training.finish import PROBED, Ended, finish_model
 from longstep.training.last_column import LastColumn
+from longstep.training.ranks import world
 from longstep.training.rows import SoftRow, training_order
 from longstep.training.start import longest_row, open_job, open_policy
 from longstep.types import Completion, Problem, SoftTarget
@@ -70,8 +71,8 @@ class SoftSft(Training, Stage):
         tokenizer, model = open_policy(folder, self.lora, context.seed)
         rows, dropped = self._rows(context, longest_row(self, model))
         lengths = [len(row.ids) for row in rows]
-        steps = self.total_steps(len(rows))
-        order = training_order(lengths, self.batch, steps, context.seed, self.length_window)
+        steps, seen = self.total_steps(len(rows)), self.rows_seen(len(rows), world())
+        order = training_order(lengths, self.batch, seen, context.seed, self.length_window)
         problems = list(read_rows(context.rows(self.data, "problems.jsonl"), Problem))
         path = context.rows(self.data, "completions.jsonl")
         probed = problems[:PROBED], list(islice(read_rows(path, Completion), PROBED))
@@ -87,6 +88,7 @@ class SoftSft(Training, Stage):
         log.close()
         trained: dict[str, Any] = {
             "rows": len(rows),
+            "rows seen": seen,
             "steps": steps,
             "positions trained": sum(len(rows[i].places) for i in order),
             "perplexity on the expert's rollouts": f"{before.perplexity:.4f} -> {after.perplexity:.4f}",
@@ -128,7 +130,7 @@ class SoftSft(Training, Stage):
         if self.rows != "rollout":  # one row per kept position, ending anywhere in the rollout
             used, mean = used * data.tokens * KEPT, prompt + data.tokens / 2
         length = min(mean, self.max_length)
-        seen = self.total_steps(int(used)) * self.batch
+        seen = rows_seen(self, used)
         flops = seen * length * costs.token_flops(shape, length, passes(self))
         spent = trained(self, given, shape, flops, holding(self, given, shape))
         hours = max(spent.hours, given.launches(seen / self.batch, costs.TRAIN_STEP))

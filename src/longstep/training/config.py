@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
@@ -16,7 +17,7 @@ class Training(Strict):
 
     Attributes:
         steps: optimiser steps; or give ``epochs``.
-        epochs: passes over the rows; or give ``steps``.
+        epochs: passes over the rows, each seen equally often, if need be in a short last batch; or give ``steps``.
         batch: rows per optimiser step over all devices (the method's batch, not the hardware's).
         micro_batch: rows per device and forward pass; ``None`` takes the whole batch at once.
         length_window: batches whose rows are sorted by length together: more saves padding, but makes the rows of a
@@ -83,12 +84,22 @@ class Training(Strict):
         if sharded and not self.optimizer.shardable:
             yield f"optimizer {self.optimizer.kind} needs whole matrices; set launch.sharding=none or adamw"
 
+    def rows_seen(self, rows: int, processes: int = 1) -> int:
+        """How many rows the optimiser is shown, repetitions counted; with ``epochs`` every row equally often.
+
+        The last batch may be a short one. Several processes can only share whole micro-batches, so theirs is filled up
+        with rows that are seen once more.
+        """
+        if self.steps is not None:
+            return self.steps * self.batch
+        assert self.epochs is not None
+        seen = max(1, round(rows * self.epochs))
+        shared = processes * (self.micro_batch or self.batch // processes) if processes > 1 else 1
+        return math.ceil(seen / shared) * shared
+
     def total_steps(self, rows: int) -> int:
         """Optimiser steps for this many rows."""
-        if self.steps is not None:
-            return self.steps
-        assert self.epochs is not None
-        return max(1, round(rows * self.epochs / self.batch))
+        return math.ceil(self.rows_seen(rows) / self.batch)
 
     def warmup_steps(self, steps: int) -> int:
         """Warm-up as a number of steps."""

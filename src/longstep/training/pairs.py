@@ -43,8 +43,7 @@ class _Pairs(Ours, DPOTrainer):
             reference = self.compute_ref_log_probs(self.ref_model or self.model, inputs)
         # The difference of two sums, not the sum of differences: TRL's order, which keeps its weights bit for bit.
         ratios = chosen_B - reference[0], rejected_B - reference[1]
-        # Of this micro-batch: the trainer divides by their number, and they are all of one size.
-        made = self.objective.loss(*ratios, total=float(len(chosen_B)))
+        made = self.objective.loss(*ratios, total=self._share())
         facts = {"logps/chosen": chosen_B.mean(), "logps/rejected": rejected_B.mean()}
         facts["entropy"] = masked_mean(out.entropy[:, -mask_BT.size(1) :], mask_BT)
         for name, value in {**made.metrics, **facts}.items():
@@ -57,6 +56,15 @@ class _Pairs(Ours, DPOTrainer):
             return made.loss
         return made.loss + self.router_aux_loss_coef * out.aux_loss
 
+    def _share(self) -> float:
+        """Pairs of a step for each of its micro-batches; the trainer then divides by their number.
+
+        In the short last batch of an epoch the last micro-batch is the smaller one, and its pairs weigh no more.
+        """
+        args, done = self.args, self.state.global_step * self.job.training.batch
+        pairs = min(self.job.training.batch, len(self.row_names) - done)
+        return pairs / (self.current_gradient_accumulation_steps * args.world_size)
+
 
 def train_preference(
     job: Job,
@@ -68,7 +76,7 @@ def train_preference(
 
     Args:
         job: the run.
-        rows: ``steps * batch`` pairs.
+        rows: repetitions included; the last batch may be short.
         reference: the frozen start model; ``None`` with LoRA, where the adapter is switched off instead.
         loss: what a pair costs.
     """

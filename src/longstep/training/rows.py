@@ -63,18 +63,18 @@ class PreferenceRow:
 
 
 def training_order(
-    lengths: Sequence[int], batch: int, steps: int, seed: int, window: int = 1
+    lengths: Sequence[int], batch: int, count: int, seed: int, window: int = 1
 ) -> list[int]:
-    """Indices of ``steps * batch`` rows: shuffled epochs, cut into batches of rows of similar length.
+    """Indices of ``count`` rows: shuffled epochs, cut into batches of rows of similar length.
 
     Inside windows of ``window`` batches rows are sorted by length, which removes most padding; the order of the
     batches is shuffled again, so that length does not follow time. Rows left over at the end of an epoch open the
-    next one.
+    next one; after the last they are a short batch.
 
     Args:
         lengths: tokens per row.
         batch: rows per optimiser step.
-        steps: optimiser steps.
+        count: rows in all, repetitions counted.
         seed: of the shuffles.
         window: batches sorted together; 1 leaves every batch a random draw.
     """
@@ -83,7 +83,7 @@ def training_order(
     generator = random.Random(f"order:{seed}")
     order: list[int] = []
     left: list[int] = []
-    while len(order) < batch * steps:
+    while len(order) + len(left) < count:
         epoch = list(range(len(lengths)))
         generator.shuffle(epoch)
         rows = left + epoch
@@ -91,7 +91,7 @@ def training_order(
         rows, left = rows[:whole], rows[whole:]
         for batch_rows in _batches(rows, lengths, batch, window, generator):
             order.extend(batch_rows)
-    return order[: batch * steps]
+    return [*order, *left][:count]
 
 
 def _batches(

@@ -53,7 +53,7 @@ def train_sft(
 
     Args:
         job: the run.
-        rows: ``steps * batch`` rows.
+        rows: repetitions included; the last batch may be short.
         dev: when given, the checkpoint with the lowest loss on these rows is the result.
         packing: lay the rows of a micro-batch end to end in one sequence, attention kept inside each row; no padding,
             and every step still sees exactly its ``batch`` rows (TRL's ``packing`` would count sequences instead).

@@ -98,7 +98,7 @@ def train_soft(
 
     Args:
         job: the run.
-        rows: ``steps * batch`` rows.
+        rows: repetitions included; the last batch may be short.
         misread: a control's way of spoiling each batch.
     """
     pad = int(job.tokenizer.pad_token_id or 0)  # pyright: ignore[reportArgumentType]
