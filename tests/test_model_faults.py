@@ -9,14 +9,28 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Regex, Tokenizer, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from longstep.config import UserError
+from longstep.draw.prompts import engine
+from longstep.generate import Prompt, Sampling
+from longstep.generate.engine import TransformersEngine
 from longstep.merge import Linear, merge_models
 from longstep.models.account import prove_saved, refill
 from longstep.models.chat import encode_text, lint, render_prompt
-from longstep.models.load import load_model, load_tokenizer, save_model
+from longstep.models.load import (
+    SHIPPED,
+    load_model,
+    load_tokenizer,
+    save_model,
+    shipped_folder,
+    stop_ids,
+    unknown_ids,
+)
 from longstep.models.lora import Lora, target_layers, wrap
 from longstep.models.think import add_think_tokens
+from longstep.models.tokens import others_differ
 from longstep.optimizers import AdamW
 from longstep.progress import Progress
 from longstep.training.config import Training
@@ -208,6 +222,65 @@ def test_24_new_tags_have_rows_of_their_own_that_mean_something(tmp_path):
     for tag, row in expected.items():
         assert torch.equal(rows[own.convert_tokens_to_ids(tag)], row)
     assert not torch.equal(*expected.values())
+
+
+# -- 22, 26: the file's own tokenizer, and nothing but its tokens -----------------------------------
+
+
+def cut_at_letters() -> PreTrainedTokenizerFast:
+    """One token per byte, cut between characters that no library's own pre-tokenizer cuts like that."""
+    own = tokenizer()
+    own.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"[a-z0-9]"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return own
+
+
+@pytest.mark.parametrize("name", ["qwen2", "gpt2", "gpt-neox", "llama", "mistral", "gemma2"])
+@pytest.mark.parametrize("kind", ["Qwen2Tokenizer", "LlamaTokenizerFast", "TokenizersBackend"])
+def test_22_the_ids_are_those_of_the_folders_own_file(zoo, tmp_path, name, kind):
+    shutil.copytree(zoo(name), tmp_path / "m")
+    cut_at_letters().save_pretrained(tmp_path / "m")
+    edit(tmp_path / "m/tokenizer_config.json", tokenizer_class=kind)
+    text = "the answer is 46. the numbers 11 5 and  1 15\n"
+    own = Tokenizer.from_file(str(tmp_path / "m/tokenizer.json"))
+    read = load_tokenizer(tmp_path / "m")
+    assert read(text).input_ids == own.encode(text).ids
+    save_model(load_model(tmp_path / "m"), read, tmp_path / "again")
+    assert load_tokenizer(tmp_path / "again")(text).input_ids == own.encode(text).ids
+
+
+def test_22_a_folder_that_others_read_with_other_ids_is_known(zoo, tmp_path):
+    shutil.copytree(zoo("qwen2"), tmp_path / "m")
+    cut_at_letters().save_pretrained(tmp_path / "m")
+    assert "load it with AutoTokenizer" in others_differ(tmp_path / "m")
+    assert [others_differ(shipped_folder(name)) for name in SHIPPED] == ["", ""]
+
+
+def test_26_rows_that_pad_the_vocabulary_are_never_drawn(tmp_path):
+    folder = build("qwen2", tmp_path / "m", spare=200)
+    own, model = load_tokenizer(folder), load_model(folder)
+    spare = unknown_ids(model, own)
+    assert spare == frozenset(range(len(own), len(own) + 200))
+    prompts = [Prompt(f"p{n}", tuple(encode_text(own, "12+34"))) for n in range(4)]
+    for temperature in (1.0, 0.0):
+        how = Sampling(
+            temperature=temperature, top_p=1.0, max_tokens=60, samples=1, seed=3, logprobs=True
+        )
+        drawn = list(engine(model, own).draw(prompts, how))
+        unmasked = TransformersEngine(model, own, stop_ids(model, own)).draw(prompts, how)
+        assert any(spare & {*each.token_ids} for each in unmasked)  # they would be drawn
+        for each in drawn:
+            assert not spare & {*each.token_ids}
+            # the probabilities are those of what can be drawn: they sum to one without the spare rows
+            ids = [*each.prompt_ids, *each.token_ids]
+            logits_TV = model(torch.tensor([ids])).logits[0, len(each.prompt_ids) - 1 : -1]
+            logps_T = logits_TV[:, : len(own)].log_softmax(-1)
+            chosen = logps_T.gather(-1, torch.tensor(each.token_ids)[:, None])[:, 0]
+            torch.testing.assert_close(torch.tensor(each.logprobs), chosen, rtol=0, atol=1e-4)
 
 
 # -- 23, 30: adapters ------------------------------------------------------------------------------

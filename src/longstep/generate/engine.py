@@ -45,10 +45,17 @@ class TransformersEngine(Batched):
         tokenizer: Decoder,
         stop_ids: Collection[int],
         copy: Callable[[Any, Any], None] | None = None,
+        unknown_ids: Collection[int] = (),
     ) -> None:
         """Take a model in evaluation mode, its tokenizer, and the ids that end a turn.
 
-        ``copy(model, mine)`` brings our weights up to those of a model in training, for ``sync``.
+        Args:
+            model: a causal language model.
+            tokenizer: turns ids into text.
+            stop_ids: end a completion.
+            copy: ``copy(model, mine)`` brings our weights up to those of a model in training, for ``sync``.
+            unknown_ids: rows of the vocabulary that stand for no token; they are never drawn. A padded vocabulary has
+                hundreds, of which a young model draws many, and their text is empty.
         """
         if not stop_ids:
             raise ValueError("a completion needs at least one stop id")
@@ -56,6 +63,7 @@ class TransformersEngine(Batched):
         self.tokenizer = tokenizer
         self.stop_ids = frozenset(stop_ids)
         self._copy = copy
+        self._unknown_U = torch.tensor(sorted(unknown_ids), dtype=torch.int64)
 
     def sync(self, model: Any, step: int) -> None:
         """Take over the weights of a model in training, unless it is the very one that is drawn from."""
@@ -118,6 +126,7 @@ class TransformersEngine(Batched):
         """Give ids [B, T] and log-probabilities; what follows a row's stop id means nothing."""
         device = self.model.device
         stops = torch.tensor(sorted(self.stop_ids), device=device)
+        unknown_U = self._unknown_U.to(device)
         keys_B = np.array(
             [row_key(sampling.seed, row.prompt.name, row.sample_index) for row in rows],
             dtype=np.uint64,
@@ -136,6 +145,8 @@ class TransformersEngine(Batched):
             noise_BS = noise_BS.to(device)
             for step in range(count):
                 logits_BV = state.logits_BV
+                if len(unknown_U):
+                    logits_BV = logits_BV.index_fill(-1, unknown_U, -torch.inf)
                 if observe is not None and state.head_input_BH is not None:
                     observe(start + step, alive_B, state.head_input_BH)
                 bad_B |= ~logits_BV.amax(-1).isfinite() & ~done_B  # not a number, +inf, or all -inf

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
 
@@ -116,7 +116,10 @@ def _forced_prefix(rendered: str) -> str:
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"] if text else []  # pyright: ignore
+    """Encode text whose control tokens are meant."""
+    if not text:
+        return []
+    return _known(tokenizer, text, tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
@@ -124,12 +127,22 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     if not text:
         return []
     ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return _known(tokenizer, text, ids)
+
+
+def _known(tokenizer: PreTrainedTokenizerBase, text: str, ids: Any) -> list[int]:
     unknown = tokenizer.unk_token_id
-    if unknown is not None and unknown in ids:
-        raise UserError(
-            f"the tokenizer cannot encode {text[:60]!r}: it contains a character outside its alphabet"
-        )
-    return ids  # pyright: ignore
+    if unknown is None or unknown not in ids:
+        return ids
+    bare = text
+    for token in _control_tokens(tokenizer):
+        bare = bare.replace(token, "")
+    alone: Any = (tokenizer(mark, add_special_tokens=False)["input_ids"] for mark in bare)
+    mark = next((mark for mark, ids in zip(bare, alone, strict=True) if unknown in ids), "a part")
+    raise UserError(
+        f"the tokenizer has no token for {mark!r} in {text[:60]!r}; write it otherwise, or take a model with a larger "
+        "vocabulary"
+    )
 
 
 def encode_turn(tokenizer: PreTrainedTokenizerBase, prompt: RenderedPrompt, text: str) -> list[int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from longstep.config import UserError, nearest
+from longstep.models.tokens import open_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -151,24 +152,18 @@ def best_device() -> str:
 
 
 def load_tokenizer(folder: Path, template: Path | None = None) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a model folder, its chat template (or the file given instead) proven.
+    """Load the tokenizer of a model folder, its ids and its chat template (or the file given instead) proven.
 
     Raises:
         UserError: there is none, it is damaged, or its template loses the question.
     """
-    from transformers import AutoTokenizer
-
     from longstep.models.chat import template_faults
 
     if not (folder / "tokenizer_config.json").is_file():
         raise UserError(
             f"{folder}: no tokenizer_config.json; every model folder must carry its tokenizer"
         )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{folder}: its tokenizer cannot be loaded ({first})") from None
+    tokenizer = open_tokenizer(folder)
     if template is not None:
         tokenizer.chat_template = template.read_text(encoding="utf-8")
     if faults := template_faults(tokenizer):
@@ -262,6 +257,12 @@ def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
             "the model has no end-of-turn token: neither its tokenizer nor generation_config.json names one"
         )
     return frozenset(found)
+
+
+def unknown_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Ids that the output layer has and the tokenizer has not: rows that pad the vocabulary."""
+    rows = cast("Any", model.get_output_embeddings()).weight.shape[0]
+    return frozenset(range(rows)).difference(tokenizer.get_vocab().values())
 
 
 def context_length(model: PreTrainedModel) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import string
 from typing import TYPE_CHECKING
 
-from longstep.config import Field, Strict, UserError, model_validator
+from longstep.config import Field, Strict, model_validator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
@@ -80,17 +80,20 @@ class TinySpec(Strict):
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """The tiny tokenizer: one token per character, plus the chat and think tokens.
 
-    A character it does not know becomes ``<|unk|>``; ``require_known`` turns that into an error that names it.
+    A character it does not know becomes ``<|unk|>`` (one for each of its bytes), which no prompt and no row may hold.
+    Characters are written as byte-level BPE without merges writes them, because of all tokenizers that is the one that
+    transformers' ``AutoTokenizer`` leaves as it is in a folder of a Qwen2 model.
     """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = (*SPECIAL, *ADDED, *CHARACTERS)
-    inner = Tokenizer(
-        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<|unk|>")
-    )
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    inner.decoder = decoders.Fuse()
+    cut = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    characters = [cut.pre_tokenize_str(character)[0][0] for character in CHARACTERS]
+    words = (*SPECIAL, *ADDED, *characters)
+    known = {word: i for i, word in enumerate(words)}
+    inner = Tokenizer(models.BPE(vocab=known, merges=[], unk_token="<|unk|>"))
+    inner.pre_tokenizer = cut
+    inner.decoder = decoders.ByteLevel()
     inner.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL])
     inner.add_tokens([AddedToken(word, special=False, normalized=False) for word in ADDED])
     return PreTrainedTokenizerFast(
@@ -102,21 +105,6 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
         chat_template=CHAT_TEMPLATE,
     )
-
-
-def require_known(text: str) -> None:
-    """Refuse a text with a character outside the tiny vocabulary.
-
-    Raises:
-        UserError: names the first such character and where it stands.
-    """
-    for position, character in enumerate(text):
-        if character not in CHARACTERS and character != "|":
-            raise UserError(
-                f"character {character!r} at position {position} of {text[:40]!r} is not in the "
-                "tiny vocabulary; use digits, ASCII letters and common punctuation, or a model "
-                "with a larger tokenizer"
-            )
 
 
 def build_model(spec: TinySpec, seed: int) -> Qwen2ForCausalLM:
