@@ -1,17 +1,13 @@
-"""Servers that longstep starts, and the server that longstep is."""
+"""Servers that longstep starts, watches and stops."""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +19,8 @@ from longstep.context import PARTIAL, Context
 from longstep.curate.audit import KeyAudit
 from longstep.draw.engines import Desk, Opened
 from longstep.draw.samplers import ByServer
-from longstep.draw.serving import source_of
-from longstep.generate import EndpointGenerator, Generator, Managed, Prompt, Sampling, guard
+from longstep.generate import EndpointGenerator, Managed, Prompt, Sampling, guard
 from longstep.generate.managed import managed
-from longstep.generate.serve import Served, Server, Worked
 from longstep.models.load import locate
 from longstep.progress import Progress
 from longstep.stages import Sample
@@ -245,171 +239,6 @@ def test_the_last_words_are_those_of_the_server_that_ended_and_not_of_one_before
 def test_the_command_must_say_where_the_port_goes():
     with pytest.raises(ValidationError, match=r"expected '\{port\}' among the arguments"):
         Managed(model="m", command=("vllm", "serve", "x"))
-
-
-# -- longstep serve ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def tiny() -> Iterator[Server]:
-    yield from running(source_of("longstep-tiny"))
-
-
-def running(source: Served, **settings: Any) -> Iterator[Server]:
-    server = Server(source, "127.0.0.1", 0, **settings)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    server.worker.close()
-
-
-def call(
-    server: Server, body: Any, path: str = "/v1/chat/completions", **headers: str
-) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
-    try:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        connection.request(
-            "POST" if body is not None else "GET", path, data if body is not None else None, headers
-        )
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    finally:
-        connection.close()
-
-
-def question(text: str = "a0b+1?", **settings: Any) -> dict[str, Any]:
-    messages = [{"role": "user", "content": text}]
-    return {"model": "longstep-tiny", "messages": messages, "max_tokens": 24, **settings}
-
-
-def test_a_served_model_says_what_the_engine_says(tiny: Server):
-    asked = question("a3b+4c-2?", temperature=0)
-    status, reply = call(tiny, asked)
-    sampling = Sampling(temperature=0, top_p=1, max_tokens=24)
-    [local] = tiny.source.generator.draw([tiny.source.prompt("a3b+4c-2?", "x")], sampling)
-    choice = reply["choices"][0]
-    assert status == 200 and choice["message"]["content"] == local.text
-    assert choice["finish_reason"] == local.finish_reason
-    assert reply["usage"]["completion_tokens"] == len(local.token_ids)
-
-
-def test_equal_seeds_give_equal_answers_alone_and_in_a_crowd(tiny: Server):
-    bodies = [question(f"a{n % 10}b+1?", seed=n // 2, temperature=3.0) for n in range(16)]
-    alone = [call(tiny, body)[1]["choices"][0]["message"]["content"] for body in bodies]
-    crowd: dict[int, str] = {}
-
-    def ask(n: int) -> None:
-        crowd[n] = call(tiny, bodies[n])[1]["choices"][0]["message"]["content"]
-
-    threads = [threading.Thread(target=ask, args=(n,)) for n in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [crowd[n] for n in range(16)] == alone
-    same = [
-        call(tiny, question(seed=n, temperature=3.0))[1]["choices"][0]["message"]["content"]
-        for n in range(8)
-    ]
-    assert len(set(same)) > 1
-
-
-@pytest.mark.parametrize(
-    ("change", "status", "sentence"),
-    [
-        ({"n": 2}, 400, "n: "),
-        ({"stream": True}, 400, "stream: "),
-        ({"logprobs": True}, 400, "logprobs: "),
-        ({"tools": []}, 400, "tools: is not supported here"),
-        ({"stop": ["x"]}, 400, "stop: is not supported here"),
-        ({"top_p": 0}, 400, "top_p: "),
-        ({"max_tokens": 100_000}, 400, "exceed the model's context"),
-        ({"max_completion_tokens": 5}, 400, "one setting"),
-        ({"messages": [{"role": "system", "content": "x"}]}, 400, "messages.0.role: "),
-        ({"messages": [{"role": "user", "content": "x"}] * 2}, 400, "messages"),
-        ({"model": "other"}, 404, "'other' is not served"),
-    ],
-)
-def test_what_is_not_supported_is_refused(tiny: Server, change, status, sentence):
-    found, reply = call(tiny, question(**change))
-    assert found == status and sentence in reply["error"]["message"]
-
-
-def test_the_server_answers_health_and_models_and_refuses_the_rest(tiny: Server):
-    assert call(tiny, None, "/health") == (200, {"status": "ok"})
-    assert call(tiny, None, "/v1/models")[1]["data"][0]["id"] == "longstep-tiny"
-    assert call(tiny, None, "/v1/secrets")[0] == 404
-    assert call(tiny, b"\xff{")[0] == 400
-    assert call(tiny, b"[" * 10_000)[0] == 400
-
-
-def test_a_request_without_the_key_or_over_the_limit_is_refused(monkeypatch):
-    monkeypatch.setenv("SERVE_KEY", "sesame")
-    known = Worked({"1+1?": "2"})
-    for server in running(Served("w", known, known.prompt), api_key_env="SERVE_KEY"):
-        asked = {**question("1+1?"), "model": "w"}
-        assert call(server, asked)[0] == 401
-        assert call(server, None, "/v1/models")[0] == 401
-        assert call(server, asked, Authorization="Bearer guess")[0] == 401
-        status, reply = call(server, asked, Authorization="Bearer sesame")
-        assert status == 200 and reply["choices"][0]["message"]["content"] == "2"
-        right = {"Authorization": "Bearer sesame", "Content-Length": str(10**9)}
-        assert call(server, asked, **right)[0] == 413
-
-
-def test_worked_solutions_are_served_whole_or_cut_at_max_tokens():
-    known = Worked({"q?": "<think>one two\nthree</think>\\boxed{3}"})
-    for server in running(Served("w", known, known.prompt)):
-        status, reply = call(server, {**question("q?"), "model": "w"})
-        [choice] = reply["choices"]
-        assert (status, choice["message"]["content"]) == (
-            200,
-            "<think>one two\nthree</think>\\boxed{3}",
-        )
-        # <think>, one, two, three, </think>, \\boxed, {, 3, }
-        assert (choice["finish_reason"], reply["usage"]["completion_tokens"]) == ("stop", 9)
-        [choice] = call(server, {**question("q?", max_tokens=3), "model": "w"})[1]["choices"]
-        assert (choice["message"]["content"], choice["finish_reason"]) == (
-            "<think>one two",
-            "length",
-        )
-        status, reply = call(server, {**question("unknown?"), "model": "w"})
-        assert status == 400 and "no worked solution" in reply["error"]["message"]
-
-
-class Broken(Generator):
-    """A generator with a mistake in it."""
-
-    def draw(self, asked: Any, how: Any, *more: Any) -> Iterator[Completion]:
-        raise ZeroDivisionError("a mistake")
-
-    def describe(self) -> dict[str, Any]:
-        return {}
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_generator_that_fails_gives_an_error_and_not_silence():
-    for server in running(Served("b", Broken(), lambda text, name: Prompt(name, text=text))):
-        status, reply = call(server, {**question(), "model": "b"})
-        assert status == 500 and reply["error"]["message"] == "the generator failed"
-
-
-def test_what_a_file_of_problems_answers(tmp_path):
-    path = tmp_path / "problems.jsonl"
-    write_rows(path, PROBLEMS)
-    source = source_of(str(path))
-    prompt = source.prompt("2+1?", "x")
-    [found] = source.generator.draw([prompt], Sampling())
-    assert (source.model, found.text) == ("problems.jsonl", "<think>2+1=3</think>\\boxed{3}")
-    write_rows(path, [PROBLEMS[0], Problem("other", "0+1?", "1", solution="1+0=1")])
-    with pytest.raises(UserError, match="two worked solutions to one question"):
-        source_of(str(path))
-    write_rows(path, [Problem("p", "0+1?", "1")])
-    with pytest.raises(UserError, match="has no worked solution"):
-        source_of(str(path))
 
 
 # -- as a stage --------------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from longstep.artifacts import read_rows
 from longstep.config import UserError
-from longstep.draw.prompts import engine, prompts_for
+from longstep.draw.prompts import engine
 from longstep.generate import Prompt, worked
-from longstep.generate.serve import Served, Worked
+from longstep.generate.serve import Served, Turns, Worked
 from longstep.types import Problem
 
 
@@ -36,16 +37,25 @@ def _solutions(path: Path, name: str) -> Served:
                 " drop one, for a question is all that a request carries"
             )
     known = Worked(answers)
-    return Served(name, known, known.prompt)
+    return Served(name, known, known.prompt, decode=known.decode)
 
 
 def _model(place: str, name: str, thinking: bool) -> Served:
+    from longstep.models.chat import encode_plain, render_turns
     from longstep.models.load import context_length, load_model, load_tokenizer, locate
 
     folder = locate(place)
     tokenizer, model = load_tokenizer(folder), load_model(folder)
 
-    def prompt(question: str, number: str) -> Prompt:
-        return prompts_for(tokenizer, [Problem(number, question, "")], thinking)[0]
+    def prompt(turns: Turns, number: str) -> Prompt:
+        rendered = render_turns(tokenizer, turns, thinking)
+        return Prompt(number, rendered.ids, rendered.prefix)
 
-    return Served(name, engine(model.eval(), tokenizer), prompt, context_length(model))
+    def plain(text: str | Sequence[int], number: str) -> Prompt:
+        return Prompt(number, encode_plain(tokenizer, text))
+
+    def decode(ids: Sequence[int]) -> str:
+        return str(tokenizer.decode(ids, skip_special_tokens=False))
+
+    drawer = engine(model.eval(), tokenizer)
+    return Served(name, drawer, prompt, context_length(model), plain, decode)

@@ -8,6 +8,7 @@ strip the thinking from it: it is the prompt's ids, then the turn's text after t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 #: Stands for the question while the text around it is found; no template rewrites letters.
 PLACEHOLDER = "QUESTIONQUESTION"
+#: Stands for one of several texts, by its number in two letters; no mark is the beginning of another.
+_MARK = re.compile("MARK([AB]+)KRAM")
+_LETTERS, _DIGITS = str.maketrans("01", "AB"), str.maketrans("AB", "01")
 #: The tags that a prompt ends with.
 _OPENING = re.compile(rf"(?:{THINK_OPEN}|{THINK_CLOSE}|\s)*\Z")
 
@@ -42,10 +46,7 @@ def render_prompt(
         prompt: the question, without markup; control tokens inside it are encoded as plain text.
         thinking: ``False`` asks the template for an empty think block (the reasoning toggle).
     """
-    text = _template(tokenizer, prompt, thinking)
-    prefix = _forced_prefix(text) if thinking else ""
-    if thinking and not prefix:
-        text, prefix = text + THINK_OPEN, THINK_OPEN
+    text, prefix = _opened(_template(tokenizer, prompt, thinking), thinking)
     if not any(token in prompt for token in _control_tokens(tokenizer)):
         return RenderedPrompt(tuple(_encode(tokenizer, text)), prefix)
     head, mark, tail = _template(tokenizer, PLACEHOLDER, thinking).partition(PLACEHOLDER)
@@ -58,11 +59,96 @@ def render_prompt(
     return RenderedPrompt(tuple(ids), prefix)
 
 
+def render_turns(
+    tokenizer: PreTrainedTokenizerBase, turns: Sequence[Mapping[str, str]], thinking: bool = True
+) -> RenderedPrompt:
+    """Render a conversation, each turn a role and a content, up to where the model continues.
+
+    One question of a user is rendered as ``render_prompt`` does. What a template does with the thoughts of earlier
+    answers is its own affair; a whole message that it loses, as some lose the system's, is refused.
+
+    Raises:
+        UserError: the template refuses or loses a message.
+    """
+    if [turn["role"] for turn in turns] == ["user"]:
+        return render_prompt(tokenizer, turns[0]["content"], thinking)
+    _prove(tokenizer, turns, thinking)
+    # What looks like a mark of ours is hidden, too.
+    words = sorted(map(re.escape, _control_tokens(tokenizer)), key=len, reverse=True)
+    found = re.compile("|".join([*words, _MARK.pattern]))
+    spelt: list[str] = []
+
+    def hidden(match: re.Match[str]) -> str:
+        spelt.append(match[0])
+        return _mark(len(spelt) - 1)
+
+    plain = [{**turn, "content": found.sub(hidden, turn["content"])} for turn in turns]
+    text, prefix = _opened(_rendered(tokenizer, plain, thinking), thinking)
+    # Where a message spells a control token, it is encoded as text between the pieces of the rest.
+    ids: list[int] = []
+    for place, piece in enumerate(_MARK.split(text)):
+        if place % 2:  # the number of a mark
+            number = int(piece.translate(_DIGITS), 2)
+            ids += encode_text(tokenizer, spelt[number])
+        else:
+            ids += _encode(tokenizer, piece)
+    return RenderedPrompt(tuple(ids), prefix)
+
+
+def _mark(number: int) -> str:
+    return f"MARK{f'{number:b}'.translate(_LETTERS)}KRAM"
+
+
+def _prove(
+    tokenizer: PreTrainedTokenizerBase, turns: Sequence[Mapping[str, str]], thinking: bool
+) -> None:
+    """Refuse a template that loses, repeats or reorders one of the messages."""
+    marks = [_mark(number) for number in range(len(turns))]
+    marked = [{**turn, "content": mark} for turn, mark in zip(turns, marks, strict=True)]
+    text = _rendered(tokenizer, marked, thinking)
+    for number, (turn, mark) in enumerate(zip(turns, marks, strict=True)):
+        if (times := text.count(mark)) != 1:
+            raise UserError(
+                f"messages.{number}: the model's chat template puts a message of role {turn['role']!r} {times} times "
+                "into the prompt instead of once; leave it out, or say it in the user's message"
+            )
+    if sorted(marks, key=text.index) != marks:
+        raise UserError("messages: the model's chat template puts them into another order")
+
+
+def _opened(text: str, thinking: bool) -> tuple[str, str]:
+    """A rendered prompt whose thought is open, and the part of the answer that it holds so."""
+    prefix = _forced_prefix(text) if thinking else ""
+    return (text, prefix) if prefix or not thinking else (text + THINK_OPEN, THINK_OPEN)
+
+
+def encode_plain(tokenizer: PreTrainedTokenizerBase, text: str | Sequence[int]) -> tuple[int, ...]:
+    """Ids of a text that is continued as it is, control tokens and all; given ids are proven to be the tokenizer's.
+
+    Raises:
+        UserError: an id is none of the tokenizer's, or a character outside of its alphabet.
+    """
+    if isinstance(text, str):
+        return tuple(_known(tokenizer, text, tokenizer(text)["input_ids"]))
+    for token in text:
+        if not 0 <= token < len(tokenizer):
+            raise UserError(
+                f"token id {token}: the tokenizer has ids from 0 to {len(tokenizer) - 1}"
+            )
+    return tuple(text)
+
+
 def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
 
 
 def _template(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool) -> str:
+    return _rendered(tokenizer, [{"role": "user", "content": prompt}], thinking)
+
+
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase, turns: Sequence[Mapping[str, str]], thinking: bool
+) -> str:
     if tokenizer.chat_template is None:
         raise UserError(
             "the tokenizer has no chat template; longstep trains and samples only through one: give a base model one "
@@ -72,13 +158,15 @@ def _template(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool) -
 
     try:
         text = tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}],
+            [dict(turn) for turn in turns],
             tokenize=False,
             add_generation_prompt=True,
             enable_thinking=thinking,
         )
     except (TemplateError, ValueError, TypeError) as error:
-        raise UserError(f"the chat template cannot render a user's question ({error})") from None
+        roles = ", ".join(turn["role"] for turn in turns)
+        what = "a user's question" if roles == "user" else f"messages of {roles}"
+        raise UserError(f"the chat template cannot render {what} ({error})") from None
     assert isinstance(text, str)
     return text
 
