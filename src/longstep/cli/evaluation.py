@@ -66,6 +66,7 @@ def eval_report(
 ) -> None:
     """Print the score table and the comparisons in words."""
     from longstep.artifacts import read_json
+    from longstep.evaluate.store import left_out_notes
     from longstep.report import score_rows
 
     results = read_json(folder / "results.json")
@@ -75,6 +76,8 @@ def eval_report(
             say(f"{name} is judged by {asked['verifier']}")
     for comparison in results["comparisons"]:
         say(comparison["sentence"])
+    for sentence in left_out_notes(folder):
+        say(sentence)
 
 
 @evaluation.command(name="diff")

@@ -55,7 +55,7 @@ def _model(place: str, name: str, thinking: bool) -> Served:
         return Prompt(number, encode_plain(tokenizer, text))
 
     def decode(ids: Sequence[int]) -> str:
-        return str(tokenizer.decode(ids, skip_special_tokens=False))
+        return str(tokenizer.decode(list(ids), skip_special_tokens=False))
 
     drawer = engine(model.eval(), tokenizer)
     return Served(name, drawer, prompt, context_length(model), plain, decode)

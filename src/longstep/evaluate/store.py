@@ -131,3 +131,12 @@ def _reverify(path: Path, problems: Sequence[Problem]) -> list[Samples]:
 
 def _updated(row: Completion, verdicts: Mapping[tuple[str, int], Verdict]) -> Completion:
     return replace(row, verdict=verdicts.get((row.problem_id, row.sample_index), row.verdict))
+
+
+def left_out_notes(folder: Path) -> Iterator[str]:
+    """A sentence for each model whose requests lacked what the protocol says, such as its temperature."""
+    path = folder / ENGINES
+    engines = read_json(path) if path.is_file() else {}
+    for model, said in engines.items():
+        if missing := said.get("left_out"):
+            yield f"{model} was asked without {', '.join(missing)}: the server's own values held"

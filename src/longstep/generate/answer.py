@@ -97,12 +97,18 @@ def quoted(words: str, scrub: Scrub) -> str:
 
 
 def turn(thought: str, answer: str, reason: FinishReason) -> str:
-    """Put a thought that came apart, or without its opening tag, back in front of the answer."""
+    """Put a thought that came apart, or without its opening tag, back in front of the answer.
+
+    A thought that was cut is not closed: an answer of blanks behind it is none.
+    """
     if thought and not (answer.lstrip().startswith("<think>") and thought.strip() in answer):
-        cut = reason == "length" and not answer
-        return f"<think>{thought}" if cut else f"<think>{thought}</think>{answer}"
-    before, closed, _ = answer.partition("</think>")
-    if closed and "<think>" not in before:
+        opened = thought if thought.lstrip().startswith("<think>") else f"<think>{thought}"
+        if reason == "length" and not answer.strip():
+            return opened
+        closed = opened.rstrip().endswith("</think>")
+        return f"{opened}{answer}" if closed else f"{opened}</think>{answer}"
+    before, closing, _ = answer.partition("</think>")
+    if closing and "<think>" not in before:
         return f"<think>{answer}"
     return answer
 

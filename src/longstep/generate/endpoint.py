@@ -25,6 +25,7 @@ from longstep.generate.journal import Journal, request_key
 from longstep.generate.lane import Lane
 from longstep.generate.managed import Managed, Started, managed
 from longstep.generate.noise import row_key
+from longstep.generate.parameters import left_out, left_out_warning
 from longstep.generate.pool import Job, Pool, Remote, Tally, Tell
 from longstep.generate.probe import Features, probe, warnings
 from longstep.generate.transport import Address, Transport, variable_name
@@ -105,6 +106,7 @@ class EndpointGenerator(Generator):
         # By journal: reading a draw back counts nothing twice.
         self._tallies: dict[str, Tally] = {}
         self._given_up: dict[str, str] = {}
+        self._warned = False
         self._servers = ExitStack()
         self._started: Started | None = None
 
@@ -135,6 +137,9 @@ class EndpointGenerator(Generator):
             "refused": dict(sorted(refused.items())),
             "answered_as_another": dict(sorted(others.items())),
         }
+        if remote.parameters:
+            facts["parameters"] = dict(sorted(remote.parameters.items()))
+            facts["left_out"] = left_out(remote.parameters)
         if isinstance(remote, Managed):
             seen = [each.model_dump(mode="json") for each in self.features.values()]
             return {"engine": "server", "command": list(remote.command), "features": seen, **facts}
@@ -179,7 +184,7 @@ class EndpointGenerator(Generator):
         self.tally = self._tallies[str(log or f"draw {len(self._tallies)}")] = tally
         with closing(Journal(log)) as journal:
             for row in rows_of(prompts, how.samples):
-                job = _job(self.remote.model, row, how)
+                job = _job(self.remote, row, how)
                 if job.key in journal:
                     tally.count(journal[job.key])
                 elif job.key in self._given_up:
@@ -189,11 +194,11 @@ class EndpointGenerator(Generator):
                 self.features = _recorded(log.with_name(PROBED))
             with closing(self._ask(prompts, how, journal, watch)) as steps:
                 for row in rows_of(prompts, how.samples):
-                    job = _job(self.remote.model, row, how)
+                    job = _job(self.remote, row, how)
                     while job.key not in journal and job.place not in tally.refused:
                         next(steps)
                     if job.key in journal:
-                        yield _completion(row, journal[job.key])
+                        yield _completion(row, journal[job.key], self.remote.prefix)
                     else:
                         self._given_up[job.key] = tally.refused[job.place]
                         yield _refusal(row, tally.refused[job.place])
@@ -205,11 +210,12 @@ class EndpointGenerator(Generator):
         """Begin, with the first turn, to send what the journal lacks; each turn lasts until something happens."""
         log, tally = journal.path, self.tally
         started = self._start(log)
-        jobs = (_job(self.remote.model, row, how) for row in rows_of(prompts, how.samples))
+        jobs = (_job(self.remote, row, how) for row in rows_of(prompts, how.samples))
         fresh = (job for job in jobs if job.key not in self._given_up)
         with asyncio.Runner() as runner:
             lanes = runner.run(self._lanes(started.addresses))
             pool = Pool(self.remote, lanes, fresh, journal, tally, self.tell)
+            self._warn()
             try:
                 if log is not None:
                     runner.run(self._probe(pool, prompts[0].text, log.with_name(PROBED)))
@@ -220,6 +226,12 @@ class EndpointGenerator(Generator):
                     yield
             finally:
                 runner.run(pool.close())
+
+    def _warn(self) -> None:
+        """Say once what the settings of a draw do not decide."""
+        if (warning := left_out_warning(self.remote.parameters)) and not self._warned:
+            self.tell("warning", {"warning": warning})
+            self._warned = True
 
     def _start(self, log: Path | None) -> Started:
         """The servers: those that run, or ours, which an earlier draw may have started."""
@@ -242,6 +254,7 @@ class EndpointGenerator(Generator):
             Transport(address, remote.timeout, remote.max_response_bytes),
             Breaker(remote.open_after, remote.backoff),
             Window(remote.concurrency),
+            parameters=remote.parameters,
         )
 
     async def _probe(self, pool: Pool, question: str, record: Path) -> None:
@@ -279,7 +292,8 @@ def _recorded(record: Path) -> dict[str, Features]:
         return {}
 
 
-def _job(model: str, row: Row, sampling: Sampling) -> Job:
+def _job(remote: Remote, row: Row, sampling: Sampling) -> Job:
+    """A request in our words: the key tells samples apart, also where their seeds are not sent."""
     name, index = row.prompt.name, row.sample_index
     body: dict[str, Any] = {
         "messages": [{"role": "user", "content": row.prompt.text}],
@@ -291,12 +305,15 @@ def _job(model: str, row: Row, sampling: Sampling) -> Job:
     }
     if sampling.top_k is not None:
         body["top_k"] = sampling.top_k
-    return Job(request_key(model, body), body, (name, index))
+    renamed = {"parameters": dict(remote.parameters)} if remote.parameters else {}
+    return Job(request_key(remote.model, {**body, **renamed}), body, (name, index))
 
 
-def _completion(row: Row, answer: Answer) -> Completion:
+def _completion(row: Row, answer: Answer, prefix: str) -> Completion:
     place = row.prompt.problem_id, row.sample_index
-    return Completion(*place, (), (), answer.text, answer.finish_reason)
+    begun = answer.text.lstrip().startswith(prefix.strip())
+    text = answer.text if begun else prefix + answer.text
+    return Completion(*place, (), (), text, answer.finish_reason)
 
 
 def _refusal(row: Row, why: str) -> Completion:

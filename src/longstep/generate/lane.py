@@ -9,6 +9,7 @@ from typing import Any
 
 from longstep.generate.answer import Answer, Barred, Malformed, Refused, parse
 from longstep.generate.breaker import Breaker
+from longstep.generate.parameters import Names, as_sent
 from longstep.generate.transport import Address, Overdue, Reply, Transport
 from longstep.generate.window import Window
 
@@ -50,6 +51,7 @@ class Lane:
         barred: why it is not asked again in this run; empty while it is.
         overdue: what it was asked when it last gave no answer in time; ``None`` once it speaks again.
         served: whether it ever answered, if only when it was probed.
+        parameters: what it calls those of a request.
         names: what it called itself, when not as it was asked for; ``None`` stands for the right name.
     """
 
@@ -67,6 +69,7 @@ class Lane:
     barred: str = ""
     overdue: Mapping[str, Any] | None = None
     served: bool = False
+    parameters: Names = field(default_factory=dict)
     names: set[str | None] = field(default_factory=lambda: {None})
 
     def ready(self, now: float) -> bool:
@@ -91,10 +94,16 @@ class Lane:
 
 async def ask(lane: Lane, body: Mapping[str, Any]) -> Answer:
     """Send one request and read the answer, or say what its failure means."""
-    reply = await lane.transport.post("/chat/completions", {"model": lane.model, **body})
-    judge_status(lane.address.url, reply, lane.served)
-    answer = parse(reply.content, lane.transport.scrub, lane.model)
+    answer = parse(await send(lane, body), lane.transport.scrub, lane.model)
     return replace(answer, text=lane.transport.scrub_answer(answer.text))
+
+
+async def send(lane: Lane, body: Mapping[str, Any]) -> bytes:
+    """Send one request in the words of this endpoint; gives what it answers, or says what its failure means."""
+    asked = {"model": lane.model, **as_sent(body, lane.parameters)}
+    reply = await lane.transport.post("/chat/completions", asked)
+    judge_status(lane.address.url, reply, lane.served)
+    return reply.content
 
 
 async def check_up(lane: Lane, body: Mapping[str, Any]) -> None:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from longstep.config import Field, Strict, UserError
+from longstep.config import Field, Strict, UserError, field_validator
 from longstep.generate.answer import Answer, Barred, Malformed, Refused
 from longstep.generate.base import Headway
 from longstep.generate.journal import Journal
 from longstep.generate.lane import Busy, Failed, Lane, ask, check_up
+from longstep.generate.parameters import Names, check_names
 from longstep.generate.transport import Broken, Overdue, Unreachable
 
 LONGEST_BACKOFF = 60.0  # seconds
@@ -39,6 +40,10 @@ class Remote(Strict):
         max_response_bytes: a longer response is refused.
         max_refused: share of the samples that may be refused for good; more stop the run, unless all are of one
             problem among others. 0 lets none pass.
+        prefix: what the server's template puts before every answer and leaves out of it, such as ``<think>``: put back,
+            so that an answer which is cut inside its thought is told from one without.
+        parameters: for a server that knows another name of a parameter, or refuses it: ``{max_tokens:
+            max_completion_tokens, temperature: null}`` renames the one and leaves out the other.
     """
 
     model: str
@@ -50,6 +55,14 @@ class Remote(Strict):
     open_after: int = Field(default=5, ge=1)
     max_response_bytes: int = Field(default=16_000_000, ge=1)
     max_refused: float = Field(default=0.01, ge=0, le=1)
+    prefix: str = ""
+    parameters: Names = Field(default_factory=dict)
+
+    @field_validator("parameters")
+    @classmethod
+    def _told_apart(cls, names: Names) -> Names:
+        check_names(names)
+        return names
 
 
 @dataclass

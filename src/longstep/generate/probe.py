@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from longstep.config import Strict
 from longstep.generate.answer import Malformed, Refused, parse
-from longstep.generate.lane import SECONDS, TOKENS, Busy, Failed, Lane, judge_status
+from longstep.generate.lane import SECONDS, TOKENS, Busy, Failed, Lane, send
+from longstep.generate.parameters import left_out
 from longstep.generate.transport import Broken, Overdue, Unreachable
 
 Honour = Literal["honoured", "ignored", "refused", "unknown"]
@@ -63,10 +64,15 @@ async def probe(lane: Lane, question: str) -> Features:
     except (Unreachable, Overdue, Broken, Busy, Failed, Malformed, Refused) as failure:
         return Features(trouble=str(failure))
     said = json.loads(first)
+    seen: dict[str, Honour] = {
+        "n": "honoured" if len(said["choices"]) == 2 else extras,
+        "logprobs": "honoured" if _has_logprobs(said["choices"][0]) else extras,
+        "seed": "honoured" if same else "ignored",
+    }
+    for name in seen.keys() & left_out(lane.parameters):
+        seen[name] = "unknown"  # it was not asked
     return Features(
-        n="honoured" if len(said["choices"]) == 2 else extras,
-        logprobs="honoured" if _has_logprobs(said["choices"][0]) else extras,
-        seed="honoured" if same else "ignored",
+        **seen,
         usage="ignored" if told.tokens is None else "honoured",
         answers_as=told.model,
     )
@@ -76,15 +82,9 @@ async def _twice(lane: Lane, plain: dict[str, Any]) -> tuple[Honour, bytes, byte
     """What becomes of extras that are not honoured, and two responses to one request."""
     extended = {**plain, "n": 2, "logprobs": True}
     try:
-        return "ignored", await _reply(lane, extended), await _reply(lane, extended)
+        return "ignored", await send(lane, extended), await send(lane, extended)
     except Refused:
-        return "refused", await _reply(lane, plain), await _reply(lane, plain)
-
-
-async def _reply(lane: Lane, body: dict[str, Any]) -> bytes:
-    reply = await lane.transport.post("/chat/completions", {"model": lane.model, **body})
-    judge_status(lane.address.url, reply, lane.served)
-    return reply.content
+        return "refused", await send(lane, plain), await send(lane, plain)
 
 
 def _has_logprobs(choice: dict[str, Any]) -> bool:

@@ -124,9 +124,9 @@ def _answered(completion: str | None) -> dict[str, Any]:
     if completion is None:
         return {}
     thought, end, reply = completion.partition(_END_OF_THOUGHT)
-    if not end and not completion.startswith("<think>"):
+    if not end and not completion.lstrip().startswith("<think>"):
         return {"reply": completion}
-    thought = thought.removeprefix("<think>").strip()
+    thought = thought.lstrip().removeprefix("<think>").strip()
     return {"thought": thought, "reply": reply.strip() if end else "(the thought does not end)"}
 
 

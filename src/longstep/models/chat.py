@@ -233,17 +233,26 @@ def _known(tokenizer: PreTrainedTokenizerBase, text: str, ids: Any) -> list[int]
     )
 
 
+def thinks(text: str) -> bool:
+    """Whether an assistant's turn begins with a thought; some models write line breaks before its tag."""
+    return text.lstrip().startswith(THINK_OPEN)
+
+
 def encode_turn(tokenizer: PreTrainedTokenizerBase, prompt: RenderedPrompt, text: str) -> list[int]:
     """Ids of an assistant turn after its prompt: the text without the forced prefix, then the stop token.
+
+    Blanks before the prefix, as some servers send them, have no place behind it and are left out.
 
     Raises:
         UserError: the text does not begin with the forced prefix.
     """
-    if not text.startswith(prompt.prefix.rstrip("\n")):
+    opening = prompt.prefix.rstrip("\n")
+    said = text.lstrip() if opening else text
+    if not said.startswith(opening):
         raise UserError(
             f"a completion must begin with the forced {prompt.prefix!r}; this one begins {text[:20]!r}"
         )
-    rest = text[len(prompt.prefix.rstrip("\n")) :]
+    rest = said[len(opening) :]
     if prompt.prefix.endswith("\n"):
         rest = rest.removeprefix("\n")
     return [*encode_text(tokenizer, rest), tokenizer.eos_token_id]  # pyright: ignore

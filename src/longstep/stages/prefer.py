@@ -17,7 +17,14 @@ from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import PAIRED, Flow, share
 from longstep.curate import PairConfig, SkippedTags, choose_pairs, pair_of
 from longstep.losses import AnyPreferenceLoss, Nca
-from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, encode_turn, render_prompt
+from longstep.models.chat import (
+    THINK_CLOSE,
+    THINK_OPEN,
+    encode_text,
+    encode_turn,
+    render_prompt,
+    thinks,
+)
 from longstep.stages.base import Stage
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, rows_seen, trained
@@ -153,7 +160,7 @@ def _usable(
 ) -> Iterator[tuple[int, Completion]]:
     """Completions of these problems that think, each with its place in the file."""
     for place, row in rows:
-        if row.problem_id in by_id and row.text.startswith(THINK_OPEN):
+        if row.problem_id in by_id and thinks(row.text):
             yield place, encoded(row, by_id, tokenizer)
 
 

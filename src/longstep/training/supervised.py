@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError
 from longstep.context import Context, Where, chosen_problems
-from longstep.models.chat import THINK_OPEN, encode_turn, lint, render_prompt
+from longstep.models.chat import encode_turn, lint, render_prompt, thinks
 from longstep.training.rows import SftRow
 from longstep.types import Completion, Problem
 
@@ -75,7 +75,7 @@ def read_supervised(
 def _unusable(completion: Completion) -> str:
     if completion.finish_reason != "stop":
         return "unfinished"
-    return "" if completion.text.startswith(THINK_OPEN) else "no thinking"
+    return "" if thinks(completion.text) else "no thinking"
 
 
 def _row(problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase) -> SftRow:
