@@ -19,7 +19,7 @@ from longstep.config import UserError
 from longstep.draw.serving import source_of
 from longstep.generate import Generator, Prompt, Sampling
 from longstep.generate.serve import Served, Server, Worked
-from longstep.generate.serve.stops import cut
+from longstep.generate.stops import cut
 from longstep.models.chat import render_prompt, render_turns
 from longstep.models.load import load_tokenizer, locate
 from longstep.types import Completion, Problem
@@ -294,6 +294,46 @@ def test_38_tokens_are_counted_to_the_one_that_completes_a_stop_text():
         9,
         "stop",
     )
+
+
+def test_38_a_model_stops_drawing_at_a_stop_text_and_others_in_its_batch_do_not(tiny: Server):
+    """Requests that differ in their stop texts alone share no answer, and each is what it is by itself."""
+    asked = {"model": "longstep-tiny", "max_tokens": 200, "prompt": "a1b", "temperature": 2.0}
+    tokenizer = load_tokenizer(locate("longstep-tiny"))
+
+    def ask(**settings: Any) -> dict[str, Any]:
+        return call(tiny, {**asked, **settings}, "/v1/completions")[1]
+
+    # A long answer among the noise, and two places in it.
+    seed = next(n for n in range(99) if ask(seed=n)["usage"]["completion_tokens"] > 40)
+    text = ask(seed=seed)["choices"][0]["text"]
+    stops = [[], [text[1]], ["nowhere", text[2:4]]]
+    forwards: list[int] = []
+    model = tiny.source.generator.model  # pyright: ignore
+    hook = model.register_forward_pre_hook(lambda *_: forwards.append(1))
+    alone = [ask(seed=seed, stop=stop) for stop in stops]
+    hook.remove()
+    for stop, reply in zip(stops, alone, strict=True):
+        [choice] = reply["choices"]
+        if stop:
+            assert (
+                choice["text"] == text[: text.index(stop[-1])] and choice["finish_reason"] == "stop"
+            )
+            drawn = tokenizer(choice["text"] + stop[-1], add_special_tokens=False)["input_ids"]
+            assert reply["usage"]["completion_tokens"] == len(drawn)
+    # Each step is one pass; whether to go on is looked at after every eighth.
+    assert len(forwards) <= alone[0]["usage"]["completion_tokens"] + 8 * 3 + 3
+    together: dict[int, Any] = {}
+
+    def put(n: int) -> None:
+        together[n] = ask(seed=seed, stop=stops[n])["choices"]
+
+    threads = [threading.Thread(target=put, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [together[n] for n in range(3)] == [reply["choices"] for reply in alone]
 
 
 def test_38_several_choices_differ_and_the_first_is_the_one_of_a_single_one(tiny: Server):

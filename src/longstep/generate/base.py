@@ -46,6 +46,7 @@ class Prompt:
         prompt_ids: the rendered prompt, a forced prefix included; empty when only text is sent.
         prefix: forced opening of the assistant turn, such as ``<think>``; put back before the text.
         text: the question as the user would type it, for a generator that renders chats itself.
+        stops: texts behind which nothing is wanted; a generator need not draw on, and who asked cuts (``stops.cut``).
     """
 
     problem_id: str
@@ -53,6 +54,7 @@ class Prompt:
     prefix: str = ""
     text: str = ""
     key: str = ""
+    stops: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

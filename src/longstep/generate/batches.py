@@ -123,7 +123,7 @@ def plan_of(prompts: Iterable[Prompt], how: Sampling) -> str:
     """A hash of everything that the completions of one model depend on, made without a text of it all."""
     digest = hashlib.sha256(how.model_dump_json().encode())
     for prompt in prompts:
-        digest.update(
-            repr((prompt.problem_id, prompt.name, prompt.prompt_ids, prompt.text)).encode()
-        )
+        named = prompt.problem_id, prompt.name, prompt.prompt_ids, prompt.text
+        # Only where there are some: journals of draws without are older than these.
+        digest.update(repr((*named, *prompt.stops)).encode())
     return digest.hexdigest()

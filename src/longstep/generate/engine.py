@@ -20,6 +20,7 @@ from longstep.generate.base import Prompt, Sampling
 from longstep.generate.batches import Batch, Batched, Row
 from longstep.generate.choose import choose
 from longstep.generate.noise import row_key, uniforms
+from longstep.generate.stops import cut
 from longstep.types import Completion
 
 #: ``(step, rows still running [A], input of the output head [A, H])``
@@ -158,6 +159,7 @@ class TransformersEngine(Batched):
                 if start + step + 1 < sampling.max_tokens:
                     state.advance(token_B)
             self._refuse_bad(rows, alive_B, bad_B)
+            done_B |= self._stopped(rows, alive_B, tokens_BT[:, : start + count])
             left = int((~done_B).sum())
             if left == 0:
                 break
@@ -175,19 +177,33 @@ class TransformersEngine(Batched):
                 f" sample {row.sample_index}; check that its weights are sound and try float32"
             )
 
+    def _stopped(self, rows: Sequence[Row], alive_B: Tensor, tokens_BT: Tensor) -> Tensor:
+        """Which of the running rows have written one of their stop texts."""
+        stopped_B = torch.zeros_like(alive_B, dtype=torch.bool)
+        if not any(row.prompt.stops for row in rows):
+            return stopped_B
+        for place, index in enumerate(alive_B.tolist()):
+            text = self._text(tokens_BT[index].tolist())
+            stopped_B[place] = any(stop in text for stop in rows[index].prompt.stops)
+        return stopped_B
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
+
     def _completion(self, row: Row, ids: list[int], logps: list[float] | None) -> Completion:
         end = next((i for i, token in enumerate(ids) if token in self.stop_ids), None)
         length = len(ids) if end is None else end + 1
-        text = self.tokenizer.decode(ids[:end], skip_special_tokens=False)
-        return Completion(
-            problem_id=row.prompt.problem_id,
+        prompt = row.prompt
+        whole = Completion(
+            problem_id=prompt.problem_id,
             sample_index=row.sample_index,
-            prompt_ids=row.prompt.prompt_ids,
+            prompt_ids=prompt.prompt_ids,
             token_ids=tuple(ids[:length]),
-            text=row.prompt.prefix + text,
+            text=prompt.prefix + self._text(ids[:end]),
             finish_reason="length" if end is None else "stop",
             logprobs=None if logps is None else tuple(logps[:length]),
         )
+        return cut(whole, prompt.prefix, prompt.stops, self._text)
 
 
 class _Prefilled:

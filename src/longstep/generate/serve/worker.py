@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from longstep.config import UserError
 from longstep.generate.base import Generator, Prompt, Sampling, canonical
 from longstep.generate.serve.asked import ChatRequest, Refusal, Settings, TextRequest, Turns
-from longstep.generate.serve.stops import Decode, cut
+from longstep.generate.stops import Decode, cut
 from longstep.types import Completion
 
 BATCH = 64
@@ -51,6 +51,11 @@ class _Waiting:
     done: threading.Event = field(default_factory=threading.Event)
     completions: Sequence[Completion] = ()
     error: str = ""
+
+    @property
+    def kind(self) -> tuple[Sampling, tuple[str, ...]]:
+        """What may share a batch; stop texts may not differ, for one name has one answer there."""
+        return self.sampling, self.prompt.stops
 
 
 class Worker:
@@ -127,7 +132,7 @@ class Worker:
                 f"{context}; {mend}",
             )
         # The key carries the request's seed, because one batch has one sampling: noise follows from seed and key.
-        prompt = replace(prompt, key=f"{seed}-{name}")
+        prompt = replace(prompt, key=f"{seed}-{name}", stops=request.stop)
         sampling = Sampling(
             temperature=request.temperature,
             top_p=request.top_p,
@@ -153,14 +158,14 @@ class Worker:
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
-            groups: dict[Sampling, list[_Waiting]] = defaultdict(list)
-            groups[first.sampling].append(first)
+            groups: dict[object, list[_Waiting]] = defaultdict(list)
+            groups[first.kind].append(first)
             ended = False
             while not self._queue.empty():
                 if (more := self._queue.get()) is None:
                     ended = True
                     break
-                groups[more.sampling].append(more)
+                groups[more.kind].append(more)
             for group in groups.values():
                 for start in range(0, len(group), BATCH):
                     self._answer(group[start : start + BATCH])

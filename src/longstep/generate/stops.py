@@ -28,4 +28,7 @@ def cut(completion: Completion, prefix: str, stops: Sequence[str], decode: Decod
         range(len(ids)), True, key=lambda k: decode(ids[:k]).startswith(written[:end])
     )
     text = completion.text[: len(completion.text) - len(written) + begin]
-    return replace(completion, text=text, token_ids=ids[:count], finish_reason="stop")
+    logps = completion.logprobs and completion.logprobs[:count]
+    return replace(
+        completion, text=text, token_ids=ids[:count], finish_reason="stop", logprobs=logps
+    )
