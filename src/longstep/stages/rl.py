@@ -269,9 +269,10 @@ class Rl(Training, Stage):
         rounds, drawn = steps / self.updates, self.batch * self.algorithm.minibatches
         prompt, mean = given.plan.prompt_tokens, given.mean(self.max_tokens)
         length = mean + prompt
-        penalised = "reference" in self.algorithm.needs()
-        # The behaviour's log-probabilities are taken anew where several updates follow one draw.
-        reread = costs.FORWARD * (penalised + (self.updates > 1))
+        needs = self.algorithm.needs()
+        penalised = "reference" in needs
+        # The log-probabilities of the draw are taken anew where several updates follow it, or a reward needs them.
+        reread = costs.FORWARD * (penalised + (self.updates > 1 or "drift" in needs))
         through = self.iterations * passes(self) + reread
         flops = rounds * drawn * length * costs.token_flops(shape, length, through)
         round_ = given.decoding(shape, Decoding(drawn, prompt, mean, self.max_tokens, self.batch))
