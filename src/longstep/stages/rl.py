@@ -44,7 +44,7 @@ class Rl(Training, Stage):
     once; checkpoints are taken where one is used up, so ``save_every`` is raised to whole batches of rollouts.
 
     Attributes:
-        model: the start and, when the loss has a KL term, the frozen reference.
+        model: the start and, with a penalty, the frozen reference.
         by: who draws the rollouts: ``null`` the model in training itself; a ``model`` of the same name a copy that
             takes over its weights before each step.
         data: rated problems. Keys that look wrong are set aside by a ``select`` stage before this one.
