@@ -221,7 +221,7 @@ def tables() -> dict[str, str]:
     from longstep.context import Where
     from longstep.curate import Adaptive, Decontaminate, KeyAudit, PairConfig
     from longstep.generate import Sampling
-    from longstep.losses import ClippedLoss
+    from longstep.losses import Grpo
     from longstep.models.tiny import TinySpec
     from longstep.rl.health import HealthConfig
     from longstep.training.config import Training
@@ -238,7 +238,7 @@ def tables() -> dict[str, str]:
         "audit": KeyAudit,
         "pairs": PairConfig,
         "contamination": Decontaminate,
-        "algorithm": ClippedLoss,
+        "algorithm": Grpo,
         "health": HealthConfig,
         "architecture": TinySpec,
     }

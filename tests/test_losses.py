@@ -33,6 +33,7 @@ from longstep.losses import (
     soft_target_kl,
     token_logps,
 )
+from longstep.losses.penalties import K3
 from longstep.losses.rewards import shaped_reward
 
 torch.set_num_threads(1)
@@ -158,7 +159,9 @@ def test_policy_losses_by_hand(config, total, value, gradient):
     assert out.metrics["ratio_max"].item() == approx(1.5)
 
 
-@pytest.mark.parametrize("config", [LightR1(), Dapo(beta=0.1), DrGrpo(beta=0.3, delta=2.0)])
+@pytest.mark.parametrize(
+    "config", [LightR1(), Dapo(penalty=K3(beta=0.1)), DrGrpo(penalty=K3(beta=0.3), delta=2.0)]
+)
 def test_gradients_against_finite_differences(config):
     make = torch.Generator().manual_seed(0)
     old, logps, ref = (torch.randn(3, 4, generator=make).double() for _ in range(3))
@@ -175,11 +178,13 @@ def test_kl_term_by_hand():
     # ref / policy = 2: k3 = 2 - 1 - ln 2 = 0.30685; ratio 1 and A = 1 give -1; loss -1 + 0.5 * k3
     logps = torch.tensor([[math.log(0.3)]])
     ref = torch.tensor([[math.log(0.6)]])
-    out = Grpo(beta=0.5).loss(tokens(logps, logps, torch.ones(1), torch.ones(1, 1), ref), 1.0)
+    out = Grpo(penalty=K3(beta=0.5)).loss(
+        tokens(logps, logps, torch.ones(1), torch.ones(1, 1), ref), 1.0
+    )
     assert out.loss.item() == approx(-1 + 0.5 * (1 - math.log(2)))
     assert out.metrics["kl"].item() == approx(1 - math.log(2))
     with pytest.raises(ValueError, match="ref_BT"):
-        Grpo(beta=0.5).loss(tokens(logps, logps, torch.ones(1), torch.ones(1, 1)), 1.0)
+        Grpo(penalty=K3(beta=0.5)).loss(tokens(logps, logps, torch.ones(1), torch.ones(1, 1)), 1.0)
 
 
 def test_on_policy_grpo_is_reinforce_with_a_group_baseline():
@@ -230,19 +235,23 @@ def test_kl_estimators_on_a_categorical():
 def test_settings_are_the_vetted_ones():
     policy = TypeAdapter(AnyAlgorithm)
     dapo = policy.validate_python({"kind": "dapo"})
-    assert (dapo.epsilon, dapo.epsilon_high, dapo.beta, dapo.minibatches) == (0.2, 0.28, 0.0, 16)
+    assert (dapo.epsilon, dapo.epsilon_high, dapo.minibatches) == (0.2, 0.28, 16)
+    assert (dapo.penalty.kind, dapo.correction.kind) == ("none", "none")
     # right and within 80 % of the longest: 1; wrong and cut: -1 - 1
     score = lambda right, length: shaped_reward(dapo.rewards, right, length, 20480)  # noqa: E731
     assert (score(1.0, 16384), score(0.0, 20480), score(1.0, 18432)) == (1.0, -2.0, 0.5)
     assert len(dapo.lacks()) == 1 and "dynamic sampling" in dapo.lacks()[0]
     light = policy.validate_python({"kind": "light-r1"})
-    assert (light.delta, light.beta, light.minibatches, light.lacks()) == (3.0, 0.001, 1, ())
+    assert (light.delta, light.penalty, light.minibatches, light.lacks()) == (3.0, K3(), 1, ())
+    assert light.penalty.beta == 0.001
     assert [each.kind for each in light.rewards] == ["clipped-cosine"]
     assert (light.needs(), dapo.needs()) == ({"reference"}, set())
     assert policy.validate_python({"kind": "dr-grpo"}).scale_rewards == "none"
     assert TypeAdapter(AnyPreferenceLoss).validate_python({"kind": "nca"}).beta == 0.3
     with pytest.raises(ValidationError, match="must exceed 1"):
         Grpo(delta=1.1)
+    with pytest.raises(ValidationError, match=r"penalty: \{kind: k3, beta: 0.04\}"):
+        policy.validate_python({"kind": "grpo", "beta": 0.04})
 
 
 def test_importing_the_configs_does_not_import_torch():

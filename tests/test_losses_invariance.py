@@ -12,7 +12,19 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from bounds import chain_bound
-from longstep.losses import Dapo, DrGrpo, Grpo, Nca, Tokens, Whole, next_token, token_logps
+from longstep.losses import (
+    Dapo,
+    DrGrpo,
+    Grpo,
+    Gspo,
+    Nca,
+    Rloo,
+    Tokens,
+    Whole,
+    next_token,
+    token_logps,
+)
+from longstep.losses.penalties import K3
 
 pytestmark = pytest.mark.equality
 torch.set_num_threads(1)
@@ -115,12 +127,14 @@ def loss_nca(model, rows, ids, attention, mask):
     "loss",
     [
         loss_next_token,
-        policy(Grpo(beta=0.1)),
+        policy(Grpo(penalty=K3(beta=0.1))),
         policy(Dapo()),
         policy(DrGrpo()),
+        policy(Gspo()),
+        policy(Rloo(epsilon=0.99, epsilon_high=1e6)),
         loss_nca,
     ],
-    ids=["next-token", "grpo", "dapo", "dr-grpo", "nca"],
+    ids=["next-token", "grpo", "dapo", "dr-grpo", "gspo", "rloo", "nca"],
 )
 def test_micro_batches_add_up(loss):
     model, data = pico(), batch()

@@ -11,21 +11,31 @@ import torch
 from trl import DPOConfig, GRPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.rloo_trainer import RLOOTrainer
 from trl.trainer.utils import nanstd, selective_log_softmax
 
 import longstep
 from longstep.losses import (
+    Cispo,
     Dapo,
     Dpo,
     DrGrpo,
     Grpo,
+    Gspo,
     LightR1,
+    LitePpo,
     Nca,
+    ReinforcePlusPlus,
+    Rloo,
+    Sapo,
     Tokens,
     Whole,
+    batch_scaled,
     group_normalised,
     token_logps,
 )
+from longstep.losses.corrections import Masked, SequenceTruncated, Truncated
+from longstep.losses.penalties import K3, K3Unbiased, NoPenalty
 
 pytestmark = pytest.mark.equality
 torch.set_num_threads(1)
@@ -38,6 +48,11 @@ TRL = {
     "light-r1": {"loss_type": "grpo"},
     "dapo": {"loss_type": "dapo"},
     "dr-grpo": {"loss_type": "dr_grpo"},
+    "lite-ppo": {"loss_type": "dapo"},
+    "reinforce++": {"loss_type": "dapo"},
+    "gspo": {"loss_type": "grpo", "importance_sampling_level": "sequence"},
+    "cispo": {"loss_type": "cispo"},
+    "sapo": {"loss_type": "sapo"},
     "dpo": {"loss_type": ["sigmoid"]},
     "nca": {"loss_type": ["nca_pair"]},
 }
@@ -45,10 +60,19 @@ TRL = {
 
 def trl(config):
     """One of our configs as keywords of TRL's config classes."""
-    shared = ("epsilon", "epsilon_high", "delta", "beta", "scale_rewards")
-    return TRL[config.kind] | {
-        name: value for name, value in config.model_dump().items() if name in shared
+    shared = {name: name for name in ("epsilon", "epsilon_high", "delta", "beta", "scale_rewards")}
+    shared |= {
+        "ceiling": "epsilon_high",
+        "tau_positive": "sapo_temperature_pos",
+        "tau_negative": "sapo_temperature_neg",
     }
+    fields = config.model_dump()
+    penalty = fields.pop("penalty", {"kind": "none"})
+    words = {shared[name]: value for name, value in fields.items() if name in shared}
+    if penalty["kind"] in ("k3", "k3-unbiased"):
+        unbiased = penalty["kind"] == "k3-unbiased"
+        words |= {"beta": penalty["beta"], "use_bias_correction_kl": unbiased}
+    return TRL[config.kind] | words
 
 
 def same(values):
@@ -71,11 +95,9 @@ class Metrics(dict):
         return self.setdefault(name, [])
 
 
-def trl_policy_loss(words, tokens, tmp_path):
-    """TRL's loss with ``words`` as its settings, and what it logs."""
+def trl_policy_loss(words, tokens, tmp_path, **corrected):
+    """TRL's loss with ``words`` as its settings, and what it logs; ``corrected`` are ratios to what a sampler said."""
     logps, mask = tokens.logps_BT, tokens.mask_BT
-    # TRL would multiply k3 by the ratio, which turns its gradient into the reverse KL's.
-    words = {"use_bias_correction_kl": False, **words}
     args = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **words)
     trainer = SimpleNamespace(
         args=args,
@@ -89,7 +111,8 @@ def trl_policy_loss(words, tokens, tmp_path):
         top_entropy_quantile=1.0,
         off_policy_mask_threshold=None,
         aux_loss_enabled=False,
-        use_vllm=False,
+        use_vllm=bool(corrected),  # its name for "somebody else sampled"
+        vllm_importance_sampling_correction=True,
         current_gradient_accumulation_steps=1,
         accelerator=ACCELERATOR,
         _entropy_bonus_enabled=False,
@@ -105,6 +128,7 @@ def trl_policy_loss(words, tokens, tmp_path):
         "old_per_token_logps": tokens.old_BT,
         "ref_per_token_logps": tokens.ref_BT,
         "num_items_in_batch": mask.sum(),
+        **corrected,
     }
     return GRPOTrainer._compute_loss(trainer, trainer.model, inputs), trainer._metrics["eval"]
 
@@ -113,13 +137,22 @@ def trl_policy_loss(words, tokens, tmp_path):
     "config",
     [
         Grpo(),
-        Grpo(beta=0.05, delta=2.5),
+        Grpo(penalty=K3(beta=0.05), delta=2.5),
         LightR1(),
         Dapo(),
-        Dapo(beta=0.1),
+        Dapo(penalty=K3(beta=0.1)),
+        Dapo(penalty=K3Unbiased(beta=0.1)),
         DrGrpo(),
         DrGrpo(delta=2.0),
+        LitePpo(),
+        ReinforcePlusPlus(penalty=NoPenalty()),
+        Gspo(),
+        Gspo(epsilon=0.5, epsilon_high=0.9),
+        Cispo(ceiling=1.5),
+        Sapo(),
+        Sapo(tau_positive=0.3, tau_negative=4.0, penalty=K3Unbiased(beta=0.2)),
     ],
+    ids=lambda config: f"{config.kind}-{config.penalty.kind}",
 )
 def test_policy_loss_value_and_gradient(config, tmp_path):
     make = torch.Generator().manual_seed(3)
@@ -140,13 +173,87 @@ def test_policy_loss_value_and_gradient(config, tmp_path):
     (ours_grad,) = torch.autograd.grad(ours.loss, logps, retain_graph=True)
     (their_grad,) = torch.autograd.grad(theirs, logps)
     torch.testing.assert_close(ours_grad, their_grad, atol=1e-6, rtol=1e-5)
-    assert their_metrics["clip_ratio/high_mean"][0] > 0  # the comparison reached the clip
-    if config.delta is None:  # with delta TRL counts after its own bound
+    if "clip_ratio/high_mean" in their_metrics:  # the comparison reached the clip
+        assert their_metrics["clip_ratio/high_mean"][0] > 0 or config.kind == "gspo"
+    # With delta TRL counts after its own bound, and with gspo answers instead of tokens.
+    if config.kind != "gspo" and config.model_dump().get("delta", 0) is None:
         high, low = ours.metrics["clipped_high"].item(), ours.metrics["clipped_low"].item()
         assert high == pytest.approx(their_metrics["clip_ratio/high_mean"][0])
         assert low == pytest.approx(their_metrics["clip_ratio/low_mean"][0])
-    if config.beta:
+    if config.penalty.kind == "k3":
         assert ours.metrics["kl"].item() == pytest.approx(their_metrics["kl"][0], rel=1e-5)
+
+
+@pytest.mark.parametrize("config", [Rloo(), Rloo(epsilon=0.9, epsilon_high=20.0)])
+def test_rloo_value_and_gradient(config):
+    make = torch.Generator().manual_seed(6)
+    old, noise = (torch.randn(B, T, generator=make) for _ in range(2))
+    logps = (old + 0.5 * noise).requires_grad_()
+    mask = (torch.arange(T) < torch.tensor([[6], [3], [1], [5]])).long()
+    advantages = torch.tensor([1.5, -0.7, 0.4, -2.0])
+    trainer = SimpleNamespace(
+        epsilon_low=config.epsilon,
+        epsilon_high=config.epsilon_high,
+        model=SimpleNamespace(training=False),
+        aux_loss_enabled=False,
+        accelerator=ACCELERATOR,
+        _metrics={"train": Metrics(), "eval": Metrics()},
+        _get_per_token_logps_and_entropies=lambda *_, **__: (logps, torch.zeros(B, T), None),
+    )
+    inputs = {
+        "prompt_ids": torch.zeros(B, 2, dtype=torch.long),
+        "prompt_mask": torch.ones(B, 2, dtype=torch.long),
+        "completion_ids": torch.zeros(B, T, dtype=torch.long),
+        "completion_mask": mask,
+        "advantages": advantages,
+        "old_logps": (old * mask).sum(-1),
+    }
+    theirs = RLOOTrainer._compute_loss(trainer, trainer.model, inputs)
+    tokens = Tokens(
+        logps_BT=logps, old_BT=old, advantages_BT=advantages.unsqueeze(-1), mask_BT=mask
+    )
+    ours = config.loss(tokens, config.divisor(Whole(B, int(mask.sum()), LONGEST)))
+    torch.testing.assert_close(ours.loss, theirs, atol=1e-6, rtol=1e-5)
+    (ours_grad,) = torch.autograd.grad(ours.loss, logps, retain_graph=True)
+    (their_grad,) = torch.autograd.grad(theirs, logps)
+    torch.testing.assert_close(ours_grad, their_grad, atol=1e-6, rtol=1e-5)
+    assert ours_grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("mode", ["truncated", "masked", "sequence"])
+def test_a_correction_weighs_as_trl_does(mode, tmp_path):
+    """TRL is handed the ratios, bounded by its own rules, and multiplies them in."""
+    make = torch.Generator().manual_seed(7)
+    old, noise, off, ref = (torch.randn(B, T, generator=make) for _ in range(4))
+    logps = (old + noise).requires_grad_()
+    mask = (torch.arange(T) < torch.tensor([[6], [3], [1], [5]])).long()
+    tokens = Tokens(
+        logps_BT=logps,
+        old_BT=old,
+        advantages_BT=torch.tensor([[1.5], [-0.7], [0.4], [-2.0]]),
+        mask_BT=mask,
+        ref_BT=ref,
+        behaviour_BT=old - off,
+    )
+    masked = off * mask
+    correction, ratios = {
+        "truncated": (Truncated(cap=1.5), masked.exp().clamp(max=1.5)),
+        "masked": (Masked(low=0.5, high=2.0), masked.exp()),
+        "sequence": (
+            SequenceTruncated(cap=3.0),
+            masked.sum(-1, keepdim=True).exp().clamp(max=3.0),
+        ),
+    }[mode]
+    if mode == "masked":
+        ratios = ratios.masked_fill((ratios < 0.5) | (ratios > 2.0), 0.0)
+    config = Grpo(correction=correction, penalty=K3(beta=0.1))
+    theirs, _ = trl_policy_loss(trl(config), tokens, tmp_path, importance_sampling_ratio=ratios)
+    ours = config.loss(tokens, float(B))
+    torch.testing.assert_close(ours.loss, theirs, atol=1e-6, rtol=1e-5)
+    (ours_grad,) = torch.autograd.grad(ours.loss, logps, retain_graph=True)
+    (their_grad,) = torch.autograd.grad(theirs, logps)
+    torch.testing.assert_close(ours_grad, their_grad, atol=1e-6, rtol=1e-5)
+    assert ours.metrics["correction_bounded"].item() > 0
 
 
 def trl_preference_loss(config, logps, ref, mask, tmp_path):
@@ -205,6 +312,9 @@ def test_advantages_with_unscorable_rewards():
     mean = rewards.nanmean(dim=1, keepdim=True)
     theirs = ((rewards - mean) / (nanstd(rewards, dim=1, keepdim=True) + 1e-4)).nan_to_num(0.0)
     torch.testing.assert_close(group_normalised(rewards).values_PG, theirs, atol=1e-6, rtol=1e-5)
+    # Its ``scale_rewards="batch"``: Lite PPO's
+    theirs = ((rewards - mean) / (nanstd(rewards) + 1e-4)).nan_to_num(0.0)
+    torch.testing.assert_close(batch_scaled(rewards).values_PG, theirs, atol=1e-6, rtol=1e-5)
 
 
 def test_token_logps():

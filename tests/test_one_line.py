@@ -34,7 +34,7 @@ SHOWN = {
     "curriculum/retry.py": "curriculum",
     "curriculum/gates/hard.py": "gate",
     "curriculum/guides/told.py": "guide",
-    "losses/cispo.py": "loss",
+    "losses/topr.py": "loss",
     "draw/keys.py": "engine",
     "verify/bit.py": "verifier",
     "merge/task_arithmetic.py": "merge method",
@@ -54,6 +54,28 @@ class Hinge(PreferenceLoss):
     def loss(self, chosen_B: Any, rejected_B: Any, total: float) -> LossOut:
         losses_B = (1 - (chosen_B - rejected_B)).clamp(min=0)
         return LossOut(losses_B.sum() / total, reward_metrics(chosen_B, rejected_B, 1.0))
+''',
+    "penalty": '''
+from typing import Any, Literal
+from longstep.losses.penalties.base import Towards
+
+class Squared(Towards):
+    """The squared difference of probabilities."""
+    kind: Literal["squared"] = "squared"
+
+    def each(self, logps_BT: Any, ref_BT: Any, old_BT: Any) -> Any:
+        return (logps_BT.exp() - ref_BT.exp()).square()
+''',
+    "correction": '''
+from typing import Any, Literal
+from longstep.losses.corrections.base import Weighing
+
+class Rooted(Weighing):
+    """The square root of the ratio."""
+    kind: Literal["rooted"] = "rooted"
+
+    def bounded(self, ratios_BT: Any) -> Any:
+        return ratios_BT.sqrt()
 ''',
     "reward": '''
 from typing import Literal
@@ -114,6 +136,7 @@ SHOW = {
     "curriculum": "curricula",
     "loss": "losses",
     "preference loss": "losses",
+    "penalty": "penalties",
     "merge method": "merges",
     "optimiser": "optimizers",
 }
@@ -213,7 +236,8 @@ def recipe() -> str:
     text = blocks("yaml")[-1].rstrip()
     for old, new in {
         "difficulty: [1, 2]}]": "difficulty: [1, 2]}, {kind: bits}], filters: [{kind: no-seven}]",
-        "{kind: cispo}": "{kind: cispo, rewards: [{kind: correctness}, {kind: short}]}",
+        "{kind: topr}": "{kind: topr, rewards: [{kind: correctness}, {kind: short}], penalty: {kind: squared}, "
+        "correction: {kind: rooted}}",
     }.items():
         assert text.count(old) == 1
         text = text.replace(old, new)
@@ -247,7 +271,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def test_the_page_is_short_and_tells_of_every_family():
     assert len(PAGE.splitlines()) <= 350
-    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 15
+    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 17
     assert leaves().keys() == {*SHOWN, "evaluate/benchmarks.py"}
 
 
@@ -266,8 +290,10 @@ def test_plan_asks_every_member(said: Mapping[str, Any]):
         ("curricula", "retry", "A random order"),
         ("gates", "hard", "Trains on no group without a wrong answer"),
         ("guides", "told", "Where every answer is wrong"),
-        ("losses", "cispo", "CISPO"),
+        ("losses", "topr", "TOPR"),
         ("losses", "hinge", "SLiC's hinge on the gap."),
+        ("penalties", "squared", "The squared difference of probabilities."),
+        ("corrections", "rooted", "The square root of the ratio."),
         ("rewards", "short", "Minus the share of the longest answer."),
         ("engines", "keys", "The problems' own answers, as text alone."),
         ("sources", "bits", "Single bits to repeat."),
@@ -330,7 +356,8 @@ def test_an_engine_a_source_a_filter_and_a_selection(home: Path, said: Mapping[s
 def test_a_curriculum_a_gate_a_guide_and_losses(home: Path, said: Mapping[str, Any]):
     run = home / "run"
     steps = rows(run / "trained" / "metrics.jsonl")
-    assert [row["step"] for row in steps] == [1, 2] and all("cut" in row for row in steps)
+    assert [row["step"] for row in steps] == [1, 2] and all("tapered" in row for row in steps)
+    assert all("kl" in row and row["correction_mean"] > 0 for row in steps)
     # Correctness alone would give eighths; each answer also costs its share of the longest.
     assert any(abs(8 * row["reward"] - round(8 * row["reward"])) > 1e-3 for row in steps)
     spent = json.loads((run / "trained" / "manifest.json").read_text("utf-8"))["cost"]

@@ -9,17 +9,22 @@ from typing import Any, ClassVar, Literal
 import pytest
 import torch
 
+from longstep.config import TypeAdapter
 from longstep.losses import (
     Advantages,
     Algorithm,
+    AnyAlgorithm,
     Dapo,
     Groups,
     LossOut,
+    Reinforce,
     Tokens,
     Whole,
     group_centred,
     token_logps,
 )
+from longstep.losses.corrections import AnyCorrection
+from longstep.losses.penalties import AnyPenalty, K1InReward
 from longstep.models.tiny import TinySpec, build_model, build_tokenizer
 from longstep.optimizers import AdamW
 from longstep.progress import Progress
@@ -35,9 +40,14 @@ GROUP = 4
 class Script:
     """Rollouts made up: rewards 0, 1, 2, ... in a group; the completions grow by a token every other row."""
 
-    def __init__(self, unscorable: frozenset[int] = frozenset(), broken_at: int = -1):
+    def __init__(
+        self,
+        unscorable: frozenset[int] = frozenset(),
+        broken_at: int = -1,
+        recorded: float = -0.5,
+    ):
         self.asked: list[tuple[int, int]] = []
-        self.unscorable, self.broken_at = unscorable, broken_at
+        self.unscorable, self.broken_at, self.recorded = unscorable, broken_at, recorded
 
     def __call__(self, step: int, count: int) -> dict[str, list[Any]]:
         if step == self.broken_at:
@@ -47,7 +57,7 @@ class Script:
         return {
             "prompt_ids": [list(PROMPT)] * count,
             "completion_ids": ids,
-            "logprobs": [[-0.5] * len(row) for row in ids],
+            "logprobs": [[self.recorded] * len(row) for row in ids],
             "shaped": [
                 None if n in self.unscorable else float(n % GROUP) + n // GROUP / 8
                 for n in range(count)
@@ -56,6 +66,7 @@ class Script:
 
 
 def train(folder: Path, algorithm: Algorithm, rollout: Script, steps: int, **settings: Any) -> Any:
+    """Weights after ``steps``; the start is on disk, because a reference model is read again from there."""
     training = Training(
         steps=steps,
         batch=8,
@@ -64,6 +75,8 @@ def train(folder: Path, algorithm: Algorithm, rollout: Script, steps: int, **set
         **{"optimizer": AdamW(lr=1e-2), "save_every": 100, **settings},
     )
     model = build_model(SPEC, 0)
+    model.save_pretrained(folder / "start")
+    model.config._name_or_path = str(folder / "start")
     quiet = Progress("x", steps, write=lambda text: None)
     job = Job(model, build_tokenizer(), training, steps, 0, folder, quiet)
     train_policy(job, PolicySettings(algorithm, GROUP, 8, 1.0), rollout)
@@ -173,6 +186,73 @@ def test_checkpoints_wait_for_the_end_of_a_batch_of_rollouts_and_resume_exactly(
     again = Script()
     assert torch.equal(train(tmp_path / "b", Dapo(minibatches=2), again, 6, **settings), want)
     assert again.asked == [(4, 16)]
+
+
+def kinds(family: Any) -> list[str]:
+    return sorted(TypeAdapter(family).json_schema()["discriminator"]["mapping"])
+
+
+MEMBERS = [
+    *({"kind": kind} for kind in kinds(AnyAlgorithm)),
+    *({"kind": "grpo", "penalty": {"kind": kind}} for kind in kinds(AnyPenalty)),
+    *({"kind": "gspo", "correction": {"kind": kind}} for kind in kinds(AnyCorrection)),
+]
+
+
+@pytest.mark.parametrize("given", MEMBERS, ids=lambda given: "-".join(map(str, given.values())))
+def test_every_member_trains_and_resumes_exactly(tmp_path: Path, given: dict[str, Any]):
+    """Two updates from each of two draws; stopped at the second draw, it goes on from the checkpoint before it."""
+    algorithm = TypeAdapter(AnyAlgorithm).validate_python({**given, "minibatches": 2})
+    near: dict[str, Any] = {"unscorable": frozenset({5}), "recorded": -3.5}  # about what the model gives each token
+    want = train(tmp_path / "a", algorithm, Script(**near), 4, save_every=1)
+    start = torch.cat([p.detach().flatten() for p in build_model(SPEC, 0).parameters()])
+    assert want.isfinite().all() and not torch.equal(want, start)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "b", algorithm, Script(**near, broken_at=2), 4, save_every=1)
+    again = Script(**near)
+    assert torch.equal(train(tmp_path / "b", algorithm, again, 4, save_every=1), want)
+    assert again.asked == [(2, 16)]
+    rows = metrics(tmp_path / "b")
+    penalised, corrected = "penalty" in given, "correction" in given
+    if penalised and given["penalty"]["kind"] != "none":
+        # At the start the policy is the reference; an update later it is not.
+        assert rows[0]["kl"] == pytest.approx(0.0, abs=1e-9) and rows[-1]["kl"] > 0
+    if corrected and given["correction"]["kind"] != "none":
+        assert rows[0]["correction_mean"] > 0
+
+
+def test_drift_is_that_of_the_policy_that_drew(tmp_path: Path):
+    """With one update from each draw TRL keeps no log-probabilities of the draw; a reward needs them all the same."""
+    Charged.seen.clear()
+    train(tmp_path, Charged(minibatches=1, baseline="none"), Script(), 2)
+    first, second = Charged.seen
+    assert first.abs().max() < 1e-5  # the start is its own reference
+    script = Script()
+    model = build_model(SPEC, 0)
+    before = [each.clone() for each in model.parameters()]
+    after = train(tmp_path / "one", Charged(minibatches=1, baseline="none"), script, 1)
+    drawn = script(1, 8)
+    for n, ids in enumerate(drawn["completion_ids"]):
+        whole = torch.tensor([[*PROMPT, *ids]])
+        logps = []
+        for weights in (after, torch.cat([each.flatten() for each in before])):
+            torch.nn.utils.vector_to_parameters(weights, model.parameters())
+            with torch.no_grad():
+                logps.append(token_logps(model(whole).logits[:, 1:-1], whole[:, 2:]).sum())
+        assert second.flatten()[n].item() == pytest.approx((logps[0] - logps[1]).item(), abs=1e-4)
+    assert second.abs().max() > 0.01
+
+
+class Charged(Reinforce):
+    """REINFORCE that pays for its drift, and writes down how far it was."""
+
+    seen: ClassVar[list[torch.Tensor]] = []
+    penalty: AnyPenalty = K1InReward(beta=0.5)
+
+    def advantages(self, groups: Groups) -> Advantages:
+        assert groups.drift_PG is not None
+        self.seen.append(groups.drift_PG)
+        return super().advantages(groups)
 
 
 def test_one_batch_of_unscorable_rollouts_moves_nothing(tmp_path: Path):

@@ -168,12 +168,8 @@ def test_only_pulls_in_what_a_stage_reads():
 def test_naming_the_method_is_the_whole_setting():
     recipe, _ = load(recipe_files("light-r1", "tiny"), ["stages.rl.algorithm={kind: dapo}"])
     algorithm = recipe.stages["rl"].algorithm  # pyright: ignore
-    assert (algorithm.kind, algorithm.epsilon, algorithm.epsilon_high, algorithm.beta) == (
-        "dapo",
-        0.2,
-        0.28,
-        0.0,
-    )
+    assert (algorithm.kind, algorithm.epsilon, algorithm.epsilon_high) == ("dapo", 0.2, 0.28)
+    assert algorithm.penalty.kind == "none"
     assert [each.kind for each in algorithm.rewards] == ["correctness", "soft-overlong"]
     assert algorithm.minibatches == 16 and list(recipe.stages["rl"].check()) == []
     (missing,) = [line for line in make_plan(recipe).assumptions if "dynamic sampling" in line]

@@ -18,6 +18,8 @@ from longstep.curriculum.guides import AnyGuide
 from longstep.draw.samplers import AnyEngine
 from longstep.evaluate import BENCHMARKS, REDUCERS
 from longstep.losses import AnyAlgorithm, AnyPreferenceLoss
+from longstep.losses.corrections import AnyCorrection
+from longstep.losses.penalties import AnyPenalty
 from longstep.losses.rewards import AnyReward
 from longstep.merge import AnyMerge
 from longstep.optimizers import AnyOptimizer
@@ -104,6 +106,7 @@ def _about(recipe: Path) -> str:
 FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "benchmarks": _benchmark_rows,
     "contamination": lambda: _config_rows(AnyContamination),
+    "corrections": lambda: _config_rows(AnyCorrection),
     "curricula": lambda: _config_rows(AnyCurriculum),
     "engines": lambda: _config_rows(AnyEngine),
     "filters": lambda: _config_rows(AnyFilter),
@@ -112,6 +115,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "losses": lambda: [*_config_rows(AnyAlgorithm), *_config_rows(AnyPreferenceLoss)],
     "merges": lambda: _config_rows(AnyMerge),
     "optimizers": lambda: _config_rows(AnyOptimizer),
+    "penalties": lambda: _config_rows(AnyPenalty),
     "positions": lambda: _config_rows(AnyPositions),
     "recipes": _recipe_rows,
     "reducers": lambda: _table_rows(REDUCERS),

@@ -55,6 +55,30 @@ def group_normalised(rewards_PG: Tensor, eps: float = 1e-4) -> Advantages:
     return Advantages(centred_PG / (variance_P1.sqrt() + eps), trains_PG)
 
 
+def batch_scaled(rewards_PG: Tensor, eps: float = 1e-4) -> Advantages:
+    """Centred reward over the standard deviation of all rewards of the batch: Lite PPO (arXiv 2508.08221)."""
+    values_PG, trains_PG = group_centred(rewards_PG)
+    count = trains_PG.sum().clamp(min=2).to(values_PG.dtype)
+    known_PG = rewards_PG.where(trains_PG, 0.0)
+    off_PG = (known_PG - known_PG.sum() / count).where(trains_PG, 0.0)
+    deviation = (off_PG.square().sum() / (count - 1)).sqrt()
+    return Advantages(values_PG / (deviation + eps), trains_PG)
+
+
+def batch_normalised(rewards_PG: Tensor, eps: float = 1e-4) -> Advantages:
+    """Reward minus the batch mean, over the batch's standard deviation (arXiv 2501.03262, equation 10)."""
+    values_1N, trains_1N = group_normalised(rewards_PG.reshape(1, -1), eps)
+    return Advantages(values_1N.reshape(rewards_PG.shape), trains_1N.reshape(rewards_PG.shape))
+
+
+def mean_scaled(rewards_PG: Tensor) -> Advantages:
+    """Centred reward over the mean of its group, 0 where that is 0: MaxRL (arXiv 2602.02710)."""
+    values_PG, trains_PG = group_centred(rewards_PG)
+    _, count_P1 = _scorable(rewards_PG)
+    mean_P1 = rewards_PG.where(trains_PG, 0.0).sum(-1, keepdim=True) / count_P1
+    return Advantages(values_PG / mean_P1.where(mean_P1 > 0, 1.0), trains_PG)
+
+
 def leave_one_out(rewards_PG: Tensor) -> Advantages:
     """Reward minus the mean of the *others* in its group: RLOO (arXiv 2402.14740, equation 8).
 
@@ -70,6 +94,12 @@ def batch_centred(rewards_PG: Tensor) -> Advantages:
     """Reward minus the batch mean: REINFORCE with a mean baseline (Williams 1992), no groups."""
     values_1N, trains_1N = group_centred(rewards_PG.reshape(1, -1))
     return Advantages(values_1N.reshape(rewards_PG.shape), trains_1N.reshape(rewards_PG.shape))
+
+
+def uncentred(rewards_PG: Tensor) -> Advantages:
+    """The reward itself."""
+    trains_PG = ~rewards_PG.isnan()
+    return Advantages(rewards_PG.where(trains_PG, 0.0), trains_PG)
 
 
 def _scorable(rewards_PG: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,20 +6,24 @@ its arithmetic and the defaults that its paper names, so that naming it is the w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from longstep.config import Field, Strict
+from longstep.config import Field, Strict, model_validator
 from longstep.losses.advantages import Advantages
-from longstep.losses.out import LossOut
+from longstep.losses.averages import Average, Whole
+from longstep.losses.corrections import AnyCorrection, NoCorrection
+from longstep.losses.out import LossOut, TokenLosses
+from longstep.losses.penalties import AnyPenalty, NoPenalty
 from longstep.losses.rewards import AnyReward, Correctness
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: ``reference``: log-probabilities of the frozen start model; ``values``: a critic; ``behaviour``: log-probabilities
-#: as the sampler had them; ``entropy``: of the policy at each token, with its gradient.
-Need = Literal["reference", "values", "behaviour", "entropy"]
+#: ``reference``: log-probabilities of the frozen start model; ``drift``: how far each answer had gone from that model
+#: when it was drawn; ``values``: a critic; ``behaviour``: log-probabilities as the sampler had them; ``entropy``: of
+#: the policy at each token, with its gradient.
+Need = Literal["reference", "drift", "values", "behaviour", "entropy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +33,13 @@ class Groups:
     Attributes:
         rewards_PG: shaped rewards; NaN where a sample cannot be scored, which is the one mark of that.
         lengths_PG: completion tokens of each sample.
+        drift_PG: ``log(policy / reference)`` of each whole answer under the policy that drew it; there only for
+            ``drift``.
     """
 
     rewards_PG: Tensor
     lengths_PG: Tensor
+    drift_PG: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,38 +65,58 @@ class Tokens:
     behaviour_BT: Tensor | None = None
     entropy_BT: Tensor | None = None
 
+    def clean(self) -> Tokens:
+        """The same with 0 for what is under the mask, so that neither a value nor a gradient of it survives."""
+        chosen_BT = self.mask_BT.bool()
 
-class Whole(NamedTuple):
-    """The rows of one optimiser step over all processes and micro-batches: what a mean divides by.
+        def kept(values_BT: Tensor | None) -> Any:
+            return None if values_BT is None else values_BT.where(chosen_BT, 0.0)
 
-    Attributes:
-        sequences: completions that train.
-        tokens: their tokens that train.
-        longest: tokens a completion may have.
-    """
-
-    sequences: int
-    tokens: int
-    longest: int
+        return replace(
+            self,
+            logps_BT=kept(self.logps_BT),
+            old_BT=kept(self.old_BT),
+            ref_BT=kept(self.ref_BT),
+            behaviour_BT=kept(self.behaviour_BT),
+            entropy_BT=kept(self.entropy_BT),
+        )
 
 
 class Algorithm(Strict):
     """A way of learning from rollouts; the fields are the method's own defaults, and each can be replaced.
 
+    A member says what answers are worth (``advantages``), what a token costs (``policy_losses``) and how tokens are
+    averaged (``average``). Penalty and correction are applied here, to every member alike.
+
     Attributes:
         rewards: summed; computed from correctness and length.
+        penalty: what draws the policy towards the reference model.
+        correction: weighs tokens by how likely the trainer's arithmetic finds what the sampler drew.
         minibatches: optimiser steps for one batch of rollouts, each row used in one of them. A batch of rollouts then
             holds ``minibatches`` times ``batch`` completions: ``batch`` stays what one optimiser step sees. Rows are
             shuffled before the cut, so the samples of a group may fall into several steps; their advantages were
             taken over the whole group before that.
     """
 
+    average: ClassVar[Average]
     rewards: tuple[AnyReward, ...] = Field(default=(Correctness(),), min_length=1)
+    penalty: AnyPenalty = NoPenalty()
+    correction: AnyCorrection = NoCorrection()
     minibatches: int = Field(default=1, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beta_is_the_penaltys(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "beta" in given:
+            raise ValueError(
+                f"beta belongs to the penalty: write penalty: {{kind: k3, beta: {given['beta']}}}, or penalty: "
+                "{kind: none} for 0"
+            )
+        return given
 
     def needs(self) -> frozenset[Need]:
         """What the trainer must provide beside the policy's own log-probabilities."""
-        return frozenset()
+        return self.penalty.needs() | self.correction.needs()
 
     def lacks(self) -> tuple[str, ...]:
         """Parts of the published method that this build does not have, a sentence each."""
@@ -99,6 +126,10 @@ class Algorithm(Strict):
         """What each sample is worth, and which samples may train at all."""
         raise NotImplementedError
 
+    def policy_losses(self, tokens: Tokens) -> TokenLosses:
+        """What each token costs, before penalty, correction and mean; ``tokens`` hold 0 under the mask."""
+        raise NotImplementedError
+
     def loss(self, tokens: Tokens, total: float) -> LossOut:
         """The part of the batch's loss that these rows make: parts of any cut add up to the whole.
 
@@ -106,8 +137,15 @@ class Algorithm(Strict):
             tokens: the rows.
             total: ``divisor`` of the whole batch.
         """
-        raise NotImplementedError
+        tokens = tokens.clean()
+        losses_BT, metrics = self.policy_losses(tokens)
+        # The penalty is no estimate over the sampler's tokens alone, so it stays outside of the correction.
+        losses_BT, corrected = self.correction.weighed(losses_BT, tokens)
+        losses_BT, penalised = self.penalty.added(losses_BT, tokens)
+        losses_BT = losses_BT.where(tokens.mask_BT.bool(), 0.0)
+        summed = self.average.summed(losses_BT, tokens.mask_BT)
+        return LossOut(summed / total, {**metrics, **corrected, **penalised})
 
     def divisor(self, whole: Whole) -> float:
         """What the sum over the batch is divided by."""
-        raise NotImplementedError
+        return self.average.divisor(whole)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from longstep.config import Field
-from longstep.losses.base import Tokens, Whole
-from longstep.losses.clipped import ClippedLoss, token_losses
-from longstep.losses.out import LossOut
+from longstep.losses.averages import TOKEN_MEAN, Average
+from longstep.losses.clipped import ClippedLoss
+from longstep.losses.group_relative import GroupRelative
 from longstep.losses.rewards import AnyReward, Correctness, SoftOverlong
 
 
-class Dapo(ClippedLoss):
+class Dapo(GroupRelative, ClippedLoss):
     """DAPO (arXiv 2503.14476, equations 8 to 13): clip-higher, token mean, overlong punishment, no KL.
 
     A batch of rollouts (512 problems with 16 answers there) is cut into 16 updates: with one update
     per batch every ratio is 1 and clip-higher never acts. An answer earns 1 or -1 (equation 7) plus
-    the soft overlong punishment (equation 13).
+    the soft overlong punishment (equation 13). Equation 8 writes the mean over the tokens of one group;
+    this is one over all training tokens of an update, as in its code.
     """
 
+    average: ClassVar[Average] = TOKEN_MEAN
     kind: Literal["dapo"] = "dapo"
     epsilon_high: float = Field(default=0.28, gt=0)
     rewards: tuple[AnyReward, ...] = Field(
@@ -33,12 +35,3 @@ class Dapo(ClippedLoss):
             "problems in place of groups that are all right or all wrong; such groups stay in the batch and teach "
             "nothing",
         )
-
-    def loss(self, tokens: Tokens, total: float) -> LossOut:
-        """One mean over all training tokens."""
-        each = token_losses(tokens, self)
-        return LossOut(each.loss.sum() / total, each.metrics)
-
-    def divisor(self, whole: Whole) -> float:
-        """Tokens."""
-        return float(whole.tokens)

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from longstep.losses.base import Tokens, Whole
-from longstep.losses.clipped import ClippedLoss, token_losses
-from longstep.losses.out import LossOut
+from longstep.losses.averages import CONSTANT, Average
+from longstep.losses.clipped import ClippedLoss
+from longstep.losses.group_relative import GroupRelative
 
 
-class DrGrpo(ClippedLoss):
+class DrGrpo(GroupRelative, ClippedLoss):
     """Dr. GRPO (arXiv 2503.20783): token sum over a constant; rewards centred, not scaled.
 
     The paper's objective has no constant at all; its code and TRL divide by the longest allowed
-    completion, which only rescales the learning rate.
+    completion, which only rescales the learning rate. A length of the batch would bring the bias back.
     """
 
+    average: ClassVar[Average] = CONSTANT
     kind: Literal["dr-grpo"] = "dr-grpo"
-    scale_rewards: Literal["group", "none"] = "none"
-
-    def loss(self, tokens: Tokens, total: float) -> LossOut:
-        """Sum over tokens over the constant."""
-        each = token_losses(tokens, self)
-        return LossOut(each.loss.sum() / total, each.metrics)
-
-    def divisor(self, whole: Whole) -> float:
-        """Sequences times the longest allowed completion: a length of this batch would bring the bias back."""
-        return float(whole.sequences * whole.longest)
+    scale_rewards: Literal["group", "batch", "none"] = "none"

@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from longstep.config import Field
-from longstep.losses.base import Tokens, Whole
-from longstep.losses.clipped import ClippedLoss, token_losses
-from longstep.losses.out import LossOut
+from longstep.losses.averages import SEQUENCE_MEAN, Average
+from longstep.losses.clipped import ClippedLoss
+from longstep.losses.group_relative import GroupRelative
+from longstep.losses.penalties import K3, AnyPenalty
 from longstep.losses.rewards import AnyReward, ClippedCosine
 
 
-class _SequenceMean(ClippedLoss):
-    def loss(self, tokens: Tokens, total: float) -> LossOut:
-        """Mean over sequences of each one's token mean (arXiv 2402.03300, equation 3).
+class Grpo(GroupRelative, ClippedLoss):
+    """GRPO (arXiv 2402.03300, equation 3), without its KL term, which verifiable rewards do without.
 
-        A token of a long answer weighs less than one of a short answer: long wrong answers are
-        punished least per token, which DAPO and Dr. GRPO change.
-        """
-        each = token_losses(tokens, self)
-        means_B = each.loss.sum(-1) / tokens.mask_BT.sum(-1).clamp(min=1)
-        return LossOut(means_B.sum() / total, each.metrics)
+    A token of a long answer weighs less than one of a short answer: long wrong answers are punished least per token,
+    which DAPO and Dr. GRPO change.
+    """
 
-    def divisor(self, whole: Whole) -> float:
-        """Sequences."""
-        return float(whole.sequences)
-
-
-class Grpo(_SequenceMean):
-    """GRPO (arXiv 2402.03300), without its KL term, which verifiable rewards do without."""
-
+    average: ClassVar[Average] = SEQUENCE_MEAN
     kind: Literal["grpo"] = "grpo"
 
 
-class LightR1(_SequenceMean):
+class LightR1(GroupRelative, ClippedLoss):
     """Light-R1's 14B stage (arXiv 2503.10460, section 4): k3 at 0.001, large ratios bounded.
 
     The paper bounds importance weights but released neither the code nor the constant: 3.0 is the
     value verl's dual clip uses, our choice. Its reward is the cosine of length, clipped.
     """
 
+    average: ClassVar[Average] = SEQUENCE_MEAN
     kind: Literal["light-r1"] = "light-r1"
     delta: float | None = 3.0
-    beta: float = 0.001
+    penalty: AnyPenalty = K3()
     rewards: tuple[AnyReward, ...] = Field(default=(ClippedCosine(),), min_length=1)

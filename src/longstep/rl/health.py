@@ -371,13 +371,16 @@ _RULES = (
         "raise epsilon_high or the temperature, or lower the learning rate",
     ),
     _Rule(
-        "high-entropy", _high_entropy, "lower the learning rate, or set beta above 0", serious=True
+        "high-entropy",
+        _high_entropy,
+        "lower the learning rate, or give the algorithm a penalty",
+        serious=True,
     ),
-    _Rule("kl", _kl, "lower the learning rate or raise beta", serious=True),
+    _Rule("kl", _kl, "lower the learning rate, or raise the penalty's beta", serious=True),
     _Rule(
         "short",
         _shrinking,
-        "weaken the length reward (clipped-cosine) or raise beta",
+        "weaken the length reward (clipped-cosine), or raise the penalty's beta",
         serious=True,
         drawn=True,
     ),

@@ -5,6 +5,7 @@ Correctness feeds curriculum, gate, guide and health rules; the shaped reward fe
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -181,7 +182,8 @@ class Rollouts:
             # Never the prompt that a row was drawn under: that may have shown the answer.
             "prompt_ids": [list(self.prompts[index].prompt_ids) for index, _ in own],
             "completion_ids": [list(row.completion.token_ids) for row in rows],
-            "logprobs": [list(row.completion.logprobs or ()) for row in rows],
+            # Text that nobody sampled has no record; a correction leaves it as it is.
+            "logprobs": [list(row.completion.logprobs or (math.nan,) * row.length) for row in rows],
             "shaped": [self._shaped(row) for row in rows],
         }
         # The trainers of all processes must get the same columns, so the rows of all are asked.

@@ -44,7 +44,7 @@ class Rl(Training, Stage):
     once; checkpoints are taken where one is used up, so ``save_every`` is raised to whole batches of rollouts.
 
     Attributes:
-        model: the start and, when the loss has a KL term, the frozen reference.
+        model: the start and, with a penalty, the frozen reference.
         by: who draws the rollouts: ``null`` the model in training itself; a ``model`` of the same name a copy that
             takes over its weights before each step.
         data: rated problems. Keys that look wrong are set aside by a ``select`` stage before this one.
@@ -269,9 +269,10 @@ class Rl(Training, Stage):
         rounds, drawn = steps / self.updates, self.batch * self.algorithm.minibatches
         prompt, mean = given.plan.prompt_tokens, given.mean(self.max_tokens)
         length = mean + prompt
-        penalised = "reference" in self.algorithm.needs()
-        # The behaviour's log-probabilities are taken anew where several updates follow one draw.
-        reread = costs.FORWARD * (penalised + (self.updates > 1))
+        needs = self.algorithm.needs()
+        penalised = "reference" in needs
+        # The log-probabilities of the draw are taken anew where several updates follow it, or a reward needs them.
+        reread = costs.FORWARD * (penalised + (self.updates > 1 or "drift" in needs))
         through = self.iterations * passes(self) + reread
         flops = rounds * drawn * length * costs.token_flops(shape, length, through)
         round_ = given.decoding(shape, Decoding(drawn, prompt, mean, self.max_tokens, self.batch))

@@ -62,18 +62,33 @@ class _Policy(Ours, GRPOTrainer):
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         """TRL's batch of rollouts with our advantages, taken over the groups of all processes."""
         made = super()._generate_and_score_completions(inputs)
+        algorithm, shape = self.settings.algorithm, (-1, self.settings.group)
         lengths: Any = self.accelerator.gather(made["completion_mask"].sum(-1))
+        drift: Any = self._drift(made) if "drift" in algorithm.needs() else None
         groups = Groups(
-            rewards_PG=self._rewards.sum(-1).view(-1, self.settings.group),  # one column
-            lengths_PG=lengths.view(-1, self.settings.group),
+            rewards_PG=self._rewards.sum(-1).view(shape),  # one column
+            lengths_PG=lengths.view(shape),
+            drift_PG=None if drift is None else drift.view(shape),
         )
-        values_PG, trains_PG = self.settings.algorithm.advantages(groups)
+        values_PG, trains_PG = algorithm.advantages(algorithm.penalty.charged(groups))
         mine = slice(
             self.accelerator.process_index * len(inputs),
             (self.accelerator.process_index + 1) * len(inputs),
         )
         made["advantages"], made["trains"] = values_PG.flatten()[mine], trains_PG.flatten()[mine]
         return made
+
+    def _drift(self, made: Mapping[str, Any]) -> Any:
+        """How far each answer, of all processes, is from the reference under the policy that drew it."""
+        old = made.get("old_per_token_logps")
+        if old is None:  # TRL takes them only where a later update will need them
+            with torch.no_grad():
+                old, _, _ = self._get_per_token_logps_and_entropies(
+                    self.model, *_sequences(made), batch_size=self.args.per_device_train_batch_size
+                )
+        mask_BT = _sampled(made).bool()
+        drift_BT = (old - made["ref_per_token_logps"]).where(mask_BT, 0.0)
+        return self.accelerator.gather(drift_BT.sum(-1))
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """TRL's next rows; when a batch of rollouts was just drawn and cut, each update learns what it divides by."""
@@ -98,13 +113,10 @@ class _Policy(Ours, GRPOTrainer):
             part["total"] = total
 
     def _compute_loss(self, model: Any, inputs: Any) -> Tensor:
-        ids, attended = inputs["completion_ids"], inputs["completion_mask"]
         algorithm, mask_BT = self.settings.algorithm, _mask(inputs)
         logps, entropy, aux = self._get_per_token_logps_and_entropies(
             model,
-            torch.cat([inputs["prompt_ids"], ids], dim=1),
-            torch.cat([inputs["prompt_mask"], attended], dim=1),
-            ids.size(1),
+            *_sequences(inputs),
             compute_entropy=True,
             compute_aux_loss=self.aux_loss_enabled,
         )
@@ -130,11 +142,23 @@ class _Policy(Ours, GRPOTrainer):
         return out.loss + share * aux
 
 
-def _mask(rows: Mapping[str, Any]) -> Tensor:
-    """1 where a token trains: an unscorable sample trains nowhere, not even towards the reference."""
-    mask_BT = rows["completion_mask"] * rows["trains"].unsqueeze(-1)
+def _sequences(rows: Mapping[str, Any]) -> tuple[Tensor, Tensor, int]:
+    """Ids and attention of prompts with their completions, and how many places the completions take."""
+    ids = torch.cat([rows["prompt_ids"], rows["completion_ids"]], dim=1)
+    attended = torch.cat([rows["prompt_mask"], rows["completion_mask"]], dim=1)
+    return ids, attended, rows["completion_ids"].size(1)
+
+
+def _sampled(rows: Mapping[str, Any]) -> Tensor:
+    """1 where a token of the completion may be seen by a loss."""
+    mask_BT = rows["completion_mask"]
     # There only where some row has tokens that no loss may see: given ones, or a filler's.
     return mask_BT * rows["tool_mask"] if "tool_mask" in rows else mask_BT
+
+
+def _mask(rows: Mapping[str, Any]) -> Tensor:
+    """1 where a token trains: an unscorable sample trains nowhere, not even towards the reference."""
+    return _sampled(rows) * rows["trains"].unsqueeze(-1)
 
 
 def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[str, float]:
