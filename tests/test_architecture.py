@@ -23,7 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "config types yaml12",
+        "config types wording yaml12",
         "artifacts closure disk progress",
         "curate curriculum formats generate models optimizers verify workfolder",
         "context losses merge problems",
@@ -55,7 +55,6 @@ IMPORTERS = {
     "typer": {"cli"},
     "yaml": {"yaml12"},
     "pydantic": {"config"},
-    "pydantic_core": {"config"},
     "datasets": {
         "training/pairs",
         "training/policy",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from longstep.config import Field, Strict, model_validator
 from longstep.models.lora import Lora
 from longstep.optimizers import AdamW, AnyOptimizer
-from longstep.training.keys import Trainer, complaint
+from longstep.training.keys import Trainer, complaint, elsewhere
 
 
 class Training(Strict):
@@ -34,6 +34,7 @@ class Training(Strict):
     """
 
     together: ClassVar[bool] = True
+    elsewhere: ClassVar[Mapping[str, str]] = elsewhere()
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
     batch: int = Field(32, ge=1)
