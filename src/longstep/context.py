@@ -168,6 +168,20 @@ class Where(Strict):
             raise ValueError(f"expected the lower end first, got {list(interval)}")
         return interval
 
+    def wants(self) -> frozenset[str]:
+        """What it looks at."""
+        rated = self.pass_rate is not None or self.mixed
+        difficult = self.difficulty is not None
+        return frozenset(["pass_rate"] * rated + ["difficulty"] * difficult)
+
+    def told(self) -> str:
+        """As a recipe would say it; ``everything`` without any condition."""
+        parts = [
+            f"{name}: {list(value) if isinstance(value, tuple) else str(value).lower()}"
+            for name, value in self.model_dump(exclude_defaults=True).items()
+        ]
+        return f"{{{', '.join(parts)}}}" if parts else "everything"
+
     def keeps(self, pass_rate: float | None, difficulty: float | None) -> bool:
         """Whether a problem is inside."""
         if self.mixed and (pass_rate is None or not 0 < pass_rate < 1):
@@ -190,14 +204,20 @@ def chosen_problems(
         UserError: none is left, with the count before the selection.
     """
     everything = list(read_rows(context.rows(data, "problems.jsonl"), Problem))
-    if usable is not None:
-        everything = [problem for problem in everything if problem.id in usable]
-    chosen = [p for p in everything if where.keeps(p.pass_rate, p.difficulty)]
-    if not chosen:
-        rated = sum(p.pass_rate is not None for p in everything)
+    if not everything:
+        raise UserError(f"{context.name}: {data} holds no problem; look at the stage that made it")
+    asked = [problem for problem in everything if usable is None or problem.id in usable]
+    chosen = [p for p in asked if where.keeps(p.pass_rate, p.difficulty)]
+    if not chosen and not asked:
         raise UserError(
-            f"{context.name}: where {where.model_dump(exclude_defaults=True)} leaves 0 of {len(everything)} problems "
-            f"of {data} ({rated} have a pass rate); widen it or rate the problems first"
+            f"{context.name}: none of the {len(everything)} problems of {data} has a row that can be used here; the "
+            "completions beside them answer other problems"
+        )
+    if not chosen:
+        rated = sum(p.pass_rate is not None for p in asked)
+        raise UserError(
+            f"{context.name}: where {where.told()} leaves 0 of {len(asked)} problems of {data} ({rated} have a pass "
+            "rate); widen it or rate the problems first"
         )
     if where.count is not None and where.count < len(chosen):
         drawn = random.Random(f"{context.seed}:where").sample(range(len(chosen)), where.count)

@@ -144,7 +144,9 @@ def _home(name: str, path: KeyPath, around: list[list[Any]]) -> str:
         beside = name if any(name in _fields(option) for option in around[depth]) else ""
         if beside := beside or _within(name, around[depth], depths=1):
             where = dotted((*path[:depth], beside))
-            return "it belongs to the top of the recipe" if where == name else f"it belongs to {where}"
+            return (
+                "it belongs to the top of the recipe" if where == name else f"it belongs to {where}"
+            )
     own = {each for option in around[-1] for each in _fields(option)}
     return "" if nearest(name, own) else _nearly(name, around[-1])
 

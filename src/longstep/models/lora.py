@@ -34,6 +34,10 @@ class Lora(Strict):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: Literal["attention", "all-linear"] | tuple[str, ...] = "attention"
 
+    def libraries(self) -> frozenset[str]:
+        """Who makes adapters."""
+        return frozenset({"peft"})
+
     @property
     def projections(self) -> tuple[str, ...]:
         """The targets by name, as a Llama-like model would have them: for a plan, which opens no model."""

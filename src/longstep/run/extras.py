@@ -30,13 +30,19 @@ def command(extra: str) -> str:
     return f"pip install 'longstep[{extra}]'"
 
 
+def extra_of(module: str) -> str | None:
+    """The extra that brings a module; ``None`` for one that every installation has."""
+    top = module.split(".")[0]
+    return next((extra for extra, (_, modules) in EXTRAS.items() if top in modules), None)
+
+
 def missing(error: ModuleNotFoundError) -> UserError | None:
     """The sentence for a library that an extra brings; ``None`` for any other module: that is a fault, not a choice."""
     module = (error.name or "").split(".")[0]
-    for extra, (use, modules) in EXTRAS.items():
-        if module in modules:
-            return UserError(f"{use} needs {module}, which is not installed: {command(extra)}")
-    return None
+    extra = extra_of(module)
+    if extra is None:
+        return None
+    return UserError(f"{EXTRAS[extra][0]} needs {module}, which is not installed: {command(extra)}")
 
 
 def is_here(module: str) -> bool:

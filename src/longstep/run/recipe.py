@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from longstep.config import (
     UserError,
     field_validator,
     load_yaml,
+    members,
     nearest,
     overlay,
     override,
@@ -21,6 +23,7 @@ from longstep.config import (
 from longstep.costs.planning import Planning
 from longstep.run.launch.accelerate import Launch
 from longstep.stages import AnyStage
+from longstep.wording import dotted
 
 RECIPE_FILE = "recipe.yaml"
 ARTICLES = {"rows": "rows", "model": "a model", "report": "a report"}
@@ -191,10 +194,11 @@ def check(recipe: Recipe, located: Located) -> None:
 
 
 def _place(located: Located, name: str, text: str = "") -> str:
-    """``file:line`` of the value ``text`` inside a stage, or of the stage itself."""
+    """``file:line: stages.name.key`` of the value ``text`` inside a stage, or of the stage itself."""
     path = _path_to(located.data["stages"][name], text) if text else None
-    origin = located.origin(("stages", name, *(path or ())))
-    return f"{origin}: stages.{name}" if origin else f"stages.{name}"
+    whole = ("stages", name, *(path or ()))
+    origin = located.origin(whole)
+    return f"{origin}: {dotted(whole)}" if origin else dotted(whole)
 
 
 def _path_to(node: object, text: str) -> tuple[str | int, ...] | None:
@@ -235,7 +239,23 @@ def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
 
 def _stage_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
     for name, stage in recipe.stages.items():
-        for problem in stage.check():
-            path, _, sentence = problem.partition(": ")
-            origin = located.origin(("stages", name, *path.split(".")))
-            yield f"{origin}: stages.{name}.{path}: {sentence}"
+        for path, each in members(stage):
+            for complaint in each.check():
+                below = f"{dotted(path)}." if path else ""
+                yield placed(located, name, f"{below}{complaint}")
+
+
+def placed(located: Located, name: str, complaint: str) -> str:
+    """A stage's complaint with the file and line of the key it begins with, ``=`` before a value instead of a key."""
+    key, _, sentence = complaint.partition(": ")
+    if key.startswith("="):
+        return f"{_place(located, name, key[1:])}: {sentence}"
+    if not re.fullmatch(r"[\w@-]+(\.[\w@-]+)*", key) or not sentence:
+        return f"{_place(located, name)}: {complaint}"
+    path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+    origin = located.origin(("stages", name, *path))
+    return (
+        f"{origin}: stages.{name}.{key}: {sentence}"
+        if origin
+        else f"stages.{name}.{key}: {sentence}"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -11,6 +12,7 @@ from longstep.artifacts import sha256_file, write_json
 from longstep.context import POINTER, Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator, Spent
 from longstep.costs.flow import Flow
+from longstep.foresight import Ahead, Foreseen
 from longstep.models.load import (
     Dtype,
     load_model,
@@ -56,6 +58,27 @@ class Checkpoint(Stage):
             yield self.path, "model"
         if self.chat_template is not None:
             yield str(self.chat_template), "rows"
+
+    def libraries(self) -> frozenset[str]:
+        """Only a model that is changed is opened."""
+        opened = {"torch", "transformers"} if self._changes() else set[str]()
+        return frozenset(opened)
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """The model, with its new tags or template."""
+        start = ahead.start(self.path, self.revision)
+        if start is None:
+            return Foreseen()
+        tagged = self.think_tokens == "add"
+        made_by = ahead.name if self._changes() else ""
+        return Foreseen(replace(start, template=self.chat_template, tagged=tagged, made_by=made_by))
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """A model that is not there or not whole, and a template or tags that it cannot be given."""
+        yield from ahead.model("path", self.path, revision=self.revision)
+        if self._changes():
+            key = "chat_template" if self.chat_template is not None else "think_tokens"
+            yield from ahead.said(key, self.foreseen(ahead).start)
 
     def run(self, context: Context) -> None:
         """Find the model, refuse unsafe weights, and copy, extend or point at it."""

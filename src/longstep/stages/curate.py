@@ -13,7 +13,8 @@ from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow
 from longstep.curate import AnyFilter, Decontaminate, Duplicates
 from longstep.curate.controls import AnyControl
-from longstep.evaluate import Benchmark, resolve
+from longstep.evaluate import Benchmark, benchmark_faults, resolve, unloadable
+from longstep.foresight import Ahead, Foreseen
 from longstep.jobs.base import How, Task
 from longstep.jobs.benchmarks import by_fingerprint, known
 from longstep.jobs.curation import DROPPED, PROBLEMS, Curation, Rules
@@ -57,6 +58,23 @@ class Curate(Stage):
         for member in self._members():
             if isinstance(member, Benchmark):
                 yield from local_data(member.source)
+
+    def check(self) -> Iterator[str]:
+        """Benchmarks that nobody knows."""
+        for place, member in enumerate(self.decontaminate):
+            if isinstance(member, str) and not by_fingerprint(member, self.contamination.rule):
+                yield from benchmark_faults(member, f"decontaminate.{place}")
+
+    def absent(self) -> Iterator[str]:
+        """Benchmarks whose text cannot be had here."""
+        for place, member in enumerate(self.decontaminate):
+            if not by_fingerprint(member, self.contamination.rule):
+                yield from unloadable(member, f"decontaminate.{place}")
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Problems, with what any of the sources tells of them."""
+        lacks = frozenset.intersection(*(source.lacks() for source in self.sources))
+        return Foreseen(files=frozenset({PROBLEMS}), lacks=lacks)
 
     def run(self, context: Context) -> None:
         """Collect, filter, drop duplicates and contaminated problems."""

@@ -16,6 +16,7 @@ from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import PAIRED, Flow, share
 from longstep.curate import PairConfig, SkippedTags, choose_pairs, pair_of
+from longstep.foresight import REMEDIES, Ahead, Foreseen
 from longstep.losses import AnyPreferenceLoss, Nca
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, encode_turn, render_prompt
 from longstep.stages.base import Stage
@@ -60,6 +61,21 @@ class Prefer(Training, Stage):
     def check(self) -> Iterator[str]:
         """Misspelt or owned ``trainer:`` keys."""
         yield from self.trainer_complaints("dpo")
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Its start, trained."""
+        return self.made_of(self.model, ahead)
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """A model that cannot be trained so, and sides without verdicts."""
+        yield from self.training_misfits(self.model, ahead)
+        for key, side in (("chosen", self.chosen), ("rejected", self.rejected)):
+            yield from ahead.files(key, side, "completions.jsonl")
+            if "verdict" in ahead.rows(side).lacks:
+                yield f"{key}: the completions of {side} were never verified; {REMEDIES['verdict']}"
+        yield from ahead.files("rejected", self.rejected, "problems.jsonl")
+        yield from ahead.fields(self, self.rejected)
+        yield from ahead.where(self.where, self.rejected)
 
     def run(self, context: Context) -> None:
         """Build pairs, train, save."""

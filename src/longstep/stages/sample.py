@@ -40,12 +40,13 @@ from longstep.curate.queue import FILE, Doubt, queue
 from longstep.draw.engines import desk_of
 from longstep.draw.rounds import Rounds, draw_adaptively
 from longstep.draw.samplers import AnyEngine
+from longstep.foresight import Ahead, Foreseen
 from longstep.generate import Sampling
 from longstep.report import shown
 from longstep.report.blocks import Block
 from longstep.stages.base import Stage
 from longstep.types import Completion, Problem, Verdict
-from longstep.verify import judge, verifier_trouble
+from longstep.verify import judge, verifier_fault
 from longstep.verify.keys import same_answer
 
 
@@ -99,8 +100,21 @@ class Sample(Stage):
             yield "adaptive: has no effect without rate: true"
         if self.audit.extra and not self.rate:
             yield "audit.extra: has no effect without rate: true"
-        if self.second and (trouble := verifier_trouble(self.second)):
-            yield f"second: {trouble}"
+        if self.second and (fault := verifier_fault(self.second)):
+            yield f"second: {fault}"
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Problems with verified completions and, when it rates, with pass rates."""
+        files = {"problems.jsonl", "completions.jsonl", FILE, *(["rates.jsonl"] * self.rate)}
+        lacks = ahead.rows(self.data).lacks - {"verdict", *(["pass_rate"] * self.rate)}
+        return Foreseen(files=frozenset(files), lacks=lacks)
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """No problems to ask, or an engine that cannot ask them."""
+        yield from ahead.files("data", self.data, "problems.jsonl")
+        yield from ahead.fields(self, self.data)
+        yield from ahead.where(self.where, self.data)
+        yield from self.by.misfits(ahead, self.sampling.max_tokens)
 
     def run(self, context: Context) -> None:
         """Draw, verify, rate, audit, keep."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from longstep.config import Field, Strict, model_validator
+from longstep.foresight import Ahead, Foreseen
 from longstep.models.lora import Lora
 from longstep.optimizers import AdamW, AnyOptimizer
 from longstep.training.keys import Trainer, complaint, elsewhere
@@ -57,6 +58,29 @@ class Training(Strict):
         if self.micro_batch is not None and self.batch % self.micro_batch:
             raise ValueError(f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
         return self
+
+    def libraries(self) -> frozenset[str]:
+        """The trainer and what it stands on."""
+        return frozenset({"torch", "transformers", "trl", "accelerate", "datasets"})
+
+    def made_of(self, model: str, ahead: Ahead) -> Foreseen:
+        """The artifact of a stage that trains this model."""
+        start = ahead.start(model)
+        return Foreseen(None if start is None else start.after(ahead.name))
+
+    def training_misfits(self, model: str, ahead: Ahead, reasons: bool = False) -> Iterator[str]:
+        """Why this model cannot be trained with these settings.
+
+        Args:
+            model: the start.
+            ahead: what is known before the run.
+            reasons: rows hold thoughts, so that its think tags have to be tokens.
+        """
+        yield from ahead.model("model", model, reasons)
+        yield from ahead.room("max_length", model, 0)
+        lora, start = self.lora, ahead.known(model)
+        if lora is not None and start is not None:
+            yield from ahead.all("lora.targets", lambda: start.lora_faults(lora))
 
     def free_fields(self) -> frozenset[str]:
         """When checkpoints are taken and metric lines written."""
