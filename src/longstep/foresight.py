@@ -15,7 +15,7 @@ from longstep.artifacts import read_rows
 from longstep.config import Strict, UserError, members
 from longstep.context import Where
 from longstep.models.load import hub_id, located_before
-from longstep.models.start import Start
+from longstep.models.start import Start, tokenizer_of
 from longstep.types import Completion, Problem, SoftTarget
 from longstep.wording import dotted
 
@@ -98,6 +98,8 @@ class Ahead:
         files = frozenset(each.name for each in path.iterdir()) if path.is_dir() else None
         problems = path / "problems.jsonl"
         lacks = _lacking(problems) if problems.is_file() else frozenset[str]()
+        if _unverified(path / "completions.jsonl"):
+            lacks |= {"verdict"}
         return Foreseen(files=files, lacks=lacks, problems=problems if problems.is_file() else None)
 
     # -- complaints, as ``key: sentence`` ---------------------------------------------------------
@@ -113,6 +115,7 @@ class Ahead:
             if known is not None and name not in known:
                 have = ", ".join(sorted(each for each in known if each.endswith(".jsonl")))
                 yield f"{key}: {reference} holds no {name} (it holds {have or 'no rows'}); {_maker(name)}"
+                return
             elif not reference.startswith("@"):
                 yield from _said(key, lambda name=name: _look(path / name, ROWS.get(name)))
 
@@ -136,8 +139,9 @@ class Ahead:
 
     def where(self, where: Where, reference: str) -> Iterator[str]:
         """A selection that leaves nothing of problems that are there already."""
-        problems = self.rows(reference).problems
-        if problems is None or where == Where():
+        found = self.rows(reference)
+        problems = found.problems
+        if problems is None or where == Where() or where.wants() & found.lacks:
             return
         kept = any(where.keeps(p.pass_rate, p.difficulty) for p in read_rows(problems, Problem))
         if not kept:
@@ -147,15 +151,21 @@ class Ahead:
         self, key: str, reference: str, trains: bool = False, revision: str | None = None
     ) -> Iterator[str]:
         """What is wrong with a model and its tokenizer."""
-        start = self.known(reference, revision)
+        try:
+            start = self.start(reference, revision)
+        except UserError as error:
+            yield f"{key}: {error}"
+            return
         if start is not None:
-            yield from _each(key, start.faults)
-            yield from _each(key, lambda: start.tokenizer_faults(trains))
+            yield from self.whole(key, start) or _each(key, lambda: start.tokenizer_faults(trains))
 
-    def said(self, key: str, start: Start | None) -> Iterator[str]:
-        """What is wrong with a tokenizer that a stage changes."""
-        if start is not None:
-            yield from _each(key, start.tokenizer_faults)
+    def whole(self, key: str, start: Start) -> list[str]:
+        """What is wrong with the folder that a model starts at."""
+        return [*_each(key, start.faults)]
+
+    def loads(self, key: str, start: Start) -> Iterator[str]:
+        """A tokenizer that cannot be loaded, or not be given a template or tags."""
+        yield from _said(key, lambda: tokenizer_of(start))
 
     def all(self, key: str, work: Callable[[], Iterator[str]]) -> Iterator[str]:
         """Complaints of somebody else under a key, and a refusal as one."""
@@ -213,6 +223,16 @@ def _lacking(problems: Path) -> frozenset[str]:
     except UserError:
         return frozenset()
     return frozenset(lacks)
+
+
+def _unverified(completions: Path) -> bool:
+    """Whether no completion of a file has a verdict; read no further than to the first that has."""
+    if not completions.is_file():
+        return False
+    try:
+        return all(row.verdict is None for row in read_rows(completions, Completion))
+    except UserError:
+        return False
 
 
 def _look(path: Path, cls: type[R] | None) -> None:

@@ -54,8 +54,8 @@ class Start:
         """Why no prompt can be rendered for this model or, when it ``trains``, no reasoner be made of it."""
         tokenizer = tokenizer_of(self)
         render_prompt(tokenizer, "1")  # refused without a chat template
-        if trains:
-            yield from lint(tokenizer)
+        if trains and (problems := lint(tokenizer)):
+            yield "; ".join(problems)
 
     def lora_faults(self, lora: Lora) -> Iterator[str]:
         """Why adapters cannot be laid over this model."""

@@ -57,7 +57,6 @@ def _foreseen(stage: Stage, ahead: Ahead) -> Foreseen:
 def _complaints(stage: Stage, ahead: Ahead, here: bool) -> Iterator[str]:
     lacking = [*_lacking(stage)] if here else []
     yield from lacking
-    yield from _references(stage, ahead)
     for path, each in members(stage) if here and not lacking else ():
         yield from (_below(path, said) for said in each.absent())
     try:
@@ -67,6 +66,7 @@ def _complaints(stage: Stage, ahead: Ahead, here: bool) -> Iterator[str]:
     except ModuleNotFoundError as error:  # a light installation sees no further
         if extra_of(error.name or "") is None:
             raise
+    yield from _references(stage, ahead)
 
 
 def _references(stage: Stage, ahead: Ahead) -> Iterator[str]:

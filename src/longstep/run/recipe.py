@@ -222,7 +222,8 @@ def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
     for name, stage in recipe.stages.items():
         for reference, wanted in stage.references():
             if not reference.startswith("@"):
-                if wanted == "rows" and not Path(reference).exists():
+                absent = not Path(reference).exists()
+                if absent and (wanted == "rows" or reference in recipe.stages):
                     hint = f"; did you mean '@{reference}'?" if reference in recipe.stages else ""
                     yield f"{_place(located, name, reference)}: no file or folder {reference!r}{hint}"
                 continue

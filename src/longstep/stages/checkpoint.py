@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from longstep.artifacts import sha256_file, write_json
+from longstep.config import UserError
 from longstep.context import POINTER, Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator, Spent
 from longstep.costs.flow import Flow
@@ -75,10 +76,15 @@ class Checkpoint(Stage):
 
     def misfits(self, ahead: Ahead) -> Iterator[str]:
         """A model that is not there or not whole, and a template or tags that it cannot be given."""
-        yield from ahead.model("path", self.path, revision=self.revision)
-        if self._changes():
-            key = "chat_template" if self.chat_template is not None else "think_tokens"
-            yield from ahead.said(key, self.foreseen(ahead).start)
+        try:
+            start = self.foreseen(ahead).start
+        except UserError as error:
+            yield f"path: {error}"
+            return
+        if start is not None:
+            key = "chat_template" if self.chat_template is not None else "path"
+            changed = "think_tokens" if start.tagged else key
+            yield from ahead.whole("path", start) or ahead.loads(changed, start)
 
     def run(self, context: Context) -> None:
         """Find the model, refuse unsafe weights, and copy, extend or point at it."""

@@ -55,20 +55,20 @@ class Curate(Stage):
         """Files and folders among the sources are inputs: their content enters the fingerprint."""
         for source in self.sources:
             yield from local_data(source.model_dump(mode="json"))
-        for member in self._members():
-            if isinstance(member, Benchmark):
-                yield from local_data(member.source)
+        for member in self.decontaminate:
+            if not self._hashed(member) and not any(benchmark_faults(member, "")):
+                yield from local_data(resolve(member).source)
 
     def check(self) -> Iterator[str]:
         """Benchmarks that nobody knows."""
         for place, member in enumerate(self.decontaminate):
-            if isinstance(member, str) and not by_fingerprint(member, self.contamination.rule):
+            if not self._hashed(member):
                 yield from benchmark_faults(member, f"decontaminate.{place}")
 
     def absent(self) -> Iterator[str]:
         """Benchmarks whose text cannot be had here."""
         for place, member in enumerate(self.decontaminate):
-            if not by_fingerprint(member, self.contamination.rule):
+            if not self._hashed(member):
                 yield from unloadable(member, f"decontaminate.{place}")
 
     def foreseen(self, ahead: Ahead) -> Foreseen:
@@ -96,11 +96,12 @@ class Curate(Stage):
 
     def _members(self) -> list[str | Benchmark]:
         """The benchmarks: names where the shipped hashes do, whole ones otherwise."""
-        rule = self.contamination.rule
         return [
-            member if by_fingerprint(member, rule) else resolve(member)
-            for member in self.decontaminate
+            member if self._hashed(member) else resolve(member) for member in self.decontaminate
         ]
+
+    def _hashed(self, member: str | Benchmark) -> bool:
+        return by_fingerprint(member, self.contamination.rule)
 
     def estimate(self, given: Estimator) -> Estimate:
         """What its sources yield, less the share that curation drops."""

@@ -19,7 +19,6 @@ from longstep.draw.drawing import Drawing, ShownProgress
 from longstep.draw.engines import Opened, desk_of
 from longstep.draw.samplers import AnyEngine, ByModel
 from longstep.evaluate import (
-    BENCHMARKS,
     Asked,
     Benchmark,
     Protocol,
@@ -71,7 +70,7 @@ class Evaluate(Stage):
         for engine in self.engines().values():
             yield from engine.references()
         for member in self.benchmarks:
-            if not isinstance(member, str) or member in BENCHMARKS:  # else check says so
+            if not any(benchmark_faults(member, "")):
                 yield from local_data(resolve(member).source)
 
     def check(self) -> Iterator[str]:
