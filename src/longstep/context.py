@@ -161,6 +161,15 @@ class Where(Strict):
     mixed: bool = False
     count: int | None = Field(default=None, ge=1)
 
+    @field_validator("pass_rate")
+    @classmethod
+    def _shares(cls, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+        if interval is not None and not (interval[0] <= 1 and 0 <= interval[1] <= 1):
+            raise ValueError(
+                f"a pass rate is a share between 0 and 1, such as [0.2, 0.8], got {list(interval)}"
+            )
+        return interval
+
     @field_validator("pass_rate", "difficulty")
     @classmethod
     def _ordered(cls, interval: tuple[float, float] | None) -> tuple[float, float] | None:

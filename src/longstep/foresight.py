@@ -188,7 +188,7 @@ class Ahead:
         """Answers that leave no room for a prompt in a model's context."""
         start = self.known(reference)
         found: list[int | None] = []
-        if start is None:
+        if start is None or self.whole(key, start):
             return
         yield from _said(key, lambda: found.append(start.context()))
         context = next(iter(found), None)

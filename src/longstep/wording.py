@@ -109,10 +109,14 @@ def message(details: Mapping[str, Any], path: KeyPath, around: list[list[Any]]) 
             home = _home(name, path[:-1], around)
             return f"unknown key {name!r}{f'; {home}' if home else choices(name, names)}"
         case "missing":
-            what = f"the key {name!r}" if isinstance(path[-1], str) else f"item {name}, from 0,"
-            return f"{what} is missing and has no default"
+            if isinstance(path[-1], int):
+                return f"entry {path[-1] + 1} is missing: the list has {len(given)} here"
+            return f"the key {name!r} is missing and has no default"
         case "union_tag_invalid" | "union_tag_not_found":
             names = {each for option in options for each in _kinds(option)}
+            chosen = given.get(name) if isinstance(given, Mapping) else None
+            if chosen is not None and not isinstance(chosen, str):
+                return f"expected text{choices('', names)}, got {got(chosen)}"
             tag = context.get("tag", "")
             start = f"unknown {name} {tag!r}" if tag else f"the key {name!r} is missing"
             return start + choices(tag, names)
@@ -129,7 +133,19 @@ def message(details: Mapping[str, Any], path: KeyPath, around: list[list[Any]]) 
             return f"expected at {'most' if most else 'least'} {bound} {ones}, got {context['actual_length']}"
         case kind:
             want = _WANTED.get(kind) or details["msg"].removeprefix("Input should be ")
-            return f"expected {want}, got {got(given)}"
+            return f"expected {want}, got {got(given)}{_rewritten(want, given, options)}"
+
+
+def _rewritten(want: str, given: Any, options: list[Any]) -> str:
+    """How what was given is written where a mapping, a list or text must stand; empty when nobody can tell."""
+    if want == "a mapping" and (given is None or isinstance(given, str)):
+        kinds = [each for option in options for each in _kinds(option)]
+        if isinstance(given, str) and given in kinds:
+            return f"; write {{kind: {given}}}"
+        return f"; it needs a kind{choices(given or '', kinds)}" if kinds else ""
+    if want == "a list" and isinstance(given, str | dict):
+        return "; put it into [ ]"
+    return ""
 
 
 def _home(name: str, path: KeyPath, around: list[list[Any]]) -> str:
@@ -137,12 +153,12 @@ def _home(name: str, path: KeyPath, around: list[list[Any]]) -> str:
     for option in filter(_fields, around[-1]):
         if told := str(option.elsewhere.get(name, "")):
             return told if " " in told else f"here it is {told!r}"
-    if inside := _within(name, around[-1]):
+    if inside := within(name, around[-1]):
         return f"did you mean {inside!r}?"
     # Every mapping around it took one step of the path, the keys of the outermost none.
     for depth in range(min(len(around) - 1, len(path)) - 1, -1, -1):
         beside = name if any(name in _fields(option) for option in around[depth]) else ""
-        if beside := beside or _within(name, around[depth], depths=1):
+        if beside := beside or within(name, around[depth], depths=1):
             where = dotted((*path[:depth], beside))
             return (
                 "it belongs to the top of the recipe" if where == name else f"it belongs to {where}"
@@ -164,7 +180,7 @@ def _nearly(name: str, options: list[Any]) -> str:
     return f"did you mean {below[close]!r}?" if close else ""
 
 
-def _within(name: str, options: list[Any], depths: int = 2) -> str:
+def within(name: str, options: list[Any], depths: int = 2) -> str:
     """The dotted path below these types under which a field has this name; the shortest, and empty without one."""
     inner = {
         field: _alternatives(info.annotation)
@@ -175,7 +191,7 @@ def _within(name: str, options: list[Any], depths: int = 2) -> str:
         if any(name in _fields(each) for each in types_):
             return f"{field}.{name}"
     deeper = (
-        (field, _within(name, types_, depths - 1)) for field, types_ in inner.items() if depths > 1
+        (field, within(name, types_, depths - 1)) for field, types_ in inner.items() if depths > 1
     )
     return next((f"{field}.{found}" for field, found in deeper if found), "")
 
@@ -197,9 +213,11 @@ def dotted(path: KeyPath) -> str:
 def joined(messages: list[str]) -> str:
     """Join the complaints about one value; a plain union's become one: expected this or that."""
     parts = [message.removeprefix("expected ").partition(", got ") for message in messages]
-    gots = {got for _, _, got in parts}
+    ends = [end.partition("; ") for _, _, end in parts]
+    gots = {first for first, _, _ in ends}
     if len(messages) > 1 and len(gots) == 1 and "" not in gots:
-        return f"expected {' or '.join(want for want, _, _ in parts)}, got {gots.pop()}"
+        hint = next((f"; {more}" for _, _, more in ends if more), "")
+        return f"expected {' or '.join(want for want, _, _ in parts)}, got {gots.pop()}{hint}"
     return "; ".join(messages)
 
 
@@ -217,6 +235,8 @@ _WANTED = {
     "model_attributes_type": "a mapping",
     "model_type": "a mapping",
     "path_type": "a path",
+    "string_pattern_mismatch": "a plain name (letters, digits, dots, - and _, a letter or digit first)",
+    "string_too_short": "text that is not empty",
     "string_type": "text",
     "tuple_type": "a list",
 }

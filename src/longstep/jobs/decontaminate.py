@@ -70,7 +70,7 @@ class Decontaminate(RowJob):
         sources = known(self.against, self.contamination)
         work = partial(_work, self, sources)
         counts = task.stream("decontaminate", work, [CLEAN, QUARANTINE, HITS], self.check)
-        self.check(counts, enough=1)
+        self.refuse_bad(counts, enough=1)
         refuse_nothing(counts, task.scratch(QUARANTINE))
         items = counts.pop("items", {})
         write_json(task.scratch(ITEMS), items)

@@ -48,7 +48,7 @@ class Dedup(RowJob):
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``clean.jsonl`` and ``quarantine.jsonl``."""
         read = task.stream("keys", partial(_keys, self), ["records", "bad"], self.check)
-        self.check(read, enough=1)
+        self.refuse_bad(read, enough=1)
         lines = read.get("lines", {})
         groups = task.scratch("groups")
         found = find_groups(task.scratch("records"), sum(lines.values()), groups)

@@ -95,7 +95,7 @@ class Rate(RowJob):
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``rated.jsonl`` and ``quarantine.jsonl``."""
         counts = task.stream("rate", partial(_rate, self), [RATED, QUARANTINE], self.check)
-        self.check(counts, enough=1)
+        self.refuse_bad(counts, enough=1)
         found = counts.pop(COLUMNS, {})
         if self.ratings is not None:
             refuse_absent(self, {"--import": self.ratings.column}, found)
@@ -198,7 +198,7 @@ class Problems(RowJob):
         counts = task.stream(
             "problems", partial(_problems, self), [PROBLEMS, QUARANTINE], self.check
         )
-        self.check(counts, enough=1)
+        self.refuse_bad(counts, enough=1)
         return {"counts": counts}
 
 

@@ -53,7 +53,7 @@ class Verify(RowJob):
             raise UserError("audit.extra: has no effect here, nothing is sampled; use data rate")
         outputs = [VERDICTS, QUEUE, QUARANTINE]
         counts = task.stream("verify", partial(_verify, self), outputs, self.check)
-        self.check(counts, enough=1)
+        self.refuse_bad(counts, enough=1)
         found = counts.pop(COLUMNS, {})
         if self.completions is not None:
             refuse_absent(self, {"--completions": self.completions}, found)

@@ -74,6 +74,8 @@ def _here(reference: str) -> Path | None:
     """A shipped or local folder; ``None`` for what may be a hub id."""
     if reference in SHIPPED:
         return shipped_folder(reference)
+    if not reference.strip():
+        raise UserError("model '': is empty; name a stage as '@name', a folder or a hub id")
     path = Path(reference)
     if path.is_dir():
         return path

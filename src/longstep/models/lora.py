@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from longstep.config import Field, Strict, UserError, nearest
+from longstep.config import Field, Strict, UserError, field_validator, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +37,13 @@ class Lora(Strict):
     def libraries(self) -> frozenset[str]:
         """Who makes adapters."""
         return frozenset({"peft"})
+
+    @field_validator("targets")
+    @classmethod
+    def _some(cls, targets: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not targets:
+            raise ValueError("name at least one layer, or take attention or all-linear")
+        return targets
 
     @property
     def projections(self) -> tuple[str, ...]:

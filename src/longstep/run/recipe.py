@@ -76,7 +76,11 @@ class Recipe(Strict):
                 return
             if name in path:
                 circle = " -> ".join([*path[path.index(name) :], name])
-                raise UserError(f"stages read each other in a circle: {circle}")
+                if path[-1] == name:
+                    raise UserError(f"stages.{name}: reads itself, @{name}; name an earlier stage")
+                raise UserError(
+                    f"stages read each other in a circle: {circle}; let one of them read something else"
+                )
             path.append(name)
             for needed in self.inputs(name):
                 visit(needed)
@@ -193,9 +197,9 @@ def check(recipe: Recipe, located: Located) -> None:
     recipe.order()
 
 
-def _place(located: Located, name: str, text: str = "") -> str:
+def _place(located: Located, name: str, text: str | None = None) -> str:
     """``file:line: stages.name.key`` of the value ``text`` inside a stage, or of the stage itself."""
-    path = _path_to(located.data["stages"][name], text) if text else None
+    path = _path_to(located.data["stages"][name], text) if text is not None else None
     whole = ("stages", name, *(path or ()))
     origin = located.origin(whole)
     return f"{origin}: {dotted(whole)}" if origin else dotted(whole)
@@ -222,6 +226,9 @@ def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
     for name, stage in recipe.stages.items():
         for reference, wanted in stage.references():
             if not reference.startswith("@"):
+                if not reference:
+                    yield f"{_place(located, name, reference)}: is empty; name a stage as '@name', a file or a folder"
+                    continue
                 absent = not Path(reference).exists()
                 if absent and (wanted == "rows" or reference in recipe.stages):
                     hint = f"; did you mean '@{reference}'?" if reference in recipe.stages else ""
@@ -232,7 +239,13 @@ def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
             if target is None:
                 close = nearest(reference[1:], recipe.stages)
                 hint = f"; did you mean '@{close}'?" if close else ""
-                yield f"{place}: no stage is called {reference!r}{hint}"
+                fits = [
+                    each
+                    for each, stage in recipe.stages.items()
+                    if stage.produces == wanted and each != name
+                ]
+                there = ", ".join(f"@{each}" for each in fits) or "none"
+                yield f"{place}: no stage is called {reference!r}{hint} (stages that make {ARTICLES[wanted]}: {there})"
             elif target.produces != wanted:
                 made, must = ARTICLES[target.produces], ARTICLES[wanted]
                 yield f"{place}: {reference!r} is a stage that makes {made}; {must} must stand here"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +55,7 @@ class Evaluate(Stage):
     """
 
     produces: ClassVar[Artifact] = "report"
+    elsewhere: ClassVar[Mapping[str, str]] = {"n": "samples", "k": "samples", "model": "models"}
     kind: Literal["evaluate"] = "evaluate"
     models: dict[str, str | AnyEngine] = Field(min_length=1)
     benchmarks: tuple[str | Benchmark, ...] = Field(min_length=1)

@@ -42,7 +42,8 @@ class Merge(Stage):
 
     def check(self) -> Iterator[str]:
         """Parents, weights or a base that the method cannot use."""
-        yield from self.method.complaints(len(self.parents), self.base is not None)
+        for complaint in self.method.complaints(len(self.parents), self.base is not None):
+            yield f"method.{complaint}"
 
     def libraries(self) -> frozenset[str]:
         """Tensors are torch's."""

@@ -140,7 +140,7 @@ class Prefer(Training, Stage):
         write_rows(context.folder / "pairs.jsonl", fitting())
         if not rows and made:
             raise UserError(
-                f"{context.name}: no pair to train on: none of the {made} pairs is within {longest} tokens (max_length, "
+                f"{context.name}: no pair to train on: none of {made} pairs is within {longest} tokens (max_length, "
                 "and the model's context); raise max_length, or take shorter answers"
             )
         if not rows:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
 from longstep.config import Field, UserError
-from longstep.context import Artifact, Context, Where, chosen_problems
+from longstep.context import PARTIAL, Artifact, Context, Where, chosen_problems
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow, inside, share
@@ -71,6 +71,7 @@ class Sample(Stage):
     """
 
     produces: ClassVar[Artifact] = "rows"
+    elsewhere: ClassVar[Mapping[str, str]] = {"n": "sampling.samples", "engine": "by"}
     kind: Literal["sample"] = "sample"
     by: AnyEngine
     data: str
@@ -132,7 +133,8 @@ class Sample(Stage):
         choice = self._choice(rounds.verdicts(), context.seed)
         if not choice.kept:
             raise UserError(
-                f"{context.name}: no completion was kept (keep: {self.keep}); verdicts: {dict(choice.verdicts)}"
+                f"{context.name}: no completion was kept (keep: {self.keep}): {_judged(choice.verdicts)}; look at some "
+                f"of them in {context.folder / PARTIAL}, draw more samples or longer ones, or set keep: all"
             )
         doubts, facts["audit"] = self._doubts(problems, rounds)
         out = context.fresh_out()
@@ -231,6 +233,10 @@ class Sample(Stage):
             yield from shown.pass_rates(out)
         yield from shown.verdicts(out)
         yield from shown.queue(out)
+
+
+def _judged(verdicts: Counter[str]) -> str:
+    return ", ".join(f"{n} {status}" for status, n in sorted(verdicts.items())) or "none was judged"
 
 
 @dataclass
