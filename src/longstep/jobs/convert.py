@@ -73,7 +73,7 @@ class Convert(RowJob):
         target = f"{self.name}.{self.ending}"
         output = _ROWS if self.ending == "parquet" else f"out/{target}"
         outputs = [output, QUARANTINE]
-        counts = task.stream("convert", partial(_rows, self, output), outputs, self.check)
+        counts = task.stream("convert", partial(_rows, self, output), outputs, self.refuse_bad)
         self.refuse_bad(counts, enough=1)
         if self.ending == "parquet":
             _as_parquet(task.scratch(_ROWS), task.scratch(f"out/{target}"))

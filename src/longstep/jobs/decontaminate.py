@@ -69,7 +69,7 @@ class Decontaminate(RowJob):
         """Write ``clean.jsonl``, ``quarantine.jsonl``, ``hits.jsonl`` and counts per benchmark item."""
         sources = known(self.against, self.contamination)
         work = partial(_work, self, sources)
-        counts = task.stream("decontaminate", work, [CLEAN, QUARANTINE, HITS], self.check)
+        counts = task.stream("decontaminate", work, [CLEAN, QUARANTINE, HITS], self.refuse_bad)
         self.refuse_bad(counts, enough=1)
         refuse_nothing(counts, task.scratch(QUARANTINE))
         items = counts.pop("items", {})

@@ -47,7 +47,7 @@ class Dedup(RowJob):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``clean.jsonl`` and ``quarantine.jsonl``."""
-        read = task.stream("keys", partial(_keys, self), ["records", "bad"], self.check)
+        read = task.stream("keys", partial(_keys, self), ["records", "bad"], self.refuse_bad)
         self.refuse_bad(read, enough=1)
         lines = read.get("lines", {})
         groups = task.scratch("groups")

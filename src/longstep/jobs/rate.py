@@ -94,7 +94,7 @@ class Rate(RowJob):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``rated.jsonl`` and ``quarantine.jsonl``."""
-        counts = task.stream("rate", partial(_rate, self), [RATED, QUARANTINE], self.check)
+        counts = task.stream("rate", partial(_rate, self), [RATED, QUARANTINE], self.refuse_bad)
         self.refuse_bad(counts, enough=1)
         found = counts.pop(COLUMNS, {})
         if self.ratings is not None:
@@ -196,7 +196,7 @@ class Problems(RowJob):
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``problems.jsonl`` and ``quarantine.jsonl``."""
         counts = task.stream(
-            "problems", partial(_problems, self), [PROBLEMS, QUARANTINE], self.check
+            "problems", partial(_problems, self), [PROBLEMS, QUARANTINE], self.refuse_bad
         )
         self.refuse_bad(counts, enough=1)
         return {"counts": counts}

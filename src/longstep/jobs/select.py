@@ -55,7 +55,7 @@ class Select(RowJob):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``selected.jsonl``, ``dropped.jsonl`` and ``funnel.json``."""
-        seen = task.stream("look", partial(_look, self), [FACTS], self.check)
+        seen = task.stream("look", partial(_look, self), [FACTS], self.refuse_bad)
         self.refuse_bad(seen, enough=1)
         refuse_absent(self, _named(self), seen.get(COLUMNS, {}))
         pool = candidates(task.scratch(FACTS))
