@@ -279,7 +279,7 @@ def test_a_kill_in_the_contrast_stage_loses_and_doubles_nothing(tmp_path: Path):
 
 def test_another_expert_than_the_sampled_one_is_refused(tmp_path: Path):
     said = finish(tmp_path / "run", setting("stages.tuned.model=@amateur"))
-    assert said.startswith("error:") and "is not the expert that @contrast was sampled from" in said
+    assert said.startswith("error:") and "is not the expert that @contrast is sampled from" in said
 
 
 def test_a_pair_without_any_divergence_says_so(tmp_path: Path):

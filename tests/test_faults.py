@@ -189,7 +189,7 @@ def test_pickled_weights_are_refused_unread(tmp_path: Path) -> None:
     (source / "pytorch_model.bin").write_bytes(pickle.dumps(Canary(canary)))
     said = refusal(tmp_path / "run", Setting((f"stages.base.path={source}",), text=SMALL))
     assert said.startswith(
-        f"{source / 'pytorch_model.bin'}: pickled weights can execute code and are refused"
+        f"command line: stages.base.path: {source / 'pytorch_model.bin'}: pickled weights can execute code and are refused"
     )
     assert not canary.exists()
     assert read_manifest(tmp_path / "run" / "base") is None
@@ -207,7 +207,9 @@ def test_code_of_a_model_is_never_executed(tmp_path: Path, file: str) -> None:
     }
     (source / file).write_text(json.dumps(facts))
     said = refusal(tmp_path / "run", Setting((f"stages.base.path={source}",), text=SMALL))
-    assert said.startswith(f"{source / file}: asks for code of its own (auto_map)")
+    assert said.startswith(
+        f"command line: stages.base.path: {source / file}: asks for code of its own (auto_map)"
+    )
     assert not canary.exists()
     assert read_manifest(tmp_path / "run" / "base") is None
 
@@ -402,12 +404,12 @@ def test_verifier_that_returns_nothing(tmp_path: Path) -> None:
         (
             ("stages.traces.where={difficulty: [7, 9]}",),
             "traces",
-            r"traces: where {'difficulty': (7.0, 9.0)} leaves 0 of 32 problems of @rated (32 have a pass rate)",
+            r"traces: where {difficulty: [7.0, 9.0]} leaves 0 of 32 problems of @rated (32 have a pass rate)",
         ),
         (
             ("stages.sft1.max_length=8",),
             "sft1",
-            "sft1: no row is left to train on; completions of @traces were dropped: {'longer than 8 tokens': ",
+            "sft1: no row is left to train on: of the completions of @traces, 32 longer than 8 tokens; raise",
         ),
         (
             ("stages.nca.max_length=8",),
@@ -464,11 +466,11 @@ def training(model: str, data: str, trainer: str = "{}") -> str:
     [
         (
             {"sft": training("@bas", "@problems")},
-            ":6: stages.sft: no stage is called '@bas'; did you mean '@base'?",
+            ":6: stages.sft.model: no stage is called '@bas'; did you mean '@base'?",
         ),
         (
             {"sft": training("@problems", "@base")},
-            ":6: stages.sft: '@problems' is a stage that makes rows; a model must stand here",
+            ":6: stages.sft.model: '@problems' is a stage that makes rows; a model must stand here",
         ),
         (
             {"one": training("@two", "@problems"), "two": training("@one", "@problems")},

@@ -233,10 +233,10 @@ def test_requests_that_make_no_sense(tmp_path):
 
 def test_a_stage_refuses_the_request_before_anything_runs():
     stage = Merge.model_validate({"method": {"kind": "slerp"}, "parents": ["@a", "@b", "@c"]})
-    assert [*stage.check()] == ["merge.kind slerp needs exactly two parents, got 3"]
+    assert [*stage.check()] == ["method.kind: slerp needs exactly two parents, got 3"]
     weighted = {"kind": "ties", "weights": [1, 2, 3]}
     stage = Merge.model_validate({"method": weighted, "parents": ["@a", "@b"]})
     assert [*stage.check()] == [
-        "merge.kind ties needs a base: the model that all parents were trained from",
-        "merge.weights has 3 entries for 2 parents; give one per parent",
+        "method.kind: ties needs a base: the model that all parents were trained from",
+        "method.weights: has 3 entries for 2 parents; give one per parent",
     ]

@@ -61,7 +61,7 @@ stages:
     [
         (
             ("bse", "problems"),
-            r"recipe.yaml:7: stages.rows: no stage is called '@bse'; did you mean '@base'\?",
+            r"recipe.yaml:7: stages.rows.by.model: no stage is called '@bse'; did you mean '@base'\?",
         ),
         (("base", "base"), r"'@base' is a stage that makes a model; rows must stand here"),
         (

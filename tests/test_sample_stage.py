@@ -166,7 +166,8 @@ def test_never_solved_problems_are_sampled_again_and_suspects_queued(tmp_path: P
         ({"second": "math(tolerence=1%)"}, "second: verifier 'math(tolerence=1%)': no option 'tolerence'; did you mean"),
         ({"second": "exact(tolerance=1%)"}, "second: verifier 'exact(tolerance=1%)': exact takes no options"),
         ({"second": "math(extract=qwen-math, tolerance=1%)"}, None),
-        ({"second": "mine:function"}, None),
+        ({"second": "short_recipe:always_raises"}, None),
+        ({"second": "mine:function"}, "second: verifier 'mine:function': no module named 'mine'"),
         ({"adaptive": HALF, "rate": True}, None),
     ],
 )  # fmt: skip

@@ -7,13 +7,10 @@ was written, so that a complaint and the saved ``config.json`` can name the file
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import json
-import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -25,8 +22,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
+from longstep.wording import did_you_mean, dotted, got, joined, locate, message, nearest
 from longstep.yaml12 import KeyPath, Located, Origin, YamlError, overlay, parse, walk
 
 __all__ = [
@@ -43,6 +40,7 @@ __all__ = [
     "json_schema",
     "load_yaml",
     "lookup",
+    "members",
     "model_validator",
     "nearest",
     "overlay",
@@ -60,6 +58,25 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
     )
+
+    #: Keys that other tools use -> where it is set here, or a sentence that says what to do.
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+
+    def check(self) -> Iterator[str]:
+        """Complaints that the settings alone justify, as ``key: sentence``; made before any stage runs."""
+        yield from ()
+
+    def absent(self) -> Iterator[str]:
+        """What this machine lacks to do it, as ``key: sentence``; asked before a run, not by ``plan``."""
+        yield from ()
+
+    def libraries(self) -> frozenset[str]:
+        """Modules it imports when it works, of those that not every installation has."""
+        return frozenset()
+
+    def wants(self) -> frozenset[str]:
+        """What it wants of the problems a stage reads: ``pass_rate``, ``difficulty`` or ``solution``."""
+        return frozenset()
 
     def free_fields(self) -> frozenset[str]:
         """Fields that change no byte of the result, such as how often something is written down."""
@@ -85,13 +102,6 @@ S = TypeVar("S", bound=Strict)
 # -- names ----------------------------------------------------------------------------------------
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Give the name most like ``name``, case apart, or ``None`` when nothing resembles it."""
-    by_lower = {each.lower(): each for each in sorted(names, reverse=True)}
-    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
-
-
 def lookup(spec: str) -> Any:
     """Import the object that ``package.module:attribute`` names.
 
@@ -111,13 +121,9 @@ def lookup(spec: str) -> Any:
     for name in attribute.split("."):
         if not hasattr(found, name):
             close = nearest(name, (each for each in dir(found) if not each.startswith("_")))
-            raise UserError(f"{spec!r}: {module_name} has no {name!r}{_suggest(close)}")
+            raise UserError(f"{spec!r}: {module_name} has no {name!r}{did_you_mean(close)}")
         found = getattr(found, name)
     return found
-
-
-def _suggest(name: str | None) -> str:
-    return f"; did you mean {name!r}?" if name else ""
 
 
 # -- reading and combining ------------------------------------------------------------------------
@@ -141,7 +147,7 @@ def load_yaml(path: Path | str) -> Located:
     except YamlError as error:
         raise UserError(f"{path}:{error.line}: {error}") from None
     if not isinstance(data, dict):
-        raise UserError(f"{path}:{lines[()]}: expected 'key: value' at the top, got {_got(data)}")
+        raise UserError(f"{path}:{lines[()]}: expected 'key: value' at the top, got {got(data)}")
     return Located(data, {where: Origin(str(path), line) for where, line in lines.items()})
 
 
@@ -159,7 +165,7 @@ def override(located: Located, assignment: str) -> Located:
         if node is not None and not isinstance(node, dict):
             place = ".".join(keys[:depth])
             hint = f"give the whole list: {place}=[...]" if isinstance(node, list) else "shorten it"
-            raise UserError(f"override {assignment!r}: {place} is {_got(node)}; {hint}")
+            raise UserError(f"override {assignment!r}: {place} is {got(node)}; {hint}")
         node = node.get(key) if node else None
     try:
         value: Any = text if text.startswith("@") else parse(text)[0]
@@ -182,18 +188,18 @@ def validate(cls: type[S], located: Located) -> S:
     complaints: dict[KeyPath, list[str]] = {}
     try:
         config = cls.model_validate(located.data)
-        for path, message in _converted(located.data, dump(config)):
-            complaints[path] = [message]
+        for path, said in _converted(located.data, dump(config)):
+            complaints[path] = [said]
         if not complaints:
             return config
     except ValidationError as error:
         for details in error.errors(include_url=False):
-            path, options = _locate(cls, details)
-            message = _message(details, path, options)
-            if message not in complaints.setdefault(path, []):
-                complaints[path].append(message)
+            path, around = locate(cls, details)
+            said = message(details, path, around)
+            if said not in complaints.setdefault(path, []):
+                complaints[path].append(said)
     lines = [
-        f"{_at(located, path)}{_dotted(path) or 'top level'}: {_join(messages)}"
+        f"{_at(located, path)}{dotted(path) or 'top level'}: {joined(messages)}"
         for path, messages in complaints.items()
         # Where a name or a mapping may stand, what is wrong inside the mapping says more than "expected text".
         if not any(path == other[: len(path)] for other in complaints if other != path)
@@ -206,13 +212,25 @@ def provenance(config: Strict, located: Located) -> dict[str, str]:
     origins, nodes = {}, dict(walk(located.data, ()))
     for path, value in walk(dump(config), ()):
         if path and (not isinstance(value, dict | list) or not value):
-            origins[_dotted(path)] = _source(path, nodes, located)
+            origins[dotted(path)] = _source(path, nodes, located)
     return origins
 
 
 def json_schema(cls: type[Strict]) -> dict[str, Any]:
     """Give the JSON Schema of a config, for editors."""
     return cls.model_json_schema()
+
+
+def members(config: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Strict]]:
+    """Give a config and every config inside of it, each with its place."""
+    if isinstance(config, Strict):
+        yield path, config
+        for name in type(config).model_fields:
+            yield from members(getattr(config, name), (*path, name))
+    elif isinstance(config, dict | list | tuple):
+        pairs = config.items() if isinstance(config, dict) else enumerate(config)
+        for key, each in pairs:
+            yield from members(each, (*path, key))
 
 
 def dump(config: Strict) -> dict[str, Any]:
@@ -226,7 +244,7 @@ def _converted(given: Any, taken: Any) -> Iterator[tuple[KeyPath, str]]:
     for path, value in walk(given, ()):
         want = _scalar_name(results.get(path))
         if want and _scalar_name(value) not in {"", want}:
-            yield path, f"expected {want}, got {_got(value)}"
+            yield path, f"expected {want}, got {got(value)}"
 
 
 def _scalar_name(value: Any) -> str:
@@ -249,144 +267,3 @@ def _source(path: KeyPath, nodes: Mapping[KeyPath, Any], located: Located) -> st
 def _at(located: Located, path: KeyPath) -> str:
     origin = located.origin(path)
     return f"{origin}: " if origin else ""
-
-
-def _dotted(path: KeyPath) -> str:
-    return ".".join(map(str, path))
-
-
-# pydantic mixes names of union members into the place of an error; following the types beside
-# the place tells them from the user's keys.
-
-
-def _locate(cls: type[Strict], details: ErrorDetails) -> tuple[KeyPath, list[Any]]:
-    """Give the path of an error in the user's data, and the types that were possible around it."""
-    path: KeyPath = ()
-    options: list[Any] = [cls]
-    labelled = False
-    for position, step in enumerate(details["loc"]):
-        at_end = position == len(details["loc"]) - 1
-        if at_end and details["type"] in {"extra_forbidden", "missing"}:
-            return (*path, step), options
-        inner = [] if len(options) > 1 and not labelled else _inner(options, step)
-        if inner:
-            path, options, labelled = (*path, step), inner, False
-        else:
-            options, labelled = [o for o in options if step in _labels(o)] or options, True
-    if details["type"].startswith("union_tag_"):  # the complaint is about the entry that chooses
-        path = (*path, details.get("ctx", {})["discriminator"].strip("'"))
-    return path, options
-
-
-def _labels(option: Any) -> list[str]:
-    """Give the names pydantic may use for a member of a union."""
-    return [*_kinds(option), option.__name__] if isinstance(option, type) else []
-
-
-def _alternatives(annotation: Any) -> list[Any]:
-    """Flatten a type into its alternatives: annotations taken off, unions opened, None left out."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _alternatives(get_args(annotation)[0])
-    if origin in {Union, types.UnionType}:
-        return [each for member in get_args(annotation) for each in _alternatives(member)]
-    return [] if annotation is types.NoneType else [annotation]
-
-
-def _inner(options: list[Any], step: str | int) -> list[Any]:
-    """Give the types one step further in: under a field, a key or a position."""
-    found: list[Any] = []
-    for option in options:
-        origin, args = get_origin(option), get_args(option)
-        if fields := _fields(option):
-            found += _alternatives(fields[step].annotation) if step in fields else []
-        elif isinstance(origin, type) and issubclass(origin, Mapping):
-            found += _alternatives(args[1])
-        elif isinstance(origin, type) and isinstance(step, int):
-            if origin is tuple and Ellipsis not in args:
-                args = args[step : step + 1]
-            found += [each for arg in args for each in _alternatives(arg)]
-    return found
-
-
-def _fields(option: Any) -> Mapping[Any, Any]:
-    return option.model_fields if isinstance(option, type) and issubclass(option, BaseModel) else {}
-
-
-def _kinds(option: Any) -> list[str]:
-    kind = _fields(option).get("kind")
-    return [str(each) for each in get_args(kind.annotation)] if kind else []
-
-
-def _message(details: ErrorDetails, path: KeyPath, options: list[Any]) -> str:
-    """Say what is wrong in plain words, with the valid names when a name is wrong."""
-    given, context = details["input"], details.get("ctx", {})
-    name = str(path[-1]) if path else ""
-    match details["type"]:
-        case "extra_forbidden":
-            names = {each for option in options for each in _fields(option)}
-            return f"unknown key {name!r}{_choices(name, names)}"
-        case "missing":
-            what = f"the key {name!r}" if isinstance(path[-1], str) else f"item {name}, from 0,"
-            return f"{what} is missing and has no default"
-        case "union_tag_invalid" | "union_tag_not_found":
-            names = {each for option in options for each in _kinds(option)}
-            tag = context.get("tag", "")
-            start = f"unknown {name} {tag!r}" if tag else f"the key {name!r} is missing"
-            return start + _choices(tag, names)
-        case "literal_error":
-            names = {str(each) for option in options for each in get_args(option)}
-            close = nearest(given, names) if isinstance(given, str) else None
-            return f"expected {context['expected']}, got {_got(given)}{_suggest(close)}"
-        case "value_error" | "assertion_error":
-            return str(context["error"])
-        case "too_short" | "too_long":
-            most = details["type"] == "too_long"
-            bound = context["max_length" if most else "min_length"]
-            ones = "entry" if bound == 1 else "entries"
-            return f"expected at {'most' if most else 'least'} {bound} {ones}, got {context['actual_length']}"
-        case kind:
-            want = _WANTED.get(kind) or details["msg"].removeprefix("Input should be ")
-            return f"expected {want}, got {_got(given)}"
-
-
-def _choices(name: str, names: Iterable[str]) -> str:
-    close = nearest(name, names)
-    ordered = sorted(names, key=lambda each: (each != close, each))
-    return f"{_suggest(close)} (choices: {', '.join(ordered) or 'none'})"
-
-
-def _got(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    if isinstance(value, str):
-        return f"text {value if len(value) <= 60 else value[:57] + '...'!r}"
-    return json.dumps(value, default=str)
-
-
-def _join(messages: list[str]) -> str:
-    """Join the complaints about one value; a plain union's become one: expected this or that."""
-    parts = [message.removeprefix("expected ").partition(", got ") for message in messages]
-    gots = {got for _, _, got in parts}
-    if len(messages) > 1 and len(gots) == 1 and "" not in gots:
-        return f"expected {' or '.join(want for want, _, _ in parts)}, got {gots.pop()}"
-    return "; ".join(messages)
-
-
-_WANTED = {
-    "bool_parsing": "true or false",
-    "bool_type": "true or false",
-    "dict_type": "a mapping",
-    "finite_number": "a finite number",
-    "float_parsing": "a number",
-    "float_type": "a number",
-    "int_from_float": "a whole number",
-    "int_parsing": "a whole number",
-    "int_type": "a whole number",
-    "list_type": "a list",
-    "model_attributes_type": "a mapping",
-    "model_type": "a mapping",
-    "path_type": "a path",
-    "string_type": "text",
-    "tuple_type": "a list",
-}

@@ -161,12 +161,35 @@ class Where(Strict):
     mixed: bool = False
     count: int | None = Field(default=None, ge=1)
 
+    @field_validator("pass_rate")
+    @classmethod
+    def _shares(cls, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+        if interval is not None and not (interval[0] <= 1 and 0 <= interval[1] <= 1):
+            raise ValueError(
+                f"a pass rate is a share between 0 and 1, such as [0.2, 0.8], got {list(interval)}"
+            )
+        return interval
+
     @field_validator("pass_rate", "difficulty")
     @classmethod
     def _ordered(cls, interval: tuple[float, float] | None) -> tuple[float, float] | None:
         if interval is not None and interval[0] > interval[1]:
             raise ValueError(f"expected the lower end first, got {list(interval)}")
         return interval
+
+    def wants(self) -> frozenset[str]:
+        """What it looks at."""
+        rated = self.pass_rate is not None or self.mixed
+        difficult = self.difficulty is not None
+        return frozenset(["pass_rate"] * rated + ["difficulty"] * difficult)
+
+    def told(self) -> str:
+        """As a recipe would say it; ``everything`` without any condition."""
+        parts = [
+            f"{name}: {list(value) if isinstance(value, tuple) else str(value).lower()}"
+            for name, value in self.model_dump(exclude_defaults=True).items()
+        ]
+        return f"{{{', '.join(parts)}}}" if parts else "everything"
 
     def keeps(self, pass_rate: float | None, difficulty: float | None) -> bool:
         """Whether a problem is inside."""
@@ -190,14 +213,20 @@ def chosen_problems(
         UserError: none is left, with the count before the selection.
     """
     everything = list(read_rows(context.rows(data, "problems.jsonl"), Problem))
-    if usable is not None:
-        everything = [problem for problem in everything if problem.id in usable]
-    chosen = [p for p in everything if where.keeps(p.pass_rate, p.difficulty)]
-    if not chosen:
-        rated = sum(p.pass_rate is not None for p in everything)
+    if not everything:
+        raise UserError(f"{context.name}: {data} holds no problem; look at the stage that made it")
+    asked = [problem for problem in everything if usable is None or problem.id in usable]
+    chosen = [p for p in asked if where.keeps(p.pass_rate, p.difficulty)]
+    if not chosen and not asked:
         raise UserError(
-            f"{context.name}: where {where.model_dump(exclude_defaults=True)} leaves 0 of {len(everything)} problems "
-            f"of {data} ({rated} have a pass rate); widen it or rate the problems first"
+            f"{context.name}: none of the {len(everything)} problems of {data} has a row that can be used here; the "
+            "completions beside them answer other problems"
+        )
+    if not chosen:
+        rated = sum(p.pass_rate is not None for p in asked)
+        raise UserError(
+            f"{context.name}: where {where.told()} leaves 0 of {len(asked)} problems of {data} ({rated} have a pass "
+            "rate); widen it or rate the problems first"
         )
     if where.count is not None and where.count < len(chosen):
         drawn = random.Random(f"{context.seed}:where").sample(range(len(chosen)), where.count)

@@ -102,12 +102,12 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Print stages, tokens, memory per device, hours and dollars, with the assumptions; runs nothing."""
+    quiet_libraries()
     from longstep.run.plan import make_plan, plan_table
 
-    loaded, _ = _load(recipe, size, overrides)
-    made = make_plan(
-        loaded, ["run", recipe, *(["--size", size] if size else []), *(overrides or [])]
-    )
+    loaded, located = _load(recipe, size, overrides)
+    words = ["run", recipe, *(["--size", size] if size else []), *(overrides or [])]
+    made = make_plan(loaded, words, located)
     if as_json:
         print_json(made.as_json())
         return

@@ -122,6 +122,10 @@ class Ratings(Strict):
     unit: Unit
     samples: int = Field(ge=1)
 
+    def wants(self) -> frozenset[str]:
+        """The number beside the problem."""
+        return frozenset({"difficulty"})
+
     def read(self, value: object) -> PassRate:
         """Counts behind a number.
 

@@ -36,6 +36,10 @@ class _ByRater(SelectionRule, Band):
         """Its rater."""
         return (self.rater,) if self.rater else ()
 
+    def wants(self) -> frozenset[str]:
+        """The problem's own pass rate, without a rater."""
+        return frozenset(["pass_rate"] * (not self.rater))
+
 
 class InBand(_ByRater):
     """Problems whose pass rate lies in a band."""
@@ -153,6 +157,10 @@ class S1(SelectionRule, Strict):
                 del longest[domain]
         return _rest(reasons, left, picked)
 
+    def wants(self) -> frozenset[str]:
+        """The problem's own pass rate, where that is asked for."""
+        return frozenset(["pass_rate"] * ("" in self.raters))
+
     def asked(self) -> tuple[str, ...]:
         """Those that may never have solved it."""
         return tuple(filter(None, self.raters))
@@ -234,6 +242,10 @@ class Hardest(SelectionRule, Strict):
     def asked(self) -> tuple[str, ...]:
         """Its rater."""
         return (self.rater,) if self.rater else ()
+
+    def wants(self) -> frozenset[str]:
+        """The problem's own pass rate, without a rater."""
+        return frozenset(["pass_rate"] * (not self.rater))
 
 
 class AtRandom(SelectionRule, Strict):

@@ -47,6 +47,10 @@ class AdaRFT(Strict):
     start: float = Field(0.0, ge=0.0, le=100.0)
     cooldown: float = Field(0.25, ge=0.0, lt=1.0)
 
+    def wants(self) -> frozenset[str]:
+        """What it orders by."""
+        return frozenset({self.by})
+
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> AdaRFTSampler:
         """Give the sampler over these problems."""
         return AdaRFTSampler(self, _rescaled(difficulties(problems, self.by)), horizon.seed)

@@ -17,6 +17,10 @@ class EasyToHard(Strict):
     kind: Literal["easy_to_hard"] = "easy_to_hard"
     by: Literal["difficulty", "pass_rate"] = "difficulty"
 
+    def wants(self) -> frozenset[str]:
+        """What it orders by."""
+        return frozenset({self.by})
+
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> SortedOrder:
         """Give the order over these problems."""
         values = difficulties(problems, self.by)

@@ -16,6 +16,7 @@ from longstep.context import PARTIAL, Artifact, Context
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimator, Spent
 from longstep.draw.prompts import as_text
+from longstep.foresight import Ahead
 from longstep.generate import Generator, Prompt, Tell
 from longstep.progress import to_stderr
 from longstep.types import Problem
@@ -102,6 +103,10 @@ class Engine(Strict):
                 f"{place}: an engine of kind {kind} {' and '.join(lacking)}, which this stage needs; take one of kind "
                 "model, or leave it out where that is allowed"
             )
+
+    def misfits(self, ahead: Ahead, tokens: int) -> Iterator[str]:
+        """Why it will not draw answers of so many tokens, as far as that shows before the run; ``key: sentence``."""
+        yield from ()
 
     def open(self, desk: Desk) -> Opened:
         """Begin; a server is started only when it has something to answer."""

@@ -15,6 +15,7 @@ from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimator, Spent
 from longstep.draw.engines import Desk, Engine, Gift, Opened
 from longstep.draw.prompts import engine, prompts_for
+from longstep.foresight import Ahead
 from longstep.generate import (
     Endpoint,
     EndpointGenerator,
@@ -36,6 +37,15 @@ class ByModel(Engine):
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model."""
         yield self.model, "model"
+
+    def libraries(self) -> frozenset[str]:
+        """It runs here."""
+        return frozenset({"torch", "transformers"})
+
+    def misfits(self, ahead: Ahead, tokens: int) -> Iterator[str]:
+        """A model that cannot be asked."""
+        yield from ahead.model("by.model", self.model)
+        yield from ahead.room("by.model", self.model, tokens)
 
     def open(self, desk: Desk) -> Opened:
         """Load it."""
@@ -65,6 +75,19 @@ class ByReference(Engine):
         """The model whose tokenizer is used."""
         if self.model is not None:
             yield self.model, "model"
+
+    def libraries(self) -> frozenset[str]:
+        """Its tokenizer."""
+        return frozenset(["transformers"] * (self.model is not None))
+
+    def wants(self) -> frozenset[str]:
+        """The solutions."""
+        return frozenset({"solution"})
+
+    def misfits(self, ahead: Ahead, tokens: int) -> Iterator[str]:
+        """A model without a tokenizer for it."""
+        if self.model is not None:
+            yield from ahead.model("by.model", self.model)
 
     def open(self, desk: Desk) -> Opened:
         """Take the solutions.

@@ -1,6 +1,14 @@
 """Evaluation: benchmarks, reducers over stored samples, their uncertainty, comparisons."""
 
-from longstep.evaluate.benchmarks import BENCHMARKS, Asked, Benchmark, benchmark, resolve
+from longstep.evaluate.benchmarks import (
+    BENCHMARKS,
+    Asked,
+    Benchmark,
+    benchmark,
+    benchmark_faults,
+    resolve,
+    unloadable,
+)
 from longstep.evaluate.diff import Flip, diff, summary
 from longstep.evaluate.published import PUBLISHED, PublishedScore, published, tolerance
 from longstep.evaluate.reducers import REDUCERS, Sample, Samples, avg_at, collect, maj_at, pass_at
@@ -22,6 +30,7 @@ __all__ = [
     "Samples",
     "avg_at",
     "benchmark",
+    "benchmark_faults",
     "collect",
     "compare",
     "completions_path",
@@ -39,4 +48,5 @@ __all__ = [
     "store",
     "summary",
     "tolerance",
+    "unloadable",
 ]

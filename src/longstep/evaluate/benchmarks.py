@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from longstep.config import Field, Strict, TypeAdapter, UserError, nearest
+from longstep.config import Field, Strict, TypeAdapter, UserError, members, nearest
 from longstep.problems import AnySource
 from longstep.types import Problem
+from longstep.verify import verifier_fault
+from longstep.wording import choices
 
 #: The instruction Light-R1 and the DeepSeek-R1 family are evaluated with.
 BOXED = "\nPlease reason step by step, and put your final answer within \\boxed{}."
@@ -37,6 +39,11 @@ class Benchmark(Asked):
     verifier: str | None = Field(default=None, description="overrides the source's verifier")
     prompt_suffix: str = Field(default="", description="added to every prompt")
     note: str = Field(default="", description="what a reader of the score must know")
+
+    def check(self) -> Iterator[str]:
+        """A verifier that cannot judge."""
+        if self.verifier is not None and (fault := verifier_fault(self.verifier)):
+            yield f"verifier: {fault}"
 
     @property
     def asked(self) -> Asked:
@@ -170,3 +177,25 @@ def benchmark(name: str) -> Benchmark:
 def resolve(member: str | Benchmark) -> Benchmark:
     """A benchmark given by name or whole."""
     return benchmark(member) if isinstance(member, str) else member
+
+
+def benchmark_faults(member: str | Benchmark, place: str) -> Iterator[str]:
+    """A name that no benchmark has, as ``key: sentence``; a whole one answers for itself."""
+    if isinstance(member, str) and member not in BENCHMARKS:
+        yield (
+            f"{place}: no benchmark is called {member!r}{choices(member, BENCHMARKS)}; or give a whole one: "
+            "{name: ..., source: {kind: jsonl, path: FILE}}"
+        )
+
+
+def unloadable(member: str | Benchmark, place: str) -> Iterator[str]:
+    """Why a benchmark's problems cannot be had, found by loading them; one complaint is enough."""
+    if any(benchmark_faults(member, place)):
+        return
+    found = resolve(member)
+    if any(True for _, each in members(found) for _ in each.check()):
+        return
+    try:
+        found.load()
+    except UserError as error:
+        yield f"{place}: {error}"

@@ -28,7 +28,7 @@ from longstep.generate.noise import row_key
 from longstep.generate.parameters import left_out, left_out_warning
 from longstep.generate.pool import Job, Pool, Remote, Tally, Tell
 from longstep.generate.probe import Features, probe, warnings
-from longstep.generate.transport import Address, Transport, variable_name
+from longstep.generate.transport import Address, Transport, key_fault, variable_name
 from longstep.generate.window import Window
 from longstep.types import Completion, Verdict
 
@@ -76,6 +76,12 @@ class Endpoint(Remote):
         if len(set(urls)) < len(urls):
             raise ValueError("an endpoint is listed twice; raise 'concurrency' instead")
         return self
+
+    def absent(self) -> Iterator[str]:
+        """Keys that the environment does not hold."""
+        for address in self.addresses:
+            if fault := key_fault(address):
+                yield f"api_key_env: {fault}"
 
     @property
     def addresses(self) -> tuple[Address, ...]:

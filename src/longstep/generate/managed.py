@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,6 +38,14 @@ class Managed(Remote):
     command: tuple[str, ...] = Field(min_length=1)
     ready_timeout: float = Field(default=900.0, gt=0)
     stop_timeout: float = Field(default=10.0, ge=0)
+
+    def absent(self) -> Iterator[str]:
+        """Its program."""
+        program = self.command[0]
+        if "{" not in program and shutil.which(program) is None:
+            yield (
+                f"command: no program {program!r} is on the path of this machine; install it, or give its whole path"
+            )
 
     @field_validator("command")
     @classmethod

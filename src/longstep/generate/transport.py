@@ -232,21 +232,28 @@ def _told(date: str) -> float | None:
         return None
 
 
-def _key(address: Address) -> str:
+def key_fault(address: Address) -> str:
+    """Why the environment does not give the key that a server needs; empty when it does, or when none is needed."""
     if address.api_key_env is None:
         return ""
     key = os.environ.get(address.api_key_env, "").strip()
     if not key:
-        raise UserError(
+        return (
             f"environment variable {address.api_key_env} is not set;"
             f" {address.url} needs the key it should hold"
         )
     if not (key.isascii() and key.isprintable()):  # a library would quote it in its complaint
-        raise UserError(
+        return (
             f"environment variable {address.api_key_env} holds no key:"
             " expected one line of plain ASCII characters"
         )
-    return key
+    return ""
+
+
+def _key(address: Address) -> str:
+    if fault := key_fault(address):
+        raise UserError(fault)
+    return os.environ.get(address.api_key_env or "", "").strip()
 
 
 def _forms(key: str) -> list[str]:

@@ -38,8 +38,8 @@ class Check(RowJob):
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``quarantine.jsonl`` (lines that are no rows) and ``repeated_ids.jsonl``."""
         outputs = ["records", QUARANTINE]
-        counts = task.stream("check", partial(_look, self), outputs, self.check)
-        self.check(counts, enough=1)
+        counts = task.stream("check", partial(_look, self), outputs, self.refuse_bad)
+        self.refuse_bad(counts, enough=1)
         lines, by_file = counts.pop("lines", {}), counts.pop("rows by file", {})
         groups = task.scratch("groups")
         last = sum(lines.values())

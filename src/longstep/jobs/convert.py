@@ -73,8 +73,8 @@ class Convert(RowJob):
         target = f"{self.name}.{self.ending}"
         output = _ROWS if self.ending == "parquet" else f"out/{target}"
         outputs = [output, QUARANTINE]
-        counts = task.stream("convert", partial(_rows, self, output), outputs, self.check)
-        self.check(counts, enough=1)
+        counts = task.stream("convert", partial(_rows, self, output), outputs, self.refuse_bad)
+        self.refuse_bad(counts, enough=1)
         if self.ending == "parquet":
             _as_parquet(task.scratch(_ROWS), task.scratch(f"out/{target}"))
         info = dataset_info(self.name, target, self.to, counts.pop("columns", {}))

@@ -69,8 +69,8 @@ class Decontaminate(RowJob):
         """Write ``clean.jsonl``, ``quarantine.jsonl``, ``hits.jsonl`` and counts per benchmark item."""
         sources = known(self.against, self.contamination)
         work = partial(_work, self, sources)
-        counts = task.stream("decontaminate", work, [CLEAN, QUARANTINE, HITS], self.check)
-        self.check(counts, enough=1)
+        counts = task.stream("decontaminate", work, [CLEAN, QUARANTINE, HITS], self.refuse_bad)
+        self.refuse_bad(counts, enough=1)
         refuse_nothing(counts, task.scratch(QUARANTINE))
         items = counts.pop("items", {})
         write_json(task.scratch(ITEMS), items)

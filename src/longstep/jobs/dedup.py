@@ -47,8 +47,8 @@ class Dedup(RowJob):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``clean.jsonl`` and ``quarantine.jsonl``."""
-        read = task.stream("keys", partial(_keys, self), ["records", "bad"], self.check)
-        self.check(read, enough=1)
+        read = task.stream("keys", partial(_keys, self), ["records", "bad"], self.refuse_bad)
+        self.refuse_bad(read, enough=1)
         lines = read.get("lines", {})
         groups = task.scratch("groups")
         found = find_groups(task.scratch("records"), sum(lines.values()), groups)

@@ -94,8 +94,8 @@ class Rate(RowJob):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``rated.jsonl`` and ``quarantine.jsonl``."""
-        counts = task.stream("rate", partial(_rate, self), [RATED, QUARANTINE], self.check)
-        self.check(counts, enough=1)
+        counts = task.stream("rate", partial(_rate, self), [RATED, QUARANTINE], self.refuse_bad)
+        self.refuse_bad(counts, enough=1)
         found = counts.pop(COLUMNS, {})
         if self.ratings is not None:
             refuse_absent(self, {"--import": self.ratings.column}, found)
@@ -196,9 +196,9 @@ class Problems(RowJob):
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``problems.jsonl`` and ``quarantine.jsonl``."""
         counts = task.stream(
-            "problems", partial(_problems, self), [PROBLEMS, QUARANTINE], self.check
+            "problems", partial(_problems, self), [PROBLEMS, QUARANTINE], self.refuse_bad
         )
-        self.check(counts, enough=1)
+        self.refuse_bad(counts, enough=1)
         return {"counts": counts}
 
 

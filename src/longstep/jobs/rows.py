@@ -109,7 +109,7 @@ class RowJob(Job):
         """
         return named(self.layout, self.columns) or layout_of(path, self.encoding)
 
-    def check(self, counts: Counts, enough: int = ENOUGH) -> None:
+    def refuse_bad(self, counts: Counts, enough: int = ENOUGH) -> None:
         """Stop when too many lines are bad.
 
         Args:

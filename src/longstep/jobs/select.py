@@ -55,8 +55,8 @@ class Select(RowJob):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``selected.jsonl``, ``dropped.jsonl`` and ``funnel.json``."""
-        seen = task.stream("look", partial(_look, self), [FACTS], self.check)
-        self.check(seen, enough=1)
+        seen = task.stream("look", partial(_look, self), [FACTS], self.refuse_bad)
+        self.refuse_bad(seen, enough=1)
         refuse_absent(self, _named(self), seen.get(COLUMNS, {}))
         pool = candidates(task.scratch(FACTS))
         funnel = Funnel()

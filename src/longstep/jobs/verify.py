@@ -52,8 +52,8 @@ class Verify(RowJob):
         if self.audit.extra:
             raise UserError("audit.extra: has no effect here, nothing is sampled; use data rate")
         outputs = [VERDICTS, QUEUE, QUARANTINE]
-        counts = task.stream("verify", partial(_verify, self), outputs, self.check)
-        self.check(counts, enough=1)
+        counts = task.stream("verify", partial(_verify, self), outputs, self.refuse_bad)
+        self.refuse_bad(counts, enough=1)
         found = counts.pop(COLUMNS, {})
         if self.completions is not None:
             refuse_absent(self, {"--completions": self.completions}, found)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from longstep.config import Field
 from longstep.merge.base import MergeMethod, Weighted
-from longstep.merge.checks import check_tokenizers, shared_token_ids
+from longstep.merge.checks import check_configs, check_tokenizers, shared_token_ids
 from longstep.merge.folders import merge_models
 from longstep.merge.methods import Dare, Linear, Slerp, Ties, dare, linear, slerp, ties
 
@@ -20,6 +20,7 @@ __all__ = [
     "Slerp",
     "Ties",
     "Weighted",
+    "check_configs",
     "check_tokenizers",
     "dare",
     "linear",

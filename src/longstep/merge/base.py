@@ -28,17 +28,17 @@ class MergeMethod(Strict):
         return str(type(self).model_fields["kind"].default)
 
     def complaints(self, parents: int, base: bool) -> Iterator[str]:
-        """Say why it cannot merge so many parents, with or without a base."""
+        """Say why it cannot merge so many parents, with or without a base, as ``key: sentence``."""
         if parents < 2 or (self.most is not None and parents > self.most):
             need = "two or more" if self.most is None else "exactly two"
-            yield f"merge.kind {self.called} needs {need} parents, got {parents}"
+            yield f"kind: {self.called} needs {need} parents, got {parents}"
         if self.wants_base and not base:
             yield (
-                f"merge.kind {self.called} needs a base: the model that all parents were trained from"
+                f"kind: {self.called} needs a base: the model that all parents were trained from"
             )
         if base and not self.wants_base:
             yield (
-                f"merge.kind {self.called} has no use for a base; remove it or choose ties or dare"
+                f"kind: {self.called} has no use for a base; remove base, or merge differences by ties or dare"
             )
 
     def merge(self, name: str, parents: Sequence[Tensor], base: Tensor | None, seed: int) -> Tensor:
@@ -72,5 +72,5 @@ class Weighted(MergeMethod):
         yield from super().complaints(parents, base)
         if self.weights is not None and len(self.weights) != parents:
             yield (
-                f"merge.weights has {len(self.weights)} entries for {parents} parents; give one per parent"
+                f"weights: has {len(self.weights)} entries for {parents} parents; give one per parent"
             )

@@ -60,7 +60,7 @@ def merge_models(
             finite.
     """
     for complaint in config.complaints(len(parents), base is not None):
-        raise UserError(complaint)
+        raise UserError(f"merge.{complaint}")
     folders = [*parents, base] if base is not None else list(parents)
     for other in folders[1:]:
         check_tokenizers(folders[0], other)

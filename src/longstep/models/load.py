@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from longstep.config import UserError, nearest
 from longstep.models.tokens import open_tokenizer
+from longstep.wording import did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+DESCRIPTIONS = ("*.json", "*.txt", "*.jinja", "*.model")
+WEIGHTS = (*DESCRIPTIONS, "*.safetensors")
 SHIPPED = ("longstep-tiny", "longstep-tiny-rater")
 
 
@@ -29,37 +33,83 @@ def shipped_folder(name: str) -> Path:
     return Path(str(resources.files("longstep") / "data" / name))
 
 
+def hub_id(reference: str) -> bool:
+    """Whether a reference can be an id of the hub: ``owner/name``."""
+    return reference.count("/") == 1 and not reference.startswith((".", "/", "~", "@"))
+
+
 def locate(reference: str, revision: str | None = None) -> Path:
     """Turn a shipped name, a local folder or a hub id into a local folder.
 
     Raises:
         UserError: nothing of that name exists here and the hub cannot provide it.
     """
+    if (known := _here(reference)) is not None:
+        return known
+    return _from_hub(reference, revision, WEIGHTS)
+
+
+def located_before(reference: str, revision: str | None = None, ask: bool = False) -> Path | None:
+    """As :func:`locate`, without the weights of a model of the hub: what tells whether it can be used.
+
+    Args:
+        reference: a shipped name, a local folder or a hub id.
+        revision: of a hub id.
+        ask: whether the hub may be asked; if not, a hub id that is not in the cache gives ``None``.
+
+    Raises:
+        UserError: as ``locate`` does.
+    """
+    if (known := _here(reference)) is not None:
+        return known
+    if ask:
+        return _from_hub(reference, revision, DESCRIPTIONS)
+    try:
+        return _from_hub(reference, revision, DESCRIPTIONS, local=True)
+    except (UserError, ModuleNotFoundError):
+        return None
+
+
+def _here(reference: str) -> Path | None:
+    """A shipped or local folder; ``None`` for what may be a hub id."""
     if reference in SHIPPED:
         return shipped_folder(reference)
-    if Path(reference).is_dir():
-        return Path(reference)
-    if reference.count("/") != 1 or reference.startswith((".", "/", "~")):
-        close = nearest(reference, SHIPPED)
-        hint = f"; did you mean {close!r}?" if close else ""
-        raise UserError(
-            f"model {reference!r}: no such folder, and not a hub id like 'Qwen/Qwen2.5-1.5B'{hint}"
-        )
-    return _from_hub(reference, revision)
+    if not reference.strip():
+        raise UserError("model '': is empty; name a stage as '@name', a folder or a hub id")
+    path = Path(reference)
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise UserError(f"model {reference!r}: is a file; give the folder it lies in")
+    if hub_id(reference):
+        return None
+    near = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = nearest(reference, SHIPPED) or nearest(path.name, near)
+    if close is not None and close not in SHIPPED:
+        close = str(path.parent / close)
+    raise UserError(
+        f"model {reference!r}: no such folder, and not a hub id like 'Qwen/Qwen2.5-1.5B'{did_you_mean(close)}"
+    )
 
 
-def _from_hub(reference: str, revision: str | None) -> Path:
+def _from_hub(
+    reference: str, revision: str | None, patterns: Sequence[str], local: bool = False
+) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
     try:
-        return Path(snapshot_download(reference, revision=revision, allow_patterns=patterns))
+        found = snapshot_download(
+            reference, revision=revision, allow_patterns=[*patterns], local_files_only=local
+        )
     except (OSError, ValueError) as error:
         first = str(error).splitlines()[0]
+        near = [str(each) for each in Path(reference).parent.glob("*/")]
         raise UserError(
-            f"model {reference!r}: not in the local cache and the hub did not provide it ({first}); "
-            "download it where there is a network, or give a local folder"
+            f"model {reference!r}: no such folder here{did_you_mean(nearest(reference, near))}, not in the local "
+            f"cache, and the hub did not provide it ({first}); download it where there is a network, or give a local "
+            "folder"
         ) from None
+    return Path(found)
 
 
 def refuse_unsafe(folder: Path) -> None:
@@ -84,12 +134,21 @@ def refuse_unsafe(folder: Path) -> None:
         raise UserError(
             f"{folder}: no *.safetensors weights here; expected a Hugging Face model folder"
         )
+    refuse_foreign(folder)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse a model by its descriptions alone: code of its own, quantised weights.
+
+    Raises:
+        UserError: a config asks for remote code, is missing, or is of weights that longstep does not take.
+    """
     for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
         if (folder / name).is_file() and "auto_map" in model_json(folder / name):
             raise UserError(
                 f"{folder / name}: asks for code of its own (auto_map); remote code is never executed"
             )
-    if "config.json" not in names:
+    if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no config.json; expected a Hugging Face model folder")
     quantised = model_json(folder / "config.json").get("quantization_config")
     if quantised:

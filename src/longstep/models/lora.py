@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from longstep.config import Field, Strict, UserError, nearest
+from longstep.config import Field, Strict, UserError, field_validator, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +33,17 @@ class Lora(Strict):
     alpha: int = Field(default=16, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: Literal["attention", "all-linear"] | tuple[str, ...] = "attention"
+
+    def libraries(self) -> frozenset[str]:
+        """Who makes adapters."""
+        return frozenset({"peft"})
+
+    @field_validator("targets")
+    @classmethod
+    def _some(cls, targets: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not targets:
+            raise ValueError("name at least one layer, or take attention or all-linear")
+        return targets
 
     @property
     def projections(self) -> tuple[str, ...]:

@@ -33,6 +33,21 @@ def add_think_tokens(
     Raises:
         UserError: there is no template, or the tags are there already.
     """
+    pieces = add_tags(tokenizer, source)
+    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:  # pyright: ignore
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    for rows_VH in _tables(model):
+        for tag, ids in pieces.items():
+            place: Any = tokenizer.convert_tokens_to_ids(tag)
+            rows_VH[place] = rows_VH[ids].mean(dim=0)
+
+
+def add_tags(tokenizer: PreTrainedTokenizerBase, source: Path) -> dict[str, list[int]]:
+    """Add the missing tags to the tokenizer alone, and let its template force a thought; gives what spelt each before.
+
+    Raises:
+        UserError: as :func:`add_think_tokens` does.
+    """
     from tokenizers import AddedToken
 
     if tokenizer.chat_template is None:
@@ -46,12 +61,7 @@ def add_think_tokens(
     pieces = {tag: encode_text(tokenizer, tag) for tag in tags}
     tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])  # pyright: ignore
     tokenizer.chat_template = _forcing(tokenizer, source)
-    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:  # pyright: ignore
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    for rows_VH in _tables(model):
-        for tag, ids in pieces.items():
-            place: Any = tokenizer.convert_tokens_to_ids(tag)
-            rows_VH[place] = rows_VH[ids].mean(dim=0)
+    return pieces
 
 
 def _tables(model: PreTrainedModel) -> list[Tensor]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -18,6 +20,7 @@ from longstep.formats.quarantine import ENOUGH, Bad, quarantined_bad
 from longstep.formats.record import Record, has
 from longstep.problems.source import Source, Unread, content_id
 from longstep.types import Problem
+from longstep.verify import verifier_fault
 
 Column = Literal["prompt", "answer", "solution", "difficulty", "pass_rate"]
 
@@ -61,6 +64,56 @@ class Table(Source):
         except UserError as error:
             raise ValueError(str(error)) from None
         return self
+
+    def check(self) -> Iterator[str]:
+        """A verifier that cannot judge, and rows at hand that cannot be read so."""
+        if fault := verifier_fault(self.verifier):
+            yield f"verifier: {fault}"
+        yield from self.tried(self.local())
+
+    def absent(self) -> Iterator[str]:
+        """Rows elsewhere that cannot be had, or cannot be read so."""
+        if not self.local():
+            yield from self.tried(True)
+
+    @property
+    def where_from(self) -> str:
+        """The key that names its rows."""
+        raise NotImplementedError
+
+    def local(self) -> bool:
+        """Whether its rows are on this machine."""
+        raise NotImplementedError
+
+    def lacks(self) -> frozenset[str]:
+        """What no column is named for; a layout may have anything."""
+        others = {"solution", "difficulty", "pass_rate"} - set(self.columns)
+        return frozenset(others if self.columns else ())
+
+    def tried(self, there: bool) -> Iterator[str]:
+        """Complaints about the first rows, if they are there."""
+        if not there:
+            return
+        try:
+            self._try_columns()
+            deque(islice(self.read(), ENOUGH), maxlen=0)
+        except UserError as error:
+            yield f"{'columns' if 'no row has the column' in str(error) else self.where_from}: {error}"
+
+    def _try_columns(self) -> None:
+        """Look for the named columns, as far as it takes to see each: to the end only where one is in no row."""
+        unseen = set(self.columns.values()) - set(self.known_columns())
+        first: list[Line] = []
+        for line in islice(self.lines(), self.limit) if unseen else ():
+            if len(first) < SAMPLE:
+                first.append(line)
+            with suppress(RowError):  # a bad row is another complaint
+                row = parse(line)
+                unseen = {column for column in unseen if not has(row, column)}
+            if not unseen:
+                return
+        if unseen and first:
+            self._refuse_absent(unseen, first)
 
     @property
     def place(self) -> Path | str:

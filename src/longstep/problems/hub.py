@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -111,6 +112,27 @@ class HubDataset(Dataset, Table):
     """One row per problem, in the dataset's order."""
 
     kind: Literal["hub"] = "hub"
+
+    def libraries(self) -> frozenset[str]:
+        """Also where the files are local."""
+        return frozenset({"datasets"})
+
+    def check(self) -> Iterator[str]:
+        """A local file or folder that is not there; else as for every table."""
+        path = Path(self.name)
+        if not path.exists() and (self.name.startswith((".", "/", "~")) or path.suffix in LOADERS):
+            yield f"name: no file or folder {self.name!r}, and no id of the hub like 'owner/name'"
+        else:
+            yield from super().check()
+
+    def local(self) -> bool:
+        """Whether its files are here, and something to read them with."""
+        return Path(self.name).exists() and find_spec("datasets") is not None
+
+    @property
+    def where_from(self) -> str:
+        """Its name."""
+        return "name"
 
     @property
     def called(self) -> str:

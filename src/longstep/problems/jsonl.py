@@ -10,6 +10,7 @@ from longstep.formats.files import read_file
 from longstep.formats.lines import Line
 from longstep.formats.parquet import column_names, is_parquet
 from longstep.problems.columns import Table
+from longstep.wording import did_you_mean, nearest
 
 
 class JsonlFile(Table):
@@ -23,6 +24,43 @@ class JsonlFile(Table):
     kind: Literal["jsonl"] = "jsonl"
     path: Path
     encoding: str = "utf-8"
+
+    def check(self) -> Iterator[str]:
+        """A misspelt file; rows that cannot be read so.
+
+        A plan may be made before the data is fetched, so that a file which is merely not here is ``absent``.
+        """
+        if self.path.is_file():
+            yield from super().check()
+        elif self.path.is_dir():
+            yield f"path: {self.path} is a folder; name a file in it"
+        elif close := self._close():
+            yield f"path: no file {str(self.path)!r}{did_you_mean(close)}"
+
+    def absent(self) -> Iterator[str]:
+        """The file."""
+        if not self.path.exists():
+            yield f"path: no file {str(self.path)!r}; fetch it, or give the path of another"
+
+    def _close(self) -> str | None:
+        """A file that is here and called much like it."""
+        folder = self.path.parent
+        near = [each.name for each in folder.iterdir()] if folder.is_dir() else []
+        close = nearest(self.path.name, near, 0.8)
+        return None if close is None else str(folder / close)
+
+    def local(self) -> bool:
+        """Never elsewhere."""
+        return True
+
+    @property
+    def where_from(self) -> str:
+        """Its path."""
+        return "path"
+
+    def libraries(self) -> frozenset[str]:
+        """Parquet has a library of its own."""
+        return frozenset(["pyarrow"] * (".parquet" in self.path.suffixes))
 
     @property
     def place(self) -> Path:

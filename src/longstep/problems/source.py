@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,8 @@ Style = Literal["plain", "detour"]
 HELDOUT_ONE_IN = 8
 #: Share of steps with a detour when nothing else is said.
 DETOUR_RATE = 0.25
+#: So many problems are drawn for a try before the run; it takes a fraction of a second.
+FEW = 2000
 #: Draws without a new problem after which a family counts as exhausted.
 PATIENCE = 2000
 
@@ -74,6 +77,10 @@ class Source(Strict):
         """
         return known.get(self.called)
 
+    def lacks(self) -> frozenset[str]:
+        """Of ``pass_rate``, ``difficulty`` and ``solution``, what none of its problems has."""
+        return frozenset()
+
     def load(self, seed: int) -> Iterator[Problem]:
         """The problems, the same for the same seed."""
         raise NotImplementedError
@@ -116,6 +123,24 @@ class Generated(Source):
     def rows(self, known: Mapping[str, int]) -> int:
         """As many as asked for."""
         return self.count
+
+    def lacks(self) -> frozenset[str]:
+        """Nobody has tried them yet."""
+        return frozenset({"pass_rate"})
+
+    def check(self) -> Iterator[str]:
+        """More problems than the family has: found by drawing, where that takes no time."""
+        if self.count > FEW:
+            return
+        said: list[str] = []
+        for seed in range(3):  # close to the limit, luck decides
+            try:
+                deque(self.load(seed), maxlen=0)
+            except UserError as error:
+                said.append(str(error))
+            else:
+                return
+        yield f"count: {said[0]}"
 
     def load(self, seed: int) -> Iterator[Problem]:
         """Distinct problems of the configured split, the same for the same seed."""

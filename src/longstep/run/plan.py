@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from longstep.config import UserError, dump
+from longstep.config import Located, UserError, dump
 from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator, Fleet, StagePlan, Unknown
 from longstep.costs.flow import Flow
 from longstep.costs.planning import Planning
+from longstep.run.early import refuse_early
 from longstep.run.launch.accelerate import Launch, launch_command
 from longstep.run.recipe import Recipe
 
@@ -63,16 +64,22 @@ class Plan:
         return {**asdict(self), "hours": self.hours, "dollars": self.dollars}
 
 
-def make_plan(recipe: Recipe, arguments: Sequence[str] = ()) -> Plan:
+def make_plan(
+    recipe: Recipe, arguments: Sequence[str] = (), located: Located | None = None
+) -> Plan:
     """Estimate every stage in order.
 
     Args:
         recipe: the loaded recipe.
         arguments: of ``longstep`` as the user would give them, for the launch line.
+        located: where the recipe's values were written, for complaints.
 
     Raises:
-        UserError: a model's size is unknown, or two numbers of devices contradict each other.
+        UserError: a stage could not run, as far as that shows now; a model's size is unknown, or two numbers of devices
+            contradict each other.
     """
+    nowhere = Located({"stages": dict.fromkeys(recipe.stages)})
+    refuse_early(recipe, located or nowhere, recipe.order())
     devices = _devices(recipe.plan, recipe.launch)
     stages, remarks = _estimated(recipe, _fleet(recipe.launch, devices))
     command: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from longstep.config import (
     UserError,
     field_validator,
     load_yaml,
+    members,
     nearest,
     overlay,
     override,
@@ -21,6 +23,7 @@ from longstep.config import (
 from longstep.costs.planning import Planning
 from longstep.run.launch.accelerate import Launch
 from longstep.stages import AnyStage
+from longstep.wording import dotted
 
 RECIPE_FILE = "recipe.yaml"
 ARTICLES = {"rows": "rows", "model": "a model", "report": "a report"}
@@ -73,7 +76,11 @@ class Recipe(Strict):
                 return
             if name in path:
                 circle = " -> ".join([*path[path.index(name) :], name])
-                raise UserError(f"stages read each other in a circle: {circle}")
+                if path[-1] == name:
+                    raise UserError(f"stages.{name}: reads itself, @{name}; name an earlier stage")
+                raise UserError(
+                    f"stages read each other in a circle: {circle}; let one of them read something else"
+                )
             path.append(name)
             for needed in self.inputs(name):
                 visit(needed)
@@ -190,11 +197,12 @@ def check(recipe: Recipe, located: Located) -> None:
     recipe.order()
 
 
-def _place(located: Located, name: str, text: str = "") -> str:
-    """``file:line`` of the value ``text`` inside a stage, or of the stage itself."""
-    path = _path_to(located.data["stages"][name], text) if text else None
-    origin = located.origin(("stages", name, *(path or ())))
-    return f"{origin}: stages.{name}" if origin else f"stages.{name}"
+def _place(located: Located, name: str, text: str | None = None) -> str:
+    """``file:line: stages.name.key`` of the value ``text`` inside a stage, or of the stage itself."""
+    path = _path_to(located.data["stages"][name], text) if text is not None else None
+    whole = ("stages", name, *(path or ()))
+    origin = located.origin(whole)
+    return f"{origin}: {dotted(whole)}" if origin else dotted(whole)
 
 
 def _path_to(node: object, text: str) -> tuple[str | int, ...] | None:
@@ -218,7 +226,11 @@ def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
     for name, stage in recipe.stages.items():
         for reference, wanted in stage.references():
             if not reference.startswith("@"):
-                if wanted == "rows" and not Path(reference).exists():
+                if not reference:
+                    yield f"{_place(located, name, reference)}: is empty; name a stage as '@name', a file or a folder"
+                    continue
+                absent = not Path(reference).exists()
+                if absent and (wanted == "rows" or reference in recipe.stages):
                     hint = f"; did you mean '@{reference}'?" if reference in recipe.stages else ""
                     yield f"{_place(located, name, reference)}: no file or folder {reference!r}{hint}"
                 continue
@@ -227,7 +239,13 @@ def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
             if target is None:
                 close = nearest(reference[1:], recipe.stages)
                 hint = f"; did you mean '@{close}'?" if close else ""
-                yield f"{place}: no stage is called {reference!r}{hint}"
+                fits = [
+                    each
+                    for each, stage in recipe.stages.items()
+                    if stage.produces == wanted and each != name
+                ]
+                there = ", ".join(f"@{each}" for each in fits) or "none"
+                yield f"{place}: no stage is called {reference!r}{hint} (stages that make {ARTICLES[wanted]}: {there})"
             elif target.produces != wanted:
                 made, must = ARTICLES[target.produces], ARTICLES[wanted]
                 yield f"{place}: {reference!r} is a stage that makes {made}; {must} must stand here"
@@ -235,7 +253,23 @@ def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
 
 def _stage_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
     for name, stage in recipe.stages.items():
-        for problem in stage.check():
-            path, _, sentence = problem.partition(": ")
-            origin = located.origin(("stages", name, *path.split(".")))
-            yield f"{origin}: stages.{name}.{path}: {sentence}"
+        for path, each in members(stage):
+            for complaint in each.check():
+                below = f"{dotted(path)}." if path else ""
+                yield placed(located, name, f"{below}{complaint}")
+
+
+def placed(located: Located, name: str, complaint: str) -> str:
+    """A stage's complaint with the file and line of the key it begins with, ``=`` before a value instead of a key."""
+    key, _, sentence = complaint.partition(": ")
+    if key.startswith("="):
+        return f"{_place(located, name, key[1:])}: {sentence}"
+    if not re.fullmatch(r"[\w@-]+(\.[\w@-]+)*", key) or not sentence:
+        return f"{_place(located, name)}: {complaint}"
+    path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+    origin = located.origin(("stages", name, *path))
+    return (
+        f"{origin}: stages.{name}.{key}: {sentence}"
+        if origin
+        else f"stages.{name}.{key}: {sentence}"
+    )

@@ -32,6 +32,7 @@ from longstep.context import CHECKPOINTS, PARTIAL, Context, stage_seed
 from longstep.disk import disk_errors, locked
 from longstep.progress import Progress
 from longstep.report.blocks import write_blocks
+from longstep.run.early import refuse_early
 from longstep.run.recipe import Recipe
 from longstep.training.ranks import from_main, joined, rank, sharded, world
 from longstep.workfolder import WorkFolder, changeable, differences, rounding, settled
@@ -86,6 +87,8 @@ def _lead(run: Run, names: Sequence[str]) -> list[str]:
         for name in run.recipe.order():  # before anything is written or spent
             run.work(name).refuse_change(_own_parts(run, name))
         _refuse_processes(run, names)
+        todo = [name for name in names if read_manifest(run.stage_folder(name)) is None]
+        refuse_early(run.recipe, run.located, todo, here=True)
         _write_run_file(run)
         with closing(AppendLog(run.folder / "events.jsonl")) as events:
             for name in names:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from longstep.config import Strict, dump
 from longstep.context import Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator
+from longstep.foresight import Ahead, Foreseen
 from longstep.report.blocks import Block
 
 
@@ -26,9 +27,16 @@ class Stage(Strict):
         """Every ``@name`` or path this stage reads, with the kind of artifact it must be."""
         raise NotImplementedError
 
-    def check(self) -> Iterator[str]:
-        """Complaints that need no data, such as a misspelt ``trainer:`` key; made for all stages before any runs."""
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """Complaints that what is there before the run, or what earlier stages will make, justifies: ``key: sentence``.
+
+        ``check`` needs the settings alone; both are made for all stages before any runs.
+        """
         yield from ()
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """What it will make, as far as that can be told; the stages that read it are checked against this."""
+        return Foreseen()
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """Why this stage cannot run on so many processes, or with weights sharded over them; said before it starts."""

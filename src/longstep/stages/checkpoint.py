@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from longstep.artifacts import sha256_file, write_json
+from longstep.config import UserError
 from longstep.context import POINTER, Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator, Spent
 from longstep.costs.flow import Flow
+from longstep.foresight import Ahead, Foreseen
 from longstep.models.load import (
     Dtype,
     load_model,
@@ -56,6 +59,32 @@ class Checkpoint(Stage):
             yield self.path, "model"
         if self.chat_template is not None:
             yield str(self.chat_template), "rows"
+
+    def libraries(self) -> frozenset[str]:
+        """Only a model that is changed is opened."""
+        opened = {"torch", "transformers"} if self._changes() else set[str]()
+        return frozenset(opened)
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """The model, with its new tags or template."""
+        start = ahead.start(self.path, self.revision)
+        if start is None:
+            return Foreseen()
+        tagged = self.think_tokens == "add"
+        made_by = ahead.name if self._changes() else ""
+        return Foreseen(replace(start, template=self.chat_template, tagged=tagged, made_by=made_by))
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """A model that is not there or not whole, and a template or tags that it cannot be given."""
+        try:
+            start = self.foreseen(ahead).start
+        except UserError as error:
+            yield f"path: {error}"
+            return
+        if start is not None:
+            key = "chat_template" if self.chat_template is not None else "path"
+            changed = "think_tokens" if start.tagged else key
+            yield from ahead.whole("path", start) or ahead.loads(changed, start)
 
     def run(self, context: Context) -> None:
         """Find the model, refuse unsafe weights, and copy, extend or point at it."""

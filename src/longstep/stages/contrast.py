@@ -22,9 +22,11 @@ from longstep.costs.flow import KEPT, Flow, share
 from longstep.draw.drawing import ShownProgress
 from longstep.draw.prompts import prompts_for
 from longstep.draw.samplers import AnyEngine
+from longstep.foresight import Ahead, Foreseen
 from longstep.generate import Batch, Headway, Prompt, Sampling, Watch, plan_batches, unwatched
 from longstep.generate.batches import kept
 from longstep.generate.seals import Sealed
+from longstep.merge import check_tokenizers, shared_token_ids
 from longstep.stages.base import Stage
 
 
@@ -80,6 +82,29 @@ class Contrast(Stage):
             yield "sampling.logprobs: has no effect: the whole distributions are compared"
         if self.sampling.temperature == 0 and self.sampling.samples > 1:
             yield "sampling.samples: greedy rollouts of one problem are all equal"
+
+    def libraries(self) -> frozenset[str]:
+        """Both models run here."""
+        return frozenset({"torch", "transformers"})
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Unverified rollouts and their soft targets."""
+        files = {"problems.jsonl", "completions.jsonl", "soft_targets.jsonl", FACTS}
+        lacks = ahead.rows(self.data).lacks | {"verdict"}
+        return Foreseen(files=frozenset(files), lacks=lacks, expert=ahead.start(self.expert))
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """Two models of one vocabulary with room for the rollouts, and problems to roll out."""
+        yield from ahead.files("data", self.data, "problems.jsonl")
+        yield from ahead.fields(self, self.data)
+        yield from ahead.where(self.where, self.data)
+        for key, reference in (("expert", self.expert), ("amateur", self.amateur)):
+            yield from ahead.model(key, reference)
+            yield from ahead.room("sampling.max_tokens", reference, self.sampling.max_tokens)
+        yield from ahead.together("amateur", self.expert, self.amateur, self._compare)
+
+    def _compare(self, expert: Path, amateur: Path) -> None:
+        (check_tokenizers if self.vocabulary == "same" else shared_token_ids)(expert, amateur)
 
     def run(self, context: Context) -> None:
         """Roll out, compare, write sparse rows."""

@@ -13,7 +13,8 @@ from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow
 from longstep.curate import AnyFilter, Decontaminate, Duplicates
 from longstep.curate.controls import AnyControl
-from longstep.evaluate import Benchmark, resolve
+from longstep.evaluate import Benchmark, benchmark_faults, resolve, unloadable
+from longstep.foresight import Ahead, Foreseen
 from longstep.jobs.base import How, Task
 from longstep.jobs.benchmarks import by_fingerprint, known
 from longstep.jobs.curation import DROPPED, PROBLEMS, Curation, Rules
@@ -54,9 +55,26 @@ class Curate(Stage):
         """Files and folders among the sources are inputs: their content enters the fingerprint."""
         for source in self.sources:
             yield from local_data(source.model_dump(mode="json"))
-        for member in self._members():
-            if isinstance(member, Benchmark):
-                yield from local_data(member.source)
+        for member in self.decontaminate:
+            if not self._hashed(member) and not any(benchmark_faults(member, "")):
+                yield from local_data(resolve(member).source)
+
+    def check(self) -> Iterator[str]:
+        """Benchmarks that nobody knows."""
+        for place, member in enumerate(self.decontaminate):
+            if not self._hashed(member):
+                yield from benchmark_faults(member, f"decontaminate.{place}")
+
+    def absent(self) -> Iterator[str]:
+        """Benchmarks whose text cannot be had here."""
+        for place, member in enumerate(self.decontaminate):
+            if not self._hashed(member):
+                yield from unloadable(member, f"decontaminate.{place}")
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Problems, with what any of the sources tells of them."""
+        lacks = frozenset.intersection(*(source.lacks() for source in self.sources))
+        return Foreseen(files=frozenset({PROBLEMS}), lacks=lacks)
 
     def run(self, context: Context) -> None:
         """Collect, filter, drop duplicates and contaminated problems."""
@@ -78,11 +96,12 @@ class Curate(Stage):
 
     def _members(self) -> list[str | Benchmark]:
         """The benchmarks: names where the shipped hashes do, whole ones otherwise."""
-        rule = self.contamination.rule
         return [
-            member if by_fingerprint(member, rule) else resolve(member)
-            for member in self.decontaminate
+            member if self._hashed(member) else resolve(member) for member in self.decontaminate
         ]
+
+    def _hashed(self, member: str | Benchmark) -> bool:
+        return by_fingerprint(member, self.contamination.rule)
 
     def estimate(self, given: Estimator) -> Estimate:
         """What its sources yield, less the share that curation drops."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,14 +23,17 @@ from longstep.evaluate import (
     Benchmark,
     Protocol,
     Samples,
+    benchmark_faults,
     completions_path,
     resolve,
     score_samples,
     store,
+    unloadable,
 )
 from longstep.evaluate.reducers import Collector
 from longstep.evaluate.score import no_file_names
 from longstep.evaluate.store import ENGINES, RESULTS
+from longstep.foresight import Ahead
 from longstep.generate import Sampling
 from longstep.stages.base import Stage, local_data
 from longstep.types import Completion, Problem
@@ -52,6 +55,7 @@ class Evaluate(Stage):
     """
 
     produces: ClassVar[Artifact] = "report"
+    elsewhere: ClassVar[Mapping[str, str]] = {"n": "samples", "k": "samples", "model": "models"}
     kind: Literal["evaluate"] = "evaluate"
     models: dict[str, str | AnyEngine] = Field(min_length=1)
     benchmarks: tuple[str | Benchmark, ...] = Field(min_length=1)
@@ -67,16 +71,20 @@ class Evaluate(Stage):
         for engine in self.engines().values():
             yield from engine.references()
         for member in self.benchmarks:
-            yield from local_data(resolve(member).source)
+            if not any(benchmark_faults(member, "")):
+                yield from local_data(resolve(member).source)
 
     def check(self) -> Iterator[str]:
         """Names that cannot be told apart or written down, files that are not there; a switch without effect."""
-        chosen = [resolve(member) for member in self.benchmarks]
-        for member in chosen:  # missed now, and not when all that is to be scored has been trained
-            path = dump(member.source).get("path")
+        for place, member in enumerate(self.benchmarks):
+            yield from benchmark_faults(member, f"benchmarks.{place}")
+            path = None if isinstance(member, str) else dump(member.source).get("path")
             if isinstance(path, str) and not Path(path).exists():
-                yield f"benchmarks: {member.name} reads {path}, and no such file is here"
-        names = Counter(member.name for member in chosen)
+                name = member if isinstance(member, str) else member.name
+                yield f"benchmarks: {name} reads {path}, and no such file is here"
+        names = Counter(
+            member if isinstance(member, str) else member.name for member in self.benchmarks
+        )
         for place, given in (("models", self.models), ("benchmarks", names)):
             yield from (f"{place}: {complaint}" for complaint in no_file_names(given))
         for name, times in names.items():
@@ -86,6 +94,23 @@ class Evaluate(Stage):
             for name, model in self.models.items():
                 if not isinstance(model, str):
                     yield f"thinking: has no effect on models.{name}, which is a mapping of its own"
+
+    def absent(self) -> Iterator[str]:
+        """Benchmarks that can be had neither here nor from the hub."""
+        for place, member in enumerate(self.benchmarks):
+            yield from unloadable(member, f"benchmarks.{place}")
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """Engines that cannot ask what the benchmarks ask."""
+        longest = max(map(self._longest, self.benchmarks))
+        for name, by in self.engines().items():
+            for said in by.misfits(ahead, longest):
+                key, _, sentence = said.partition(": ")
+                whole = isinstance(self.models[name], str) or not key.startswith("by")
+                yield f"models.{name}{'' if whole else key[2:]}: {sentence}"
+
+    def _longest(self, member: str | Benchmark) -> int:
+        return self.max_tokens or resolve(member).max_tokens
 
     def engines(self) -> dict[str, AnyEngine]:
         """Who draws for each name of the report."""

@@ -19,6 +19,7 @@ from longstep.config import UserError
 from longstep.context import Artifact, Context
 from longstep.contrast.facts import FACTS
 from longstep.contrast.pair import weights_hash
+from longstep.foresight import Ahead, Foreseen
 from longstep.models.chat import encode_text, render_prompt
 from longstep.models.load import load_tokenizer
 from longstep.stages.base import Stage
@@ -67,6 +68,22 @@ class LrSamples(Stage):
         """The file and the expert, for its tokenizer."""
         yield self.path, "rows"
         yield self.expert, "model"
+
+    def libraries(self) -> frozenset[str]:
+        """The expert's tokenizer reads the prefixes."""
+        return frozenset({"transformers"})
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Unverified rollouts and their soft targets; no answers."""
+        files = {"problems.jsonl", "completions.jsonl", "soft_targets.jsonl", FACTS}
+        lacks = {"pass_rate", "difficulty", "solution", "verdict"}
+        start = ahead.start(self.expert)
+        return Foreseen(files=frozenset(files), lacks=frozenset(lacks), expert=start)
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """An expert without tokenizer, and a file of another layout."""
+        yield from ahead.model("expert", self.expert)
+        yield from ahead.look("path", Path(self.path), LrSample)
 
     def run(self, context: Context) -> None:
         """Read, check, tokenise the prefixes, write rows."""

@@ -5,6 +5,7 @@ Light-R1 calls the pairs semi-on-policy: the rejected side is sampled from the S
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -16,6 +17,7 @@ from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import PAIRED, Flow, share
 from longstep.curate import PairConfig, SkippedTags, choose_pairs, pair_of
+from longstep.foresight import REMEDIES, Ahead, Foreseen
 from longstep.losses import AnyPreferenceLoss, Nca
 from longstep.models.chat import (
     THINK_CLOSE,
@@ -67,6 +69,21 @@ class Prefer(Training, Stage):
     def check(self) -> Iterator[str]:
         """Misspelt or owned ``trainer:`` keys."""
         yield from self.trainer_complaints("dpo")
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Its start, trained."""
+        return self.made_of(self.model, ahead)
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """A model that cannot be trained so, and sides without verdicts."""
+        yield from self.training_misfits(self.model, ahead)
+        for key, side in (("chosen", self.chosen), ("rejected", self.rejected)):
+            yield from ahead.files(key, side, "completions.jsonl")
+            if "verdict" in ahead.rows(side).lacks:
+                yield f"{key}: the completions of {side} were never verified; {REMEDIES['verdict']}"
+        yield from ahead.files("rejected", self.rejected, "problems.jsonl")
+        yield from ahead.fields(self, self.rejected)
+        yield from ahead.where(self.where, self.rejected)
 
     def run(self, context: Context) -> None:
         """Build pairs, train, save."""
@@ -128,10 +145,19 @@ class Prefer(Training, Stage):
                     yield pair
 
         write_rows(context.folder / "pairs.jsonl", fitting())
-        if not rows:
+        if not rows and made:
             raise UserError(
-                f"{context.name}: no pair to train on: {len(problems)} problems gave {made} pairs, none within "
-                f"{longest} tokens (max_length, and the model's context); sample more of the model's own answers"
+                f"{context.name}: no pair to train on: none of {made} pairs is within {longest} tokens (max_length, "
+                "and the model's context); raise max_length, or take shorter answers"
+            )
+        if not rows:
+            sides = [
+                _told(key, rows, by_id) for key, rows in (("chosen", right), ("rejected", wrong))
+            ]
+            raise UserError(
+                f"{context.name}: no pair to train on: no problem of {len(problems)} has both a correct and a wrong "
+                f"completion that begins with {THINK_OPEN} ({'; '.join(sides)}); verify both sides by a stage of kind "
+                "sample, or sample more answers"
             )
         return rows
 
@@ -153,6 +179,21 @@ class Prefer(Training, Stage):
 
 def _length(row: PreferenceRow) -> int:
     return len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids))
+
+
+def _told(key: str, rows: RowFile[Completion], by_id: Mapping[str, Problem]) -> str:
+    """How many completions of one side were judged how."""
+    counts = Counter(
+        "without thinking"
+        if not row.text.startswith(THINK_OPEN)
+        else "unverified"
+        if row.verdict is None
+        else row.verdict.status
+        for _, row in rows
+        if row.problem_id in by_id
+    )
+    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    return f"{key}: {told or 'none of these problems'}"
 
 
 def _usable(

@@ -20,6 +20,7 @@ from longstep.curriculum.guides import AnyGuide, NoGuide
 from longstep.draw.engines import Opened, desk_of
 from longstep.draw.prompts import engine, prompts_for
 from longstep.draw.samplers import AnyEngine
+from longstep.foresight import Ahead, Foreseen
 from longstep.generate import Generator, Prompt, Sampling
 from longstep.losses import Algorithm, AnyAlgorithm, LightR1
 from longstep.rl.drawing import Drawer
@@ -157,6 +158,18 @@ class Rl(Training, Stage):
                 f"batch {self.batch} is not a multiple of group {self.group} x {processes} processes, each of which "
                 "draws whole groups; start fewer processes"
             )
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Its start, trained."""
+        return self.made_of(self.model, ahead)
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """A model that cannot be trained so, or problems without what the curriculum orders by."""
+        yield from self.training_misfits(self.model, ahead)
+        yield from ahead.room("max_tokens", self.model, self.max_tokens)
+        yield from ahead.files("data", self.data, "problems.jsonl")
+        yield from ahead.fields(self, self.data)
+        yield from ahead.where(self.where, self.data)
 
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""

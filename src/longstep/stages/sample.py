@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import write_json, write_rows
 from longstep.config import Field, UserError
-from longstep.context import Artifact, Context, Where, chosen_problems
+from longstep.context import PARTIAL, Artifact, Context, Where, chosen_problems
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow, inside, share
@@ -40,12 +40,13 @@ from longstep.curate.queue import FILE, Doubt, queue
 from longstep.draw.engines import desk_of
 from longstep.draw.rounds import Rounds, draw_adaptively
 from longstep.draw.samplers import AnyEngine
+from longstep.foresight import Ahead, Foreseen
 from longstep.generate import Sampling
 from longstep.report import shown
 from longstep.report.blocks import Block
 from longstep.stages.base import Stage
 from longstep.types import Completion, Problem, Verdict
-from longstep.verify import judge, verifier_trouble
+from longstep.verify import judge, verifier_fault
 from longstep.verify.keys import same_answer
 
 
@@ -70,6 +71,7 @@ class Sample(Stage):
     """
 
     produces: ClassVar[Artifact] = "rows"
+    elsewhere: ClassVar[Mapping[str, str]] = {"n": "sampling.samples", "engine": "by"}
     kind: Literal["sample"] = "sample"
     by: AnyEngine
     data: str
@@ -99,8 +101,21 @@ class Sample(Stage):
             yield "adaptive: has no effect without rate: true"
         if self.audit.extra and not self.rate:
             yield "audit.extra: has no effect without rate: true"
-        if self.second and (trouble := verifier_trouble(self.second)):
-            yield f"second: {trouble}"
+        if self.second and (fault := verifier_fault(self.second)):
+            yield f"second: {fault}"
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Problems with verified completions and, when it rates, with pass rates."""
+        files = {"problems.jsonl", "completions.jsonl", FILE, *(["rates.jsonl"] * self.rate)}
+        lacks = ahead.rows(self.data).lacks - {"verdict", *(["pass_rate"] * self.rate)}
+        return Foreseen(files=frozenset(files), lacks=lacks)
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """No problems to ask, or an engine that cannot ask them."""
+        yield from ahead.files("data", self.data, "problems.jsonl")
+        yield from ahead.fields(self, self.data)
+        yield from ahead.where(self.where, self.data)
+        yield from self.by.misfits(ahead, self.sampling.max_tokens)
 
     def run(self, context: Context) -> None:
         """Draw, verify, rate, audit, keep."""
@@ -118,7 +133,8 @@ class Sample(Stage):
         choice = self._choice(rounds.verdicts(), context.seed)
         if not choice.kept:
             raise UserError(
-                f"{context.name}: no completion was kept (keep: {self.keep}); verdicts: {dict(choice.verdicts)}"
+                f"{context.name}: no completion was kept (keep: {self.keep}): {_judged(choice.verdicts)}; look at some "
+                f"of them in {context.folder / PARTIAL}, draw more samples or longer ones, or set keep: all"
             )
         doubts, facts["audit"] = self._doubts(problems, rounds)
         out = context.fresh_out()
@@ -217,6 +233,10 @@ class Sample(Stage):
             yield from shown.pass_rates(out)
         yield from shown.verdicts(out)
         yield from shown.queue(out)
+
+
+def _judged(verdicts: Counter[str]) -> str:
+    return ", ".join(f"{n} {status}" for status, n in sorted(verdicts.items())) or "none was judged"
 
 
 @dataclass

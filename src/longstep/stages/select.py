@@ -18,6 +18,7 @@ from longstep.curate.domains import domain_of
 from longstep.curate.duplicates import duplicate_key
 from longstep.curate.queue import FILE, Doubt, merged, queue, suspected
 from longstep.curate.selection import AnySelection, Candidate, narrow
+from longstep.foresight import REMEDIES, Ahead, Foreseen
 from longstep.report import shown
 from longstep.report.blocks import Block
 from longstep.stages.base import Stage
@@ -64,6 +65,27 @@ class Select(Stage):
                 if rater not in self.raters:
                     known = ", ".join(sorted(self.raters)) or "none is named"
                     yield f"rules.{number}: no rater is called {rater!r} (raters: {known})"
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Some of its data."""
+        data = ahead.rows(self.data)
+        provided = {"pass_rate"} if self.ratings is not None else set[str]()
+        return replace(data, lacks=data.lacks - provided, problems=None)
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """Ratings or chains that rules ask for and nobody has."""
+        yield from ahead.files("data", self.data, "problems.jsonl")
+        provided = frozenset({"pass_rate"} if self.ratings is not None else set[str]())
+        yield from ahead.fields(self, self.data, provided)
+        for name, reference in self.raters.items():
+            yield from ahead.files(f"raters.{name}", reference, "problems.jsonl")
+            if "pass_rate" in ahead.rows(reference).lacks:
+                yield (
+                    f"raters.{name}: the problems of {reference} have no pass rate; {REMEDIES['pass_rate']}"
+                )
+        for place, rule in enumerate(self.rules):
+            if rule.reads() & {"chain", "length"}:
+                yield from ahead.files(f"rules.{place}", self.data, COMPLETIONS)
 
     def run(self, context: Context) -> None:
         """Read ratings, set suspects aside, apply the rules."""

@@ -12,6 +12,7 @@ from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow, share
 from longstep.costs.shapes import Shape
+from longstep.foresight import Ahead, Foreseen
 from longstep.models.tiny import ADDED, CHARACTERS, SPECIAL, TinySpec
 from longstep.stages.base import Stage
 from longstep.training.config import Training
@@ -52,6 +53,17 @@ class _Supervised(Training, Stage):
     def check(self) -> Iterator[str]:
         """Misspelt or owned ``trainer:`` keys."""
         yield from self.trainer_complaints("sft")
+        if self.select is not None and self.steps is not None and self.steps < self.save_every:
+            yield (
+                f"select: compares checkpoints, but save_every {self.save_every} is beyond the last of {self.steps} "
+                "steps; save more often"
+            )
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """No completions to train on."""
+        yield from ahead.files("data", self.data, "problems.jsonl", "completions.jsonl")
+        yield from ahead.fields(self, self.data)
+        yield from ahead.where(self.where, self.data)
 
     def _train(self, context: Context, model: Any, tokenizer: Any, parents: list[str]) -> None:
         from longstep.training.sft import train_sft
@@ -99,6 +111,15 @@ class Sft(_Supervised):
         """The model and the rows."""
         yield self.model, "model"
         yield self.data, "rows"
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Its start, trained."""
+        return self.made_of(self.model, ahead)
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """Also a model that cannot be trained so, such as one whose think tags are several tokens."""
+        yield from self.training_misfits(self.model, ahead, reasons=True)
+        yield from super().misfits(ahead)
 
     def run(self, context: Context) -> None:
         """Load, train, save."""

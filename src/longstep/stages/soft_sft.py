@@ -16,6 +16,7 @@ from longstep.contrast.pair import weights_hash
 from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import KEPT, Flow
+from longstep.foresight import Ahead, Foreseen
 from longstep.stages.base import Stage
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, rows_seen, trained
@@ -56,6 +57,22 @@ class SoftSft(Training, Stage):
         yield from self.trainer_complaints("sft")
         if self.control is not None and self.rows != "step":
             yield "control: last-column needs rows: step, where a row ends at its target"
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """The expert, trained."""
+        return self.made_of(self.model, ahead)
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """Another model than the targets are for, and rows without targets."""
+        yield from self.training_misfits(self.model, ahead)
+        files = ("problems.jsonl", "completions.jsonl", "soft_targets.jsonl", FACTS)
+        yield from ahead.files("data", self.data, *files)
+        start, expert = ahead.known(self.model), ahead.rows(self.data).expert
+        if start is not None and expert is not None and start.differs(expert):
+            yield (
+                f"model: {self.model} is not the expert that {self.data} is sampled from: the targets say where *that* "
+                "model should move; train it, or sample this one"
+            )
 
     def run(self, context: Context) -> None:
         """Load, train, merge, save."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from longstep.config import Field, Strict, model_validator
+from longstep.config import Field, Strict, UserError, model_validator
+from longstep.foresight import Ahead, Foreseen
 from longstep.models.lora import Lora
 from longstep.optimizers import AdamW, AnyOptimizer
-from longstep.training.keys import Trainer, complaint
+from longstep.training.keys import OWNED, Trainer, complaint, elsewhere
+from longstep.wording import within
 
 
 class Training(Strict):
@@ -34,6 +36,7 @@ class Training(Strict):
     """
 
     together: ClassVar[bool] = True
+    elsewhere: ClassVar[Mapping[str, str]] = elsewhere()
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
     batch: int = Field(32, ge=1)
@@ -52,10 +55,45 @@ class Training(Strict):
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give exactly one of steps and epochs")
+            given = "neither is given" if self.steps is None else "both are given"
+            raise ValueError(f"give exactly one of steps and epochs ({given})")
         if self.micro_batch is not None and self.batch % self.micro_batch:
             raise ValueError(f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
         return self
+
+    def libraries(self) -> frozenset[str]:
+        """The trainer and what it stands on."""
+        return frozenset({"torch", "transformers", "trl", "accelerate", "datasets"})
+
+    def made_of(self, model: str, ahead: Ahead) -> Foreseen:
+        """The artifact of a stage that trains this model."""
+        start = ahead.start(model)
+        return Foreseen(None if start is None else start.after(ahead.name))
+
+    def training_misfits(self, model: str, ahead: Ahead, reasons: bool = False) -> Iterator[str]:
+        """Why this model cannot be trained with these settings.
+
+        Args:
+            model: the start.
+            ahead: what is known before the run.
+            reasons: rows hold thoughts, so that its think tags have to be tokens.
+        """
+        yield from ahead.model("model", model, reasons)
+        yield from ahead.room("max_length", model, 0)
+        lora, start = self.lora, ahead.known(model)
+        if lora is not None and start is not None:
+            yield from ahead.all("lora.targets", lambda: start.lora_faults(lora))
+        if start is not None:  # a plan of models that are not here stays light
+            yield from self._optimizer_faults()
+
+    def _optimizer_faults(self) -> Iterator[str]:
+        """Settings that the optimiser itself refuses, tried on a model of one layer."""
+        import torch
+
+        try:
+            self.optimizer.build(torch.nn.Sequential(torch.nn.Linear(2, 2)))
+        except (UserError, ValueError, TypeError) as error:
+            yield f"optimizer: {self.optimizer.kind} refuses its settings: {error}"
 
     def free_fields(self) -> frozenset[str]:
         """When checkpoints are taken and metric lines written."""
@@ -69,7 +107,9 @@ class Training(Strict):
         """What is wrong with the ``trainer:`` keys."""
         for key in self.trainer:
             if problem := complaint(trainer, key):
-                yield f"trainer.{key}: {problem}"
+                home = within(key, [type(self)])
+                known = home and key not in OWNED
+                yield f"trainer.{key}: {f'is no key of the trainer; set {home} of the stage' if known else problem}"
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """Why this stage cannot run on so many processes, or with weights sharded over them; said before it starts."""

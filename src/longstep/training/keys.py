@@ -8,6 +8,7 @@ installed; where it is, importing it would cost many seconds. TRL is pinned to a
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib import resources
 from typing import Literal
@@ -48,7 +49,7 @@ OWNED: dict[str, str] = {
     "eval_strategy": "select",
     "use_vllm": "nothing: rollouts come from longstep's own engine, which the curriculum needs",
     "model_init_kwargs": "nothing: longstep loads the model",
-    "report_to": "nothing: metrics.jsonl is the record",
+    "report_to": "nothing: metrics.jsonl in the stage's folder is the record; read it, or open the report",
     "remove_unused_columns": "nothing: rows carry what the loss reads",
     "loss_type": "loss.kind or algorithm.kind",
     "beta": "loss.beta or algorithm.penalty",
@@ -117,6 +118,23 @@ OWNED: dict[str, str] = {
 }
 
 
+def elsewhere() -> dict[str, str]:
+    """For each key that longstep sets itself: what to do about it, when it is written as a key of the stage."""
+    passed = accepted("sft") | accepted("dpo") | accepted("grpo")
+    return {key: f"trainer.{key}" for key in passed} | {
+        key: place if re.fullmatch(r"[a-z_.]+", place) else _instead(key)
+        for key, place in OWNED.items()
+        if key != place
+    }
+
+
+def _instead(key: str) -> str:
+    place = OWNED[key]
+    if place.startswith("nothing: "):
+        return f"it cannot be set: {place.removeprefix('nothing: ')}; leave it out"
+    return f"set {place} instead"
+
+
 @cache
 def accepted(trainer: Trainer) -> frozenset[str]:
     """Every key the trainer's config class takes."""
@@ -126,11 +144,9 @@ def accepted(trainer: Trainer) -> frozenset[str]:
 
 def complaint(trainer: Trainer, key: str) -> str | None:
     """What is wrong with a ``trainer:`` key, or ``None``."""
-    owned = OWNED.get("use_vllm" if key.startswith("vllm_") else key)
-    if owned is not None:
-        place = owned.removeprefix("nothing: ")
-        told = f"set {place} instead" if place == owned else f"it cannot be set: {place}"
-        return f"{key} belongs to longstep; {told}"
+    known = "use_vllm" if key.startswith("vllm_") else key
+    if known in OWNED:
+        return f"{key} belongs to longstep; {_instead(known)}"
     names = accepted(trainer)
     if key in names:
         return None

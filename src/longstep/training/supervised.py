@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SHOWN = 6
+#: Counted reasons, as a sentence says them.
+_REASONS = {
+    "no thinking": f"without thinking (the text must begin with {THINK_OPEN})",
+    "unfinished": "cut before they ended",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ def read_supervised(
             dropped[why] += 1
         else:
             usable.add(completion.problem_id)
+    if not usable:
+        raise UserError(
+            f"{context.name}: no completion of {data} can be trained on: {told(dropped) or 'there is none'}; "
+            "take completions that think and end, such as those of a stage of kind sample with keep: correct"
+        )
     chosen = {problem.id: problem for problem in chosen_problems(context, data, where, usable)}
     rows: list[SftRow] = []
     for completion in read_rows(path, Completion):  # a second time: only the rows are kept
@@ -65,7 +75,8 @@ def read_supervised(
             rows.append(row)
     if not rows:
         raise UserError(
-            f"{context.name}: no row is left to train on; completions of {data} were dropped: {dict(dropped)}"
+            f"{context.name}: no row is left to train on: of the completions of {data}, {told(dropped)}; "
+            f"raise max_length, widen where, or draw other completions"
         )
     write_rows(context.folder / "masks.jsonl", _shown(rows, tokenizer))
     used = {row.name for row in rows}
@@ -76,6 +87,11 @@ def _unusable(completion: Completion) -> str:
     if completion.finish_reason != "stop":
         return "unfinished"
     return "" if thinks(completion.text) else "no thinking"
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """Counts by reason, as part of a sentence."""
+    return ", ".join(f"{count} {_REASONS.get(why, why)}" for why, count in counts.items())
 
 
 def _row(problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase) -> SftRow:

@@ -20,6 +20,7 @@ from longstep.verify.exact import canonical, exact
 from longstep.verify.extract import extract, unfinished_part
 from longstep.verify.gold import key_of
 from longstep.verify.math import math
+from longstep.verify.outside import outside_fault
 from longstep.verify.rule import EXACT, KINDS, Kind, Rule, name_of, rule_of
 from longstep.verify.workers import warm_for
 
@@ -34,6 +35,7 @@ __all__ = [
     "judge_all",
     "judge_gold",
     "key_trouble",
+    "verifier_fault",
     "verifier_trouble",
     "verify",
 ]
@@ -110,6 +112,15 @@ def verifier_trouble(verifier: str) -> str:
     hint = f"did you mean {close!r}? " if close else ""
     known = ", ".join(sorted(VERIFIERS))
     return f"unknown verifier {verifier!r}; {hint}(choices: {known}, or module:function)"
+
+
+def verifier_fault(verifier: str) -> str:
+    """As :func:`verifier_trouble`, before a run: a ``module:function`` is imported, too, and looked at."""
+    return outside_fault(verifier) if _outside(verifier) else verifier_trouble(verifier)
+
+
+def _outside(verifier: str) -> bool:
+    return ":" in verifier and verifier not in VERIFIERS and name_of(verifier) not in VERIFIERS
 
 
 def judge_all(items: Sequence[tuple[Problem, str, str]], threads: int = 2) -> list[Verdict]:

@@ -1,0 +1,269 @@
+"""What a stage is handed before anything runs: what the stages it reads will make, as far as that can be told.
+
+Only what is certain is said: an artifact of which nothing is known refuses nothing, and the stage itself finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from longstep.artifacts import read_rows
+from longstep.config import Strict, UserError, members
+from longstep.context import Where
+from longstep.models.load import hub_id, located_before
+from longstep.models.start import Start, tokenizer_of
+from longstep.types import Completion, Problem, SoftTarget
+from longstep.wording import dotted
+
+R = TypeVar("R")
+#: Row files that stages read, and what a row of each is.
+ROWS: Mapping[str, type] = {
+    "problems.jsonl": Problem,
+    "completions.jsonl": Completion,
+    "soft_targets.jsonl": SoftTarget,
+}
+#: Rows of somebody else's file that are looked at; problems are read to the end.
+LOOKED_AT = 1000
+REMEDIES = {
+    "pass_rate": "rate them before, by a stage of kind sample with rate: true",
+    "difficulty": "their source tells none; take pass_rate, or a source that does",
+    "solution": "take a source with worked solutions, or let a model draw",
+    "verdict": "verify them before: a stage of kind sample does as it draws",
+}
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a stage will make.
+
+    Attributes:
+        start: of a model: where it comes from; ``None`` when nobody can tell.
+        files: of rows: the names of its files; ``None`` when nobody can tell.
+        lacks: fields that none of its rows will have: ``pass_rate``, ``difficulty``, ``solution``, ``verdict``.
+        problems: a file of problems that is there already.
+        expert: of soft targets: the model they are for.
+    """
+
+    start: Start | None = None
+    files: frozenset[str] | None = None
+    lacks: frozenset[str] = frozenset()
+    problems: Path | None = None
+    expert: Start | None = None
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What can be known before the run.
+
+    Attributes:
+        name: the stage's.
+        inputs: ``@name`` to what that stage will make.
+        abroad: whether the hub may be asked: a run asks, a plan does not.
+    """
+
+    name: str
+    inputs: Mapping[str, Foreseen] = field(default_factory=dict)
+    abroad: bool = False
+
+    def start(self, reference: str, revision: str | None = None) -> Start | None:
+        """Where a model comes from; ``None`` when only the hub or a stage could tell.
+
+        Raises:
+            UserError: there is no such model, or it is none that longstep takes.
+        """
+        if reference.startswith("@"):
+            return self.inputs[reference].start
+        folder = located_before(reference, revision, self.abroad)
+        return (
+            None
+            if folder is None
+            else Start(folder, whole=not hub_id(reference) or folder == Path(reference))
+        )
+
+    def rows(self, reference: str) -> Foreseen:
+        """What an artifact of rows will hold.
+
+        Raises:
+            UserError: it is there already, and a row in it cannot be read.
+        """
+        if reference.startswith("@"):
+            return self.inputs[reference]
+        path = Path(reference)
+        if path.is_file():
+            return Foreseen()  # it stands for whichever file is asked for
+        files = frozenset(each.name for each in path.iterdir()) if path.is_dir() else None
+        problems = path / "problems.jsonl"
+        lacks = _lacking(problems) if problems.is_file() else frozenset[str]()
+        if _unverified(path / "completions.jsonl"):
+            lacks |= {"verdict"}
+        return Foreseen(files=files, lacks=lacks, problems=problems if problems.is_file() else None)
+
+    # -- complaints, as ``key: sentence`` ---------------------------------------------------------
+
+    def files(self, key: str, reference: str, *names: str) -> Iterator[str]:
+        """Files that an artifact of rows will not hold, or whose rows are of another kind."""
+        path = Path(reference)
+        if not reference.startswith("@") and path.is_file():
+            yield from _said(key, lambda: _look(path, ROWS.get(names[-1])))
+            return
+        known = self.rows(reference).files
+        for name in names:
+            if known is not None and name not in known:
+                have = ", ".join(sorted(each for each in known if each.endswith(".jsonl")))
+                yield f"{key}: {reference} holds no {name} (it holds {have or 'no rows'}); {_maker(name)}"
+                return
+            elif not reference.startswith("@"):
+                yield from _said(key, lambda name=name: _look(path / name, ROWS.get(name)))
+
+    def fields(
+        self, config: Strict, reference: str, given: frozenset[str] = frozenset()
+    ) -> Iterator[str]:
+        """What some part of a config wants of its problems and none of them will have.
+
+        Args:
+            config: of the stage.
+            reference: its rows.
+            given: fields that the stage itself provides.
+        """
+        lacks = self.rows(reference).lacks - given
+        for path, each in members(config):
+            for wanted in sorted(each.wants() & lacks):
+                yield (
+                    f"{dotted(path) or 'data'}: needs the {wanted} of problems, and those of {reference} have none; "
+                    f"{REMEDIES[wanted]}"
+                )
+
+    def where(self, where: Where, reference: str) -> Iterator[str]:
+        """A selection that leaves nothing of problems that are there already."""
+        found = self.rows(reference)
+        problems = found.problems
+        if problems is None or where == Where() or where.wants() & found.lacks:
+            return
+        kept = any(where.keeps(p.pass_rate, p.difficulty) for p in read_rows(problems, Problem))
+        if not kept:
+            yield f"where: {where.told()} leaves none of the problems of {reference}; widen it"
+
+    def model(
+        self, key: str, reference: str, trains: bool = False, revision: str | None = None
+    ) -> Iterator[str]:
+        """What is wrong with a model and its tokenizer."""
+        try:
+            start = self.start(reference, revision)
+        except UserError as error:
+            yield f"{key}: {error}"
+            return
+        if start is not None:
+            yield from self.whole(key, start) or _each(key, lambda: start.tokenizer_faults(trains))
+
+    def whole(self, key: str, start: Start) -> list[str]:
+        """What is wrong with the folder that a model starts at."""
+        return [*_each(key, start.faults)]
+
+    def loads(self, key: str, start: Start) -> Iterator[str]:
+        """A tokenizer that cannot be loaded, or not be given a template or tags."""
+        yield from _said(key, lambda: tokenizer_of(start))
+
+    def all(self, key: str, work: Callable[[], Iterator[str]]) -> Iterator[str]:
+        """Complaints of somebody else under a key, and a refusal as one."""
+        yield from _each(key, work)
+
+    def look(self, key: str, path: Path, cls: type) -> Iterator[str]:
+        """A file whose first rows are not of this kind."""
+        if path.is_file():
+            yield from _said(key, lambda: _look(path, cls))
+
+    def together(
+        self, key: str, first: str, other: str, compare: Callable[[Path, Path], None]
+    ) -> Iterator[str]:
+        """Two models that cannot be used together; those whose tokenizers change on the way are compared later."""
+        one, two = self.known(first), self.known(other)
+        if one is not None and two is not None and not one.tagged and not two.tagged:
+            yield from _said(key, lambda: compare(one.folder, two.folder))
+
+    def room(self, key: str, reference: str, tokens: int) -> Iterator[str]:
+        """Answers that leave no room for a prompt in a model's context."""
+        start = self.known(reference)
+        found: list[int | None] = []
+        if start is None or self.whole(key, start):
+            return
+        yield from _said(key, lambda: found.append(start.context()))
+        context = next(iter(found), None)
+        if context is not None and tokens >= context:
+            yield (
+                f"{key}: answers of {tokens} tokens leave no room for a prompt in the context of {context} tokens "
+                f"that {reference} has; set fewer"
+            )
+
+    def known(self, reference: str, revision: str | None = None) -> Start | None:
+        """A model's start, or ``None`` where the complaint about the reference itself says enough."""
+        try:
+            return self.start(reference, revision)
+        except UserError:
+            return None
+
+
+def _lacking(problems: Path) -> frozenset[str]:
+    """Fields that no problem of a file has; rows that cannot be read are another complaint."""
+    lacks = {"pass_rate", "difficulty", "solution"}
+    try:
+        for row in read_rows(problems, Problem):
+            lacks -= {
+                name
+                for name, value in (
+                    ("pass_rate", row.pass_rate),
+                    ("difficulty", row.difficulty),
+                    ("solution", row.solution),
+                )
+                if value is not None
+            }
+    except UserError:
+        return frozenset()
+    return frozenset(lacks)
+
+
+def _unverified(completions: Path) -> bool:
+    """Whether no completion of a file has a verdict; read no further than to the first that has."""
+    if not completions.is_file():
+        return False
+    try:
+        return all(row.verdict is None for row in read_rows(completions, Completion))
+    except UserError:
+        return False
+
+
+def _look(path: Path, cls: type[R] | None) -> None:
+    if cls is not None:
+        rows = read_rows(path, cls)
+        first = next(rows, None)
+        if first is None:
+            raise UserError(f"{path}: holds no row; expected {cls.__name__} rows")
+        for _ in rows if cls is Problem else islice(rows, LOOKED_AT):
+            pass
+
+
+def _maker(file: str) -> str:
+    makers = {
+        "problems.jsonl": "a stage of kind curate makes problems",
+        "completions.jsonl": "a stage of kind sample draws completions",
+    }
+    return makers.get(file, "a stage of kind contrast or lrsamples makes soft targets")
+
+
+def _said(key: str, work: Callable[[], object]) -> Iterator[str]:
+    try:
+        work()
+    except UserError as error:
+        yield f"{key}: {error}"
+
+
+def _each(key: str, work: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """Each complaint under its key, a refusal among them."""
+    try:
+        for said in work():
+            yield f"{key}: {said}"
+    except UserError as error:
+        yield f"{key}: {error}"

@@ -1,0 +1,95 @@
+"""What a run refuses before its first stage begins: everything that settings and inputs already tell.
+
+Each stage, and each member of a family inside of it, answers for itself: ``check`` needs the settings alone (``recipe``
+asks it), ``misfits`` what is there before the run and what earlier stages will make, ``absent`` and ``libraries`` what
+this machine has. ``plan`` asks all but the last two: it may be made for another machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from longstep.config import Located, UserError, members
+from longstep.foresight import Ahead, Foreseen
+from longstep.models.start import look_again
+from longstep.run.extras import command, extra_of, is_here
+from longstep.run.recipe import Recipe, placed
+from longstep.stages import Stage
+from longstep.wording import dotted
+
+
+def refuse_early(
+    recipe: Recipe, located: Located, names: Sequence[str], here: bool = False
+) -> None:
+    """Refuse what would fail later.
+
+    Args:
+        recipe: all stages.
+        located: where its values were written.
+        names: the stages that are to run.
+        here: whether they run now, on this machine; else the hub is not asked and nothing of the machine is.
+
+    Raises:
+        UserError: one line for each complaint, with its file and line, stage and key.
+    """
+    look_again()
+    foreseen: dict[str, Foreseen] = {}
+    said: dict[str, str] = {}
+    for name in recipe.order():
+        stage = recipe.stages[name]
+        inputs = {f"@{each}": foreseen[each] for each in recipe.inputs(name)}
+        ahead = Ahead(name, inputs, here)
+        foreseen[name] = _foreseen(stage, ahead)
+        for complaint in _complaints(stage, ahead, here) if name in names else ():
+            # What is wrong with a model is wrong for every stage that uses it.
+            said.setdefault(complaint.partition(": ")[2], placed(located, name, complaint))
+    if said:
+        raise UserError("\n".join(said.values()))
+
+
+def _foreseen(stage: Stage, ahead: Ahead) -> Foreseen:
+    try:
+        return stage.foreseen(ahead)
+    except (UserError, ModuleNotFoundError):
+        return Foreseen()
+
+
+def _complaints(stage: Stage, ahead: Ahead, here: bool) -> Iterator[str]:
+    lacking = [*_lacking(stage)] if here else []
+    yield from lacking
+    for path, each in members(stage) if here and not lacking else ():
+        yield from (_below(path, said) for said in each.absent())
+    try:
+        yield from stage.misfits(ahead)
+    except UserError as error:
+        yield str(error)
+    except ModuleNotFoundError as error:  # a light installation sees no further
+        if extra_of(error.name or "") is None:
+            raise
+    yield from _references(stage, ahead)
+
+
+def _references(stage: Stage, ahead: Ahead) -> Iterator[str]:
+    """Models that are nowhere."""
+    for reference, artifact in stage.references():
+        if artifact == "model":
+            try:
+                ahead.start(reference)
+            except UserError as error:
+                yield f"={reference}: {error}"
+
+
+def _lacking(stage: Stage) -> Iterator[str]:
+    told: set[str] = set()
+    for path, each in members(stage):
+        for module in sorted(each.libraries()):
+            extra = extra_of(module)
+            if extra is not None and extra not in told and not is_here(module):
+                told.add(extra)
+                yield _below(
+                    path, f"kind: needs {module}, which is not installed: {command(extra)}"
+                )
+
+
+def _below(path: tuple[str | int, ...], said: str) -> str:
+    return f"{dotted(path)}.{said}" if path else said
