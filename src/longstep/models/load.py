@@ -69,11 +69,7 @@ def refuse_unsafe(folder: Path) -> None:
         UserError: only pickled weights are there, or a config asks for remote code.
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if "adapter_config.json" in names and "config.json" not in names:
-        base = model_json(folder / "adapter_config.json").get("base_model_name_or_path")
-        raise UserError(
-            f"{folder}: holds an adapter of {base}, not a model; merge it into its base first (peft: merge_and_unload)"
-        )
+    refuse_adapter(folder)
     if not any(name.endswith(".safetensors") for name in names):
         pickled = [name for name in names if name.endswith(_PICKLES)]
         if pickled:
@@ -97,6 +93,20 @@ def refuse_unsafe(folder: Path) -> None:
         raise UserError(
             f"{folder}: its weights are quantised ({method}), and longstep trains, draws and merges plain ones; take "
             "the unquantised release"
+        )
+
+
+def refuse_adapter(folder: Path) -> None:
+    """Refuse a folder that holds an adapter and no model.
+
+    Raises:
+        UserError: naming the base that it belongs to.
+    """
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file() and not (folder / "config.json").is_file():
+        base = model_json(adapter).get("base_model_name_or_path")
+        raise UserError(
+            f"{folder}: holds an adapter of {base}, not a model; merge it into its base first (peft: merge_and_unload)"
         )
 
 
