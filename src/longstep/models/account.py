@@ -7,12 +7,13 @@ answers differently each time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
+from longstep.models.damage import Reading
+from longstep.models.load import model_json
 
 if TYPE_CHECKING:
     import torch
@@ -39,9 +40,8 @@ def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     Raises:
         UserError: the weights are damaged, or some tensor is missing or left over.
     """
-    from safetensors import SafetensorError
-
-    try:
+    generation = _generation(folder)
+    with Reading(f"{folder}: the model cannot be loaded"):
         model, told = kind.from_pretrained(
             folder,
             dtype=dtype,
@@ -49,10 +49,8 @@ def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
-            **_generation(folder),
+            **generation,
         )
-    except (SafetensorError, OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
-        raise UserError(f"{folder}: the model cannot be loaded ({_first_line(error)})") from None
     refuse_unaccounted(folder, told)
     return model
 
@@ -67,22 +65,15 @@ def _generation(folder: Path) -> dict[str, Any]:
     path = folder / "generation_config.json"
     if not path.is_file():
         return {}
+    found = model_json(path)
     try:
-        GenerationConfig.from_pretrained(folder, local_files_only=True).validate(strict=True)
-    except ValueError:
+        with Reading(f"{path}: cannot be read"):
+            GenerationConfig.from_pretrained(folder, local_files_only=True).validate(strict=True)
+    except UserError:
         ids = ("bos_token_id", "eos_token_id", "pad_token_id")
-        found = json.loads(path.read_bytes())
         kept = GenerationConfig(**{name: found.get(name) for name in ids})
         return {"generation_config": kept}
     return {}
-
-
-def _first_line(error: Exception) -> str:
-    """What a library says of a folder; an empty or cut message is no help, so the kind of error stands before it."""
-    text = str(error).strip().splitlines() or [""]
-    if "ignore_mismatched_sizes" in text[0]:
-        return "the tensors of its file have other shapes than its config.json says, or experts are missing"
-    return f"{type(error).__name__}: {text[0][:200]}" if text[0] else type(error).__name__
 
 
 def refuse_unaccounted(folder: Path, told: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
+from longstep.models.damage import Reading
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -68,17 +69,13 @@ def _template(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool) -
             "the tokenizer has no chat template; longstep trains and samples only through one: give a base model one "
             "by a stage of kind checkpoint with chat_template: FILE"
         )
-    from jinja2 import TemplateError
-
-    try:
+    with Reading("the chat template cannot render a user's question"):
         text = tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}],
             tokenize=False,
             add_generation_prompt=True,
             enable_thinking=thinking,
         )
-    except (TemplateError, ValueError, TypeError) as error:
-        raise UserError(f"the chat template cannot render a user's question ({error})") from None
     assert isinstance(text, str)
     return text
 

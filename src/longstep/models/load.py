@@ -29,8 +29,8 @@ def shipped_folder(name: str) -> Path:
     return Path(str(resources.files("longstep") / "data" / name))
 
 
-def locate(reference: str, revision: str | None = None) -> Path:
-    """Turn a shipped name, a local folder or a hub id into a local folder.
+def locate(reference: str, revision: str | None = None, offline: bool = False) -> Path:
+    """Turn a shipped name, a local folder or a hub id into a local folder; ``offline`` only looks into the cache.
 
     Raises:
         UserError: nothing of that name exists here and the hub cannot provide it.
@@ -45,19 +45,26 @@ def locate(reference: str, revision: str | None = None) -> Path:
         raise UserError(
             f"model {reference!r}: no such folder, and not a hub id like 'Qwen/Qwen2.5-1.5B'{hint}"
         )
-    return _from_hub(reference, revision)
+    return _from_hub(reference, revision, offline)
 
 
-def _from_hub(reference: str, revision: str | None) -> Path:
+def _from_hub(reference: str, revision: str | None, offline: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
     try:
-        return Path(snapshot_download(reference, revision=revision, allow_patterns=patterns))
+        return Path(
+            snapshot_download(
+                reference,
+                revision=revision,
+                allow_patterns=patterns,
+                local_files_only=offline,
+            )
+        )
     except (OSError, ValueError) as error:
         first = str(error).splitlines()[0]
         raise UserError(
-            f"model {reference!r}: not in the local cache and the hub did not provide it ({first}); "
+            f"model {reference!r}: not in the local cache{'' if offline else f' and the hub did not provide it ({first})'}; "
             "download it where there is a network, or give a local folder"
         ) from None
 
@@ -89,7 +96,8 @@ def refuse_unsafe(folder: Path) -> None:
         raise UserError(f"{folder}: no config.json; expected a Hugging Face model folder")
     quantised = model_json(folder / "config.json").get("quantization_config")
     if quantised:
-        method = quantised.get("quant_method", "some method")
+        how = quantised if isinstance(quantised, dict) else {"quant_method": quantised}
+        method = how.get("quant_method", "some method")
         raise UserError(
             f"{folder}: its weights are quantised ({method}), and longstep trains, draws and merges plain ones; take "
             "the unquantised release"
@@ -120,8 +128,10 @@ def model_json(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected a Hugging Face model folder") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); the folder is damaged") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected a JSON object; the folder is damaged")
     return data
@@ -286,4 +296,10 @@ def context_length(model: PreTrainedModel) -> int:
             f"{type(model).__name__}: config.json has no max_position_embeddings, so rows cannot be kept within the "
             "context; write the number into it"
         )
-    return int(model.config.max_position_embeddings)
+    longest: object = model.config.max_position_embeddings
+    if not isinstance(longest, int) or longest < 1:
+        raise UserError(
+            f"{type(model).__name__}: max_position_embeddings of config.json is {longest!r}, expected the tokens of "
+            "its longest sequence; write the number into it"
+        )
+    return longest
