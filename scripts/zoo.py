@@ -25,13 +25,13 @@ import conftest  # noqa: E402, F401  one thread, offline, as in the suite
 PAGE = ROOT / "docs" / "models.md"
 HEAD = """# What works with which model
 
-`make zoo` builds each model below with two layers and random weights, takes it through every verb, and writes this page
-from what happened: nothing here is typed by hand. It says that a folder of that kind is read, trained, resumed and merged
-as it should be, not that its answers are good. `longstep doctor MODEL` examines a folder of your own in the same way,
-without training it.
+`make zoo` builds each model below with two layers and random weights, takes it through every verb, and writes this
+page from what happened: nothing here is typed by hand. It says that a folder of that kind is read, trained, resumed and
+merged as it should be, not that its answers are good. `longstep doctor MODEL` examines a folder of your own in the same
+way, without training it.
 
-*load* is the doctor's report; *resume* means that a run killed by SIGKILL at step 3 of 4 and started again ends with the
-hash of the run that was left alone, for `sft` and `lora`; *merge* is TIES of the two tuned models over the start.
+*load* is the doctor's report; *resume* means that a run killed by SIGKILL at step 3 of 4 and started again ends with
+the hash of the run that was left alone, for `sft` and `lora`; *merge* is TIES of the two tuned models over the start.
 """
 
 
@@ -47,7 +47,9 @@ def taken(name: str) -> dict[str, str]:
         steps = journey(member, Path(scratch) / "journey")
         broken = [step for step, can in promised(examined).items() if can != (not steps[step])]
     if broken:
-        raise AssertionError(f"{name}: the doctor promised otherwise: {broken}: {steps}, {examined}")
+        raise AssertionError(
+            f"{name}: the doctor promised otherwise: {broken}: {steps}, {examined}"
+        )
     load = "; ".join(line.replace(f"{member}: ", "") for line in examined.wrong)
     return {"load": load, **steps}
 
@@ -76,12 +78,17 @@ def main(names: list[str]) -> int:
         started = time.monotonic()
         answers[name] = taken(name)
         refused = sum(map(bool, answers[name].values()))
-        print(f"{name}: {refused or 'nothing'} refused, {time.monotonic() - started:.0f} s", flush=True)
+        print(
+            f"{name}: {refused or 'nothing'} refused, {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
     lines = table(answers)
     if names:
         print("\n".join(lines))
         return 0
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "trl"))
+    libraries = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "trl")
+    )
     origin = f"Made by `make zoo` on {date.today().isoformat()}, {platform.machine()}, {libraries}."
     PAGE.write_text("\n".join([HEAD, *lines, "", origin, ""]), encoding="utf-8")
     print(f"wrote {PAGE}")

@@ -102,22 +102,29 @@ def pickled(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
-def small_vocabulary(folder: Path) -> None:
-    own = tokenizer()
-    own.add_tokens(["<|a|>", "<|b|>"])
-    own.save_pretrained(folder)
+def tags_without_rows(folder: Path) -> None:
+    build("llama", folder, own=tokenizer(think=False))
+    tokenizer().save_pretrained(folder)
 
 
 ALL, TRAIN = (*VERBS, MERGE), VERBS[1:]
 #: How to break a llama, what is said, and what it then cannot do.
 FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, ...]]] = {
     "prefixed": (weights(prefixed), "torch.compile wrote '_orig_mod.'", ALL),
-    "not a number": (weights(not_a_number), "logits for a plain question are not all finite", VERBS),
+    "not a number": (
+        weights(not_a_number),
+        "logits for a plain question are not all finite",
+        VERBS,
+    ),
     "layers": (config(num_hidden_layers=3), "number of layers in config.json", ALL),
     "no layers in figures": (config(num_hidden_layers="two"), "expected int, got str", ALL),
     "no heads": (config(num_attention_heads=0), "cannot be loaded (ZeroDivisionError", ALL),
     "no context": (config(max_position_embeddings=0), "max_position_embeddings", VERBS),
-    "quantised": (config(quantization_config={"quant_method": "gptq"}), "take the unquantised", ALL),
+    "quantised": (
+        config(quantization_config={"quant_method": "gptq"}),
+        "take the unquantised",
+        ALL,
+    ),
     "own code": (config(auto_map={"AutoModel": "x.py"}), "remote code is never executed", ALL),
     "torn": (file("config.json", "{"), "not valid JSON", ALL),
     "pickled": (pickled, "convert the model to safetensors first", ALL),
@@ -128,7 +135,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, ...]]] = {
     "no think tags": (tokens(TEMPLATE, think=False), "checkpoint: think_tokens: add", TRAIN),
     "no tokenizer": (without("tokenizer_config.json"), "must carry its tokenizer", VERBS),
     "damaged tokenizer": (file("tokenizer.json", '{"model": null}'), "cannot be loaded", ALL),
-    "rows missing": (small_vocabulary, "302 rows for 304 token ids", VERBS),
+    "rows missing": (tags_without_rows, "was added to the tokenizer only", VERBS),
 }
 
 
@@ -146,6 +153,17 @@ def test_each_fault_is_a_line_and_says_what_cannot_be_done(tmp_path, llama, name
     assert all("\n" not in line for line in found.wrong)
     assert {verb for verb, why in found.abilities.items() if why} == set(cannot)
     assert len(found.wrong) == len(set(found.wrong))
+
+
+def test_a_token_without_a_row_that_no_prompt_needs_is_a_fact_and_no_fault(tmp_path, llama):
+    """As in gemma-3-1b-it, whose tokenizer knows an image token."""
+    folder = shutil.copytree(llama, tmp_path / "m")
+    own = tokenizer()
+    own.add_tokens(["<image>"])
+    own.save_pretrained(folder)
+    found = examine_model(folder)
+    assert found.wrong == []
+    assert found.facts["vocabulary"] == "302 rows for 303 token ids; 1 ids have none"
 
 
 def test_every_fault_is_reported_not_only_the_first(tmp_path, llama):

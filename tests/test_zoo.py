@@ -34,5 +34,9 @@ def test_the_doctor_reads_what_published_folders_vary(tmp_path, name):
 
 
 def test_the_page_names_every_member():
-    rows = [line.split("|")[1].strip() for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
+    rows = [
+        line.split("|")[1].strip()
+        for line in PAGE.read_text("utf-8").splitlines()
+        if line.startswith("| ")
+    ]
     assert rows == ["model", *MEMBERS]

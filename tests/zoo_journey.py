@@ -168,7 +168,7 @@ def journey(member: Path, folder: Path) -> dict[str, str]:
 
 
 def _words(ended: str, member: Path) -> str:
-    """"" or the refusal, without the folder that the test happens to be in."""
+    """ "" or the refusal, without the folder that the test happens to be in."""
     if ended == "done":
         return ""
     assert ended.startswith("error: "), ended

@@ -1,4 +1,4 @@
-"""What this machine has and whether the shipped model answers; what a model is, can do here, and what is wrong with it."""
+"""What this machine has, and whether the shipped model answers; what one model is, can do, and what is wrong."""
 
 from __future__ import annotations
 

@@ -251,10 +251,7 @@ def doctor(
     quiet_libraries()
     from longstep.cli.doctor import examine, examine_reference, in_words
 
-    if model is None:
-        facts = examine()
-    else:
-        facts = examine_reference(model)
+    facts = examine() if model is None else examine_reference(model)
     if as_json:
         print_json(facts)
     elif model is not None:

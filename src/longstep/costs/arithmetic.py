@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longstep.costs.planning import Planning
 from longstep.costs.decoder import Shape
+from longstep.costs.planning import Planning
 
 FORWARD = 1.0
 #: Forward and backward through weights and activations.
@@ -96,10 +96,11 @@ def fitting_slots(shape: Shape, memory: float, tokens: float) -> int:
 def decoding_hours(shape: Shape, work: Decoding, devices: int, plan: Planning) -> float:
     """Hours to decode, by the roofline: reading bytes or multiplying, whichever is slower.
 
-    Every step reads all weights once, of a mixture those that its live sequences meet, and every live sequence's keys and values. With continuous
-    batching a replica needs ``its tokens / slots`` steps, and the last, longest completion finishes
-    ``longest - mean`` steps after the average one: with few completions per device, which is the
-    rule in reinforcement learning at 24k tokens, that tail is most of the time.
+    Every step reads all weights once, of a mixture those that its live sequences meet, and every
+    live sequence's keys and values. With continuous batching a replica needs ``its tokens / slots``
+    steps, and the last, longest completion finishes ``longest - mean`` steps after the average one:
+    with few completions per device, which is the rule in reinforcement learning at 24k tokens, that
+    tail is most of the time.
     """
     hardware = plan.hardware
     width = replica_devices(shape, hardware.memory)

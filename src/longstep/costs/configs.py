@@ -1,4 +1,4 @@
-"""A model's shape from its config.json, without torch: what each architecture calls its sizes and which vectors it has."""
+"""A model's shape from its config.json, without torch: what architectures call their sizes; their vectors."""
 
 from __future__ import annotations
 

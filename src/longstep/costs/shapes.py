@@ -13,7 +13,6 @@ from longstep.costs.configs import read_config
 from longstep.costs.decoder import Experts, Shape
 from longstep.models.load import refuse_adapter
 
-
 _Q05 = Shape(24, 896, 4864, 14, 2, 151_936, True)
 _Q15 = Shape(28, 1536, 8960, 12, 2, 151_936, True)
 _Q3 = Shape(36, 2048, 11_008, 16, 2, 151_936, True)
@@ -45,9 +44,7 @@ def _gpt_oss(layers: int, count: int) -> Shape:
     """Width 2,880 everywhere, 64 heads of 64 with sinks, biases everywhere."""
     vectors = 2 * 2880 + (64 + 2 * 8) * 64 + 2880 + 64
     experts = Experts(count, 4, 2880, layers, biased=True)
-    return Shape(
-        layers, 2880, 2880, 64, 8, 201_088, False, 64, vectors=vectors, experts=experts
-    )
+    return Shape(layers, 2880, 2880, 64, 8, 201_088, False, 64, vectors=vectors, experts=experts)
 
 
 #: Shapes as published in each model's config.json. A distilled 1.5B has an output layer of its own;
@@ -97,7 +94,7 @@ def shape_of(name: str) -> tuple[Shape, str]:
     """The shape of a shipped, local or published model, and a remark when it was guessed or may not be exact.
 
     Raises:
-        UserError: the model is in no table, in no folder, and has no size in its name; or its folder is none of a model.
+        UserError: the model is in no table, in no folder, and has no size in its name; or the folder holds no model.
     """
     for folder in (Path(name), Path(longstep.__file__).parent / "data" / name):
         if (folder / "config.json").is_file():

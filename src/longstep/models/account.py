@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
+from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, render_prompt
 from longstep.models.damage import Reading
 from longstep.models.load import model_json
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 #: What wrappers write before or into a tensor's name, and who does it.
 WRAPPERS = {
@@ -114,6 +115,28 @@ def _remedy(missing: Iterable[str], unused: Iterable[str]) -> str:
     if any(".layers." in name or ".h." in name for name in [*missing, *unused]):
         return "does the number of layers in config.json belong to these weights?"
     return "the folder is incomplete, or its config.json belongs to other weights"
+
+
+def refuse_rowless(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a model whose embedding has no row for a token that every prompt or answer needs.
+
+    Tokens that were added to a tokenizer and not to its model (think tags, mostly). A published tokenizer may know
+    others that a text model has no row for, such as Gemma 3's image token; those do no harm until they are used.
+
+    Raises:
+        UserError: naming the first such token.
+    """
+    rows: Any = model.get_input_embeddings().weight  # pyright: ignore[reportOptionalMemberAccess]
+    needed = [tokenizer.eos_token_id, *encode_text(tokenizer, THINK_OPEN + THINK_CLOSE)]
+    if tokenizer.chat_template is not None:
+        needed.extend(render_prompt(tokenizer, "1").ids)
+    lacking = [index for index in needed if isinstance(index, int) and index >= len(rows)]
+    if lacking:
+        token = tokenizer.convert_ids_to_tokens(lacking[0])
+        raise UserError(
+            f"the tokenizer gives {token!r} id {lacking[0]}, and the model's embedding has {len(rows)} rows: the token "
+            "was added to the tokenizer only; use the tokenizer that the model was trained with, or resize the model"
+        )
 
 
 def is_whole(model: Any) -> bool:

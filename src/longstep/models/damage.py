@@ -25,7 +25,10 @@ class Reading:
         """Nothing to prepare."""
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Say what was raised, unless it is a sentence already, or no error of the file's (an interrupt)."""
         if isinstance(error, Exception) and not isinstance(error, UserError):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from longstep.config import UserError
+from longstep.models.account import refuse_rowless
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, forces_thought, lint, render_prompt
 from longstep.models.load import (
     context_length,
@@ -112,7 +113,9 @@ def examine_model(
 def _about_config(config: dict[str, Any]) -> dict[str, str]:
     names = config.get("architectures")
     kind = str(config.get("model_type"))
-    facts: dict[str, str] = {"architecture": f"{names[0]} ({kind})" if isinstance(names, list) and names else kind}
+    facts: dict[str, str] = {
+        "architecture": f"{names[0]} ({kind})" if isinstance(names, list) and names else kind
+    }
     for key in ("num_hidden_layers", "n_layer"):
         if key in config:
             facts["layers"] = str(config[key])
@@ -195,14 +198,9 @@ def _ask_vocabulary(
     rows: Any = model.get_input_embeddings().weight  # pyright: ignore[reportOptionalMemberAccess]
     rows, ids = rows.shape[0], 1 + max(tokenizer.get_vocab().values(), default=-1)
     said = f"{rows:,} rows for {ids:,} token ids"
-    found.facts["vocabulary"] = (
-        f"{said}; {rows - ids:,} rows pad it" if rows > ids else said
-    )
-    if rows < ids:
-        found.refuse(
-            f"its embedding has {said}, so some tokens have none; the tokenizer belongs to another model, or the "
-            "embedding must be resized to it"
-        )
+    more = f"; {rows - ids:,} rows pad it" if rows > ids else ""
+    found.facts["vocabulary"] = said + (f"; {ids - rows:,} ids have none" if rows < ids else more)
+    found.ask(refuse_rowless, model, tokenizer)
     if stops := found.ask(stop_ids, model, tokenizer):
         shown = tokenizer.convert_ids_to_tokens(sorted(stops))
         found.facts["ends a turn"] = ", ".join(map(str, shown))

@@ -63,9 +63,10 @@ def _from_hub(reference: str, revision: str | None, offline: bool) -> Path:
         )
     except (OSError, ValueError) as error:
         first = str(error).splitlines()[0]
+        asked = "" if offline else f" and the hub did not provide it ({first})"
         raise UserError(
-            f"model {reference!r}: not in the local cache{'' if offline else f' and the hub did not provide it ({first})'}; "
-            "download it where there is a network, or give a local folder"
+            f"model {reference!r}: not in the local cache{asked}; download it where there is a network, or give a "
+            "local folder"
         ) from None
 
 
