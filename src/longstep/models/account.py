@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, render_prompt
-from longstep.models.damage import Reading
+from longstep.models.damage import InWords
 from longstep.models.load import model_json
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
         UserError: the weights are damaged, or some tensor is missing or left over.
     """
     generation = _generation(folder)
-    with Reading(f"{folder}: the model cannot be loaded"):
+    with InWords(f"{folder}: the model cannot be loaded"):
         model, told = kind.from_pretrained(
             folder,
             dtype=dtype,
@@ -68,7 +68,7 @@ def _generation(folder: Path) -> dict[str, Any]:
         return {}
     found = model_json(path)
     try:
-        with Reading(f"{path}: cannot be read"):
+        with InWords(f"{path}: cannot be read"):
             GenerationConfig.from_pretrained(folder, local_files_only=True).validate(strict=True)
     except UserError:
         ids = ("bos_token_id", "eos_token_id", "pad_token_id")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
-from longstep.models.damage import Reading
+from longstep.models.damage import InWords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -69,7 +69,7 @@ def _template(tokenizer: PreTrainedTokenizerBase, prompt: str, thinking: bool) -
             "the tokenizer has no chat template; longstep trains and samples only through one: give a base model one "
             "by a stage of kind checkpoint with chat_template: FILE"
         )
-    with Reading("the chat template cannot render a user's question"):
+    with InWords("the chat template cannot render a user's question"):
         text = tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}],
             tokenize=False,

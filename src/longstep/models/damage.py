@@ -14,8 +14,8 @@ from longstep.config import UserError
 _SHOWN = 200
 
 
-class Reading:
-    """``with Reading("FOLDER: the model cannot be loaded"):`` around a call of a library, and nothing of our own."""
+class InWords:
+    """``with InWords("FOLDER: the model cannot be loaded"):`` around a call of a library, and nothing of our own."""
 
     def __init__(self, sentence: str) -> None:
         """Take the beginning of the sentence; what the library says follows in brackets."""
