@@ -75,6 +75,10 @@ def not_a_number(tensors: dict[str, torch.Tensor]) -> None:
     tensors["model.norm.weight"][0] = float("nan")
 
 
+def rounded(tensors: dict[str, torch.Tensor]) -> None:
+    tensors.update({name: value.mul(100).to(torch.int8) for name, value in tensors.items()})
+
+
 def config(**changes: object) -> Callable[[Path], None]:
     return lambda folder: edit(folder / "config.json", **changes)
 
@@ -123,6 +127,12 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, ...]]] = {
     "quantised": (
         config(quantization_config={"quant_method": "gptq"}),
         "take the unquantised",
+        ALL,
+    ),
+    "in whole numbers": (weights(rounded), "stored as I8, so its weights are quantised", ALL),
+    "adapter beside": (
+        file("adapter_config.json", '{"base_model_name_or_path": "Q"}'),
+        "an adapter of Q beside it",
         ALL,
     ),
     "own code": (config(auto_map={"AutoModel": "x.py"}), "remote code is never executed", ALL),

@@ -96,11 +96,12 @@ def shape_of(name: str) -> tuple[Shape, str]:
     Raises:
         UserError: the model is in no table, in no folder, and has no size in its name; or the folder holds no model.
     """
+    if Path(name).is_dir():
+        refuse_adapter(Path(name))
     for folder in (Path(name), Path(longstep.__file__).parent / "data" / name):
         if (folder / "config.json").is_file():
             return read_config(folder / "config.json")
     if Path(name).is_dir():
-        refuse_adapter(Path(name))
         raise UserError(f"{name}: no config.json; expected a Hugging Face model folder")
     if name in MODELS:
         return MODELS[name], ""

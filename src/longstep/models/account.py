@@ -7,7 +7,8 @@ answers differently each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+#: Types of safetensors that hold a weight as it is.
+_PLAIN = ("F64", "F32", "F16", "BF16")
 #: What wrappers write before or into a tensor's name, and who does it.
 WRAPPERS = {
     "_orig_mod.": "torch.compile",
@@ -41,6 +44,7 @@ def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     Raises:
         UserError: the weights are damaged, or some tensor is missing or left over.
     """
+    refuse_quantised(folder)
     generation = _generation(folder)
     with InWords(f"{folder}: the model cannot be loaded"):
         model, told = kind.from_pretrained(
@@ -54,6 +58,53 @@ def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
         )
     refuse_unaccounted(folder, told)
     return model
+
+
+def refuse_quantised(folder: Path) -> None:
+    """Refuse weights that are whole numbers or eighths of what they were: read as they stand, they mean nothing.
+
+    Most releases say so in config.json; a folder whose config was copied from the plain release does not. A model may
+    hold some numbers of such a type, masks and counters, but not most.
+
+    Raises:
+        UserError: naming the type.
+    """
+    types = stored_types(folder)
+    most = max(types, key=lambda each: types[each], default="F32")
+    if most not in _PLAIN:
+        raise UserError(
+            f"{folder}: most of its numbers are stored as {most}, so its weights are quantised; longstep trains, draws "
+            "and merges plain ones; take the unquantised release"
+        )
+
+
+def stored_types(folder: Path) -> dict[str, int]:
+    """Numbers stored by type, from the heads of the files.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    types: dict[str, int] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        for entry in _entries(path):
+            count = 1
+            for size in entry["shape"]:
+                count *= size
+            types[entry["dtype"]] = types.get(entry["dtype"], 0) + count
+    return types
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Type and shape of every tensor of a file, in the order of the file."""
+    try:
+        with path.open("rb") as file:
+            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        head.pop("__metadata__", None)
+        yield from ({"dtype": e["dtype"], "shape": e["shape"]} for e in head.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
+        raise UserError(
+            f"{path}: cannot be read as safetensors; it is damaged, download it again"
+        ) from None
 
 
 def _generation(folder: Path) -> dict[str, Any]:

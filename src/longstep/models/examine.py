@@ -6,7 +6,6 @@ a user reads is what a run would have said, all of it, before anything is spent.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from longstep.config import UserError
-from longstep.models.account import refuse_rowless
+from longstep.models.account import refuse_rowless, stored_types
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, forces_thought, lint, render_prompt
 from longstep.models.load import (
     context_length,
@@ -124,39 +123,10 @@ def _about_config(config: dict[str, Any]) -> dict[str, str]:
 
 def _opened(folder: Path, found: Examined) -> PreTrainedModel:
     """The model, in bfloat16 where its files are, so that no more memory is taken than the files have."""
-    types = found.ask(_stored_types, folder) or {}
+    types = found.ask(stored_types, folder) or {}
     if types:
         found.facts["weights"] = ", ".join(f"{n:,} in {kind}" for kind, n in sorted(types.items()))
     return load_model(folder, "bfloat16" if set(types) == {"BF16"} else "auto").eval()
-
-
-def _stored_types(folder: Path) -> dict[str, int]:
-    """Numbers stored by type, from the heads of the files.
-
-    Raises:
-        UserError: a file is damaged.
-    """
-    types: dict[str, int] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        for entry in _entries(path):
-            count = 1
-            for size in entry["shape"]:
-                count *= size
-            types[entry["dtype"]] = types.get(entry["dtype"], 0) + count
-    return types
-
-
-def _entries(path: Path) -> Iterator[dict[str, Any]]:
-    """Type and shape of every tensor of a file, in the order of the file."""
-    try:
-        with path.open("rb") as file:
-            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        head.pop("__metadata__", None)
-        yield from ({"dtype": e["dtype"], "shape": e["shape"]} for e in head.values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
-        raise UserError(
-            f"{path}: cannot be read as safetensors; it is damaged, download it again"
-        ) from None
 
 
 def _about_model(model: PreTrainedModel) -> dict[str, str]:

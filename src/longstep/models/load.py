@@ -106,17 +106,23 @@ def refuse_unsafe(folder: Path) -> None:
 
 
 def refuse_adapter(folder: Path) -> None:
-    """Refuse a folder that holds an adapter and no model.
+    """Refuse a folder that holds an adapter, alone or beside a model.
 
     Raises:
         UserError: naming the base that it belongs to.
     """
     adapter = folder / "adapter_config.json"
-    if adapter.is_file() and not (folder / "config.json").is_file():
-        base = model_json(adapter).get("base_model_name_or_path")
+    if not adapter.is_file():
+        return
+    base = model_json(adapter).get("base_model_name_or_path")
+    if (folder / "config.json").is_file():
         raise UserError(
-            f"{folder}: holds an adapter of {base}, not a model; merge it into its base first (peft: merge_and_unload)"
+            f"{folder}: holds a model and an adapter of {base} beside it, and libraries would load {base} with the "
+            "adapter instead of the model; move one of the two into a folder of its own"
         )
+    raise UserError(
+        f"{folder}: holds an adapter of {base}, not a model; merge it into its base first (peft: merge_and_unload)"
+    )
 
 
 def model_json(path: Path) -> dict[str, Any]:
