@@ -30,7 +30,7 @@ page from what happened: nothing here is typed by hand. It says that a folder of
 merged as it should be, not that its answers are good. `longstep doctor MODEL` examines a folder of your own in the same
 way, without training it.
 
-*load* is the doctor's report; *resume* means that a run killed by SIGKILL at step 3 of 4 and started again ends with
+*doctor* is the verb's report; *resume* means that a run killed by SIGKILL at step 3 of 4 and started again ends with
 the hash of the run that was left alone, for `sft` and `lora`; *merge* is TIES of the two tuned models over the start.
 """
 
@@ -43,6 +43,7 @@ def taken(name: str) -> dict[str, str]:
 
     with tempfile.TemporaryDirectory(prefix="zoo-") as scratch:
         member = MEMBERS[name](Path(scratch) / name.replace(" ", "-"))
+        loading = loaded(member)
         examined = examine_model(member, {"merge": refuse_unmergeable})
         steps = journey(member, Path(scratch) / "journey")
         broken = [step for step, can in promised(examined).items() if can != (not steps[step])]
@@ -50,8 +51,21 @@ def taken(name: str) -> dict[str, str]:
         raise AssertionError(
             f"{name}: the doctor promised otherwise: {broken}: {steps}, {examined}"
         )
-    load = "; ".join(line.replace(f"{member}: ", "") for line in examined.wrong)
-    return {"load": load, **steps}
+    wrong = "; ".join(line.replace(f"{member}: ", "") for line in examined.wrong)
+    return {"doctor": wrong, "load": loading.replace(f"{member}: ", ""), **steps}
+
+
+def loaded(member: Path) -> str:
+    """ "" or why model or tokenizer cannot be loaded."""
+    from longstep.config import UserError
+    from longstep.models.load import load_model, load_tokenizer
+
+    try:
+        load_model(member)
+        load_tokenizer(member)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def table(answers: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -61,10 +75,11 @@ def table(answers: Mapping[str, Mapping[str, str]]) -> list[str]:
     lines = [f"| model | {' | '.join(steps)} |", f"|---|{'---|' * len(steps)}"]
     for name, found in answers.items():
         cells = []
-        for words in found.values():
+        for step, words in found.items():
             if words and words not in said:
                 said.append(words)
-            cells.append(f"refused [{said.index(words) + 1}]" if words else "yes")
+            well, ill = ("well", "ill") if step == "doctor" else ("yes", "refused")
+            cells.append(f"{ill} [{said.index(words) + 1}]" if words else well)
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, "", *(f"{number}. {words}" for number, words in enumerate(said, 1))]
 
@@ -82,17 +97,21 @@ def main(names: list[str]) -> int:
             f"{name}: {refused or 'nothing'} refused, {time.monotonic() - started:.0f} s",
             flush=True,
         )
-    lines = table(answers)
     if names:
-        print("\n".join(lines))
-        return 0
-    libraries = ", ".join(
+        print("\n".join(table(answers)))
+    else:
+        write_page(answers)
+    return 0
+
+
+def write_page(answers: Mapping[str, Mapping[str, str]]) -> None:
+    """The page, with where and when it was made."""
+    made_with = ", ".join(
         f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "trl")
     )
-    origin = f"Made by `make zoo` on {date.today().isoformat()}, {platform.machine()}, {libraries}."
-    PAGE.write_text("\n".join([HEAD, *lines, "", origin, ""]), encoding="utf-8")
+    origin = f"Made by `make zoo` on {date.today().isoformat()}, {platform.machine()}, {made_with}."
+    PAGE.write_text("\n".join([HEAD, *table(answers), "", origin, ""]), encoding="utf-8")
     print(f"wrote {PAGE}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from longstep.models.load import (
     stop_ids,
 )
 from longstep.models.lora import Lora, target_layers
+from longstep.models.tokens import others_differ
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -96,6 +97,8 @@ def examine_model(
         _ask_vocabulary(found, model, tokenizer)
     if tokenizer is not None:
         _ask_prompt(found, tokenizer)
+        if apart := found.ask(others_differ, folder):
+            found.facts["elsewhere"] = apart
     if model is not None and tokenizer is not None and not found.wrong:
         found.refuse(*_run(model, tokenizer))
     found.able("chat, sample, evaluate, rl")
