@@ -1,10 +1,11 @@
 # demo: the whole path on a laptop. test: the suite. check: lint and types. bench: ratios against references.
 # check-cpus: the tests of equality, once as each kind of CPU that this one can stand for.
+# zoo: every architecture through every verb; writes docs/models.md. About ten minutes.
 # tiny-base: train the two shipped models again and put them into the package.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check check-cpus bench tiny-base clean
+.PHONY: demo test check check-cpus zoo bench tiny-base clean
 
 demo: .venv/core
 	$(BIN)/longstep run light-r1 --size tiny
@@ -20,6 +21,9 @@ check: .venv/dev
 check-cpus: .venv/dev
 	for cpu in $$($(BIN)/python scripts/cpu_kinds.py); do \
 	  echo "== $$cpu"; ATEN_CPU_CAPABILITY=$$cpu $(BIN)/python -m pytest -m equality || exit 1; done
+
+zoo: .venv/dev
+	$(BIN)/python scripts/zoo.py
 
 bench: .venv/dev
 	for file in bench/*.py; do $(BIN)/python $$file || exit 1; done

@@ -67,9 +67,18 @@ def tokenizer(template: str | None = TEMPLATE, think: bool = True) -> PreTrained
         show_progress=False,
     )
     inner.train_from_iterator(_TEXT, trainer)
-    if think:
-        tags = [AddedToken(tag, special=False, normalized=False) for tag in ("<think>", "</think>")]
-        inner.add_tokens(tags)
+    return dressed(add_tags(inner) if think else inner, template)
+
+
+def add_tags(inner: Tokenizer) -> Tokenizer:
+    """The think tags as ordinary single tokens."""
+    tags = [AddedToken(tag, special=False, normalized=False) for tag in ("<think>", "</think>")]
+    inner.add_tokens(tags)
+    return inner
+
+
+def dressed(inner: Tokenizer, template: str | None = TEMPLATE) -> PreTrainedTokenizerFast:
+    """With a chat template, and a stop token that pads too."""
     made = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|end|>", pad_token="<|end|>")
     made.chat_template = template
     return made
@@ -81,6 +90,7 @@ def build(
     seed: int = 0,
     spare: int = 0,
     change: Callable[[Any], None] | None = None,
+    own: PreTrainedTokenizerFast | None = None,
 ) -> Path:
     """Write one member of the zoo.
 
@@ -90,9 +100,10 @@ def build(
         seed: of the weights.
         spare: rows of the embedding beyond the tokenizer's ids.
         change: edits the config before the model is made.
+        own: its tokenizer, if not the byte-level one.
     """
     kind, settings = ARCHITECTURES[name]
-    own = tokenizer()
+    own = own or tokenizer()
     ids = {"bos_token_id": None, "eos_token_id": own.eos_token_id, "pad_token_id": own.pad_token_id}
     config = getattr(transformers, kind)(**settings, **ids, vocab_size=len(own) + spare)
     if change is not None:

@@ -218,6 +218,40 @@ def hash_folder(folder: Path) -> dict[str, dict[str, object]]:
     }
 
 
+def hash_input(path: Path) -> str:
+    """One hash for a file or folder that was made elsewhere, by content; equal for equal files, linked or copied.
+
+    A model in the hub's cache is a folder of links into another one. What is read is what they lead to, so that is what
+    is hashed; only what a stage *writes* must hold its own files (:func:`files_under`).
+
+    Raises:
+        UserError: a link leads nowhere, or back to a folder that holds it.
+    """
+    if not path.is_dir():
+        return sha256_file(path)
+    found = _followed(path, frozenset())
+    return content_hash({f.relative_to(path).as_posix(): {"sha256": sha256_file(f)} for f in found})
+
+
+def _followed(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """Every file below a folder, links followed."""
+    real = folder.resolve()
+    if real in above:
+        raise UserError(
+            f"{folder}: a symbolic link to a folder that holds it; remove the link, or copy what is meant"
+        )
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _followed(path, above | {real})
+        elif path.is_file():
+            yield path
+        elif path.is_symlink():
+            raise UserError(
+                f"{path}: a symbolic link to {os.readlink(path)}, where nothing is; expected a whole folder: download "
+                "it again, or copy the file here"
+            )
+
+
 def content_hash(files: Mapping[str, Mapping[str, object]]) -> str:
     """One hash for a folder's content, from its file table."""
     return sha256_json({name: entry["sha256"] for name, entry in files.items()})

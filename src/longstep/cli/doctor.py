@@ -1,4 +1,4 @@
-"""What this machine has, what is missing, and whether the shipped model answers."""
+"""What this machine has, and whether the shipped model answers; what one model is, can do, and what is wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from contextlib import closing
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -58,3 +59,36 @@ def _shipped_problems(facts: dict[str, Any]) -> list[str]:
         except UserError as error:
             found.append(f"{name}: {error}")
     return found
+
+
+def examine_reference(reference: str) -> dict[str, Any]:
+    """A model's facts, abilities and faults; nothing is downloaded for it.
+
+    Raises:
+        UserError: there is no such model here.
+    """
+    from longstep.merge.folders import refuse_unmergeable
+    from longstep.models.examine import examine_model
+    from longstep.models.load import locate
+
+    folder = locate(reference, offline=True)
+    found = examine_model(folder, {"merge with another of its kind": refuse_unmergeable})
+    return {"model": reference, "folder": str(folder), **asdict(found)}
+
+
+def in_words(examined: dict[str, Any]) -> list[str]:
+    """The same as lines for a person."""
+    facts = [f"  {name:<14} {value}" for name, value in examined["facts"].items()]
+    able = [
+        f"  {verb}: {f'no: {why}' if why else 'yes'}" for verb, why in examined["abilities"].items()
+    ]
+    wrong = [f"  {number}. {each}" for number, each in enumerate(examined["wrong"], 1)]
+    return [
+        f"{examined['model']} ({examined['folder']})",
+        "what it is",
+        *facts,
+        "what it can do here",
+        *able,
+        "what is wrong, and how to mend it" if wrong else "nothing is wrong with it",
+        *wrong,
+    ]

@@ -240,17 +240,26 @@ def report_command(run_folder: RunFolder) -> None:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Print versions, devices and what is missing, then sample from the shipped model."""
+def doctor(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="a model to examine: shipped name, folder, or hub id in the cache"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print versions, devices and what is missing, then sample from the shipped model; or examine one model."""
     quiet_libraries()
-    from longstep.cli.doctor import examine
+    from longstep.cli.doctor import examine, examine_reference, in_words
 
-    facts = examine()
+    facts = examine() if model is None else examine_reference(model)
     if as_json:
         print_json(facts)
+    elif model is not None:
+        for line in in_words(facts):
+            say(line)
     else:
         print_table([["what", "found"], *[[key, str(value)] for key, value in facts.items()]])
-    if facts["problems"]:
+    if facts["problems" if model is None else "wrong"]:
         raise typer.Exit(1)
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from longstep.costs.decoder import Shape
 from longstep.costs.planning import Planning
-from longstep.costs.shapes import Shape
 
 FORWARD = 1.0
 #: Forward and backward through weights and activations.
@@ -96,10 +96,11 @@ def fitting_slots(shape: Shape, memory: float, tokens: float) -> int:
 def decoding_hours(shape: Shape, work: Decoding, devices: int, plan: Planning) -> float:
     """Hours to decode, by the roofline: reading bytes or multiplying, whichever is slower.
 
-    Every step reads all weights once and every live sequence's keys and values. With continuous
-    batching a replica needs ``its tokens / slots`` steps, and the last, longest completion finishes
-    ``longest - mean`` steps after the average one: with few completions per device, which is the
-    rule in reinforcement learning at 24k tokens, that tail is most of the time.
+    Every step reads all weights once, of a mixture those that its live sequences meet, and every
+    live sequence's keys and values. With continuous batching a replica needs ``its tokens / slots``
+    steps, and the last, longest completion finishes ``longest - mean`` steps after the average one:
+    with few completions per device, which is the rule in reinforcement learning at 24k tokens, that
+    tail is most of the time.
     """
     hardware = plan.hardware
     width = replica_devices(shape, hardware.memory)
@@ -110,7 +111,8 @@ def decoding_hours(shape: Shape, work: Decoding, devices: int, plan: Planning) -
     )
     steps = max(1.0, share / live) * work.mean + (work.longest - work.mean)
     cache = share * work.mean * (work.prompt + work.mean / 2) * shape.kv_bytes_per_token
-    reading = (steps * HALF * shape.parameters + cache) / (hardware.bandwidth * plan.decode * width)
+    weights = steps * HALF * shape.read(live)
+    reading = (weights + cache) / (hardware.bandwidth * plan.decode * width)
     flops = share * work.mean * token_flops(shape, work.prompt + work.mean, FORWARD)
     return max(reading, flops / (hardware.flops * DECODE_MFU * width)) / 3600
 
@@ -158,7 +160,7 @@ def state_bytes(shape: Shape, holding: Holding) -> float:
     frozen += shape.parameters if holding.reference else 0
     resident = (trained * TRAINED_BYTES + frozen * FROZEN_BYTES) / holding.shards
     if holding.shards == 1:
-        return resident + HALF * shape.matrices
+        return resident + HALF * shape.held_matrices
     gathered = HALF * (2 * shape.layer_matrices + 2 * shape.vocab * shape.width)
     gathered += HALF * shape.parameters * holding.copies
     return gathered + (0 if holding.offload else resident)
@@ -172,7 +174,7 @@ def layer_bytes(shape: Shape) -> float:
     their product.
     """
     return HALF * (
-        6 * shape.width + 2 * shape.attention_width + 2 * shape.kv_width + 4 * shape.inner
+        6 * shape.width + 2 * shape.attention_width + 2 * shape.kv_width + 4 * shape.token_inner
     )
 
 

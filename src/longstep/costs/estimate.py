@@ -9,9 +9,10 @@ from longstep.config import UserError
 from longstep.context import Artifact
 from longstep.costs import arithmetic
 from longstep.costs.arithmetic import Decoding
+from longstep.costs.decoder import Shape
 from longstep.costs.flow import DATASETS, UNKNOWN_ROWS, Flow
 from longstep.costs.planning import Planning
-from longstep.costs.shapes import Shape, shape_of
+from longstep.costs.shapes import shape_of
 
 RELIEF = "lower batch_size or max_tokens, or use a device with more memory"
 
@@ -139,6 +140,11 @@ class Estimator:
             return shape
         shape, remark = shape_of(reference)
         self.remark(remark)
+        if shape.experts is not None:
+            self.remark(
+                f"{reference} is a mixture of experts: {shape.parameters / 1e9:.3g} B parameters are held and trained, "
+                f"{shape.active / 1e9:.3g} B of them multiply with each token"
+            )
         return shape
 
     @property

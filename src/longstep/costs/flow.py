@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from longstep.context import Where
-from longstep.costs.shapes import Shape
+from longstep.costs.decoder import Shape
 
 #: Problems of published data sets and benchmarks, from their hub pages.
 DATASETS = {

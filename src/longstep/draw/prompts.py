@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 def engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> TransformersEngine:
     """The in-process engine over a loaded model."""
     from longstep.generate.engine import TransformersEngine
+    from longstep.models.account import refuse_rowless
     from longstep.models.load import copy_weights, stop_ids, unknown_ids
 
+    refuse_rowless(model, tokenizer)
     stops, unknown = stop_ids(model, tokenizer), unknown_ids(model, tokenizer)
     return TransformersEngine(model, tokenizer, stops, copy_weights, unknown)
 

@@ -23,10 +23,10 @@ _MUST_AGREE = (
 def check_configs(a: Path, b: Path) -> None:
     """Equal shapes still compute differently with another rotary base or number of heads."""
     mine, theirs = model_json(a / "config.json"), model_json(b / "config.json")
-    if _rotary(mine) != _rotary(theirs):
+    here, there = _rotary(a, mine), _rotary(b, theirs)
+    if here != there:
         raise UserError(
-            f"{b / 'config.json'}: rotary positions are {_rotary(theirs)} and {_rotary(mine)} in {a}; merge models of "
-            "one architecture"
+            f"{b / 'config.json'}: rotary positions are {there} and {here} in {a}; merge models of one architecture"
         )
     for key in _MUST_AGREE:
         if mine.get(key) != theirs.get(key):
@@ -36,15 +36,24 @@ def check_configs(a: Path, b: Path) -> None:
             )
 
 
-def _rotary(config: dict[str, Any]) -> dict[str, Any]:
+def _rotary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     """How positions are turned, wherever a release of transformers wrote it.
 
     Until release 4 ``rope_theta`` stood at the top and only a stretching in ``rope_scaling``; since 5 both are in
     ``rope_parameters``. An absent base is the library's 10,000.
     """
+    for name in ("rope_scaling", "rope_parameters"):
+        if not isinstance(config.get(name) or {}, dict):
+            raise UserError(
+                f"{folder / 'config.json'}: {name} is {config[name]!r}, expected a mapping; the folder is damaged"
+            )
     given = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
     kind = given.pop("type", None)  # the name of rope_type before release 4.43
     base = given.pop("rope_theta", None) or config.get("rope_theta") or 10_000.0
+    if not isinstance(base, int | float):
+        raise UserError(
+            f"{folder / 'config.json'}: rope_theta is {base!r}, expected a number; the folder is damaged"
+        )
     return {"rope_type": kind or "default", **given, "rope_theta": float(base)}
 
 
@@ -93,11 +102,15 @@ def shared_token_ids(a: Path, b: Path) -> list[int]:
 
 
 def _token_ids(folder: Path) -> dict[str, int]:
-    data = model_json(folder / "tokenizer.json")
-    vocabulary = data.get("model", {}).get("vocab", {})
-    if isinstance(vocabulary, list):  # unigram models store [token, score] rows in id order
-        vocabulary = {row[0]: index for index, row in enumerate(vocabulary)}
-    return {
-        **vocabulary,
-        **{token["content"]: token["id"] for token in data.get("added_tokens", [])},
-    }
+    path = folder / "tokenizer.json"
+    data = model_json(path)
+    try:
+        vocabulary = data["model"]["vocab"]
+        if isinstance(vocabulary, list):  # unigram models store [token, score] rows in id order
+            vocabulary = {row[0]: index for index, row in enumerate(vocabulary)}
+        added = {token["content"]: token["id"] for token in data.get("added_tokens", [])}
+        return {**vocabulary, **added}
+    except (KeyError, TypeError, IndexError):
+        raise UserError(
+            f"{path}: holds no vocabulary as tokenizers write it; the folder is damaged"
+        ) from None

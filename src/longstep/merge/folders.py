@@ -15,6 +15,7 @@ from longstep.config import UserError
 from longstep.merge.base import MergeMethod
 from longstep.merge.checks import check_configs, check_tokenizers
 from longstep.models.account import same_bits
+from longstep.models.load import model_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,6 +81,18 @@ def merge_models(
         (out / _INDEX).write_text(text + "\n", encoding="utf-8")
 
 
+def refuse_unmergeable(folder: Path) -> None:
+    """Refuse a folder that could not be merged, not even with its own copy.
+
+    Raises:
+        UserError: its files cannot be read as a merge reads them.
+    """
+    check_tokenizers(folder, folder)
+    check_configs(folder, folder)
+    with ExitStack() as stack:
+        _plan([_open(folder, stack)], cast=True)
+
+
 def _merged(
     config: MergeMethod,
     models: list[_Weights],
@@ -142,9 +155,11 @@ def _open(folder: Path, stack: ExitStack) -> _Weights:
     ).is_file():  # before an index left by an earlier save, as from_pretrained reads it
         names = [_SINGLE]
     elif (folder / _INDEX).is_file():
-        index: dict[str, str] = json.loads((folder / _INDEX).read_text(encoding="utf-8"))[
-            "weight_map"
-        ]
+        index = model_json(folder / _INDEX).get("weight_map")
+        if not isinstance(index, dict) or not all(isinstance(v, str) for v in index.values()):
+            raise UserError(
+                f"{folder / _INDEX}: its weight_map does not say which file holds which tensor; the folder is damaged"
+            )
         names = sorted(set(index.values()))
     else:
         pickled = sorted(

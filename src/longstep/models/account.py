@@ -8,17 +8,22 @@ answers differently each time.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
+from longstep.models.chat import THINK_CLOSE, THINK_OPEN, encode_text, render_prompt
+from longstep.models.damage import InWords
+from longstep.models.load import model_json
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+#: Types of safetensors that hold a weight as it is.
+_PLAIN = ("F64", "F32", "F16", "BF16")
 #: What wrappers write before or into a tensor's name, and who does it.
 WRAPPERS = {
     "_orig_mod.": "torch.compile",
@@ -39,9 +44,9 @@ def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     Raises:
         UserError: the weights are damaged, or some tensor is missing or left over.
     """
-    from safetensors import SafetensorError
-
-    try:
+    refuse_quantised(folder)
+    generation = _generation(folder)
+    with InWords(f"{folder}: the model cannot be loaded"):
         model, told = kind.from_pretrained(
             folder,
             dtype=dtype,
@@ -49,12 +54,57 @@ def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
-            **_generation(folder),
+            **generation,
         )
-    except (SafetensorError, OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
-        raise UserError(f"{folder}: the model cannot be loaded ({_first_line(error)})") from None
     refuse_unaccounted(folder, told)
     return model
+
+
+def refuse_quantised(folder: Path) -> None:
+    """Refuse weights that are whole numbers or eighths of what they were: read as they stand, they mean nothing.
+
+    Most releases say so in config.json; a folder whose config was copied from the plain release does not. A model may
+    hold some numbers of such a type, masks and counters, but not most.
+
+    Raises:
+        UserError: naming the type.
+    """
+    types = stored_types(folder)
+    most = max(types, key=lambda each: types[each], default="F32")
+    if most not in _PLAIN:
+        raise UserError(
+            f"{folder}: most of its numbers are stored as {most}, so its weights are quantised; longstep trains, draws "
+            "and merges plain ones; take the unquantised release"
+        )
+
+
+def stored_types(folder: Path) -> dict[str, int]:
+    """Numbers stored by type, from the heads of the files.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    types: dict[str, int] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        for entry in _entries(path):
+            count = 1
+            for size in entry["shape"]:
+                count *= size
+            types[entry["dtype"]] = types.get(entry["dtype"], 0) + count
+    return types
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Type and shape of every tensor of a file, in the order of the file."""
+    try:
+        with path.open("rb") as file:
+            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        head.pop("__metadata__", None)
+        yield from ({"dtype": e["dtype"], "shape": e["shape"]} for e in head.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
+        raise UserError(
+            f"{path}: cannot be read as safetensors; it is damaged, download it again"
+        ) from None
 
 
 def _generation(folder: Path) -> dict[str, Any]:
@@ -67,22 +117,15 @@ def _generation(folder: Path) -> dict[str, Any]:
     path = folder / "generation_config.json"
     if not path.is_file():
         return {}
+    found = model_json(path)
     try:
-        GenerationConfig.from_pretrained(folder, local_files_only=True).validate(strict=True)
-    except ValueError:
+        with InWords(f"{path}: cannot be read"):
+            GenerationConfig.from_pretrained(folder, local_files_only=True).validate(strict=True)
+    except UserError:
         ids = ("bos_token_id", "eos_token_id", "pad_token_id")
-        found = json.loads(path.read_bytes())
         kept = GenerationConfig(**{name: found.get(name) for name in ids})
         return {"generation_config": kept}
     return {}
-
-
-def _first_line(error: Exception) -> str:
-    """What a library says of a folder; an empty or cut message is no help, so the kind of error stands before it."""
-    text = str(error).strip().splitlines() or [""]
-    if "ignore_mismatched_sizes" in text[0]:
-        return "the tensors of its file have other shapes than its config.json says, or experts are missing"
-    return f"{type(error).__name__}: {text[0][:200]}" if text[0] else type(error).__name__
 
 
 def refuse_unaccounted(folder: Path, told: Mapping[str, Any]) -> None:
@@ -123,6 +166,28 @@ def _remedy(missing: Iterable[str], unused: Iterable[str]) -> str:
     if any(".layers." in name or ".h." in name for name in [*missing, *unused]):
         return "does the number of layers in config.json belong to these weights?"
     return "the folder is incomplete, or its config.json belongs to other weights"
+
+
+def refuse_rowless(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a model whose embedding has no row for a token that every prompt or answer needs.
+
+    Tokens that were added to a tokenizer and not to its model (think tags, mostly). A published tokenizer may know
+    others that a text model has no row for, such as Gemma 3's image token; those do no harm until they are used.
+
+    Raises:
+        UserError: naming the first such token.
+    """
+    rows: Any = model.get_input_embeddings().weight  # pyright: ignore[reportOptionalMemberAccess]
+    needed = [tokenizer.eos_token_id, *encode_text(tokenizer, THINK_OPEN + THINK_CLOSE)]
+    if tokenizer.chat_template is not None:
+        needed.extend(render_prompt(tokenizer, "1").ids)
+    lacking = [index for index in needed if isinstance(index, int) and index >= len(rows)]
+    if lacking:
+        token = tokenizer.convert_ids_to_tokens(lacking[0])
+        raise UserError(
+            f"the tokenizer gives {token!r} id {lacking[0]}, and the model's embedding has {len(rows)} rows: the token "
+            "was added to the tokenizer only; use the tokenizer that the model was trained with, or resize the model"
+        )
 
 
 def is_whole(model: Any) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
+from longstep.models.damage import InWords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -154,19 +155,15 @@ def _rendered(
             "the tokenizer has no chat template; longstep trains and samples only through one: give a base model one "
             "by a stage of kind checkpoint with chat_template: FILE"
         )
-    from jinja2 import TemplateError
-
-    try:
+    roles = ", ".join(turn["role"] for turn in turns)
+    what = "a user's question" if roles == "user" else f"messages of {roles}"
+    with InWords(f"the chat template cannot render {what}"):
         text = tokenizer.apply_chat_template(
             [dict(turn) for turn in turns],
             tokenize=False,
             add_generation_prompt=True,
             enable_thinking=thinking,
         )
-    except (TemplateError, ValueError, TypeError) as error:
-        roles = ", ".join(turn["role"] for turn in turns)
-        what = "a user's question" if roles == "user" else f"messages of {roles}"
-        raise UserError(f"the chat template cannot render {what} ({error})") from None
     assert isinstance(text, str)
     return text
 

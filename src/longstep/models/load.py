@@ -38,15 +38,15 @@ def hub_id(reference: str) -> bool:
     return reference.count("/") == 1 and not reference.startswith((".", "/", "~", "@"))
 
 
-def locate(reference: str, revision: str | None = None) -> Path:
-    """Turn a shipped name, a local folder or a hub id into a local folder.
+def locate(reference: str, revision: str | None = None, offline: bool = False) -> Path:
+    """Turn a shipped name, a local folder or a hub id into a local folder; ``offline`` only looks into the cache.
 
     Raises:
         UserError: nothing of that name exists here and the hub cannot provide it.
     """
     if (known := _here(reference)) is not None:
         return known
-    return _from_hub(reference, revision, WEIGHTS)
+    return _from_hub(reference, revision, WEIGHTS, local=offline)
 
 
 def located_before(reference: str, revision: str | None = None, ask: bool = False) -> Path | None:
@@ -104,10 +104,10 @@ def _from_hub(
     except (OSError, ValueError) as error:
         first = str(error).splitlines()[0]
         near = [str(each) for each in Path(reference).parent.glob("*/")]
+        asked = "" if local else f", and the hub did not provide it ({first})"
         raise UserError(
             f"model {reference!r}: no such folder here{did_you_mean(nearest(reference, near))}, not in the local "
-            f"cache, and the hub did not provide it ({first}); download it where there is a network, or give a local "
-            "folder"
+            f"cache{asked}; download it where there is a network, or give a local folder"
         ) from None
     return Path(found)
 
@@ -119,11 +119,7 @@ def refuse_unsafe(folder: Path) -> None:
         UserError: only pickled weights are there, or a config asks for remote code.
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if "adapter_config.json" in names and "config.json" not in names:
-        base = model_json(folder / "adapter_config.json").get("base_model_name_or_path")
-        raise UserError(
-            f"{folder}: holds an adapter of {base}, not a model; merge it into its base first (peft: merge_and_unload)"
-        )
+    refuse_adapter(folder)
     if not any(name.endswith(".safetensors") for name in names):
         pickled = [name for name in names if name.endswith(_PICKLES)]
         if pickled:
@@ -152,11 +148,32 @@ def refuse_foreign(folder: Path) -> None:
         raise UserError(f"{folder}: no config.json; expected a Hugging Face model folder")
     quantised = model_json(folder / "config.json").get("quantization_config")
     if quantised:
-        method = quantised.get("quant_method", "some method")
+        how = quantised if isinstance(quantised, dict) else {"quant_method": quantised}
+        method = how.get("quant_method", "some method")
         raise UserError(
             f"{folder}: its weights are quantised ({method}), and longstep trains, draws and merges plain ones; take "
             "the unquantised release"
         )
+
+
+def refuse_adapter(folder: Path) -> None:
+    """Refuse a folder that holds an adapter, alone or beside a model.
+
+    Raises:
+        UserError: naming the base that it belongs to.
+    """
+    adapter = folder / "adapter_config.json"
+    if not adapter.is_file():
+        return
+    base = model_json(adapter).get("base_model_name_or_path")
+    if (folder / "config.json").is_file():
+        raise UserError(
+            f"{folder}: holds a model and an adapter of {base} beside it, and libraries would load {base} with the "
+            "adapter instead of the model; move one of the two into a folder of its own"
+        )
+    raise UserError(
+        f"{folder}: holds an adapter of {base}, not a model; merge it into its base first (peft: merge_and_unload)"
+    )
 
 
 def model_json(path: Path) -> dict[str, Any]:
@@ -169,8 +186,10 @@ def model_json(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected a Hugging Face model folder") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); the folder is damaged") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected a JSON object; the folder is damaged")
     return data
@@ -335,4 +354,10 @@ def context_length(model: PreTrainedModel) -> int:
             f"{type(model).__name__}: config.json has no max_position_embeddings, so rows cannot be kept within the "
             "context; write the number into it"
         )
-    return int(model.config.max_position_embeddings)
+    longest: object = model.config.max_position_embeddings
+    if not isinstance(longest, int) or longest < 1:
+        raise UserError(
+            f"{type(model).__name__}: max_position_embeddings of config.json is {longest!r}, expected the tokens of "
+            "its longest sequence; write the number into it"
+        )
+    return longest

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longstep.config import UserError
+from longstep.models.damage import InWords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,8 +21,6 @@ PROBE = (
     "Let f(x)=12345.678; we'll see  two spaces,\ttabs\n\nand 11 5 -> 1 15.\r\n"
     " \\boxed{\\frac{1}{2}} caf\u00e9 cafe\u0301 \u4f60\u597d \u00bd \ufb01 NaN I\u2019M def g():\n    return  0\n"
 )
-#: What the library raises on damaged files, by what is damaged.
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -36,15 +35,11 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     file = folder / "tokenizer.json"
-    try:
+    with InWords(f"{folder}: its tokenizer cannot be loaded"):
         if not file.is_file():
             return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         made = PreTrainedTokenizerFast.from_pretrained(folder)
         said = _ids_of_file(file, PROBE)
-    except _DAMAGE as error:
-        raise UserError(
-            f"{folder}: its tokenizer cannot be loaded ({_first_line(error)})"
-        ) from None
     if apart := _apart(said, _ids(made, PROBE)):
         raise UserError(
             f"{file}: {apart} once transformers has loaded it, so a model would read other tokens than it was made "
@@ -67,9 +62,10 @@ def others_differ(folder: Path) -> str:
     own = open_tokenizer(folder)
     text = "".join(mark for mark in PROBE if own.unk_token_id not in _ids(own, mark))
     try:
-        theirs = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except _DAMAGE as error:
-        return f"AutoTokenizer cannot load it ({_first_line(error)})"
+        with InWords("AutoTokenizer cannot load it"):
+            theirs = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except UserError as error:
+        return str(error)
     apart = _apart(_ids_of_file(file, text), _ids(theirs, text))
     return apart and f"{apart} when other programs load it with AutoTokenizer"
 
@@ -94,7 +90,3 @@ def _apart(said: list[int], ids: list[int]) -> str:
     pairs = zip(said, ids, strict=False)
     place = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(said), len(ids)))
     return f"ids {said[place : place + 4]} become {ids[place : place + 4]} at position {place}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -19,10 +19,8 @@ from typing import Any
 import longstep
 from longstep.artifacts import (
     AppendLog,
-    content_hash,
-    hash_folder,
+    hash_input,
     read_manifest,
-    sha256_file,
     sha256_json,
     write_json,
 )
@@ -156,7 +154,7 @@ def parts(run: Run, name: str) -> dict[str, Any]:
             assert manifest is not None, f"{reference} must be finished first"
             inputs[reference] = manifest["content"]
         elif Path(reference).exists():
-            inputs[reference] = _external(Path(reference))
+            inputs[reference] = hash_input(Path(reference))
     return {**_own_parts(run, name), "inputs": inputs}
 
 
@@ -169,12 +167,6 @@ def _own_parts(run: Run, name: str) -> dict[str, Any]:
         "seed": run.recipe.seed,
         "code": code_of(stages[name], earlier),
     }
-
-
-def _external(path: Path) -> str:
-    if path.is_dir():
-        return content_hash(hash_folder(path))
-    return sha256_file(path)
 
 
 def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) -> None:

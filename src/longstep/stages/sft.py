@@ -9,9 +9,9 @@ from longstep.artifacts import sha256_json
 from longstep.config import Field, Strict, UserError
 from longstep.context import Artifact, Context, Where
 from longstep.costs import arithmetic as costs
+from longstep.costs.decoder import Shape
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow, share
-from longstep.costs.shapes import Shape
 from longstep.foresight import Ahead, Foreseen
 from longstep.models.tiny import ADDED, CHARACTERS, SPECIAL, TinySpec
 from longstep.stages.base import Stage

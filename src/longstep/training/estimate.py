@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from longstep.costs import arithmetic as costs
 from longstep.costs.arithmetic import Holding
+from longstep.costs.decoder import Shape
 from longstep.costs.estimate import Estimator, Spent
-from longstep.costs.shapes import Shape
 from longstep.training.config import Training
 
 

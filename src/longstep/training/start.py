@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 def open_policy(folder: Path, lora: Lora | None, seed: int) -> tuple[PreTrainedTokenizerBase, Any]:
     """The tokenizer of a model folder and the model to train; ``seed`` is that of fresh adapters."""
+    from longstep.models.account import refuse_rowless
     from longstep.models.load import load_model, load_tokenizer
     from longstep.models.lora import wrap
 
-    model = load_model(folder, "float32", sharded())
-    return load_tokenizer(folder), model if lora is None else wrap(model, lora, seed % 2**31)
+    model, tokenizer = load_model(folder, "float32", sharded()), load_tokenizer(folder)
+    refuse_rowless(model, tokenizer)
+    return tokenizer, model if lora is None else wrap(model, lora, seed % 2**31)
 
 
 def longest_row(training: Training, model: Any) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError
 from longstep.context import Context, Where, chosen_problems
-from longstep.models.chat import encode_turn, lint, render_prompt, thinks
+from longstep.models.chat import THINK_OPEN, encode_turn, lint, render_prompt, thinks
 from longstep.training.rows import SftRow
 from longstep.types import Completion, Problem
 
