@@ -356,7 +356,7 @@ def test_an_engine_a_source_a_filter_and_a_selection(home: Path, said: Mapping[s
 def test_a_curriculum_a_gate_a_guide_and_losses(home: Path, said: Mapping[str, Any]):
     run = home / "run"
     steps = rows(run / "trained" / "metrics.jsonl")
-    assert [row["step"] for row in steps] == [1, 2] and all("tapered" in row for row in steps)
+    assert [row["step"] for row in steps] == [1, 2] and all("mean_weight" in row for row in steps)
     assert all("kl" in row and row["correction_mean"] > 0 for row in steps)
     # Correctness alone would give eighths; each answer also costs its share of the longest.
     assert any(abs(8 * row["reward"] - round(8 * row["reward"])) > 1e-3 for row in steps)
