@@ -103,38 +103,24 @@ def test_the_documented_guide_replaces_the_last_row_by_a_right_one(monkeypatch):
     assert guide.admit(group, [row(6, "incorrect", "guided")]) == group
 
 
-def test_the_documented_loss_by_hand_and_by_trl(monkeypatch, tmp_path):
+def test_the_documented_loss_by_hand(monkeypatch):
     import torch
 
-    from longstep.losses import Tokens
-    from test_losses_trl import trl_policy_loss
+    from longstep.losses import Tokens, Whole
 
-    cispo = leaf("losses/cispo.py", monkeypatch)["Cispo"]
-    # Ratios 2, 8 (cut to 4) and 1/2; the last place of the second row is padding. Three tokens train.
-    old = torch.tensor([[-1.0, -3.0], [-1.0, float("nan")]])
-    new = (old + torch.tensor([[2.0, 8.0], [0.5, 1.0]]).log()).requires_grad_()
-    mask, worth = torch.tensor([[1.0, 1.0], [1.0, 0.0]]), torch.tensor([[1.0], [-2.0]])
+    topr = leaf("losses/topr.py", monkeypatch)["Topr"]()
+    # Ratios 2 and 8 of a right answer, 1/2 and 4 of a wrong one; the last places are padding. Four tokens train.
+    old = torch.tensor([[-1.0, -3.0, float("nan")], [-1.0, -2.0, float("nan")]])
+    new = (old + torch.tensor([[2.0, 8.0, 1.0], [0.5, 4.0, 1.0]]).log()).requires_grad_()
+    mask, worth = torch.tensor([[1.0, 1.0, 0.0]] * 2), torch.tensor([[1.0], [-2.0]])
     given = Tokens(logps_BT=new, old_BT=old, advantages_BT=worth, mask_BT=mask)
-    out = cispo(epsilon_high=4.0).loss(given, 3.0)
-    # -(2 * 1 * (-1 + ln 2) + 4 * 1 * (-3 + ln 8) + 0.5 * -2 * (-1 - ln 2)) / 3
-    assert out.loss.item() == pytest.approx((2 * 0.306853 + 4 * 0.920558 - 1.693147) / 3, abs=1e-5)
+    out = topr.loss(given, topr.divisor(Whole(2, 4, 9)))
+    # Weights 1, 1, 1/2, 1: -((-1 + ln 2) + (-3 + ln 8) - 2 * 0.5 * (-1 - ln 2) - 2 * (-2 + ln 4)) / 4
+    want = (0.306853 + 0.920558 - 1.693147 - 2 * 0.613706) / 4
+    assert out.loss.item() == pytest.approx(want, abs=1e-5)
     (gradient,) = torch.autograd.grad(out.loss, new)
-    # The weight itself: a cut token still learns, where a clipped one would have gradient 0.
-    assert gradient.flatten().tolist() == pytest.approx([-2 / 3, -4 / 3, 1 / 3, 0.0])
-    assert out.metrics["cut"].item() == pytest.approx(1 / 3)
-
-    make = torch.Generator().manual_seed(3)
-    old, noise = (torch.randn(4, 6, generator=make) for _ in range(2))
-    new = (old + noise).requires_grad_()
-    mask = (torch.arange(6) < torch.tensor([[6], [3], [1], [5]])).long()
-    worth = torch.tensor([[1.5], [-0.7], [0.4], [-2.0]])
-    given = Tokens(logps_BT=new, old_BT=old, advantages_BT=worth, mask_BT=mask)
-    words = {"loss_type": "cispo", "epsilon_high": 1.2, "beta": 0.0}
-    theirs, _ = trl_policy_loss(words, given, tmp_path)
-    ours = cispo(epsilon_high=1.2).loss(given, float(mask.sum()))
-    assert ours.metrics["cut"] > 0  # the comparison reached the bound
-    assert ours.loss.item() == pytest.approx(theirs.item(), rel=1e-5)
-    torch.testing.assert_close(*(torch.autograd.grad(loss, new)[0] for loss in (ours.loss, theirs)))
+    assert gradient.flatten().tolist() == pytest.approx([-0.25, -0.25, 0, 0.25, 0.5, 0])
+    assert out.metrics["mean_weight"].item() == pytest.approx(3.5 / 4)
 
 
 def test_the_documented_verifier_serves_by_name_and_from_outside(monkeypatch):

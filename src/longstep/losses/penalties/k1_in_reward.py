@@ -22,7 +22,8 @@ class K1InReward(Towards):
 
     def needs(self) -> frozenset[Need]:
         """The reference, and how far from it each answer was when it was drawn."""
-        return super().needs() | {"drift"}
+        at_the_draw: frozenset[Need] = frozenset({"drift"})
+        return super().needs() | at_the_draw
 
     def charged(self, groups: Groups) -> Groups:
         """Less reward for answers that the reference finds less likely.
