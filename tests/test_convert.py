@@ -198,7 +198,7 @@ def test_a_killed_conversion_goes_on_to_the_same_bytes(
             raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(Convert, "check", stop)
+        patch.setattr(Convert, "refuse_bad", stop)
         with pytest.raises(Stop):
             run_job(job, tmp_path / "killed", often)
     assert not (tmp_path / "killed/out").exists()

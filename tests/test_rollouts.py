@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +268,8 @@ def test_a_given_answer_costs_no_draw(tmp_path: Path) -> None:
     whole = columns["completion_ids"][1]
     text = TOKENIZER.decode(whole, skip_special_tokens=False)
     assert text.startswith("a=0</think>\\boxed{0}") and whole[-1] == TOKENIZER.eos_token_id
-    assert columns["shaped"] == [0.0, 1.0] and columns["logprobs"][1] == []
+    assert columns["shaped"] == [0.0, 1.0]
+    assert len(columns["logprobs"][1]) == len(whole) and all(map(isnan, columns["logprobs"][1]))
     assert spent(rolls) == {"trained": 2, "discarded": 2, "seen": 2 + len(whole)}
     assert worked(pool(1)[0]).endswith(text.removesuffix(TOKENIZER.eos_token))
 
