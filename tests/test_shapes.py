@@ -18,6 +18,7 @@ from longstep.costs.arithmetic import Decoding, Holding
 from longstep.costs.decoder import Experts, Shape
 from longstep.costs.planning import Planning
 from longstep.costs.shapes import MODELS, shape_of
+from longstep.models.lora import Lora, wrap
 from zoo import ARCHITECTURES, build, edit
 
 #: From the model's hub page.
@@ -145,6 +146,13 @@ def test_35_memory_counts_all_experts_and_operations_those_in_use():
     # One sequence meets one expert of four, two meet 1 - (3/4)^2 of them, many meet all.
     assert MIXED.read(1) == 376 and MIXED.read(2) == 520 - 192 * 9 / 16
     assert MIXED.read(1000) == pytest.approx(520)
+
+
+def test_35_adapters_of_a_mixture_are_those_that_peft_lays(tmp_path):
+    folder = build("qwen3-moe", tmp_path / "m")
+    lora = Lora(r=3, targets="all-linear")
+    made = wrap(AutoModelForCausalLM.from_pretrained(folder), lora).get_nb_trainable_parameters()[0]
+    assert costs.adapter_parameters(shape_of(str(folder))[0], 3, lora.projections) == made
 
 
 def test_35_a_mixture_costs_the_memory_of_its_whole_and_the_time_of_its_part():

@@ -195,15 +195,15 @@ def activation_bytes(shape: Shape, holding: Holding) -> float:
 
 
 def adapter_parameters(shape: Shape, rank: int, targets: tuple[str, ...]) -> int:
-    """Weights of rank-``rank`` adapters on the named projections."""
+    """Weights of rank-``rank`` adapters on the named projections; experts are no linear layers, so they get none."""
     width, attention, kv, inner = shape.width, shape.attention_width, shape.kv_width, shape.inner
-    sides = {
+    projections = {
         "q_proj": width + attention,
         "k_proj": width + kv,
         "v_proj": width + kv,
         "o_proj": attention + width,
-        "gate_proj": width + inner,
-        "up_proj": width + inner,
-        "down_proj": inner + width,
     }
-    return shape.layers * rank * sum(sides.get(target, 0) for target in targets)
+    mlp = {"gate_proj": width + inner, "up_proj": width + inner, "down_proj": inner + width}
+    dense = shape.layers - (shape.experts.layers if shape.experts else 0)
+    sides = shape.layers * sum(projections.get(target, 0) for target in targets)
+    return rank * (sides + dense * sum(mlp.get(target, 0) for target in targets))
