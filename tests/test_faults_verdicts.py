@@ -386,6 +386,79 @@ def test_fault_13_one_word_or_sign_with_another_answer_is_another_problem() -> N
         assert matched(first, first, ("137", "7")) == "identical"
 
 
+HALL = "There are 48 {} in the hall, and each of the 12 tables seats {} persons of either group of visitors from town."
+LINE = "The line through the points $(2,5)$ and $(6,{}13)$ meets the line $y = 3x {} 4$ in a point $P$ of the plane."
+
+
+@pytest.mark.parametrize(
+    ("question", "row"),
+    [
+        (
+            "Find the radius of the circle $9x^2-18x+9y^2+36y+44=0$ in the plane.",
+            "Find the center of the circle $9x^2-18x+9y^2+36y+44=0$ in the plane.",
+        ),
+        (HALL.format("chairs", "four"), HALL.format("benches", "four")),
+        (HALL.format("chairs", "four"), HALL.format("chairs", "at most four")),
+        (HALL.format("chairs", "four"), HALL.format("chairs", "four consecutive")),
+        (LINE.format("", "+"), LINE.format("", "-")),
+        (LINE.format("", "+"), LINE.format("-", "+")),
+        (
+            "If $3x + 4y = 25$ and $2x - y = 2$ hold together, find the value of $x$.",
+            "If $3x + 4y = 25$ and $2x - y = 2$ hold together, find the value of $y$.",
+        ),
+        (
+            "In triangle $PQR$ the sides are $PQ = 13$ and $QR = 14$ and $PR = 15$. Find the height upon $QR$.",
+            "In triangle $PQR$ the sides are $PQ = 13$ and $QR = 14$ and $PR = 15$. Find the height upon $PR$.",
+        ),
+        (
+            "How many students of the 30 in the class take music but do not take art, if 12 take both of them?",
+            "How many students of the 30 in the class take music but do take art, if 12 take both of them?",
+        ),
+    ],
+)
+def test_13_one_word_letter_or_sign_that_changes_with_the_answer_is_another_problem(
+    question: str, row: str
+) -> None:
+    same = ("identical", "reworded")
+    assert matched(question, row, ("137", "7")) not in same
+    assert matched(row, question, ("7", "137")) not in same
+    # with one answer, and as it is with a wrong key, it is the same problem
+    assert matched(question, row, ("7", "7")) in same
+    assert matched(question, question, ("7", "137")) == "identical"
+
+
+def test_13_a_copy_in_other_words_with_a_wrong_key_is_still_the_same_problem() -> None:
+    question = (
+        "A drawer holds 14 red and 9 blue socks. Determine the smallest number of socks that has to be drawn in the dark "
+        "so that 4 of them share a color."
+    )
+    row = "There are 14 red and 9 blue socks in a drawer. What is the smallest number of socks drawn in the dark of which 4 share a color?"
+    assert matched(question, row, ("7", "8")) == "reworded"
+
+
+@pytest.mark.parametrize(
+    ("question", "row", "answers"),
+    [
+        ("Compute $\\dbinom{31}{28}$.", "What is 28 times 31?", ("4495", "868")),
+        ("Compute $\\dbinom{31}{28}$.", "What is 28 times 31?", (None, None)),
+        ("Compute $\\gcd(48, 18)$.", "What is 48 minus 18?", ("6", "30")),
+        (
+            "Let $x,y$ and $z$ be positive real numbers that satisfy the following system of equations: "
+            "$\\log(x/yz)=1/2$, $\\log(y/xz)=1/3$, $\\log(z/xy)=1/4$. Then the value of $\\log(x^4y^3z^2)$ is "
+            "$m/n$ where $m$ and $n$ are relatively prime positive integers. Find $m+n$.",
+            "Let $x,y$ and $z$ be positive real numbers satisfying the system of equations: $\\sqrt{2x-xy} = 1$, "
+            "$\\sqrt{2y-yz} = 2$, $\\sqrt{2z-zx} = 3$. Then $(1-x)(1-y)(1-z)$ can be written as $m/n$ where $m$ and "
+            "$n$ are relatively prime positive integers. Find $m+n$.",
+            ("33", "33"),
+        ),
+    ],
+)
+def test_13_stock_phrases_numbers_and_an_equal_answer_are_no_problem(
+    question: str, row: str, answers: tuple[str | None, str | None]
+) -> None:
+    assert matched(question, row, answers) not in ("identical", "reworded")
+
+
 def test_fault_14_answers_can_be_left_out() -> None:
     texts = ("How many even integers between 1 and 100 are divisible by 7 and not by 3?",
              "How many odd integers between 1 and 100 are divisible by 7 and not by 3?")  # fmt: skip

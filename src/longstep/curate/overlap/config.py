@@ -28,6 +28,11 @@ class Thresholds(Strict):
         other_answer: the same, when they differ: near-identical wording passes, since a wrong key does not make a copy
             clean and a re-posed question may ask for another form of the answer.
         agreed: share of the question's words that a row has to hold for equal answers to count.
+        told: share of the words that say what the question is about (``content``) that a row has to hold: numbers in
+            common are no evidence without one of them.
+        content: share of its numbers and of these words, without those of stock phrases, that a row has to hold for
+            equal answers to make up for other wording, unless all numbers are equal: many problems say "positive
+            integers" and have a small answer.
         numbers: share of the numbers of either that both have, from which numbers on one side only may be an omission.
         short: a question of fewer bits than this is compared as a whole and never looked for inside of a text.
         contained: a question of so many bits is found inside of a text where all its words stand in one piece.
@@ -41,6 +46,8 @@ class Thresholds(Strict):
     same_answer: float = -4.3
     other_answer: float = -0.2
     agreed: float = Field(default=0.55, ge=0, le=1)
+    told: float = Field(default=0.25, ge=0, le=1)
+    content: float = Field(default=0.6, ge=0, le=1)
     numbers: float = Field(default=0.5, ge=0, le=1)
     short: float = Field(default=35.0, ge=0)
     contained: float = Field(default=30.0, ge=0)
@@ -54,7 +61,7 @@ class Evidence(NamedTuple):
 
     Attributes:
         agree: 1 where the answers are equal, -1 where they differ, 0 where that cannot be told.
-        turned: whether one has a word or sign where the other has its opposite (``contrast``).
+        turned: whether they differ in little that turns the question round (``contrast``).
     """
 
     agree: Signs
@@ -103,7 +110,12 @@ def classify(
     agree = np.where((agree > 0) & (o.held < limits.agreed), 0, agree)
     omitted = (agree > 0) | (o.same_numbers >= limits.numbers) | ((o.missing == 0) & (o.extra == 0))
     needed = np.choose(agree + 1, (limits.other_answer, limits.same, limits.same_answer))
-    alike = ((sameness(o) >= needed) & omitted) | (held & enough)
+    score = sameness(o)
+    all_numbers = (o.same_numbers == 1) & (o.numbers > 0)
+    about = (o.told >= limits.told) & (
+        (score >= limits.same) | (o.content >= limits.content) | all_numbers
+    )
+    alike = ((score >= needed) & omitted & about) | (held & enough)
     turned = evidence.turned & (agree < 0)
     same = ~turned & (~renumbered | (agree > 0)) & ~skeleton & alike
     rules = (

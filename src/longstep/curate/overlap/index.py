@@ -16,7 +16,7 @@ from longstep.curate.normalise import place
 from longstep.curate.overlap import store
 from longstep.curate.overlap.answers import Answers, Signs, agreement, hashed
 from longstep.curate.overlap.background import shipped
-from longstep.curate.overlap.config import KINDS, NOTHING, Evidence, Thresholds, classify
+from longstep.curate.overlap.config import KINDS, NOTHING, REWORDED, Evidence, Thresholds, classify
 from longstep.curate.overlap.contrast import re_posed, turned
 from longstep.curate.overlap.exact import Ngrams
 from longstep.curate.overlap.features import (
@@ -191,12 +191,14 @@ class Index:
         same = whole[row] == self._table.whole[item]
         skeleton = masked[row] == self._table.masked[item]
         places = self._contained(tokens, row, item, o)
-        turns = np.zeros(len(row), bool)
-        differs = np.flatnonzero(agree < 0)
-        if len(differs):
-            turns[differs] = turned(rows, row[differs], self._table.features, item[differs])
-        evidence = Evidence(agree, turns)
-        kinds = classify(o, same, skeleton, places[:, 1] > 0, evidence, self.thresholds)
+        where = o, same, skeleton, places[:, 1] > 0
+        evidence = Evidence(agree, np.zeros(len(row), bool))
+        kinds = classify(*where, evidence, self.thresholds)
+        doubtful = np.flatnonzero((kinds == REWORDED) & (agree < 0))
+        if len(doubtful):
+            sides = rows, row[doubtful], self._table.features, item[doubtful]
+            evidence.turned[doubtful] = turned(*sides, o.take(doubtful))
+            kinds = classify(*where, evidence, self.thresholds)
         found: list[list[Match]] = [[] for _ in texts]
         marks = np.stack([word_features(tokens), pair_features(tokens)])
         for c in np.flatnonzero(kinds != NOTHING).tolist():

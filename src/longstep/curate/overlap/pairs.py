@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longstep.curate.overlap.background import Background
+from longstep.curate.overlap.content import is_content, is_telling
 from longstep.curate.overlap.features import PAIR, Features, Floats, Hashes
 from longstep.curate.overlap.hashing import Ints, lookup
 from longstep.curate.overlap.wording import LETTER, NUMBER, OPERATOR, WORD
@@ -131,6 +132,11 @@ class Overlaps:
         missing: of these, weight of those that the row has not.
         extra: weight of the numbers that the row has and the question has not.
         same_numbers: shared numbers over the numbers of either, repeated ones counted, unweighted; 1 without numbers.
+        content: share of the question's numbers and telling words (``content``), by weight, that the row has.
+        told: the same of all words that say what it is about; 1 where it has none.
+        gone: of the latter, how many the question has and the row has not.
+        new: how many the row has and the question has not.
+        letter_changed: whether one letter of the question is another letter of the question in the row, and no more.
     """
 
     shared: Floats
@@ -144,6 +150,15 @@ class Overlaps:
     missing: Floats
     extra: Floats
     same_numbers: Floats
+    content: Floats
+    told: Floats
+    gone: Floats
+    new: Floats
+    letter_changed: Flags
+
+    def take(self, at: Ints) -> Overlaps:
+        """Those of some of the pairs."""
+        return Overlaps(*(getattr(self, each.name)[at] for each in fields(self)))
 
 
 def overlaps(
@@ -180,7 +195,41 @@ def overlaps(
         _share(letter, either[:, LETTER] - letter),
         _rest(item_number, 0), _rest(item_number, number), _rest(row_number[place], number),
         _share(count[:, NUMBER], either[:, NUMBER] - count[:, NUMBER]),
+        *_contents(left, right, place, both),
+        _letter_changed(left, right, place, both, (count, item_count, row_count)),
     )  # fmt: skip
+
+
+def _contents(
+    left: _Side, right: _Side, place: Ints, both: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Shares and numbers of the words that say what a text is about: ``content``, ``told``, ``gone`` and ``new``."""
+    theirs = is_content(right.hashes, right.tags)
+    ours = is_content(left.hashes, left.tags)
+    shared, words = (right.total(values * theirs) for values in (both, right.counts))
+    weights = [
+        right.total(values * right.bits * kept)
+        for kept in (is_telling(right.hashes, right.tags), theirs)
+        for values in (both, right.counts)
+    ]
+    return (
+        _share(weights[0], weights[1]), _share(weights[2], weights[3]),
+        _rest(words, shared), _rest(left.total(left.counts * ours)[place], shared),
+    )  # fmt: skip
+
+
+def _letter_changed(
+    left: _Side, right: _Side, place: Ints, both: Floats, counts: tuple[NDArray, NDArray, NDArray]
+) -> Flags:
+    """Say whether both texts have the same letters, one of them once more and another once less.
+
+    ``counts`` are of the shared words, of the question's and of the row's, by class.
+    """
+    shared, theirs, ours = (each[:, LETTER] for each in counts)
+    letters = right.tags == LETTER
+    common, different = right.total(letters * (both > 0)), right.total(letters)
+    same = (common == different) & (common == left.total(left.tags == LETTER)[place])
+    return same & (theirs - shared == 1) & (ours - shared == 1)
 
 
 def _renamed(left: _Side, right: _Side, place: Ints) -> Floats:
@@ -210,6 +259,10 @@ class _Side:
         """Sum values by text and class of word."""
         total = np.bincount(self._cells, values, self.size * _CLASSES)
         return np.asarray(total, np.float64).reshape(-1, _CLASSES)
+
+    def total(self, values: Floats) -> NDArray[np.float64]:
+        """Sum values by text."""
+        return np.asarray(np.bincount(self.owner, values, self.size), np.float64)
 
     def ranked_letters(self) -> tuple[Ints, Ints, Floats]:
         """Text, rank by frequency, from 0, and count of each letter."""
