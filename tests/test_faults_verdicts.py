@@ -14,8 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import longstep
+from longstep.cli.main import app
 from longstep.config import UserError
 from longstep.curate.overlap import Item, Overlap
 from longstep.curate.overlap.contrast import re_posed
@@ -477,6 +479,92 @@ def test_fault_14_columns_without_an_answer_leave_it_out(tmp_path: Path) -> None
         (chunk,) = chunks((path,), Place())
         answers.append(job.reader()(chunk)[0][0].record.answer)
     assert answers == [None, "4"]
+
+
+def cleaned(folder: Path, *words: object) -> str:
+    """The class that ``data decontaminate`` gives to a question with one word and the answer changed."""
+    question = "How many even integers between 1 and 100 are divisible by 7 and not by 3?"
+    row = {"text": question.replace("even", "odd"), "answer": "6", "expected": "5"}
+    other = {"text": "Who was it?", "answer": "Ada", "expected": "Ada"}
+    write(folder / "rows.jsonl", row, other)
+    write(folder / "exam.jsonl", {"asked": question, "answer": "a note of the grader", "key": "5"})
+    out = folder / f"out-{len(list(folder.iterdir()))}"
+    typed("decontaminate", folder / "rows.jsonl", *words, "--out", out, "--json")
+    hits = (out / "out" / "hits.jsonl").read_text(encoding="utf-8").splitlines()
+    return json.loads(hits[0])["class"] if hits else "none"
+
+
+def typed(*words: object) -> None:
+    done = CliRunner().invoke(app, ["data", *map(str, words)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def write(path: Path, *rows: dict) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_14_benchmark_files_have_columns_of_their_own(tmp_path: Path) -> None:
+    exam = tmp_path / "exam.jsonl"
+    asked = ("--against", exam, "--against-columns")
+    # one word and the answer differ: another problem; on texts alone, or with the answer left out on a side, the same
+    assert (
+        cleaned(
+            tmp_path, "--columns", "prompt=text,answer=answer", *asked, "prompt=asked,answer=key"
+        )
+        != "reworded"
+    )
+    assert (
+        cleaned(
+            tmp_path, "--columns", "prompt=text,answer=expected", *asked, "prompt=asked,answer=key"
+        )
+        == "reworded"
+    )
+    assert (
+        cleaned(tmp_path, "--columns", "prompt=text", *asked, "prompt=asked,answer=key")
+        == "reworded"
+    )
+    assert (
+        cleaned(tmp_path, "--columns", "prompt=text,answer=answer", *asked, "prompt=asked")
+        == "reworded"
+    )
+    alone = ("--mode", "overlap:answers=ignore")
+    assert (
+        cleaned(
+            tmp_path,
+            "--columns",
+            "prompt=text,answer=answer",
+            *asked,
+            "prompt=asked,answer=key",
+            *alone,
+        )
+        == "reworded"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("exam.jsonl", "prompt=askd"), r"exam.jsonl:1:askd: is missing; did you mean 'asked'\?"),
+        (("exam.jsonl", "prompt=asked,answer=gold"), r"no row of .*exam.jsonl has the column 'gold'.*present: asked"),
+        (("exam.jsonl", "answer=key"), "which column is the prompt"),
+        (("math500", "prompt=asked"), "math500 is none"),
+    ],
+)  # fmt: skip
+def test_14_columns_of_a_benchmark_that_cannot_be_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=said):
+        cleaned(
+            tmp_path,
+            "--columns",
+            "prompt=text",
+            "--against",
+            words[0],
+            "--against-columns",
+            words[1],
+        )
 
 
 def test_an_unreadable_row_is_told_from_a_wrong_answer_everywhere() -> None:

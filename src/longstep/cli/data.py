@@ -71,8 +71,17 @@ def decontaminate(
         typer.Option(metavar="NAME|FILE,...", help="benchmarks, by name or as files; repeatable"),
     ],
     mode: Annotated[
-        str, typer.Option(help="overlap, light-r1, open-r1 or s1, with settings: s1:words=13")
+        str,
+        typer.Option(
+            help="overlap, light-r1, open-r1 or s1, with settings: s1:words=13; on texts alone: overlap:answers=ignore"
+        ),
     ] = "overlap",
+    against_columns: Annotated[
+        str | None,
+        typer.Option(
+            help="how the files behind --against are laid out: prompt=COLUMN,answer=COLUMN"
+        ),
+    ] = None,
     remove: Annotated[
         str | None, typer.Option(help="classes to remove, e.g. identical,reworded")
     ] = None,
@@ -88,7 +97,9 @@ def decontaminate(
     if not given.as_json:
         say(f"cleaning {', '.join(map(str, files))} against {', '.join(names)}")
     names = [str(given.local(Path(each))) for each in names]
-    given.run(Decontaminate, {"against": names, "contamination": contamination})
+    columns = pairs(against_columns.split(","), "--against-columns") if against_columns else {}
+    settings = {"against": names, "against_columns": columns, "contamination": contamination}
+    given.run(Decontaminate, settings)
 
 
 @over_rows

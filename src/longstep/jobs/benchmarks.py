@@ -5,8 +5,8 @@ Benchmarks are shipped fingerprints, benchmarks that longstep can load, and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from longstep.config import UserError, nearest
 from longstep.curate.overlap import AnyContamination, Index, Item, Match
 from longstep.curate.overlap.shipped import protected, shipped
 from longstep.evaluate import BENCHMARKS, Benchmark
-from longstep.formats.faults import RowError
+from longstep.formats.faults import RowError, suggest
 from longstep.formats.files import layout_of, read_file
+from longstep.formats.layouts import mapped
 from longstep.formats.lines import parse
+from longstep.formats.record import has
 
 #: Benchmarks whose authors ask that their text is not put where crawlers may find it.
 PROTECTED = "gpqa_diamond"
@@ -34,29 +36,42 @@ class Known:
         path: a file of rows, or a shipped fingerprint; ``None`` where longstep loaded it.
         fingerprint: whether the file holds hashes only.
         loaded: the questions that longstep loaded. They stay in memory, since a protected text is never written.
+        columns: field of a record -> column of the file; where they name no answer, its questions have none.
     """
 
     name: str
     path: Path | None
     fingerprint: bool = False
     loaded: tuple[Item, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def items(self) -> Iterator[Item]:
         """The questions; a row of a file without an id is called by its line.
 
         Raises:
-            UserError: a line is no row.
+            UserError: a line is no row, or a column that was named is in no row.
         """
         if self.path is None:
             yield from self.loaded
             return
-        layout = layout_of(self.path)
+        layout = mapped(self.columns) if self.columns else layout_of(self.path)
+        answered = not self.columns or "answer" in self.columns
+        absent, seen = set(self.columns.values()), dict[str, None]()
         for line in read_file(self.path):
             try:
-                record = layout.read(parse(line))
+                row = parse(line)
+                absent = {column for column in absent if not has(row, column)}
+                seen |= dict.fromkeys(row)
+                record = layout.read(row)
             except RowError as error:
                 raise error.at(self.path, line.number) from None
-            yield Item(self.name, record.id or str(line.number), record.prompt, record.answer)
+            answer = record.answer if answered else None
+            yield Item(self.name, record.id or str(line.number), record.prompt, answer)
+        for column in sorted(absent):
+            raise UserError(
+                f"--against-columns: no row of {self.path} has the column {column!r}{suggest(column, seen)} (present: "
+                f"{', '.join(seen)})"
+            )
 
     def sha256(self) -> str:
         """What was compared with, for ledgers."""
@@ -65,13 +80,30 @@ class Known:
         return sha256_json([(each.item, each.text, each.answer) for each in self.loaded])
 
 
-def known(members: Sequence[str | Benchmark], rule: AnyContamination) -> list[Known]:
+def known(
+    members: Sequence[str | Benchmark],
+    rule: AnyContamination,
+    columns: Mapping[str, str] | None = None,
+) -> list[Known]:
     """Find every benchmark: a file, a name, or one given whole.
 
+    Args:
+        members: what they are called.
+        rule: how they are compared.
+        columns: field of a record -> column of those that are files.
+
     Raises:
-        UserError: a name is neither a file, nor a fingerprint, nor a benchmark; or two are called alike.
+        UserError: a name is neither a file, nor a fingerprint, nor a benchmark; two are called alike; or columns are
+            named and none is a file.
     """
     found = [_known(member, rule) for member in members]
+    files = [each for each in found if each.path is not None and not each.fingerprint]
+    if columns and not files:
+        raise UserError(
+            f"--against-columns says how a benchmark's file is laid out, and {', '.join(map(str, members))} is none; "
+            "leave it out, or give a file with --against"
+        )
+    found = [replace(each, columns=columns or {}) if each in files else each for each in found]
     names = [each.name for each in found]
     twice = [name for name in names if names.count(name) > 1]
     if twice:

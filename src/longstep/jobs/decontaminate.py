@@ -34,11 +34,13 @@ class Decontaminate(RowJob):
 
     Attributes:
         against: names of benchmarks, and data files that hold one.
+        against_columns: field of a record -> column of these files; where they name no answer, the questions have none.
         contamination: what counts as a match, and which classes of it are removed.
     """
 
     kind: Literal["decontaminate"] = "decontaminate"
     against: tuple[str, ...] = Field(min_length=1)
+    against_columns: dict[str, str] = Field(default_factory=dict)
     contamination: AnyContamination = Overlap()
 
     def files(self) -> Iterator[Path]:
@@ -67,7 +69,7 @@ class Decontaminate(RowJob):
 
     def run(self, task: Task) -> dict[str, Any]:
         """Write ``clean.jsonl``, ``quarantine.jsonl``, ``hits.jsonl`` and counts per benchmark item."""
-        sources = known(self.against, self.contamination)
+        sources = known(self.against, self.contamination, self.against_columns)
         work = partial(_work, self, sources)
         counts = task.stream("decontaminate", work, [CLEAN, QUARANTINE, HITS], self.check)
         self.check(counts, enough=1)
