@@ -8,7 +8,16 @@ import pytest
 
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError, ValidationError
-from longstep.evaluate import Protocol, completions_path, diff, problems_path, rescore, score, store
+from longstep.evaluate import (
+    Protocol,
+    completions_path,
+    diff,
+    found_by,
+    problems_path,
+    rescore,
+    score,
+    store,
+)
 from longstep.evaluate.benchmarks import BENCHMARKS, Asked, Benchmark, benchmark
 from longstep.evaluate.diff import summary
 from longstep.evaluate.published import PUBLISHED, published, tolerance
@@ -70,6 +79,9 @@ def test_a_score_says_what_was_declared_about_judging() -> None:
     stored = {"one": {"add": judged(BASE)}}
     plain = score(stored, {"add": PROBLEMS}, protocol(4, "one"))
     assert "verifier" not in plain["protocol"]["benchmarks"]["add"]  # nothing is declared
+    assert (
+        "extraction strict" in read_scores("", plain).protocol[0]
+    )  # and how answers are found is said all the same
     declared = [
         replace(each, verifier=f"math(tolerance=1%, extract={how})")
         for each, how in zip(PROBLEMS, ["qwen-math", "strict"] * 4, strict=True)
@@ -84,6 +96,24 @@ def test_a_score_says_what_was_declared_about_judging() -> None:
     many = score(stored, {"add": own}, protocol(4, "one"))
     named = " and ".join(f"math(tolerance={n}%)" for n in (1, 2, 3))
     assert many["protocol"]["benchmarks"]["add"]["verifier"] == f"{named} and 5 others"
+
+
+def test_keys_that_cannot_be_read_are_named_beside_the_score() -> None:
+    broken = [replace(PROBLEMS[0], answer="N/A"), *PROBLEMS[1:]]
+    said = score({"one": {"add": judged(BASE)}}, {"add": broken}, protocol(4, "one"))
+    assert "unreadable keys 1 of 8: p0 (a placeholder)" in read_scores("", said).protocol[0]
+
+
+def test_scores_under_two_protocols_are_told_apart(tmp_path: Path) -> None:
+    ours = folder(tmp_path / "a", base=judged(BASE))
+    theirs = folder(tmp_path / "b", base=judged(BASE))
+    assert found_by(ours, theirs) == ["add: answers are found by strict in both"]
+    path = problems_path(theirs, "add")
+    write_rows(path, [replace(each, verifier="math(extract=qwen-math)") for each in PROBLEMS])
+    (sentence,) = found_by(ours, theirs)
+    assert sentence.startswith(
+        f"add: answers are found by strict in {ours} and by qwen-math in {theirs}"
+    )
 
 
 def test_score_by_hand():

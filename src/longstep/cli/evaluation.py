@@ -10,6 +10,7 @@ import typer
 from longstep.cli.terminal import Json, print_json, print_table, run_single, say
 from longstep.config import Located, UserError
 from longstep.jobs.words import drawer, is_engine
+from longstep.training.ranks import rank
 
 evaluation = typer.Typer(
     help="Sample once, score often: run, score, report, diff.", no_args_is_help=True
@@ -41,6 +42,8 @@ def eval_run(
         "max_tokens": max_tokens,
     }
     run_single("evaluate", Located(settings), out)
+    if rank() == 0:
+        eval_report(out / "evaluate" / "out")
 
 
 @evaluation.command(name="score")
@@ -52,12 +55,15 @@ def eval_score(
 ) -> None:
     """Score stored completions again; needs no model and gives identical bytes for identical verdicts."""
     from longstep.evaluate import rescore
+    from longstep.report.scores import read_scores
     from longstep.workfolder import check_sealed, reseal
 
     check_sealed(folder)
     results = rescore(folder, samples)
     reseal(folder)
     say(f"scored {len(results['models'])} models: {folder / 'results.json'}")
+    for line in read_scores("", results).protocol:
+        say(line)
 
 
 @evaluation.command(name="report")
@@ -68,12 +74,12 @@ def eval_report(
     from longstep.artifacts import read_json
     from longstep.evaluate.store import left_out_notes
     from longstep.report import score_rows
+    from longstep.report.scores import read_scores
 
     results = read_json(folder / "results.json")
     print_table(score_rows(results))
-    for name, asked in results["protocol"]["benchmarks"].items():
-        if "verifier" in asked:
-            say(f"{name} is judged by {asked['verifier']}")
+    for line in read_scores("", results).protocol:
+        say(line)
     for comparison in results["comparisons"]:
         say(comparison["sentence"])
     for sentence in left_out_notes(folder):
@@ -90,7 +96,7 @@ def eval_diff(
     """Name the problems whose score differs between two evaluations, and why."""
     from dataclasses import asdict
 
-    from longstep.evaluate import diff, summary
+    from longstep.evaluate import diff, found_by, summary
 
     pair = tuple(models.split(",")) if models else None
     if pair is not None and len(pair) != 2:
@@ -99,8 +105,8 @@ def eval_diff(
     if as_json:
         print_json([asdict(flip) for flip in flips])
         return
-    for flip in flips:
-        say(flip.sentence)
+    for sentence in [*found_by(before, after), *(flip.sentence for flip in flips)]:
+        say(sentence)
     say(summary(flips))
 
 

@@ -9,7 +9,7 @@ from longstep.evaluate.benchmarks import (
     resolve,
     unloadable,
 )
-from longstep.evaluate.diff import Flip, diff, summary
+from longstep.evaluate.diff import Flip, diff, found_by, summary
 from longstep.evaluate.published import PUBLISHED, PublishedScore, published, tolerance
 from longstep.evaluate.reducers import REDUCERS, Sample, Samples, avg_at, collect, maj_at, pass_at
 from longstep.evaluate.score import Protocol, score, score_samples
@@ -35,6 +35,7 @@ __all__ = [
     "compare",
     "completions_path",
     "diff",
+    "found_by",
     "maj_at",
     "pass_at",
     "problems_path",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from longstep.artifacts import read_rows
 from longstep.config import UserError
+from longstep.evaluate.score import extraction
 from longstep.evaluate.store import completions_path, problems_path, read_protocol
 from longstep.types import Completion, Problem
 
@@ -90,6 +91,25 @@ def diff(folder_a: Path, folder_b: Path, models: tuple[str, str] | None = None) 
         for benchmark in benchmarks
         for flip in _flips((folder_a, folder_b), names, benchmark)
     ]
+
+
+def found_by(folder_a: Path, folder_b: Path) -> list[str]:
+    """Say of each benchmark that two evaluations share how answers were found in them, and that they differ."""
+    a, b = read_protocol(folder_a), read_protocol(folder_b)
+    sentences = []
+    for benchmark in (name for name in a.benchmarks if name in b.benchmarks):
+        ways = [
+            extraction(read_rows(problems_path(folder, benchmark), Problem))
+            for folder in (folder_a, folder_b)
+        ]
+        if ways[0] != ways[1]:
+            sentences.append(
+                f"{benchmark}: answers are found by {ways[0]} in {folder_a} and by {ways[1]} in {folder_b}, so the two "
+                "scores do not say which model is better; score both under one protocol"
+            )
+        else:
+            sentences.append(f"{benchmark}: answers are found by {ways[0]} in both")
+    return sentences
 
 
 def _flips(folders: tuple[Path, Path], models: tuple[str, str], benchmark: str) -> list[Flip]:

@@ -20,6 +20,8 @@ NUM_PROBLEMS: Mapping[str, int] = {
     "math500": 500,
     "gpqa_diamond": 198,
     "amc23": 40,
+    "minerva": 272,
+    "olympiad": 674,
 }
 
 

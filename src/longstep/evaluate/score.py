@@ -14,13 +14,13 @@ import numpy as np
 
 from longstep.config import Field, Strict, UserError, field_validator
 from longstep.evaluate import statistics
-from longstep.evaluate.benchmarks import Asked, Slices
+from longstep.evaluate.benchmarks import Asked, Slices, unreadable_keys
 from longstep.evaluate.reducers import Sample, Samples, avg_at, collect, maj_at, num_right, pass_at
 from longstep.types import Completion, Problem
-from longstep.verify.rule import name_of
+from longstep.verify.rule import extraction_of, name_of
 
-#: Every problem may declare a tolerance of its own; so many of them are named beside a score.
-_NAMED_VERIFIERS = 3
+#: Every problem may declare a tolerance of its own, or have a broken key; so many of them are named beside a score.
+_NAMED = 3
 #: The slice that holds every problem of a benchmark.
 ALL = "all"
 
@@ -120,16 +120,31 @@ def score_samples(
 
 
 def _said(protocol: Protocol, problems: Mapping[str, Sequence[Problem]]) -> dict[str, Any]:
-    """The protocol, and what is declared about judging: a score under a tolerance is not one of exact keys."""
+    """The protocol, how answers are found and judged, and which keys say nothing.
+
+    A score under a tolerance is not one of exact keys, and one that takes the last number for an answer is higher.
+    """
     said = protocol.model_dump(mode="json")
     for benchmark, asked in said["benchmarks"].items():
         verifiers = {problem.verifier for problem in problems[benchmark]}
+        asked["extraction"] = extraction(problems[benchmark])
         declared = sorted(each for each in verifiers if name_of(each) != each)
         if declared:
-            named = declared[:_NAMED_VERIFIERS]
-            more = [f"{len(declared) - len(named)} others"] if declared != named else []
-            asked["verifier"] = " and ".join(named + more)
+            asked["verifier"] = _some(declared)
+        if unreadable := unreadable_keys(problems[benchmark]):
+            named = _some([f"{name} ({why})" for name, why in unreadable.items()])
+            asked["unreadable keys"] = f"{len(unreadable)} of {len(problems[benchmark])}: {named}"
     return said
+
+
+def extraction(problems: Iterable[Problem]) -> str:
+    """How the answers to these problems are found: the names of the protocols."""
+    return " and ".join(sorted({extraction_of(problem.verifier) for problem in problems}))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _NAMED} others"] if len(names) > _NAMED else []
+    return " and ".join([*names[:_NAMED], *more])
 
 
 def _slice(rows: Sequence[Samples], ids: set[str]) -> list[Samples]:

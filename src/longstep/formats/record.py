@@ -157,6 +157,11 @@ def has(row: Mapping[str, Any], column: str) -> bool:
     return column in row or _led(row, column, _NOTHING) is not _NOTHING
 
 
+def value_of(row: Mapping[str, Any], column: str) -> Any:
+    """The value of a column, or what a dotted path leads to; ``None`` where there is none."""
+    return row[column] if column in row else _led(row, column, None)
+
+
 def _led(value: Any, path: str, absent: Any) -> Any:
     """What a dotted path leads to through mappings and lists, or ``absent``."""
     for name in path.split("."):

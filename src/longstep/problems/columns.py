@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from longstep.config import Field, UserError, field_validator, model_validator
 from longstep.formats.faults import RowError, suggest
@@ -17,12 +18,15 @@ from longstep.formats.layout import Layout
 from longstep.formats.layouts import SAMPLE, named
 from longstep.formats.lines import Line, parse
 from longstep.formats.quarantine import ENOUGH, Bad, quarantined_bad
-from longstep.formats.record import Record, has
+from longstep.formats.record import Record, as_text, has, value_of
+from longstep.problems.composed import after_context, letter_of, with_choices
 from longstep.problems.source import Source, Unread, content_id
 from longstep.types import Problem
 from longstep.verify import verifier_fault
 
-Column = Literal["prompt", "answer", "solution", "difficulty", "pass_rate"]
+Column = Literal["prompt", "answer", "solution", "difficulty", "pass_rate", "context", "choices"]
+#: Columns that become a part of the question: no layout knows them.
+_PIECES = ("context", "choices")
 
 
 class Table(Source):
@@ -32,7 +36,10 @@ class Table(Source):
         layout: how a row is laid out (``longstep data check`` says what it is taken for); ``auto`` tells it from the
             first rows.
         columns: instead of a layout: problem field -> column of the table. A dotted path goes into nested fields and
-            lists, such as ``reward_model.ground_truth`` or ``messages.0.content``; what is not named is not read.
+            lists, such as ``reward_model.ground_truth`` or ``messages.0.content``; what is not named is not read. The
+            text in ``context`` goes before the question, the list in ``choices`` behind it; the answer is a letter.
+        only: column -> regular expression that the whole value has to match; other rows are no problems of this source.
+        cut: regular expression of what is cut out of every answer, such as a unit in brackets.
         verifier: name or ``module:function``, written into every problem.
         label: what the problems call their source; empty takes the file's or dataset's name.
         limit: take this many rows from the start; ``None`` takes all.
@@ -42,6 +49,8 @@ class Table(Source):
 
     layout: str = "auto"
     columns: dict[Column, str] = Field(default_factory=dict)
+    only: dict[str, str] = Field(default_factory=dict)
+    cut: str = ""
     verifier: str = "math"
     label: str = ""
     limit: int | None = Field(default=None, ge=1)
@@ -53,6 +62,16 @@ class Table(Source):
         for needed in ("prompt", "answer") if value else ():
             if needed not in value:
                 raise ValueError(f"columns must say which column is the {needed}")
+        return value
+
+    @field_validator("only", "cut")
+    @classmethod
+    def _patterns(cls, value: Any) -> Any:
+        for pattern in value.values() if isinstance(value, dict) else (value,):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression ({error})") from None
         return value
 
     @model_validator(mode="after")
@@ -174,14 +193,16 @@ class Table(Source):
         known = self._named_layout() or layout_of_lines(first, self.place)
         label = self.label or self.name_of_rows
         wanted = set(self.columns.values()) or {"answer"}
-        unseen = wanted - set(self.known_columns())
+        unseen = (wanted | set(self.only)) - set(self.known_columns())
         read, bad, first_bad = 0, 0, ""
         for line in chain(first, lines):
             read += 1
             try:
                 row = parse(line)
                 unseen = {column for column in unseen if not has(row, column)}
-                problem = self._problem(known.read(row), label)
+                if not self._is_of(row):
+                    continue
+                problem = self._problem(self._composed(known.read(row), row), label)
                 if problem.answer and not self.columns:
                     unseen = set()  # a layout may hold the answer elsewhere
             except RowError as error:
@@ -197,7 +218,28 @@ class Table(Source):
             self._refuse_absent(unseen, first)
 
     def _named_layout(self) -> Layout | None:
-        return named(self.layout, {str(field): name for field, name in self.columns.items()})
+        whole = {str(field): name for field, name in self.columns.items() if field not in _PIECES}
+        return named(self.layout, whole)
+
+    def _is_of(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row is one that ``only`` asks for."""
+        return all(
+            re.fullmatch(pattern, as_text(value_of(row, column)) or "") is not None
+            for column, pattern in self.only.items()
+        )
+
+    def _composed(self, record: Record, row: Mapping[str, Any]) -> Record:
+        """The record with all pieces of its question."""
+        prompt, answer = record.prompt, record.answer
+        if self.cut and answer:
+            answer = re.sub(self.cut, "", answer).strip()
+        if "context" in self.columns:
+            prompt = after_context(value_of(row, self.columns["context"]), prompt)
+        if "choices" in self.columns:
+            choices = value_of(row, self.columns["choices"])
+            prompt = with_choices(prompt, choices)
+            answer = letter_of(answer or "", choices)
+        return replace(record, prompt=prompt, answer=answer)
 
     def _problem(self, record: Record, label: str) -> Problem:
         """The problem of a record; its id is a hash of ``label`` and the prompt."""

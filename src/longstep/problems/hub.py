@@ -27,7 +27,7 @@ class Dataset(Strict):
         name: ``owner/name`` on the hub, or a local file or folder of parquet or JSONL files. In a
             folder, files with the split's name in theirs are read.
         subset: the dataset's configuration, for datasets that have several.
-        split: name of the split.
+        split: name of the split; of several, read one after the other, with a plus: ``train+test``.
         revision: commit or tag of the dataset; pin it, or the same recipe may read other rows
             tomorrow.
     """
@@ -68,29 +68,33 @@ class Dataset(Strict):
                 "check the name and the network, or give a local folder of its parquet files as name"
             ) from None
 
-    def _open(self) -> datasets.IterableDataset:
+    def _open(self) -> Iterator[Any]:
+        for split in self.split.split("+"):
+            yield from self._open_split(split)
+
+    def _open_split(self, split: str) -> datasets.IterableDataset:
         import datasets
 
         local = Path(self.name)
         if local.exists():
-            files = self._local_files(local)
+            files = self._local_files(local, split)
             loader = LOADERS[files[0].suffix]
             names = [str(file) for file in files]
             return datasets.load_dataset(loader, data_files=names, split="train", streaming=True)
         return datasets.load_dataset(
-            self.name, self.subset, split=self.split, revision=self.revision, streaming=True
+            self.name, self.subset, split=split, revision=self.revision, streaming=True
         )
 
-    def _local_files(self, local: Path) -> list[Path]:
+    def _local_files(self, local: Path, split: str) -> list[Path]:
         if local.is_file():
             files = [local]
         else:
-            inside = sorted(file for file in local.rglob("*") if self.split in file.stem)
+            inside = sorted(file for file in local.rglob("*") if split in file.stem)
             files = [file for file in inside if file.suffix in LOADERS]
         endings = {LOADERS.get(file.suffix) for file in files}
         if len(endings) != 1 or None in endings:
             raise UserError(
-                f"{local}: expected parquet or JSONL files of one kind with {self.split!r} in their names, "
+                f"{local}: expected parquet or JSONL files of one kind with {split!r} in their names, "
                 f"found {', '.join(file.name for file in files) or 'none'}"
             )
         return files

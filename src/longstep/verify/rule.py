@@ -86,6 +86,11 @@ def rule_of(verifier: str) -> Rule:
         raise UserError(f"verifier {verifier!r}: {error}") from None
 
 
+def extraction_of(verifier: str) -> str:
+    """Say how the answer is found that a verifier judges: a protocol, or ``its own`` for foreign code."""
+    return "its own" if ":" in name_of(verifier) else rule_of(verifier).extract
+
+
 def tolerance_of(text: str) -> Tolerance:
     """Read a tolerance: ``1%``, ``0.01``, ``+-0.05``, ``3 digits`` or ``digits``.
 
