@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from longstep.config import Field, Strict
 from longstep.curriculum import Ask, Horizon, Outcome, Shuffle
-from longstep.curriculum.gates import All, Chosen
+from longstep.curriculum.gates import All, Chosen, GateConfig
 from longstep.curriculum.groups import DrawnGroup, DrawnRow, packed, unpacked
-from longstep.curriculum.guides import Guidance, NoGuide
+from longstep.curriculum.guides import Guidance, GuideConfig, NoGuide
 from longstep.generate import worked
 from longstep.stages.rl import Rl
 from longstep.types import Problem
@@ -61,7 +61,7 @@ class Prober:
         self.rated = state["rated"]
 
 
-class Mixed(Strict):
+class Mixed(GateConfig):
     """DAPO's dynamic sampling: only groups with right and wrong answers; a surplus waits for the next step.
 
     ``refill`` asks again for what is missing and ``spare`` more, or for a whole batch; ``limit`` ends it, in batches.
@@ -93,7 +93,9 @@ class MixedGate:
         asked = wanted if self.config.refill == "whole" else need + self.config.spare
         return 0 if need <= 0 else min(asked, self.config.limit * wanted - drawn)
 
-    def choose(self, groups: Sequence[DrawnGroup], wanted: int) -> Chosen:
+    def choose(
+        self, groups: Sequence[DrawnGroup], refused: Sequence[DrawnGroup], wanted: int
+    ) -> Chosen:
         line = [*self.kept, *groups]
         self.kept = line[wanted:]
         short = (
@@ -111,7 +113,7 @@ class MixedGate:
         self.kept = unpacked(state["kept"])
 
 
-class Help(Strict):
+class Help(GuideConfig):
     """EGSR's idea: where all answers are wrong, one is drawn with help and takes the place of the last.
 
     ``how`` is an answer in the question, a forced beginning of the solution, or the whole solution.

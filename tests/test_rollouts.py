@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from longstep.artifacts import AppendLog
-from longstep.config import Strict
+from longstep.config import Strict, TypeAdapter
 from longstep.context import Context
 from longstep.curriculum import EasyToHard, Horizon, Shuffle
-from longstep.curriculum.gates import All
+from longstep.curriculum.gates import All, AnyGate
 from longstep.curriculum.groups import packed, unpacked
-from longstep.curriculum.guides import Guidance, NoGuide
+from longstep.curriculum.guides import AnyGuide, Guidance, NoGuide
 from longstep.generate import Prompt, Sampling, worked
 from longstep.generate.base import canonical
 from longstep.generate.noise import row_key
@@ -92,12 +92,12 @@ def rollouts(folder: Path, says: Says, problems: list[Problem], **members: Any) 
         problems=problems,
         prompts=[Prompt(p.id, (1, 2, i), "<think>") for i, p in enumerate(problems)],
         curriculum=given["curriculum"].build(problems, horizon),
-        gate=given["gate"].build(GROUP, horizon),
+        gate=given["gate"].build(given.get("group", GROUP), horizon),
         guide=given["guide"].build(problems, horizon),
         drawer=Drawer(Scripted(says), sampling),
         hints=Hints(TOKENIZER, given.get("room", 40), 40),
         rewards=(Correctness(),),
-        group=GROUP,
+        group=given.get("group", GROUP),
         record=AppendLog(folder / "rollouts.jsonl"),
     )
 
@@ -179,12 +179,12 @@ def test_a_step_that_stays_short_is_filled_with_rows_that_no_loss_sees(tmp_path:
     rolls = rollouts(tmp_path, by_problem("WWWM"), pool(4), gate=Mixed(limit=2))
     columns = rolls(0, 4)
     assert columns["shaped"] == [1.0, 0.0, None, None]
-    assert columns["loss_mask"] == [[1, 1, 1], [1, 1], [0, 0, 0], [0, 0]]
+    assert columns["loss_mask"] == [[1, 1, 1], [1, 1], [0], [0]]
     assert (
         rolls.stats["missing_groups"] == 1 and rolls.stats["short"] == "1 mixed groups in 2 draws"
     )
     hopeless = rollouts(tmp_path, by_problem("W"), pool(1), gate=Mixed())
-    assert hopeless(0, 4)["loss_mask"] == [[0, 0]] * 4
+    assert hopeless(0, 4)["loss_mask"] == [[0]] * 4
     assert spent(hopeless) == {"discarded": 24}  # 3 draws of 2 groups of 2 answers of 2 tokens
 
 
@@ -269,7 +269,7 @@ def test_a_given_answer_costs_no_draw(tmp_path: Path) -> None:
     text = TOKENIZER.decode(whole, skip_special_tokens=False)
     assert text.startswith("a=0</think>\\boxed{0}") and whole[-1] == TOKENIZER.eos_token_id
     assert columns["shaped"] == [0.0, 1.0]
-    assert len(columns["logprobs"][1]) == len(whole) and all(map(isnan, columns["logprobs"][1]))
+    assert len(columns["logprobs"][1]) == len(whole) and all(map(math.isnan, columns["logprobs"][1]))
     assert spent(rolls) == {"trained": 2, "discarded": 2, "seen": 2 + len(whole)}
     assert worked(pool(1)[0]).endswith(text.removesuffix(TOKENIZER.eos_token))
 
@@ -299,14 +299,35 @@ def test_a_curriculum_that_asks_for_too_few_is_named(tmp_path: Path) -> None:
 def test_a_gate_that_leaves_groups_out_must_say_why(tmp_path: Path) -> None:
     rolls = rollouts(tmp_path, by_problem("WM"), pool(2), gate=Mixed(limit=1))
     choose = rolls.gate.choose
-    rolls.gate.choose = lambda groups, wanted: type(found := choose(groups, wanted))(found.groups)
+    rolls.gate.choose = lambda *given: type(found := choose(*given))(found.groups)
     with pytest.raises(ValueError, match="chose 1 groups, 2 were wanted, and gives no reason"):
         rolls(0, 4)
 
 
 # -- state ----------------------------------------------------------------------------------------
 
+
+def kinds(family: Any) -> list[str]:
+    """Every member of a list: one that is added is tested by that alone."""
+    return [member.model_fields["kind"].default for member in get_args(get_args(family)[0])]
+
+
+#: What a member must be told for groups of two.
+TINY: dict[str, dict[str, Any]] = {
+    "mixed": {"refill": "whole"},  # so that there is something to carry
+    "screen": {"first": 2, "trains": "later", "refill": "whole", "limit": 3},
+    "spread": {"drawn": 5},
+    "egsr": {"template": "{answer}{solution}{prompt}"},
+}
+
+
+def member(family: Any, kind: str) -> Strict:
+    return TypeAdapter(family).validate_python({"kind": kind, **TINY.get(kind, {})})
+
+
 COMBINATIONS: list[dict[str, Strict]] = [
+    *({"gate": member(AnyGate, kind)} for kind in kinds(AnyGate)),
+    *({"guide": member(AnyGuide, kind)} for kind in kinds(AnyGuide)),
     {"gate": Mixed(refill="whole")},
     {"curriculum": Probing(), "gate": Mixed(), "guide": Help()},
     {"curriculum": Shuffle(), "guide": Help(how="forced")},
@@ -346,7 +367,7 @@ def test_ten_steps_are_six_a_json_round_trip_and_four(
 def test_carried_groups_survive_json(tmp_path: Path) -> None:
     rolls = rollouts(tmp_path, by_problem("WMMM"), pool(4), gate=Mixed(refill="whole"))
     rolls(0, 4)
-    carried = rolls.gate.choose([], 0).carried
+    carried = rolls.gate.choose([], [], 0).carried
     assert [row.completion.token_ids for group in carried for row in group.rows] == [
         (7, 8, 9),
         (7, 8),
@@ -428,7 +449,7 @@ def test_two_processes_decide_and_train_as_one(
         assert whole.keys() == mine.keys() == theirs.keys()
         assert all(whole[name] == mine[name] + theirs[name] for name in whole)
     for part in (known, known_too):  # another's answers come without prompt and text
-        for group in part[1].get("kept", []):
+        for group in part[1].get("kept", part[1].get("carried", [])):
             for row in group["rows"]:
                 row["completion"].update(text="", prompt_ids=[])
     assert known == known_too and known[3] == stored(alone)[3]
@@ -443,6 +464,7 @@ def train(folder: Path, finished: Path, stage: type[Rl] = WithOurs, **fields: An
         "model": str(finished / "merged" / "out"),
         "data": str(finished / "pool" / "out"),
         "algorithm": {"kind": "dapo", "minibatches": 1},
+        "gate": {"kind": "all"},
         "group": 4,
         "batch": 8,
         "max_tokens": 32,
@@ -520,6 +542,32 @@ def test_every_curriculum_takes_two_steps_in_the_stage(
     told = {name for name in rows[-1] if name.startswith("curriculum/")}
     assert told and all(isinstance(rows[-1][name], float) for name in told)
     assert (context.cost.tokens_probe > 0) == (kind == "adcl")  # the only one that rates again
+
+
+STAGED = [*(("gate", kind) for kind in kinds(AnyGate)), *(("guide", k) for k in kinds(AnyGuide))]
+
+
+@pytest.mark.parametrize(("family", "kind"), STAGED)
+def test_every_gate_and_guide_takes_two_steps_in_the_stage(
+    finished: Path, tmp_path: Path, family: str, kind: str
+) -> None:
+    """Groups of 4: half of them in the screen, 6 drawn for 4. Traces of chains have one right way, so copies count."""
+    told = {
+        "screen": {"first": 2, "limit": 3},
+        "spread": {"drawn": 6},
+        "egsr": {"template": "{answer}{solution}{prompt}", "copies": "take"},
+        "expert": {"when": "always"},
+    }
+    given = {family: {"kind": kind, **told.get(kind, {})}}
+    context = train(tmp_path / "run", finished, Rl, steps=2, **given)
+    rows = logged(tmp_path / "run")
+    assert [row["step"] for row in rows] == [1, 2]
+    silent = kind in ("all", "none", "spread")
+    assert silent or any(name.startswith(f"{family}/") for name in rows[-1])
+    purposes = ("trained", "discarded", "carried", "probe", "guided")
+    assert context.cost.tokens_generated == sum(rows[-1][f"tokens/{name}"] for name in purposes)
+    if family == "guide" and kind != "none":
+        assert rows[-1]["guide/groups"] > 0
 
 
 def test_given_answers_train_in_the_stage(finished: Path, tmp_path: Path) -> None:

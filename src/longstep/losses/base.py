@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from longstep.config import Field, Strict, model_validator
+from longstep.curriculum.gates import All, AnyGate
 from longstep.losses.advantages import Advantages
 from longstep.losses.averages import Average, Whole
 from longstep.losses.corrections import AnyCorrection, NoCorrection
 from longstep.losses.out import LossOut, TokenLosses
 from longstep.losses.penalties import AnyPenalty, NoPenalty
 from longstep.losses.rewards import AnyReward, Correctness
+from longstep.losses.shaped import with_shaped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,12 +51,14 @@ class Tokens:
     Attributes:
         logps_BT: log-probability of each sampled token under the policy, with its gradient.
         old_BT: the same under the policy that the rollouts were drawn with, by the trainer's own arithmetic. In the
-            first update after a draw it is ``logps_BT`` itself, detached.
+            first update after a draw it is ``logps_BT`` itself, detached. In rows weighted by ``behaviour`` it is what
+            the sampler recorded, under whatever prompt and by whatever policy it drew.
         advantages_BT: one column is enough when a sequence has one advantage.
         mask_BT: 1 where a sampled token trains.
         ref_BT: under the frozen reference; there only when the algorithm needs ``reference``.
         behaviour_BT: as the sampler recorded it, in its precision; there only for ``behaviour``.
         entropy_BT: of the policy, in nats, with its gradient; there only for ``entropy``.
+        shaped_B1: 1 for rows by somebody else, which ``losses.shaped`` weighs; there only when there are some.
     """
 
     logps_BT: Tensor
@@ -64,6 +68,7 @@ class Tokens:
     ref_BT: Tensor | None = None
     behaviour_BT: Tensor | None = None
     entropy_BT: Tensor | None = None
+    shaped_B1: Tensor | None = None
 
     def clean(self) -> Tokens:
         """The same with 0 for what is under the mask, so that neither a value nor a gradient of it survives."""
@@ -89,6 +94,7 @@ class Algorithm(Strict):
     averaged (``average``). Penalty and correction are applied here, to every member alike.
 
     Attributes:
+        gate: which of the drawn groups are trained on.
         rewards: summed; computed from correctness and length.
         penalty: what draws the policy towards the reference model.
         correction: weighs tokens by how likely the trainer's arithmetic finds what the sampler drew.
@@ -99,6 +105,7 @@ class Algorithm(Strict):
     """
 
     average: ClassVar[Average]
+    gate: AnyGate = All()
     rewards: tuple[AnyReward, ...] = Field(default=(Correctness(),), min_length=1)
     penalty: AnyPenalty = NoPenalty()
     correction: AnyCorrection = NoCorrection()
@@ -139,12 +146,13 @@ class Algorithm(Strict):
         """
         tokens = tokens.clean()
         losses_BT, metrics = self.policy_losses(tokens)
+        losses_BT, shaped = with_shaped(losses_BT, tokens)
         # The penalty is no estimate over the sampler's tokens alone, so it stays outside of the correction.
         losses_BT, corrected = self.correction.weighed(losses_BT, tokens)
         losses_BT, penalised = self.penalty.added(losses_BT, tokens)
         losses_BT = losses_BT.where(tokens.mask_BT.bool(), 0.0)
         summed = self.average.summed(losses_BT, tokens.mask_BT)
-        return LossOut(summed / total, {**metrics, **corrected, **penalised})
+        return LossOut(summed / total, {**metrics, **corrected, **shaped, **penalised})
 
     def divisor(self, whole: Whole) -> float:
         """What the sum over the batch is divided by."""

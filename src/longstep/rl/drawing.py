@@ -48,16 +48,17 @@ class Drawer:
         self.refresh(step)
 
     def draw(
-        self, asked: Sequence[Asked], samples: int
+        self, asked: Sequence[Asked], samples: int, texts: bool = False
     ) -> tuple[list[str], list[list[Completion]]]:
         """Give the key of each draw and ``samples`` judged answers, of all processes and in the order asked.
 
-        Every process asks for the same and draws its own part. What another one drew comes without prompt and text.
+        Every process asks for the same and draws its own part. What another one drew comes without prompt and text,
+        unless ``texts`` says that all of them must read it.
         """
         keys = self._keys(asked)
         mine = part(len(asked))
         own = self._answers(asked[mine], keys[mine], samples)
-        groups = [group for each in gather(_slim(own)) for group in each]
+        groups = [group for each in gather(own if texts else _slim(own)) for group in each]
         groups[mine] = own
         return keys, groups
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
 from longstep.curriculum.guides import Guidance, Guide
 from longstep.draw.drawing import verified
-from longstep.generate import Prompt
+from longstep.generate import Prompt, worked
 from longstep.rl.drawing import Asked, Drawer, by_samples
 from longstep.types import Completion, Problem
 
@@ -44,14 +44,19 @@ class Hints:
         return Prompt(problem.id, ids, rendered.prefix + guidance.forced), len(forced)
 
     def given(self, problem: Problem, guidance: Guidance) -> DrawnRow | None:
-        """The given answer as a judged row; ``None`` when it is longer than an answer may be."""
-        from longstep.models.chat import encode_turn, render_prompt
+        """The given answer as a judged row; ``None`` when it is longer than an answer may be.
+
+        A worked solution alone is put between think tags, with the key after it.
+        """
+        from longstep.models.chat import THINK_CLOSE, encode_turn, render_prompt
 
         rendered = render_prompt(self.tokenizer, problem.prompt)
-        ids = tuple(encode_turn(self.tokenizer, rendered, guidance.given))
+        whole = THINK_CLOSE in guidance.given
+        text = guidance.given if whole else worked(replace(problem, solution=guidance.given))
+        ids = tuple(encode_turn(self.tokenizer, rendered, text))
         if len(ids) > self.longest_answer:
             return None
-        answer = Completion(problem.id, 0, (), ids, guidance.given, "stop")
+        answer = Completion(problem.id, 0, (), ids, text, "stop")
         return DrawnRow(verified(problem, answer), "expert")
 
 
@@ -80,7 +85,7 @@ def guided(
     spent = 0
     for k, places in by_samples([wanted[place] for place in hinted]):
         chosen = [list(hinted)[place] for place in places]
-        _, answers = drawer.draw([hinted[place][0] for place in chosen], k)
+        _, answers = drawer.draw([hinted[place][0] for place in chosen], k, texts=True)
         for place, group in zip(chosen, answers, strict=True):
             help_P[place] = [_row(answer, *hinted[place]) for answer in group]
             spent += sum(len(answer.token_ids) for answer in group)

@@ -46,6 +46,11 @@ class StepDraws:
     refused: Counter[str] = field(default_factory=Counter)
     probed: int = 0
 
+    def left(self) -> list[DrawnGroup]:
+        """Groups that did not pass, in the order drawn."""
+        passed = {group.key for group in self.passed}
+        return [group for group in self.groups if group.key not in passed]
+
 
 @dataclass
 class Rollouts:
@@ -62,6 +67,9 @@ class Rollouts:
         rewards: shape the reward.
         group: completions per problem.
         record: a few rollouts of each step, for the report.
+        spent: tokens so far.
+        stats: numbers for the metric line of the last step.
+        ended: why the gate ends the training after the last step.
     """
 
     problems: Sequence[Problem]
@@ -76,6 +84,7 @@ class Rollouts:
     record: AppendLog
     spent: TokensSpent = field(default_factory=TokensSpent)
     stats: dict[str, Any] = field(default_factory=dict)
+    ended: str = ""
 
     def __call__(self, step: int, count: int) -> Mapping[str, list[Any]]:
         """Give ``count`` rows; see :func:`longstep.training.policy.train_policy` for the columns.
@@ -86,22 +95,23 @@ class Rollouts:
         self.drawer.begin(step)
         wanted = count // self.group * world()
         draws = self._draw_on(step, wanted)
-        chosen = self.gate.choose(draws.passed, wanted)
+        chosen = self.gate.choose(draws.passed, draws.left(), wanted)
         self.curriculum.observe(draws.outcomes)
         groups, helped = guided(self.guide, chosen.groups, self.problems, self.hints, self.drawer)
         self._refuse_misfits(groups, wanted, chosen.short)
         self._account(draws, groups, chosen, helped)
         self._tell(draws, groups, chosen, wanted)
-        filled = [*groups, *self._fillers(draws, groups, wanted - len(groups))]
+        self.ended = chosen.ends
+        filled = [*groups, *self._fillers(wanted - len(groups))]
         return self._columns(filled, part(wanted))
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must keep."""
-        return {"spent": asdict(self.spent)}
+        return {"spent": asdict(self.spent), "ended": self.ended}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from ``state()``."""
-        self.spent = TokensSpent(**state["spent"])
+        self.spent, self.ended = TokensSpent(**state["spent"]), state["ended"]
 
     # -- pick, draw, judge, gate --------------------------------------------------------------------
 
@@ -164,16 +174,16 @@ class Rollouts:
 
     # -- weigh --------------------------------------------------------------------------------------
 
-    def _fillers(
-        self, draws: StepDraws, groups: Sequence[DrawnGroup], missing: int
-    ) -> list[DrawnGroup]:
-        """Groups that no loss sees, because the trainer's batch has a fixed number of rows."""
-        if missing <= 0:
-            return []
-        source = (*groups, *draws.groups)[0].rows
-        blind = [replace(row, mask=(0,) * row.length) for row in source]
-        rows = tuple(blind[i % len(blind)] for i in range(self.group))
-        return [DrawnGroup("", (*groups, *draws.groups)[0].outcome, rows)] * missing
+    def _fillers(self, missing: int) -> list[DrawnGroup]:
+        """Groups that no loss sees, because the trainer's batch has a fixed number of rows.
+
+        A token after the first prompt: there may be no answer to copy, and every process must fill up alike.
+        """
+        prompt = self.prompts[0]
+        answer = Completion(prompt.problem_id, 0, (), prompt.prompt_ids[-1:], "", "length", (0.0,))
+        row = DrawnRow(answer, mask=(0,))
+        outcome = Outcome(0, "train", (), (), 0, self.drawer.step)
+        return [DrawnGroup("", outcome, (row,) * self.group)] * missing
 
     def _columns(self, groups: Sequence[DrawnGroup], mine: slice) -> dict[str, list[Any]]:
         own = [(group.outcome.index, row) for group in groups[mine] for row in group.rows]
@@ -204,6 +214,10 @@ class Rollouts:
         if len(groups) > wanted or (len(groups) < wanted and not short):
             raise ValueError(
                 f"the gate chose {len(groups)} groups, {wanted} were wanted, and gives no reason"
+            )
+        if any(_without_record(row) for group in groups for row in group.rows):
+            raise ValueError(
+                "a row is weighted by what the sampler recorded, and nobody recorded anything"
             )
 
     def _shaped(self, row: DrawnRow) -> float | None:
@@ -252,6 +266,10 @@ class Rollouts:
                     "status": row.verdict.status,
                 }
             )
+
+
+def _without_record(row: DrawnRow) -> bool:
+    return row.weight == "behaviour" and not row.completion.logprobs
 
 
 def _outcome(ask: Ask, rows: Sequence[Completion], step: int) -> Outcome:

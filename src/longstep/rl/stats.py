@@ -44,8 +44,12 @@ def rollout_stats(groups: Sequence[DrawnGroup]) -> dict[str, float]:
 
 
 def effective_groups(trained: Sequence[DrawnGroup]) -> int:
-    """How many of the groups that are trained on have right and wrong answers: the batch that really teaches."""
-    signals = [signal_of([row.correctness for row in group.rows]) for group in trained]
+    """How many of the groups that are trained on have right and wrong answers: the batch that really teaches.
+
+    A group that stands in two places counts once.
+    """
+    once = {group.key: group for group in trained}.values()
+    signals = [signal_of([row.correctness for row in group.rows]) for group in once]
     return signals.count("mixed")
 
 

@@ -15,7 +15,7 @@ from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow, share
 from longstep.curriculum import AnyCurriculum, Horizon, Shuffle
-from longstep.curriculum.gates import All, AnyGate
+from longstep.curriculum.gates import AnyGate
 from longstep.curriculum.guides import AnyGuide, NoGuide
 from longstep.draw.engines import Opened, desk_of
 from longstep.draw.prompts import engine, prompts_for
@@ -52,7 +52,7 @@ class Rl(Training, Stage):
         where: the band, e.g. pass rate 0.25 to 0.625 (Light-R1, section 4).
         algorithm: the method with its rewards and updates per batch of rollouts; naming it is the whole setting.
         curriculum: the order of problems.
-        gate: which of the drawn groups are trained on.
+        gate: which of the drawn groups are trained on; ``null`` takes the algorithm's own gate.
         guide: help for groups without a right answer.
         group: completions per problem.
         max_tokens: longest completion.
@@ -71,7 +71,7 @@ class Rl(Training, Stage):
     where: Where = Where()
     algorithm: AnyAlgorithm = LightR1()
     curriculum: AnyCurriculum = Shuffle()
-    gate: AnyGate = All()
+    gate: AnyGate | None = None
     guide: AnyGuide = NoGuide()
     group: int = Field(default=8, ge=2)
     max_tokens: int = Field(default=4096, ge=1)
@@ -102,6 +102,11 @@ class Rl(Training, Stage):
     def updates(self) -> int:
         """Optimiser steps from one batch of rollouts to the next."""
         return self.algorithm.minibatches * self.iterations
+
+    @property
+    def selection(self) -> AnyGate:
+        """The gate: its own, or the algorithm's."""
+        return self.algorithm.gate if self.gate is None else self.gate
 
     def total_steps(self, rows: int) -> int:
         """Whole draws, so that with ``epochs`` every problem is asked at least so often; ``rows`` are completions."""
@@ -134,10 +139,36 @@ class Rl(Training, Stage):
         needs = self.algorithm.needs()
         if "values" in needs:
             yield f"algorithm: {self.algorithm.kind} needs a critic, and there is none to train here"
-        if "behaviour" in needs and self.temperature != 1.0:
+        yield from self._selection_complaints()
+        yield from self._record_complaints()
+
+    def _selection_complaints(self) -> Iterator[str]:
+        place = "algorithm.gate" if self.gate is None else "gate"
+        if self.gate is not None and "gate" in self.algorithm.model_fields_set:
+            yield "gate: is set here and in algorithm; set it in one place"
+        yield from (f"{place}.{complaint}" for complaint in self.selection.fits(self.group))
+        yield from (f"guide.{complaint}" for complaint in self.guide.fits(self.group))
+        mends = self.guide.mends()
+        if mends and mends <= self.selection.drops():
             yield (
-                f"temperature: {self.temperature}, but algorithm {self.algorithm.kind} compares with what the sampler "
-                "recorded, and that is recorded at temperature 1"
+                f"guide: {self.guide.kind} would see no group without a right answer, because gate "
+                f"{self.selection.kind} drops them; write {place}: {{kind: mixed, hopeless: keep}}, or {{kind: all}}"
+            )
+
+    def _record_complaints(self) -> Iterator[str]:
+        """Whoever compares with what the sampler recorded, which is the probability at temperature 1."""
+        if self.temperature == 1.0:
+            return
+        asking = {
+            f"algorithm {self.algorithm.kind}": "behaviour" in self.algorithm.needs(),
+            f"gate {self.selection.kind}": "behaviour" in self.selection.weighs(),
+            f"guide {self.guide.kind}": "behaviour" in self.guide.weighs(),
+        }
+        ways = {"gate": "; write surplus: drop", "guide": "; write weight: own"}
+        for who in (who for who, asks in asking.items() if asks):
+            yield (
+                f"temperature: {self.temperature}, but {who} compares with what the sampler recorded, and that is "
+                f"recorded at temperature 1{ways.get(who.split()[0], '')}"
             )
 
     def _engine_complaints(self) -> Iterator[str]:
@@ -189,6 +220,7 @@ class Rl(Training, Stage):
             open_job(context, self, tokenizer, model, steps),
             extra=lambda: rollouts.stats,
             watch=lambda row: observe_health(health, notes, row, self.updates),
+            ends=lambda step: "" if step % self.updates else rollouts.ended,
             side=_side(rollouts, health),
         )
         settings = PolicySettings(
@@ -206,6 +238,7 @@ class Rl(Training, Stage):
             "problems": len(problems),
             "steps": steps,
             "rollouts": draws * self.batch * self.algorithm.minibatches,
+            **({"ended early": rollouts.ended} if rollouts.ended else {}),
             **_confess(notes, self.algorithm),
         }
         ended = Ended(job.model, tokenizer, [self.model], [self.data], problems, facts)
@@ -265,7 +298,7 @@ class Rl(Training, Stage):
             problems=problems,
             prompts=prompts,
             curriculum=self.curriculum.build(problems, horizon),
-            gate=self.gate.build(self.group, horizon),
+            gate=self.selection.build(self.group, horizon),
             guide=self.guide.build(problems, horizon),
             drawer=drawer,
             hints=hints,
@@ -279,7 +312,11 @@ class Rl(Training, Stage):
         data, shape = given.input(self.data), given.model(self.model)
         problems = given.rows(data.problems * share(self.where, data))
         steps = self.total_steps(int(problems) * self.group)
-        rounds, drawn = steps / self.updates, self.batch * self.algorithm.minibatches
+        kept = self.batch * self.algorithm.minibatches
+        rounds, drawn = (
+            steps / self.updates,
+            kept // self.group * self.selection.answers(self.group),
+        )
         prompt, mean = given.plan.prompt_tokens, given.mean(self.max_tokens)
         length = mean + prompt
         needs = self.algorithm.needs()
@@ -287,7 +324,7 @@ class Rl(Training, Stage):
         # The log-probabilities of the draw are taken anew where several updates follow it, or a reward needs them.
         reread = costs.FORWARD * (penalised + (self.updates > 1 or "drift" in needs))
         through = self.iterations * passes(self) + reread
-        flops = rounds * drawn * length * costs.token_flops(shape, length, through)
+        flops = rounds * kept * length * costs.token_flops(shape, length, through)
         round_ = given.decoding(shape, Decoding(drawn, prompt, mean, self.max_tokens, self.batch))
         decoding = rounds * round_.hours
         held = holding(self, given, shape, reference=penalised and self.lora is None)
@@ -299,7 +336,8 @@ class Rl(Training, Stage):
             f"{given.name}: rollouts take {decoding / (spent.hours + decoding):.0%} of its time, set by the longest "
             "answer of each step"
         )
-        for sentence in self.algorithm.lacks():
+        foretold = (self.selection.foretold(), self.guide.foretold())
+        for sentence in (*self.algorithm.lacks(), *filter(None, foretold)):
             given.remark(f"{given.name}: {sentence}")
         hours = spent.hours + decoding
         spent = replace(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from longstep.training.checkpoints import Side, latest, step_of
 from longstep.training.config import Training
 from longstep.training.journal import (
     STEP_LOGS,
+    Ending,
     Facts,
     Journal,
     PrinterCallback,
@@ -50,6 +51,8 @@ class Job:
         progress: shown while training.
         extra: further numbers for each metric line.
         watch: sees each metric line and may stop the run.
+        ends: asked after each step with their number; a reason ends the training there, and the model is saved as it
+            is.
         side: states saved inside each checkpoint and restored from it, by file name.
     """
 
@@ -62,6 +65,7 @@ class Job:
     progress: Progress
     extra: Facts = dict
     watch: Watch = lambda row: []
+    ends: Callable[[int], str] = lambda step: ""
     side: Mapping[str, Side] = field(default_factory=dict)
 
     @property
@@ -176,12 +180,13 @@ def run(trainer: Any, job: Job) -> dict[str, float]:
     trainer.add_callback(
         Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, side)
     )
+    trainer.add_callback(Ending(job.ends))
     trainer.remove_callback(PrinterCallback)
     resumed = from_main(lambda: latest(job.checkpoints))
     if resumed is not None:
         for name, part in side.items():
             part.restore(read_json(resumed / name))
-        if step_of(resumed) == job.steps:
+        if step_of(resumed) == job.steps or job.ends(step_of(resumed)):
             return _reload(trainer, job, resumed)
     result = trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     job.progress.finish()

@@ -26,6 +26,7 @@ from longstep.training.ranks import barrier, rank, sharded
 
 __all__ = [
     "STEP_LOGS",
+    "Ending",
     "Facts",
     "Journal",
     "PrinterCallback",
@@ -150,3 +151,18 @@ class Journal(TrainerCallback):
             self._proven = True
             seal(checkpoint)
         barrier()
+
+
+class Ending(TrainerCallback):
+    """Ends a training before its last step, when somebody has a reason."""
+
+    def __init__(self, ends: Callable[[int], str]) -> None:
+        """Take whom to ask after each step."""
+        self._ends = ends
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Ask."""
+        if self._ends(state.global_step):
+            control.should_training_stop = True

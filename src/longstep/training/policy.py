@@ -17,7 +17,6 @@ from torch import Tensor
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from longstep.config import UserError
 from longstep.losses import Algorithm, Groups, Tokens, Whole
 from longstep.losses.out import masked_mean
 from longstep.training.job import Job, Ours, arguments, run
@@ -54,6 +53,9 @@ class PolicySettings:
 class _Policy(Ours, GRPOTrainer):
     settings: PolicySettings
     _rewards: Tensor
+    weights: list[str] | None = (
+        None  # of the rows just drawn, where some are not all the policy's own
+    )
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         self._rewards = super()._calculate_rewards(*args, **kwargs)  # of all processes, in order
@@ -76,6 +78,10 @@ class _Policy(Ours, GRPOTrainer):
             (self.accelerator.process_index + 1) * len(inputs),
         )
         made["advantages"], made["trains"] = values_PG.flatten()[mine], trains_PG.flatten()[mine]
+        if self.weights is not None:
+            device = made["advantages"].device
+            for name, weight in (("by_record", "behaviour"), ("by_shape", "shaped")):
+                made[name] = torch.tensor([each == weight for each in self.weights], device=device)
         return made
 
     def _drift(self, made: Mapping[str, Any]) -> Any:
@@ -121,15 +127,15 @@ class _Policy(Ours, GRPOTrainer):
             compute_aux_loss=self.aux_loss_enabled,
         )
         needs = algorithm.needs()
-        old = inputs.get("old_per_token_logps")
         tokens = Tokens(
             logps_BT=logps,
-            old_BT=logps.detach() if old is None else old,
+            old_BT=_old(inputs, logps),
             advantages_BT=inputs["advantages"].unsqueeze(-1),
             mask_BT=mask_BT,
             ref_BT=inputs["ref_per_token_logps"] if "reference" in needs else None,
             behaviour_BT=inputs["sampling_per_token_logps"] if "behaviour" in needs else None,
             entropy_BT=entropy if "entropy" in needs else None,
+            shaped_B1=inputs["by_shape"].unsqueeze(-1) if "by_shape" in inputs else None,
         )
         out = algorithm.loss(tokens, inputs["total"])
         for name, value in {**out.metrics, "entropy": masked_mean(entropy, mask_BT)}.items():
@@ -161,22 +167,30 @@ def _mask(rows: Mapping[str, Any]) -> Tensor:
     return _sampled(rows) * rows["trains"].unsqueeze(-1)
 
 
+def _old(rows: Mapping[str, Any], logps_BT: Tensor) -> Tensor:
+    """What ratios are taken against: the policy that drew, by our own arithmetic, or what the sampler recorded."""
+    old_BT = rows.get("old_per_token_logps")
+    if old_BT is None:
+        old_BT = logps_BT.detach()
+    if "by_record" not in rows:
+        return old_BT
+    recorded_BT = rows["sampling_per_token_logps"].to(old_BT.dtype)
+    return recorded_BT.where(rows["by_record"].unsqueeze(-1), old_BT)
+
+
 def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[str, float]:
     """Reinforcement learning with rollouts from ``rollout``.
 
     ``rollout(step, count)`` returns this process's columns, of equal length ``count``, group after group:
     ``prompt_ids``, ``completion_ids``, ``logprobs`` and ``shaped``, the reward or ``None`` for a completion that
     cannot be scored (it takes no part in its group). Where some row is not all the policy's own there are also
-    ``loss_mask``, 0 for tokens that no loss sees, and ``weight``, what each row's ratio is taken against. TRL's dataset
-    carries no prompts; it only counts steps.
+    ``loss_mask``, 0 for tokens that no loss sees, and ``weight``, what each row's ratio is taken against: ``own``,
+    ``behaviour`` (its ``logprobs``) or ``shaped``. TRL's dataset carries no prompts; it only counts steps.
     """
 
     def roll(prompts: list[Any], trainer: Any) -> dict[str, Any]:
         columns = dict(rollout(trainer.state.global_step, len(prompts)))
-        if others := set(columns.pop("weight", ())) - {"own"}:
-            raise UserError(
-                f"guide: rows weighted by {', '.join(sorted(others))} cannot be trained yet"
-            )
+        trainer.weights = columns.pop("weight", None)
         if "loss_mask" in columns:
             columns["env_mask"] = columns.pop("loss_mask")  # TRL's name for it
         return columns

@@ -6,9 +6,27 @@ from typing import Annotated
 
 from longstep.config import Field
 from longstep.curriculum.gates.all import All
-from longstep.curriculum.gates.base import Chosen, Gate
+from longstep.curriculum.gates.base import Chosen, Gate, GateConfig
+from longstep.curriculum.gates.mixed import Mixed
+from longstep.curriculum.gates.replace import Replace
+from longstep.curriculum.gates.screen import Screen
+from longstep.curriculum.gates.spread import Spread
+from longstep.curriculum.gates.variance import Variance
 
-__all__ = ["All", "AnyGate", "Chosen", "Gate"]
+__all__ = [
+    "All",
+    "AnyGate",
+    "Chosen",
+    "Gate",
+    "GateConfig",
+    "Mixed",
+    "Replace",
+    "Screen",
+    "Spread",
+    "Variance",
+]
 
-#: With a second member the line reads ``Annotated[All | Mine, Field(discriminator="kind")]``.
-AnyGate = Annotated[All, Field()]
+AnyGate = Annotated[
+    All | Mixed | Replace | Screen | Spread | Variance,
+    Field(discriminator="kind"),
+]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from longstep.config import Strict
 from longstep.curriculum.base import Horizon, Outcome
-from longstep.curriculum.gates.base import Chosen
+from longstep.curriculum.gates.base import Chosen, GateConfig
 from longstep.curriculum.groups import DrawnGroup
 
 
-class All(Strict):
+class All(GateConfig):
     """No selection after the draw: each step trains on just what it asked for."""
 
     kind: Literal["all"] = "all"
@@ -36,8 +35,10 @@ class OpenGate:
         """Ask once."""
         return wanted - drawn
 
-    def choose(self, groups: Sequence[DrawnGroup], wanted: int) -> Chosen:
-        """Take all of them."""
+    def choose(
+        self, groups: Sequence[DrawnGroup], refused: Sequence[DrawnGroup], wanted: int
+    ) -> Chosen:
+        """Take all that passed."""
         return Chosen(groups)
 
     def metrics(self) -> dict[str, float]:

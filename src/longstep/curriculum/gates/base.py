@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from longstep.curriculum.base import Outcome
-from longstep.curriculum.groups import DrawnGroup
+from longstep.config import Strict
+from longstep.curriculum.base import Horizon, Outcome, Signal
+from longstep.curriculum.groups import DrawnGroup, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +18,16 @@ class Chosen:
     Attributes:
         groups: at most as many as wanted, each with as many rows as the recipe's ``group``.
         carried: groups kept for a later step: neither trained on yet nor discarded. By then the policy has moved on, so
-            a gate that carries names ``behaviour`` as the weight of their rows, once the trainer knows it.
-        short: why there are fewer groups than wanted; empty when there are enough. The missing rows are filled up with
-            rows that no loss sees.
+            a gate that carries names ``behaviour`` as the weight of their rows.
+        short: why there are fewer groups than wanted that teach something; empty when there are enough. Rows that are
+            missing are filled up with rows that no loss sees.
+        ends: why the training ends after this step, with the model as it is then; empty when it goes on.
     """
 
     groups: Sequence[DrawnGroup]
     carried: Sequence[DrawnGroup] = ()
     short: str = ""
+    ends: str = ""
 
 
 class Gate(Protocol):
@@ -56,8 +59,16 @@ class Gate(Protocol):
         """
         ...
 
-    def choose(self, groups: Sequence[DrawnGroup], wanted: int) -> Chosen:
-        """Give what is trained on from the groups that passed, in the order drawn, and from what was carried."""
+    def choose(
+        self, groups: Sequence[DrawnGroup], refused: Sequence[DrawnGroup], wanted: int
+    ) -> Chosen:
+        """Give what is trained on, also from what was carried.
+
+        Args:
+            groups: those that passed, in the order drawn.
+            refused: the others of this step, as far as they were drawn.
+            wanted: groups to train on.
+        """
         ...
 
     def metrics(self) -> dict[str, float]:
@@ -71,3 +82,31 @@ class Gate(Protocol):
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
         ...
+
+
+class GateConfig(Strict):
+    """Settings of a gate, and what a stage asks of them before anything is spent."""
+
+    def build(self, group: int, horizon: Horizon) -> Gate:
+        """Give the gate for groups of this size."""
+        raise NotImplementedError
+
+    def fits(self, group: int) -> Iterator[str]:
+        """Complaints, ``key: sentence``, when groups of this size are trained on."""
+        yield from ()
+
+    def drops(self) -> frozenset[Signal]:
+        """Groups that never pass, so that no guide can mend them."""
+        return frozenset()
+
+    def weighs(self) -> frozenset[Weight]:
+        """How rows may be weighted that it chooses."""
+        return frozenset({"own"})
+
+    def answers(self, group: int) -> int:
+        """Answers drawn for each group that is trained on, when none is refused."""
+        return group
+
+    def foretold(self) -> str:
+        """What a plan cannot know of the draws, in a sentence, or nothing."""
+        return ""

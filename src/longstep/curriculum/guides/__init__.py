@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 
 from longstep.config import Field
-from longstep.curriculum.guides.base import Guidance, Guide
+from longstep.curriculum.guides.base import Guidance, Guide, GuideConfig
+from longstep.curriculum.guides.egsr import Egsr
+from longstep.curriculum.guides.expert import Expert
 from longstep.curriculum.guides.none import NoGuide
+from longstep.curriculum.guides.prefix import Prefix
 
-__all__ = ["AnyGuide", "Guidance", "Guide", "NoGuide"]
+__all__ = [
+    "AnyGuide",
+    "Egsr",
+    "Expert",
+    "Guidance",
+    "Guide",
+    "GuideConfig",
+    "NoGuide",
+    "Prefix",
+]
 
-#: With a second member the line reads ``Annotated[NoGuide | Mine, Field(discriminator="kind")]``.
-AnyGuide = Annotated[NoGuide, Field()]
+AnyGuide = Annotated[NoGuide | Egsr | Expert | Prefix, Field(discriminator="kind")]

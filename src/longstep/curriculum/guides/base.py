@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from longstep.curriculum.base import Outcome
-from longstep.curriculum.groups import DrawnGroup, DrawnRow
+from longstep.config import Strict
+from longstep.curriculum.base import Horizon, Outcome, Signal
+from longstep.curriculum.groups import DrawnGroup, DrawnRow, Weight
 from longstep.types import Problem
 
 
@@ -18,7 +19,7 @@ class Guidance:
     Attributes:
         shown: a question that tells more than the problem's own, to draw answers under.
         forced: how the answer must begin after the prompt; the policy goes on, and no loss sees the forced tokens.
-        given: a whole answer by somebody else; nothing is drawn.
+        given: an answer by somebody else, whole or just its worked solution; nothing is drawn.
     """
 
     shown: str = ""
@@ -45,7 +46,8 @@ class Guide(Protocol):
     def admit(self, group: DrawnGroup, guided: Sequence[DrawnRow]) -> DrawnGroup:
         """Replace rows of a group by guided ones that are worth it, and name their weight; the size stays.
 
-        Guided rows come with verdict, origin and mask. Those not taken were drawn in vain and stay charged as guided.
+        Guided rows come with text, verdict, origin and mask. Those not taken were drawn in vain and stay charged as
+        guided.
         """
         ...
 
@@ -60,3 +62,27 @@ class Guide(Protocol):
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
         ...
+
+
+class GuideConfig(Strict):
+    """Settings of a guide, and what a stage asks of them before anything is spent."""
+
+    def build(self, problems: Sequence[Problem], horizon: Horizon) -> Guide:
+        """Give the guide for these problems."""
+        raise NotImplementedError
+
+    def fits(self, group: int) -> Iterator[str]:
+        """Complaints, ``key: sentence``, when groups of this size are trained on."""
+        yield from ()
+
+    def mends(self) -> frozenset[Signal]:
+        """Groups it is there for: a gate that drops all of these leaves it nothing to do."""
+        return frozenset()
+
+    def weighs(self) -> frozenset[Weight]:
+        """How rows may be weighted that it takes."""
+        return frozenset({"own"})
+
+    def foretold(self) -> str:
+        """What a plan cannot know of the draws, in a sentence, or nothing."""
+        return ""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from longstep.config import Strict
 from longstep.curriculum.base import Horizon, Outcome
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
-from longstep.curriculum.guides.base import Guidance
+from longstep.curriculum.guides.base import Guidance, GuideConfig
 from longstep.types import Problem
 
 
-class NoGuide(Strict):
+class NoGuide(GuideConfig):
     """Groups without a right answer stay as they are."""
 
     kind: Literal["none"] = "none"

@@ -1,0 +1,118 @@
+"""What guides share that put answers into hopeless groups: when, how many, in whose place, and at which weight."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from longstep.config import Field
+from longstep.curriculum.base import Outcome, Signal
+from longstep.curriculum.groups import DrawnGroup, DrawnRow, Weight
+from longstep.curriculum.guides.base import Guidance, GuideConfig
+from longstep.types import Problem
+
+
+class Taking(GuideConfig):
+    """Settings of every guide that replaces wrong answers.
+
+    Attributes:
+        replaced: wrong answers of a group that may be replaced.
+    """
+
+    replaced: int = Field(default=1, ge=1)
+
+    def fits(self, group: int) -> Iterator[str]:
+        """An answer is measured against others of its group."""
+        if self.replaced >= group:
+            yield f"replaced: {self.replaced} answers leave none of the policy's own in a group of {group}"
+
+    def mends(self) -> frozenset[Signal]:
+        """Those without a right answer."""
+        return frozenset({"wrong"})
+
+
+class Asking(Taking):
+    """Settings of every guide that draws with help.
+
+    Attributes:
+        samples: answers drawn with help for a group.
+    """
+
+    samples: int = Field(default=4, ge=1)
+
+    def foretold(self) -> str:
+        """How many groups are hopeless depends on the model."""
+        return f"its guide draws {self.samples} more answers for each group without a right one, beyond its hours"
+
+
+class TakingGuide:
+    """Gets help for groups without a right answer, and lets right answers take the place of the last wrong ones.
+
+    Attributes:
+        problems: the pool.
+        samples: answers to get for a group.
+        replaced: answers of a group that may be replaced.
+        weight: of the rows taken.
+    """
+
+    def __init__(
+        self, problems: Sequence[Problem], samples: int, replaced: int, weight: Weight
+    ) -> None:
+        """Start with nobody helped."""
+        self.problems, self.samples = problems, samples
+        self.replaced, self.weight = replaced, weight
+        self.counts: Counter[str] = Counter()
+
+    def wanted(self, outcome: Outcome) -> int:
+        """All samples for a group without a right answer."""
+        return self.samples if outcome.signal == "wrong" else 0
+
+    def guidance(self, problem: Problem, k: int) -> Guidance | None:
+        """The member's to say."""
+        raise NotImplementedError
+
+    def leak(self, problem: Problem, text: str) -> str:
+        """Why a right answer is refused: the help shows in it; ``""`` when it may train."""
+        return ""
+
+    def admit(self, group: DrawnGroup, guided: Sequence[DrawnRow]) -> DrawnGroup:
+        """Take the first right answers that do not give away the help."""
+        problem = self.problems[group.outcome.index]
+        right = [row for row in guided if row.correctness == 1.0]
+        leaks = [self.leak(problem, row.completion.text) for row in right]
+        found = [row for row, leak in zip(right, leaks, strict=True) if not leak][: self.replaced]
+        self.counts.update(groups=1, leaks=len([*filter(None, leaks)]), taken=len(found))
+        self.counts["mended"] += bool(found)
+        return _with(group, [self._weighed(row) for row in found])
+
+    def _weighed(self, row: DrawnRow) -> DrawnRow:
+        """A row as it trains. Only ``behaviour`` compares it with what was recorded while it was drawn with help."""
+        if self.weight == "behaviour":
+            return replace(row, weight="behaviour")
+        return replace(row, weight=self.weight, completion=replace(row.completion, logprobs=None))
+
+    def metrics(self) -> dict[str, float]:
+        """Groups that wanted help, those mended, rows taken, and right answers refused because they leak; sums."""
+        names = ("groups", "mended", "taken", "leaks")
+        return {name: float(self.counts[name]) for name in names}
+
+    def state(self) -> dict[str, Any]:
+        """The counts."""
+        return {"counts": dict(self.counts)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Count on."""
+        self.counts = Counter(state["counts"])
+
+
+def _with(group: DrawnGroup, rows: Sequence[DrawnRow]) -> DrawnGroup:
+    """The group with its last wrong answers replaced; wrong ones, so that no unscorable place is spent on it."""
+    wrong = [i for i, row in enumerate(group.rows) if row.correctness != 1.0 and row.own]
+    known = [i for i in wrong if group.rows[i].correctness is not None]
+    places = (known or wrong)[-len(rows) :] if rows else []
+    new = list(group.rows)
+    for place, row in zip(places, rows, strict=False):
+        new[place] = row
+    return replace(group, rows=tuple(new))
