@@ -40,7 +40,7 @@ TEMPLATES = {
         "your own words, to an answer of your own; do not quote the reference or speak of it."
     ),
 }
-_FRAME = re.compile(r"</?think>|\\boxed|[\s{}$.]")
+_FRAME = re.compile(r"</?think>|\\[a-z]+|[\s{}$.]")
 
 
 class Egsr(Asking):
