@@ -74,7 +74,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
         root / "unrated/problems.jsonl", [Problem("a", "1+1?", "2"), Problem("b", "2+2?", "4")]
     )
     unverified = Completion("a", 0, (), (), "<think>2</think>2", "stop")
-    judged = Completion("a", 0, (), (), "<think>2</think>2", "stop", Verdict("correct", "2"))
+    judged = Completion(
+        "a", 0, (), (), "<think>2</think>2", "stop", verdict=Verdict("correct", "2")
+    )
     write_rows(root / "unrated/completions.jsonl", [judged])
     write_rows(root / "unverified/problems.jsonl", [Problem("a", "1+1?", "2", pass_rate=0.5)])
     write_rows(root / "unverified/completions.jsonl", [unverified])
@@ -436,7 +438,7 @@ FROM_ROOT = {
     "name: x\nstages: {a: checkpoint}": "stages.a: expected a mapping, got text 'checkpoint'; write {kind: checkpoint}",
     "name: x\nstages: {a: {kind: [sft]}}": "stages.a.kind: expected text (choices: checkpoint,",
     "name: x\nbatch: 2\nstages: {a: {kind: checkpoint, path: longstep-tiny}}": "batch: unknown key 'batch' (choices:",
-    "name: x\nstages: {a: {kind: checkpoint, path: ''}}": "stages.a.path: model '': is empty",
+    "name: x\nstages: {a: {kind: checkpoint, path: ''}}": "stages.a.path: is empty; name a stage as '@name', a file or a folder",
     "name: x\nstages:\n  a: {kind: merge, method: {kind: linear}, parents: ['@b', '@b']}\n"
     "  b: {kind: merge, method: {kind: linear}, parents: ['@a', '@a']}": (
         "stages read each other in a circle: a -> b -> a; let one of them read something else"
@@ -565,8 +567,8 @@ def test_37_rows_without_thinking_are_counted_by_reason(tmp_path):
 def test_37_sides_without_a_wrong_answer_are_told_by_their_verdicts(tmp_path):
     right = Verdict("correct", "2")
     rows = [
-        Completion("a", 0, (), (), "<think>2</think>2", "stop", right),
-        Completion("a", 1, (), (), "2", "stop", right),
+        Completion("a", 0, (), (), "<think>2</think>2", "stop", verdict=right),
+        Completion("a", 1, (), (), "2", "stop", verdict=right),
     ]
     last = trained("kind: prefer, model: longstep-tiny, chosen: $, rejected: $")
     said = run_only(tmp_path, [Problem("a", "1+1?", "2")], rows, last)
@@ -581,8 +583,8 @@ def test_37_sides_without_a_wrong_answer_are_told_by_their_verdicts(tmp_path):
 def test_37_pairs_that_are_all_too_long_are_told_apart_from_none(tmp_path):
     good = "<think>2</think>" + "2" * 90
     rows = [
-        Completion("a", 0, (), (), good, "stop", Verdict("correct", "2")),
-        Completion("a", 1, (), (), "<think>3</think>3", "stop", Verdict("incorrect", "3")),
+        Completion("a", 0, (), (), good, "stop", verdict=Verdict("correct", "2")),
+        Completion("a", 1, (), (), "<think>3</think>3", "stop", verdict=Verdict("incorrect", "3")),
     ]
     last = trained("kind: prefer, model: longstep-tiny, chosen: $, rejected: $")
     said = run_only(tmp_path, [Problem("a", "1+1?", "2")], rows, last)

@@ -6,16 +6,16 @@ Only what is certain is said: an artifact of which nothing is known refuses noth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from longstep.artifacts import read_rows
 from longstep.config import Strict, UserError, members
 from longstep.context import Where
-from longstep.models.load import hub_id, located_before
-from longstep.models.start import Start, tokenizer_of
+from longstep.models.load import hub_id
 from longstep.types import Completion, Problem, SoftTarget
 from longstep.wording import dotted
 
@@ -34,6 +34,68 @@ REMEDIES = {
     "solution": "take a source with worked solutions, or let a model draw",
     "verdict": "verify them before: a stage of kind sample does as it draws",
 }
+
+
+class Models(Protocol):
+    """Answers for model folders, without their weights; each refusal is a ``UserError``. ``models.start`` does it."""
+
+    def located(self, reference: str, revision: str | None) -> Path | None:
+        """The folder of a model; ``None`` when only the hub knows."""
+        ...
+
+    def refuse(self, folder: Path, whole: bool) -> None:
+        """Refuse a folder that no stage can use."""
+        ...
+
+    def refuse_tokenizer(self, folder: Path, template: Path | None, tagged: bool) -> None:
+        """Refuse a tokenizer that cannot be loaded so."""
+        ...
+
+    def refuse_prompts(
+        self, folder: Path, template: Path | None, tagged: bool, thoughts: bool
+    ) -> None:
+        """Refuse a tokenizer that renders no prompt, or no thoughts."""
+        ...
+
+    def refuse_adapters(self, folder: Path, lora: Any) -> None:
+        """Refuse adapters for layers that the model lacks."""
+        ...
+
+    def context(self, folder: Path) -> int:
+        """Tokens the model was built for."""
+        ...
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a model's weights come from, and what stages do to its tokenizer on the way; training leaves that alone.
+
+    Attributes:
+        folder: the Hugging Face folder that is there before the run.
+        template: a chat template that replaces the folder's own.
+        tagged: think tags are added.
+        whole: its weights are there too; not of a model that is still to be fetched.
+        made_by: the last stage that changes the weights; empty while they are the folder's.
+    """
+
+    folder: Path
+    template: Path | None = None
+    tagged: bool = False
+    whole: bool = True
+    made_by: str = ""
+
+    def after(self, stage: str) -> Start:
+        """The model that a stage makes of this one."""
+        return replace(self, made_by=stage)
+
+    def differs(self, other: Start) -> bool:
+        """Whether this is certainly another model, by its weights."""
+        return (self.folder, self.made_by) != (other.folder, other.made_by)
+
+    @property
+    def tokenizer(self) -> tuple[Path, Path | None, bool]:
+        """What decides its tokenizer."""
+        return self.folder, self.template, self.tagged
 
 
 @dataclass(frozen=True)
@@ -62,12 +124,14 @@ class Ahead:
     Attributes:
         name: the stage's.
         inputs: ``@name`` to what that stage will make.
-        abroad: whether the hub may be asked: a run asks, a plan does not.
+        models: answers for model folders; a run's asks the hub, a plan's does not.
+        seen: what was read of rows that are there already.
     """
 
     name: str
-    inputs: Mapping[str, Foreseen] = field(default_factory=dict)
-    abroad: bool = False
+    inputs: Mapping[str, Foreseen]
+    models: Models
+    seen: dict[str, Foreseen] = field(default_factory=dict)
 
     def start(self, reference: str, revision: str | None = None) -> Start | None:
         """Where a model comes from; ``None`` when only the hub or a stage could tell.
@@ -77,12 +141,10 @@ class Ahead:
         """
         if reference.startswith("@"):
             return self.inputs[reference].start
-        folder = located_before(reference, revision, self.abroad)
-        return (
-            None
-            if folder is None
-            else Start(folder, whole=not hub_id(reference) or folder == Path(reference))
-        )
+        folder = self.models.located(reference, revision)
+        if folder is None:
+            return None
+        return Start(folder, whole=not hub_id(reference) or folder == Path(reference))
 
     def rows(self, reference: str) -> Foreseen:
         """What an artifact of rows will hold.
@@ -92,15 +154,9 @@ class Ahead:
         """
         if reference.startswith("@"):
             return self.inputs[reference]
-        path = Path(reference)
-        if path.is_file():
-            return Foreseen()  # it stands for whichever file is asked for
-        files = frozenset(each.name for each in path.iterdir()) if path.is_dir() else None
-        problems = path / "problems.jsonl"
-        lacks = _lacking(problems) if problems.is_file() else frozenset[str]()
-        if _unverified(path / "completions.jsonl"):
-            lacks |= {"verdict"}
-        return Foreseen(files=files, lacks=lacks, problems=problems if problems.is_file() else None)
+        if reference not in self.seen:
+            self.seen[reference] = _there(Path(reference))
+        return self.seen[reference]
 
     # -- complaints, as ``key: sentence`` ---------------------------------------------------------
 
@@ -148,7 +204,7 @@ class Ahead:
             yield f"where: {where.told()} leaves none of the problems of {reference}; widen it"
 
     def model(
-        self, key: str, reference: str, trains: bool = False, revision: str | None = None
+        self, key: str, reference: str, thoughts: bool = False, revision: str | None = None
     ) -> Iterator[str]:
         """What is wrong with a model and its tokenizer."""
         try:
@@ -157,19 +213,22 @@ class Ahead:
             yield f"{key}: {error}"
             return
         if start is not None:
-            yield from self.whole(key, start) or _each(key, lambda: start.tokenizer_faults(trains))
+            prompts = partial(self.models.refuse_prompts, *start.tokenizer, thoughts)
+            yield from self.whole(key, start) or _said(key, prompts)
 
     def whole(self, key: str, start: Start) -> list[str]:
         """What is wrong with the folder that a model starts at."""
-        return [*_each(key, start.faults)]
+        return [*_said(key, lambda: self.models.refuse(start.folder, start.whole))]
 
     def loads(self, key: str, start: Start) -> Iterator[str]:
         """A tokenizer that cannot be loaded, or not be given a template or tags."""
-        yield from _said(key, lambda: tokenizer_of(start))
+        yield from _said(key, partial(self.models.refuse_tokenizer, *start.tokenizer))
 
-    def all(self, key: str, work: Callable[[], Iterator[str]]) -> Iterator[str]:
-        """Complaints of somebody else under a key, and a refusal as one."""
-        yield from _each(key, work)
+    def adapters(self, key: str, reference: str, lora: Strict) -> Iterator[str]:
+        """Adapters for layers that a model lacks."""
+        start = self.known(reference)
+        if start is not None and not self.whole(key, start):
+            yield from _said(key, lambda: self.models.refuse_adapters(start.folder, lora))
 
     def look(self, key: str, path: Path, cls: type) -> Iterator[str]:
         """A file whose first rows are not of this kind."""
@@ -187,12 +246,14 @@ class Ahead:
     def room(self, key: str, reference: str, tokens: int) -> Iterator[str]:
         """Answers that leave no room for a prompt in a model's context."""
         start = self.known(reference)
-        found: list[int | None] = []
         if start is None or self.whole(key, start):
             return
-        yield from _said(key, lambda: found.append(start.context()))
-        context = next(iter(found), None)
-        if context is not None and tokens >= context:
+        try:
+            context = self.models.context(start.folder)
+        except UserError as error:
+            yield f"{key}: {error}"
+            return
+        if tokens >= context:
             yield (
                 f"{key}: answers of {tokens} tokens leave no room for a prompt in the context of {context} tokens "
                 f"that {reference} has; set fewer"
@@ -204,6 +265,18 @@ class Ahead:
             return self.start(reference, revision)
         except UserError:
             return None
+
+
+def _there(path: Path) -> Foreseen:
+    if not path.is_dir():
+        return Foreseen()  # a file stands for whichever is asked for
+    files = frozenset(each.name for each in path.iterdir())
+    problems = path / "problems.jsonl"
+    known = problems if problems.is_file() else None
+    lacks = frozenset[str]() if known is None else _lacking(known)
+    if _unverified(path / "completions.jsonl"):
+        lacks |= {"verdict"}
+    return Foreseen(files=files, lacks=lacks, problems=known)
 
 
 def _lacking(problems: Path) -> frozenset[str]:
@@ -256,14 +329,5 @@ def _maker(file: str) -> str:
 def _said(key: str, work: Callable[[], object]) -> Iterator[str]:
     try:
         work()
-    except UserError as error:
-        yield f"{key}: {error}"
-
-
-def _each(key: str, work: Callable[[], Iterator[str]]) -> Iterator[str]:
-    """Each complaint under its key, a refusal among them."""
-    try:
-        for said in work():
-            yield f"{key}: {said}"
     except UserError as error:
         yield f"{key}: {error}"

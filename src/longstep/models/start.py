@@ -1,16 +1,14 @@
-"""What is known of a model before any stage runs: the folder its chain of stages starts at, read without weights."""
+"""Models before any stage runs: what the folder that a chain of stages starts at tells, read without its weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
 from longstep.models.chat import lint, render_prompt
-from longstep.models.load import load_tokenizer, refuse_foreign, refuse_unsafe
+from longstep.models.load import load_tokenizer, located_before, refuse_foreign, refuse_unsafe
 from longstep.models.lora import Lora, target_layers
 from longstep.models.think import add_tags
 
@@ -18,92 +16,67 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where a model's weights come from, and what stages do to its tokenizer on the way; training leaves that alone.
+class Unopened:
+    """Answers for model folders; what is read is kept as long as this lives, for folders may change later."""
 
-    Attributes:
-        folder: the Hugging Face folder that is there before the run.
-        template: a chat template that replaces the folder's own.
-        tagged: think tags are added.
-        whole: its weights are there too; not of a model that is still to be fetched.
-        made_by: the last stage that changes the weights; empty while they are the folder's.
-    """
+    def __init__(self, ask: bool) -> None:
+        """Begin anew; with ``ask`` the hub may be asked for what describes a model."""
+        self.ask = ask
+        self._tokenizer = cache(_tokenizer)
+        self._config = cache(_config)
+        self._skeleton = cache(_skeleton)
 
-    folder: Path
-    template: Path | None = None
-    tagged: bool = False
-    whole: bool = True
-    made_by: str = ""
+    def located(self, reference: str, revision: str | None) -> Path | None:
+        """The folder of a model, perhaps without weights; ``None`` when only the hub knows."""
+        return located_before(reference, revision, self.ask)
 
-    def after(self, stage: str) -> Start:
-        """The model that a stage makes of this one."""
-        return replace(self, made_by=stage)
+    def refuse(self, folder: Path, whole: bool) -> None:
+        """Refuse a folder that no stage can use."""
+        (refuse_unsafe if whole else refuse_foreign)(folder)
+        self._config(folder)
 
-    def differs(self, other: Start) -> bool:
-        """Whether this is certainly another model, by its weights."""
-        return (self.folder, self.made_by) != (other.folder, other.made_by)
+    def refuse_tokenizer(self, folder: Path, template: Path | None, tagged: bool) -> None:
+        """Refuse a tokenizer that cannot be loaded, or not be given the template or the tags."""
+        self._tokenizer(folder, template, tagged)
 
-    def faults(self) -> Iterator[str]:
-        """Why neither this folder nor a model made of it can be used, as far as that shows without its weights."""
-        (refuse_unsafe if self.whole else refuse_foreign)(self.folder)
-        _config(self.folder)
-        yield from ()
-
-    def tokenizer_faults(self, trains: bool = False) -> Iterator[str]:
-        """Why no prompt can be rendered for this model or, when it ``trains``, no reasoner be made of it."""
-        tokenizer = tokenizer_of(self)
+    def refuse_prompts(
+        self, folder: Path, template: Path | None, tagged: bool, thoughts: bool
+    ) -> None:
+        """Refuse a tokenizer that renders no prompt or, where rows hold ``thoughts``, can train no reasoner."""
+        tokenizer = self._tokenizer(folder, template, tagged)
         render_prompt(tokenizer, "1")  # refused without a chat template
-        if trains and (problems := lint(tokenizer)):
-            yield "; ".join(problems)
+        if thoughts and (problems := lint(tokenizer)):
+            raise UserError("; ".join(problems))
 
-    def lora_faults(self, lora: Lora) -> Iterator[str]:
-        """Why adapters cannot be laid over this model."""
+    def refuse_adapters(self, folder: Path, lora: Lora) -> None:
+        """Refuse adapters for layers that the model lacks."""
         try:
-            target_layers(_skeleton(self.folder), lora)
+            target_layers(self._skeleton(folder), lora)
         except UserError as error:
-            yield str(error).removeprefix("lora.targets: ")
+            raise UserError(str(error).removeprefix("lora.targets: ")) from None
 
-    def context(self) -> int | None:
-        """Tokens it was built for.
+    def context(self, folder: Path) -> int:
+        """Tokens the model was built for.
 
         Raises:
             UserError: its config cannot be read, or does not say.
         """
-        config = _config(self.folder)
+        config = self._config(folder)
         if not hasattr(config, "max_position_embeddings"):
             raise UserError(
-                f"{self.folder}: config.json has no max_position_embeddings, so rows cannot be kept within the "
-                "context; write the number into it"
+                f"{folder}: config.json has no max_position_embeddings, so rows cannot be kept within the context; "
+                "write the number into it"
             )
         return int(config.max_position_embeddings)
 
-    def longest(self, prompts: Sequence[str], thinking: bool) -> int:
-        """Tokens of the longest of these questions as this model is asked them."""
-        tokenizer = tokenizer_of(self)
-        return max(len(render_prompt(tokenizer, each, thinking).ids) for each in prompts)
 
-
-def look_again() -> None:
-    """Forget what was read: folders may have changed since."""
-    for remembered in (tokenizer_of, _config, _skeleton):
-        remembered.cache_clear()
-
-
-@cache
-def tokenizer_of(start: Start) -> PreTrainedTokenizerBase:
-    """The tokenizer as the stages after it will find it.
-
-    Raises:
-        UserError: it cannot be loaded, its template is refused, or the tags cannot be added.
-    """
-    tokenizer = load_tokenizer(start.folder, start.template)
-    if start.tagged:
-        add_tags(tokenizer, start.folder)
+def _tokenizer(folder: Path, template: Path | None, tagged: bool) -> PreTrainedTokenizerBase:
+    tokenizer = load_tokenizer(folder, template)
+    if tagged:
+        add_tags(tokenizer, folder)
     return tokenizer
 
 
-@cache
 def _config(folder: Path) -> Any:
     from transformers import AutoConfig
 
@@ -117,7 +90,6 @@ def _config(folder: Path) -> Any:
         ) from None
 
 
-@cache
 def _skeleton(folder: Path) -> Any:
     """The model without weights: its layers by name, in no memory."""
     import torch

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from longstep.config import Located, UserError, members
 from longstep.foresight import Ahead, Foreseen
-from longstep.models.start import look_again
+from longstep.models.start import Unopened
 from longstep.run.extras import command, extra_of, is_here
 from longstep.run.recipe import Recipe, placed
 from longstep.stages import Stage
@@ -32,17 +32,17 @@ def refuse_early(
     Raises:
         UserError: one line for each complaint, with its file and line, stage and key.
     """
-    look_again()
+    models, seen = Unopened(ask=here), dict[str, Foreseen]()
     foreseen: dict[str, Foreseen] = {}
     said: dict[str, str] = {}
     for name in recipe.order():
         stage = recipe.stages[name]
         inputs = {f"@{each}": foreseen[each] for each in recipe.inputs(name)}
-        ahead = Ahead(name, inputs, here)
+        ahead = Ahead(name, inputs, models, seen)
         foreseen[name] = _foreseen(stage, ahead)
         for complaint in _complaints(stage, ahead, here) if name in names else ():
             # What is wrong with a model is wrong for every stage that uses it.
-            said.setdefault(complaint.partition(": ")[2], placed(located, name, complaint))
+            said.setdefault(complaint.partition(": ")[2], placed(recipe, located, name, complaint))
     if said:
         raise UserError("\n".join(said.values()))
 

@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from longstep.config import (
     Field,
     Located,
     Strict,
     UserError,
+    ValidationError,
+    dump,
     field_validator,
     load_yaml,
     members,
@@ -22,8 +25,9 @@ from longstep.config import (
 )
 from longstep.costs.planning import Planning
 from longstep.run.launch.accelerate import Launch
-from longstep.stages import AnyStage
+from longstep.stages import AnyStage, Stage
 from longstep.wording import dotted
+from longstep.yaml12 import KeyPath, walk
 
 RECIPE_FILE = "recipe.yaml"
 ARTICLES = {"rows": "rows", "model": "a model", "report": "a report"}
@@ -197,45 +201,54 @@ def check(recipe: Recipe, located: Located) -> None:
     recipe.order()
 
 
-def _place(located: Located, name: str, text: str | None = None) -> str:
-    """``file:line: stages.name.key`` of the value ``text`` inside a stage, or of the stage itself."""
-    path = _path_to(located.data["stages"][name], text) if text is not None else None
-    whole = ("stages", name, *(path or ()))
+def _place(
+    recipe: Recipe, located: Located, name: str, text: str | None = None, number: int = 0
+) -> str:
+    """``file:line: stages.name.key`` of a value inside a stage, or of the stage itself.
+
+    Args:
+        recipe: has the stage.
+        located: where it was written.
+        name: of the stage.
+        text: the value; ``None`` for the stage itself.
+        number: of the reference that it is, to tell it from an equal one.
+    """
+    stage = recipe.stages[name]
+    paths = [p for p, value in walk(dump(stage), ()) if text is not None and value == text]
+    path = next((p for p in paths if len(paths) > 1 and _is_reference(stage, p, number)), None)
+    whole = ("stages", name, *(path or next(iter(paths), ())))
     origin = located.origin(whole)
     return f"{origin}: {dotted(whole)}" if origin else dotted(whole)
 
 
-def _path_to(node: object, text: str) -> tuple[str | int, ...] | None:
-    if node == text:
-        return ()
-    items = (
-        node.items()
-        if isinstance(node, dict)
-        else enumerate(node)
-        if isinstance(node, list)
-        else ()
-    )
-    for key, value in items:
-        below = _path_to(value, text)
-        if below is not None:
-            return (key, *below)
-    return None
+def _is_reference(stage: Stage, path: KeyPath, number: int) -> bool:
+    """Whether the value at a place is the reference of this number: another value there changes just that one."""
+    data: Any = dump(stage)
+    inner = data
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = mark = "@another"
+    try:
+        references = [reference for reference, _ in type(stage).model_validate(data).references()]
+    except ValidationError:
+        return False
+    return len(references) > number and references[number] == mark
 
 
 def _reference_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
     for name, stage in recipe.stages.items():
-        for reference, wanted in stage.references():
+        for number, (reference, wanted) in enumerate(stage.references()):
+            place = _place(recipe, located, name, reference, number)
             if not reference.startswith("@"):
                 if not reference:
-                    yield f"{_place(located, name, reference)}: is empty; name a stage as '@name', a file or a folder"
+                    yield f"{place}: is empty; name a stage as '@name', a file or a folder"
                     continue
                 absent = not Path(reference).exists()
                 if absent and (wanted == "rows" or reference in recipe.stages):
                     hint = f"; did you mean '@{reference}'?" if reference in recipe.stages else ""
-                    yield f"{_place(located, name, reference)}: no file or folder {reference!r}{hint}"
+                    yield f"{place}: no file or folder {reference!r}{hint}"
                 continue
             target = recipe.stages.get(reference[1:])
-            place = _place(located, name, reference)
             if target is None:
                 close = nearest(reference[1:], recipe.stages)
                 hint = f"; did you mean '@{close}'?" if close else ""
@@ -256,16 +269,16 @@ def _stage_complaints(recipe: Recipe, located: Located) -> Iterator[str]:
         for path, each in members(stage):
             for complaint in each.check():
                 below = f"{dotted(path)}." if path else ""
-                yield placed(located, name, f"{below}{complaint}")
+                yield placed(recipe, located, name, f"{below}{complaint}")
 
 
-def placed(located: Located, name: str, complaint: str) -> str:
+def placed(recipe: Recipe, located: Located, name: str, complaint: str) -> str:
     """A stage's complaint with the file and line of the key it begins with, ``=`` before a value instead of a key."""
     key, _, sentence = complaint.partition(": ")
     if key.startswith("="):
-        return f"{_place(located, name, key[1:])}: {sentence}"
+        return f"{_place(recipe, located, name, key[1:])}: {sentence}"
     if not re.fullmatch(r"[\w@-]+(\.[\w@-]+)*", key) or not sentence:
-        return f"{_place(located, name)}: {complaint}"
+        return f"{_place(recipe, located, name)}: {complaint}"
     path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
     origin = located.origin(("stages", name, *path))
     return (

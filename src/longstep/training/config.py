@@ -80,10 +80,9 @@ class Training(Strict):
         """
         yield from ahead.model("model", model, reasons)
         yield from ahead.room("max_length", model, 0)
-        lora, start = self.lora, ahead.known(model)
-        if lora is not None and start is not None:
-            yield from ahead.all("lora.targets", lambda: start.lora_faults(lora))
-        if start is not None:  # a plan of models that are not here stays light
+        if self.lora is not None:
+            yield from ahead.adapters("lora.targets", model, self.lora)
+        if ahead.known(model) is not None:  # a plan of models that are not here stays light
             yield from self._optimizer_faults()
 
     def _optimizer_faults(self) -> Iterator[str]:
