@@ -28,7 +28,12 @@ CLAIMS = [
     ("hard band above random items in stage 2, hard slice", "sft2", "sft2_random", "hard"),
     ("two stages above one at equal steps, hard slice", "sft2", "one_stage", "hard"),
     ("two stages above one at equal steps", "sft2", "one_stage", "all"),
-    ("two stages above one at equal steps and rates, hard slice", "sft2", "one_stage_decayed", "hard"),
+    (
+        "two stages above one at equal steps and rates, hard slice",
+        "sft2",
+        "one_stage_decayed",
+        "hard",
+    ),
     ("two stages above one at equal steps and rates", "sft2", "one_stage_decayed", "all"),
     ("NCA above SFT-2", "nca", "sft2", "all"),
     ("DPO above SFT-2", "dpo", "sft2", "all"),

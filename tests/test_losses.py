@@ -240,9 +240,10 @@ def test_settings_are_the_vetted_ones():
     # right and within 80 % of the longest: 1; wrong and cut: -1 - 1
     score = lambda right, length: shaped_reward(dapo.rewards, right, length, 20480)  # noqa: E731
     assert (score(1.0, 16384), score(0.0, 20480), score(1.0, 18432)) == (1.0, -2.0, 0.5)
-    assert len(dapo.lacks()) == 1 and "dynamic sampling" in dapo.lacks()[0]
+    assert (dapo.gate.kind, dapo.gate.limit, dapo.lacks()) == ("mixed", 10, ())
     light = policy.validate_python({"kind": "light-r1"})
     assert (light.delta, light.penalty, light.minibatches, light.lacks()) == (3.0, K3(), 1, ())
+    assert light.gate.kind == "all"
     assert light.penalty.beta == 0.001
     assert [each.kind for each in light.rewards] == ["clipped-cosine"]
     assert (light.needs(), dapo.needs()) == ({"reference"}, set())

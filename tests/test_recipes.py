@@ -172,8 +172,9 @@ def test_naming_the_method_is_the_whole_setting():
     assert algorithm.penalty.kind == "none"
     assert [each.kind for each in algorithm.rewards] == ["correctness", "soft-overlong"]
     assert algorithm.minibatches == 16 and list(recipe.stages["rl"].check()) == []
-    (missing,) = [line for line in make_plan(recipe).assumptions if "dynamic sampling" in line]
-    assert missing.startswith("rl: dapo is missing its gate")
+    assert recipe.stages["rl"].selection.kind == "mixed"  # pyright: ignore
+    (open_end,) = [line for line in make_plan(recipe).assumptions if "its gate draws on" in line]
+    assert open_end.startswith("rl: ") and "at most 10 batches" in open_end
 
 
 def test_rewards_beside_the_algorithm_are_refused_with_their_new_place():

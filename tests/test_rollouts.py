@@ -269,7 +269,9 @@ def test_a_given_answer_costs_no_draw(tmp_path: Path) -> None:
     text = TOKENIZER.decode(whole, skip_special_tokens=False)
     assert text.startswith("a=0</think>\\boxed{0}") and whole[-1] == TOKENIZER.eos_token_id
     assert columns["shaped"] == [0.0, 1.0]
-    assert len(columns["logprobs"][1]) == len(whole) and all(map(math.isnan, columns["logprobs"][1]))
+    assert len(columns["logprobs"][1]) == len(whole) and all(
+        map(math.isnan, columns["logprobs"][1])
+    )
     assert spent(rolls) == {"trained": 2, "discarded": 2, "seen": 2 + len(whole)}
     assert worked(pool(1)[0]).endswith(text.removesuffix(TOKENIZER.eos_token))
 
@@ -504,7 +506,7 @@ def test_members_of_one_file_and_one_line_train_and_resume(
         "algorithm": {"kind": "dapo", "minibatches": minibatches},
         "steps": 4 * minibatches,
     }
-    whole = train(tmp_path / "whole", finished, **ours)
+    whole = resumes(tmp_path, finished, monkeypatch, 3 * minibatches, ours)
     rows = logged(tmp_path / "whole")
     assert rows[-1]["tokens/probe"] > 0 and rows[-1]["tokens/guided"] > 0
     assert rows[1]["gate/carried"] > 0  # so that the checkpoint after step 2 must hold some
@@ -512,20 +514,48 @@ def test_members_of_one_file_and_one_line_train_and_resume(
     purposes = ("trained", "discarded", "carried", "probe", "guided")
     assert whole.cost.tokens_generated == sum(rows[-1][f"tokens/{name}"] for name in purposes)
 
+
+def test_carried_groups_and_hinted_rows_resume_at_their_weights(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The published ones: ratios against what the sampler recorded a step before, or under a question that told more."""
+    ours = {
+        "gate": {"kind": "mixed", "refill": "whole", "hopeless": "keep"},
+        "guide": {"kind": "egsr", "template": "{answer}{solution}{prompt}", "copies": "take"},
+        "algorithm": {"kind": "dapo", "minibatches": 2},
+        "steps": 8,
+        "stage": Rl,
+    }
+    resumes(tmp_path, finished, monkeypatch, 6, ours)
+    rows = logged(tmp_path / "whole")
+    assert max(row["gate/carried"] for row in rows) > 0 and rows[-1]["guide/taken"] > 0
+    assert max(row["ratio_max"] for row in rows) > 1
+
+
+def resumes(
+    tmp_path: Path,
+    finished: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at: int,
+    ours: dict[str, Any],
+) -> Context:
+    """A run, after one that was stopped at a step went on to the same metrics, costs and weights."""
+    whole = train(tmp_path / "whole", finished, **ours)
     step = Rollouts.__call__
 
-    def stop_before_the_last(rolls: Rollouts, number: int, count: int) -> Any:
-        if number == 3 * minibatches:
+    def stop_there(rolls: Rollouts, number: int, count: int) -> Any:
+        if number == at:
             raise KeyboardInterrupt
         return step(rolls, number, count)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Rollouts, "__call__", stop_before_the_last)
+        patched.setattr(Rollouts, "__call__", stop_there)
         train(tmp_path / "cut", finished, **ours)
     again = train(tmp_path / "cut", finished, **ours)
     assert again.cost == whole.cost and logged(tmp_path / "cut") == logged(tmp_path / "whole")
     weights = [(tmp_path / run / "out/model.safetensors").read_bytes() for run in ("whole", "cut")]
     assert weights[0] == weights[1]
+    return whole
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -146,13 +146,13 @@ class Algorithm(Strict):
         """
         tokens = tokens.clean()
         losses_BT, metrics = self.policy_losses(tokens)
-        losses_BT, shaped = with_shaped(losses_BT, tokens)
+        losses_BT = with_shaped(losses_BT, tokens)
         # The penalty is no estimate over the sampler's tokens alone, so it stays outside of the correction.
         losses_BT, corrected = self.correction.weighed(losses_BT, tokens)
         losses_BT, penalised = self.penalty.added(losses_BT, tokens)
         losses_BT = losses_BT.where(tokens.mask_BT.bool(), 0.0)
         summed = self.average.summed(losses_BT, tokens.mask_BT)
-        return LossOut(summed / total, {**metrics, **corrected, **shaped, **penalised})
+        return LossOut(summed / total, {**metrics, **corrected, **penalised})
 
     def divisor(self, whole: Whole) -> float:
         """What the sum over the batch is divided by."""

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from longstep.losses.out import TokenLosses, masked_mean
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -21,14 +19,10 @@ if TYPE_CHECKING:
 GAMMA = 0.1
 
 
-def with_shaped(losses_BT: Tensor, tokens: Tokens) -> TokenLosses:
+def with_shaped(losses_BT: Tensor, tokens: Tokens) -> Tensor:
     """The losses, those of shaped rows in LUFFY's form; an algorithm's own have no meaning for them."""
     if tokens.shaped_B1 is None:
-        return TokenLosses(losses_BT, {})
+        return losses_BT
     probabilities_BT = tokens.logps_BT.exp()
     shapes_BT = probabilities_BT / (probabilities_BT + GAMMA)
-    seen_BT = tokens.mask_BT * tokens.shaped_B1
-    return TokenLosses(
-        (-tokens.advantages_BT * shapes_BT).where(tokens.shaped_B1.bool(), losses_BT),
-        {"shaped_probability": masked_mean(probabilities_BT, seen_BT)},
-    )
+    return (-tokens.advantages_BT * shapes_BT).where(tokens.shaped_B1.bool(), losses_BT)

@@ -192,8 +192,7 @@ class Rollouts:
             # Never the prompt that a row was drawn under: that may have shown the answer.
             "prompt_ids": [list(self.prompts[index].prompt_ids) for index, _ in own],
             "completion_ids": [list(row.completion.token_ids) for row in rows],
-            # Text that nobody sampled has no record; a correction leaves it as it is.
-            "logprobs": [list(row.completion.logprobs or (math.nan,) * row.length) for row in rows],
+            "logprobs": [list(_record(row) or (math.nan,) * row.length) for row in rows],
             "shaped": [self._shaped(row) for row in rows],
         }
         # The trainers of all processes must get the same columns, so the rows of all are asked.
@@ -266,6 +265,16 @@ class Rollouts:
                     "status": row.verdict.status,
                 }
             )
+
+
+def _record(row: DrawnRow) -> tuple[float, ...] | None:
+    """What the sampler recorded, where the trainer may compare with it; a correction leaves other rows as they are.
+
+    Text that nobody sampled has no record. An answer drawn under a question that told more has one of another prompt,
+    which only ``behaviour`` asks for; after a forced beginning, which is masked, it is the right one.
+    """
+    told_more = row.origin == "guided" and not row.mask and row.weight != "behaviour"
+    return None if told_more else row.completion.logprobs
 
 
 def _without_record(row: DrawnRow) -> bool:

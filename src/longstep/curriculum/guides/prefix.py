@@ -9,12 +9,10 @@ shortest beginning that helps are not here.)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 from longstep.config import Field
 from longstep.curriculum.base import Horizon
-from longstep.curriculum.groups import DrawnRow
 from longstep.curriculum.guides.base import Guidance
 from longstep.curriculum.guides.taking import Asking, TakingGuide
 from longstep.types import Problem
@@ -51,10 +49,6 @@ class Beginning(TakingGuide):
         """The beginning, if the solution is long enough to have one."""
         forced = beginning(problem.solution or "", self.share)
         return Guidance(forced=forced) if forced else None
-
-    def _weighed(self, row: DrawnRow) -> DrawnRow:
-        """What was recorded is just what it trains under."""
-        return replace(row, weight="own")
 
 
 def beginning(solution: str, share: float) -> str:

@@ -85,13 +85,7 @@ class TakingGuide:
         found = [row for row, leak in zip(right, leaks, strict=True) if not leak][: self.replaced]
         self.counts.update(groups=1, leaks=len([*filter(None, leaks)]), taken=len(found))
         self.counts["mended"] += bool(found)
-        return _with(group, [self._weighed(row) for row in found])
-
-    def _weighed(self, row: DrawnRow) -> DrawnRow:
-        """A row as it trains. Only ``behaviour`` compares it with what was recorded while it was drawn with help."""
-        if self.weight == "behaviour":
-            return replace(row, weight="behaviour")
-        return replace(row, weight=self.weight, completion=replace(row.completion, logprobs=None))
+        return _with(group, [replace(row, weight=self.weight) for row in found])
 
     def metrics(self) -> dict[str, float]:
         """Groups that wanted help, those mended, rows taken, and right answers refused because they leak; sums."""
