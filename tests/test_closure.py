@@ -73,7 +73,7 @@ def both(*edits: Callable[[Path], object]) -> Callable[[Path], object]:
 NEW_LEAVES = {
     "curriculum": both(
         lambda package: (package / "curriculum/mine.py").write_text("class Mine: ...\n"),
-        replaced("curriculum/__init__.py", "Shuffle | Easy", "Mine | Shuffle | Easy"),
+        replaced("curriculum/__init__.py", "    Shuffle\n", "    Mine | Shuffle\n"),
         appended("curriculum/__init__.py", "\nfrom longstep.curriculum.mine import Mine\n"),
     ),
     "source": both(  # an evaluate stage reaches all sources: a benchmark's row names one

@@ -543,4 +543,4 @@ def test_a_horizon_is_counted_in_the_steps_that_a_curriculum_is_asked_by(
         patched.setattr(Shuffle, "build", lambda self, *given: Listening(*given))
         dapo = {"kind": "dapo", "minibatches": 2}
         train(tmp_path / "run", finished, algorithm=dapo, steps=4)
-    assert told == [Horizon(steps=4, groups=4, seed=7), (4, 0), (4, 2)]
+    assert told == [Horizon(steps=4, groups=4, seed=7, updates=2), (4, 0), (4, 2)]

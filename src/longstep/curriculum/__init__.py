@@ -9,19 +9,48 @@ from typing import Annotated
 
 from longstep.config import Field
 from longstep.curriculum.adarft import AdaRFT
+from longstep.curriculum.adcl import ADCL
 from longstep.curriculum.base import Ask, Curriculum, Horizon, Outcome
+from longstep.curriculum.e2h_cosine import E2HCosine
+from longstep.curriculum.e2h_gaussian import E2HGaussian
 from longstep.curriculum.easy_to_hard import EasyToHard
+from longstep.curriculum.gaussian import Gaussian
+from longstep.curriculum.greso import GRESO
+from longstep.curriculum.mopps import MoPPS
+from longstep.curriculum.retire import Retire
+from longstep.curriculum.sec import SEC
 from longstep.curriculum.shuffle import Shuffle
 
 __all__ = [
+    "ADCL",
+    "GRESO",
+    "SEC",
     "AdaRFT",
     "AnyCurriculum",
     "Ask",
     "Curriculum",
+    "E2HCosine",
+    "E2HGaussian",
     "EasyToHard",
+    "Gaussian",
     "Horizon",
+    "MoPPS",
     "Outcome",
+    "Retire",
     "Shuffle",
 ]
 
-AnyCurriculum = Annotated[Shuffle | EasyToHard | AdaRFT, Field(discriminator="kind")]
+AnyCurriculum = Annotated[
+    Shuffle
+    | EasyToHard
+    | E2HGaussian
+    | E2HCosine
+    | Gaussian
+    | ADCL
+    | AdaRFT
+    | MoPPS
+    | GRESO
+    | SEC
+    | Retire,
+    Field(discriminator="kind"),
+]

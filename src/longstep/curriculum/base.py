@@ -22,11 +22,23 @@ class Horizon:
         groups: groups that are trained on from one pick to the next; several steps share them when a batch of rollouts
             makes several updates.
         seed: of everything random in a curriculum, a gate or a guide.
+        updates: optimiser steps from one pick to the next.
     """
 
     steps: int
     groups: int
     seed: int
+    updates: int = 1
+
+    @property
+    def draws(self) -> int:
+        """Batches of rollouts in the run."""
+        return -(-self.steps // self.updates)
+
+    def done(self, step: int) -> float:
+        """Where a step stands between the first pick of the run, 0, and the last one, 1."""
+        last = (self.draws - 1) * self.updates
+        return min(1.0, step / last) if last else 0.0
 
 
 @dataclass(frozen=True, slots=True)

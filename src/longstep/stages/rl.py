@@ -247,7 +247,7 @@ class Rl(Training, Stage):
     ) -> Rollouts:
         problems, prompts = pool
         groups = self.batch * self.algorithm.minibatches // self.group
-        horizon = Horizon(steps, groups, context.seed)
+        horizon = Horizon(steps, groups, context.seed, self.updates)
         return Rollouts(
             problems=problems,
             prompts=prompts,
