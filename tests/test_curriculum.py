@@ -7,7 +7,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,11 +16,22 @@ from longstep.curriculum import AdaRFT, AnyCurriculum, Ask, Curriculum, EasyToHa
 from longstep.types import Problem
 
 LEVELS = [3.0, 1.0, 5.0, 1.0, 2.0, 4.0]
-PROBLEMS = [
-    Problem(id=str(i), prompt="q", answer="1", difficulty=level, pass_rate=level / 10)
-    for i, level in enumerate(LEVELS)
-]
-KINDS = ["shuffle", "easy_to_hard", "adarft"]
+#: Every member of the list: one that is added is tested by that alone.
+KINDS = [member.model_fields["kind"].default for member in get_args(get_args(AnyCurriculum)[0])]
+#: These follow their order or their target alone, so a problem may come twice in one step.
+REPEATING = {"shuffle", "easy_to_hard", "adarft"}
+
+
+def made(levels: Sequence[float]) -> list[Problem]:
+    """Problems with all that a member may need."""
+    return [
+        Problem(str(i), "q", "1", source="ab"[i % 2], difficulty=level, pass_rate=level / 10)
+        for i, level in enumerate(levels)
+    ]
+
+
+PROBLEMS = made(LEVELS)
+MANY = made([float(i % 9) for i in range(40)])
 
 
 def horizon(seed: int = 0) -> Horizon:
@@ -31,6 +42,10 @@ def picks(curriculum: Curriculum, n: int, step: int = 0) -> list[int]:
     asks = curriculum.pick(n, step)
     assert all(ask.use == "train" for ask in asks)
     return [ask.index for ask in asks]
+
+
+def of(kind: str) -> Any:
+    return TypeAdapter(AnyCurriculum).validate_python({"kind": kind})
 
 
 def went(index: int, *correctness: float | None, step: int = 0) -> Outcome:
@@ -58,17 +73,71 @@ def follow(curriculum: Curriculum, steps: range) -> list[list[Ask]]:
     return asked
 
 
+@pytest.mark.parametrize("problems", [PROBLEMS, MANY], ids=["six", "forty"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_ten_steps_are_six_a_json_round_trip_and_four(kind: str) -> None:
-    config = TypeAdapter(AnyCurriculum).validate_python({"kind": kind})
-    whole = config.build(PROBLEMS, horizon(7))
-    asked = follow(whole, range(10))  # 60 picks: ten epochs
-    first = config.build(PROBLEMS, horizon(7))
+def test_ten_steps_are_six_a_json_round_trip_and_four(kind: str, problems: list[Problem]) -> None:
+    whole = of(kind).build(problems, horizon(7))
+    asked = follow(whole, range(10))  # 60 picks: ten epochs of the six
+    first = of(kind).build(problems, horizon(7))
     assert follow(first, range(6)) == asked[:6]
-    second = config.build(PROBLEMS, horizon(7))
+    second = of(kind).build(problems, horizon(7))
     second.restore(json.loads(json.dumps(first.state())))
     assert follow(second, range(6, 10)) == asked[6:]
     assert second.state() == whole.state() and second.metrics() == whole.metrics()
+    state = first.state()
+    follow(first, range(6, 10))  # what was saved is no window into what goes on
+    assert state == json.loads(json.dumps(state)) and state != first.state()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_just_what_is_asked_for_and_by_seed_alone(kind: str) -> None:
+    """Whatever the pool and the outcomes: n to train on, none twice in a pick that the pool can fill."""
+    for size, n, refills in (
+        (1, 3, 1),
+        (5, 5, 1),
+        (12, 7, 3),
+        (40, 8, 2),
+        (40, 40, 1),
+        (12, 30, 1),
+    ):
+        problems = made([float(i % 9) for i in range(size)])
+        try:
+            one, two = (of(kind).build(problems, Horizon(20, n, 3)) for _ in range(2))
+        except UserError:  # one problem has no two categories or levels
+            assert size == 1
+            continue
+        random.seed(size)  # of no effect
+        for step in range(20):
+            drawn: list[Ask] = []
+            for again in range(refills + 1):
+                asks = one.pick(n if again == 0 else n // 2, step)
+                assert asks == two.pick(n if again == 0 else n // 2, step)
+                trained = [ask.index for ask in asks if ask.use == "train"]
+                assert len(trained) == (n if again == 0 else n // 2)
+                assert all(0 <= ask.index < size for ask in asks)
+                if kind not in REPEATING and n <= size:
+                    assert len({ask.index for ask in asks}) == len(asks)
+                drawn += asks
+            wanted = [ask.index for ask in drawn if ask.use == "train"]
+            if kind not in REPEATING and len(wanted) <= size:  # a refill asks for others
+                assert len(set(wanted)) == len(wanted)
+            one.observe(scripted(drawn, step))
+            two.observe(scripted(drawn, step))
+            assert all(math.isfinite(value) for value in one.metrics().values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_groups_of_fewer_than_two_scorable_answers_move_nothing(kind: str) -> None:
+    told, untold = (of(kind).build(MANY, horizon(1)) for _ in range(2))
+    for step in range(12):
+        asks = told.pick(4, step)
+        assert asks == untold.pick(4, step)
+        one = 1.0 if kind != "adarft" else None  # its target follows answers, not groups
+        told.observe(
+            [Outcome(ask.index, ask.use, (one, None, None), (1,) * 3, 0, step) for ask in asks]
+        )
+        untold.observe([])
+    assert told.metrics() == untold.metrics()
 
 
 def test_an_ask_says_what_it_means() -> None:

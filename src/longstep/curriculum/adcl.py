@@ -53,7 +53,7 @@ class RatedOrder:
         if not difficulty_P:
             raise ValueError("a curriculum needs at least one problem")
         count = len(difficulty_P)
-        self.config, self.groups, self.difficulty_P = config, horizon.groups, difficulty_P
+        self.config, self.horizon, self.difficulty_P = config, horizon, difficulty_P
         order = list(range(count))
         random.Random(horizon.seed).shuffle(order)
         self.order = sorted(order, key=difficulty_P.__getitem__)
@@ -66,14 +66,15 @@ class RatedOrder:
         trained = [self._at(place) for place in range(self.position, self.position + n)]
         self.position += n
         named = set(trained)
-        rated = [index for index in self._due() if index not in named]
+        due = self._due() if step < self.horizon.last else ()
+        rated = [index for index in due if index not in named]
         asks = [Ask(index, "rate", self.config.samples) for index in rated]
         return [*map(Ask, trained), *asks]
 
     def _due(self) -> Iterator[int]:
         """Problems of each batch that the next step reaches and nobody has asked to rate; those asked already apart."""
         count = len(self.order)
-        end = self.position + min(self.groups, count)
+        end = self.position + min(self.horizon.groups, count)
         while self._batch(self.next_rated)[0] < end:
             start, stop = self._batch(self.next_rated)
             self.next_rated += 1

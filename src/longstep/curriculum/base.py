@@ -35,10 +35,14 @@ class Horizon:
         """Batches of rollouts in the run."""
         return -(-self.steps // self.updates)
 
+    @property
+    def last(self) -> int:
+        """The step of the last pick."""
+        return (self.draws - 1) * self.updates
+
     def done(self, step: int) -> float:
         """Where a step stands between the first pick of the run, 0, and the last one, 1."""
-        last = (self.draws - 1) * self.updates
-        return min(1.0, step / last) if last else 0.0
+        return min(1.0, step / self.last) if self.last else 0.0
 
 
 @dataclass(frozen=True, slots=True)

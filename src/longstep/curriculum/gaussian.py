@@ -7,10 +7,12 @@
 
 * bins whose problems are used up leave their share to the others by the same weights (there: to the largest bin left);
 * a run that asks for more than the pool holds may ask for each bin as often as the run goes through the pool, so that
-  hard problems are still there when their time comes; when all bins are used up they begin anew;
+  no bin stands in for the others all the time; when all are used up, as refills may do, the weights rule alone;
 * fractions of a problem are drawn by chance instead of cut off, so that a refill of one group follows the weights.
 
-The rates are those of the start: a model that learns leaves them behind (``adcl`` rates again).
+The rates are those of the start: a model that learns leaves them behind (``adcl`` rates again). As in the paper, every
+problem of the pool gets its turn, also one that no target asks for, so what is too easy must be dropped before by
+``where`` (there: a pass rate of 0.75 and above).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Levels:
     def __init__(self, level_P: Sequence[int], seed: int, uses: float = math.inf) -> None:
         """Take each problem's level, of ``0..L-1`` and none empty.
 
-        No level is asked for more than ``uses`` times its problems before every other has been, too.
+        A level is asked for at most ``uses`` times its problems, as long as another can give what is missing.
         """
         self.level_P, self.uses = level_P, uses
         members: list[list[int]] = [[] for _ in range(max(level_P, default=-1) + 1)]
@@ -39,10 +39,9 @@ class Levels:
         """
         found: list[int] = []
         while len(found) < n:
-            room_L = self._room(asks)
-            if not any(room_L):
-                self.dealt = [0] * len(self.dealt)  # every level was used up: a new round
-                room_L = self._room(asks)
+            room_L = self._room(asks, self.uses)
+            if not any(room_L):  # used up, or asked in this step: the weights alone
+                room_L = self._room(asks, math.inf)
             counts_L = apportioned(n - len(found), softmax(score_L, room_L), draw)
             for level, count in enumerate(counts_L):
                 for _ in range(min(count, room_L[level])):
@@ -53,12 +52,13 @@ class Levels:
         draw.shuffle(found)
         return found
 
-    def _room(self, asks: StepAsks) -> list[int]:
+    def _room(self, asks: StepAsks, uses: float) -> list[int]:
         """How many problems each level can give now."""
         asked = Counter(self.level_P[index] for index in asks.asked)
+        size_L = [len(walk.members) for walk in self.walks]
         return [
-            int(min(len(walk.members) - asked[level], self.uses * len(walk.members) - dealt))
-            for level, (walk, dealt) in enumerate(zip(self.walks, self.dealt, strict=True))
+            int(max(0, min(size - asked[level], uses * size - self.dealt[level])))
+            for level, size in enumerate(size_L)
         ]
 
     def state(self) -> dict[str, Any]:

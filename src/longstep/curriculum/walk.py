@@ -71,6 +71,7 @@ class StepAsks:
             raise ValueError("a curriculum needs at least one problem")
         self.count, self.seed = count, seed
         self.asked: set[int] = set()
+        self._this_pick: set[int] = set()
         self._step, self._picks = -1, 0
 
     def begin(self, step: int) -> random.Random:
@@ -79,10 +80,18 @@ class StepAsks:
             self._step, self._picks = step, 0
             self.asked.clear()
         self._picks += 1
+        self._this_pick.clear()
         return random.Random(f"{self.seed}:pick:{step}:{self._picks}")
 
     def add(self, index: int) -> None:
-        """Note a problem. When all have been asked, all may be asked again: there is always one that may."""
+        """Note a problem. There is always one that may be asked next.
+
+        When the step has asked for all, those of its earlier picks may come again; those of this one, when it alone
+        has asked for all.
+        """
         self.asked.add(index)
+        self._this_pick.add(index)
         if len(self.asked) == self.count:
-            self.asked.clear()
+            if len(self._this_pick) == self.count:
+                self._this_pick.clear()
+            self.asked.intersection_update(self._this_pick)
