@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -134,6 +135,24 @@ def test_levels_are_equally_large_and_equal_values_share_one() -> None:
     # six ones, then 2..7: ranks 0 x 6, 6..11; 4 x rank / 12 is 0, 2, 2, 2, 3, 3, 3; level 1 is empty
     assert ranked([1.0] * 6 + [2, 3, 4, 5, 6, 7], 4) == [0] * 6 + [1, 1, 1, 2, 2, 2]
     assert softmax([0.0, -800.0, -800.0], [0, 1, 1]) == [0.0, 0.5, 0.5]  # nothing underflows
+
+
+def test_a_curriculum_says_what_it_wants_of_problems_before_it_is_built() -> None:
+    """Each field that is wanted is refused when it is missing, and nothing else is."""
+    full = Problem("0", "q", "1", None, "exact", "a", 1.0, 0.5)
+    problems = [full, replace(full, id="1", source="b", difficulty=2.0, pass_rate=1.0)]
+    configs: list[Any] = [ADCL(), Gaussian(), SEC(), SEC(by="pass_rate")]
+    configs += [
+        kind(by=by) for kind in (E2HGaussian, E2HCosine) for by in ("difficulty", "pass_rate")
+    ]
+    for config in configs:
+        for name in ("difficulty", "pass_rate"):
+            lacking = [replace(problem, **{name: None}) for problem in problems]
+            if name in config.wants():
+                with pytest.raises(UserError, match=f"problem 0 has no {name}"):
+                    config.build(lacking, horizon())
+            else:
+                config.build(lacking, horizon())
 
 
 # -- gaussian -------------------------------------------------------------------------------------

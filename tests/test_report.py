@@ -14,6 +14,8 @@ from dataclasses import asdict
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,7 @@ from longstep.report.blocks import Bars, Curves, Meter, Series, Table, Text, wri
 from longstep.report.collect import collect
 from longstep.report.completions import OUTCOMES, split_thinking
 from longstep.report.curves import PANELS, Thinner, read_curves
-from longstep.report.figures import length_groups
+from longstep.report.figures import curve_figures, length_groups
 from longstep.report.page import duration
 from longstep.report.plots import length_bins
 from longstep.report.read import Reader, number, visible
@@ -426,6 +428,24 @@ def test_links_are_not_followed(small: Path, tmp_path_factory: pytest.TempPathFa
 def test_metric_names_belong_to_one_panel() -> None:
     names = [name for panel in PANELS for names in panel.lines.values() for name in names]
     assert len(names) == len(set(names))
+
+
+def test_every_line_of_a_panel_is_drawn_and_told_from_the_others() -> None:
+    """Four colours and dashes; of more categories the four that are worth most, and the note says so."""
+    signals = {f"{name}_share": 0.1 for name in ("all_right", "all_wrong", "unscorable_group")}
+    values = {f"curriculum/value/{name}": float(place) for place, name in enumerate("abcdef")}
+    rows = [{"step": step, "zero_variance_share": 0.3, **signals, **values} for step in range(6)]
+    curves, more, _ = read_curves(rows)
+    stage: Any = SimpleNamespace(name="rl", curves=curves)
+    figures = {figure.title: figure for figure in curve_figures(stage)}
+    assert not more and len(figures) == 2
+    for title, first in (("groups without signal", "all 0.3"), ("value of each category", "f 5")):
+        figure = figures[title]
+        assert figure.lines[0].startswith(first) and len(figure.lines) == 4
+        for color in ("blue", "orange", "purple", "grey"):
+            assert f"stroke: var(--{color})" in figure.svg
+    assert figures["groups without signal"].note == ""
+    assert figures["value of each category"].note == "the highest 4 of 6"
 
 
 def test_thinning_by_hand() -> None:

@@ -30,8 +30,10 @@ from longstep.progress import Progress
 from longstep.rl.drawing import Drawer
 from longstep.rl.guiding import Hints
 from longstep.rl.rollouts import Rollouts
+from longstep.stages.rl import Rl
 from longstep.types import Completion, Problem
 from rl_members import Help, Mixed, Probing, WithOurs
+from test_curriculum import KINDS
 
 Says = Callable[[Prompt, int, str], bool]
 """(prompt, sample, noise key) -> whether the answer is right."""
@@ -433,7 +435,7 @@ def test_two_processes_decide_and_train_as_one(
 # -- the stage ------------------------------------------------------------------------------------
 
 
-def train(folder: Path, finished: Path, **fields: Any) -> Context:
+def train(folder: Path, finished: Path, stage: type[Rl] = WithOurs, **fields: Any) -> Context:
     """Run the stage on the short recipe's model, which is right now and then."""
     given = {
         "model": str(finished / "merged" / "out"),
@@ -451,7 +453,7 @@ def train(folder: Path, finished: Path, **fields: Any) -> Context:
     quiet = lambda label, total, unit: Progress(label, total, unit, write=lambda text: None)  # noqa: E731
     context = Context("rl", folder, 7, {}, quiet, lambda what, facts: None)
     folder.mkdir(exist_ok=True)
-    WithOurs.model_validate(given).run(context)
+    stage.model_validate(given).run(context)
     return context
 
 
@@ -500,6 +502,22 @@ def test_members_of_one_file_and_one_line_train_and_resume(
     assert again.cost == whole.cost and logged(tmp_path / "cut") == logged(tmp_path / "whole")
     weights = [(tmp_path / run / "out/model.safetensors").read_bytes() for run in ("whole", "cut")]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_curriculum_takes_two_steps_in_the_stage(
+    finished: Path, tmp_path: Path, kind: str
+) -> None:
+    """The problems have one source, so the bandit is told to look at their difficulty; batches of ADCL are small, so
+    that it comes to the second one."""
+    told_more = {"sec": {"by": "difficulty"}, "adcl": {"batches": 99}}
+    curriculum = {"kind": kind, **told_more.get(kind, {})}
+    context = train(tmp_path / "run", finished, Rl, curriculum=curriculum, steps=2)
+    rows = logged(tmp_path / "run")
+    assert [row["step"] for row in rows] == [1, 2]
+    told = {name for name in rows[-1] if name.startswith("curriculum/")}
+    assert told and all(isinstance(rows[-1][name], float) for name in told)
+    assert (context.cost.tokens_probe > 0) == (kind == "adcl")  # the only one that rates again
 
 
 def test_given_answers_train_in_the_stage(finished: Path, tmp_path: Path) -> None:

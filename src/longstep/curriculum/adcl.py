@@ -40,6 +40,10 @@ class ADCL(Strict):
     batches: int = Field(8, ge=2)
     samples: int = Field(8, ge=2)
 
+    def wants(self) -> frozenset[str]:
+        """What it looks at in problems."""
+        return frozenset({"pass_rate"})
+
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> RatedOrder:
         """Give the order over these problems."""
         return RatedOrder(self, difficulties(problems, "pass_rate"), horizon)

@@ -30,6 +30,10 @@ class E2HCosine(Strict):
     by: Literal["difficulty", "pass_rate"] = "difficulty"
     levels: int = Field(4, ge=2)
 
+    def wants(self) -> frozenset[str]:
+        """What it looks at in problems."""
+        return frozenset({self.by})
+
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> ScheduledOrder:
         """Give the order over these problems."""
         level_P = ranked(difficulties(problems, self.by), self.levels)

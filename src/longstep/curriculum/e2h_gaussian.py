@@ -37,6 +37,10 @@ class E2HGaussian(Strict):
     exponent: float = Field(0.5, gt=0.0)
     width: float = Field(0.5, gt=0.0)
 
+    def wants(self) -> frozenset[str]:
+        """What it looks at in problems."""
+        return frozenset({self.by})
+
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> ScheduledOrder:
         """Give the order over these problems."""
         level_P = ranked(difficulties(problems, self.by), self.levels)

@@ -44,6 +44,10 @@ class Gaussian(Strict):
     width: float = Field(0.15, gt=0.0)
     bins: int = Field(8, ge=1)
 
+    def wants(self) -> frozenset[str]:
+        """What it looks at in problems."""
+        return frozenset({"pass_rate"})
+
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> ScheduledOrder:
         """Give the order over these problems."""
         rate_P = [1.0 - each for each in difficulties(problems, "pass_rate")]

@@ -47,6 +47,10 @@ class SEC(Strict):
             )
         return self
 
+    def wants(self) -> frozenset[str]:
+        """What it looks at in problems."""
+        return frozenset() if self.by == "source" else frozenset({self.by})
+
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> CategoryBandit:
         """Give the bandit over these problems."""
         category_P = self._categories(problems)

@@ -19,6 +19,10 @@ class Panel:
     lines: Mapping[str, tuple[str, ...]]
 
 
+#: A panel with a line for each name that a run gives: metric prefix -> title.
+_VALUES = "value of each category"
+_PREFIXES = {"curriculum/value/": _VALUES}
+
 #: Drawn in this order; a panel without data is not drawn. Names cover longstep's own and TRL's.
 PANELS = (
     Panel("loss", {"training": ("loss", "train_loss"), "held-out": ("eval_loss",)}),
@@ -38,6 +42,16 @@ PANELS = (
         },
     ),
     Panel("groups that teach", {"groups": ("effective_groups",)}),
+    Panel(
+        "what the curriculum aims at",
+        {"target": ("curriculum/target",), "picked": ("curriculum/picked",)},
+    ),
+    Panel("pairs in another order than rated (NIR)", {"NIR": ("curriculum/nir",)}),
+    Panel(
+        "problems the curriculum leaves out",
+        {"skipped": ("curriculum/skipped",), "retired": ("curriculum/retired",)},
+    ),
+    Panel(_VALUES, {}),
     Panel(
         "tokens drawn, by purpose",
         {
@@ -144,18 +158,27 @@ def read_curves(
         step = number(row.get("step"))
         for key, raw in row.items():
             value = number(raw)
-            if key not in _PLACE:
+            if _place(key) is None:
                 if value is not None and key not in _NOT_METRICS:
                     others.add(key)
             elif value is None:  # a trainer's NaN is written as null
                 bad += 1
             else:
                 kept.setdefault(key, Thinner()).add(place if step is None else step, value)
-    curves = (_curve(key, kept[key]) for key in _PLACE if key in kept)
+    ordered = [key for key in _PLACE if key in kept] + [key for key in kept if key not in _PLACE]
+    curves = (_curve(key, kept[key]) for key in ordered)
     return tuple(curves), tuple(sorted(others)), bad
 
 
+def _place(key: str) -> tuple[str, str] | None:
+    """Panel and line of a metric."""
+    for prefix, panel in _PREFIXES.items():
+        if key.startswith(prefix):
+            return panel, key.removeprefix(prefix)
+    return _PLACE.get(key)
+
+
 def _curve(key: str, thinner: Thinner) -> Curve:
-    panel, line = _PLACE[key]
+    panel, line = _place(key) or ("", key)
     steps, values = zip(*thinner.points(), strict=True)
     return Curve(panel, line, steps, values, thinner.every)

@@ -9,7 +9,7 @@ from longstep.report.blocks import Bars, Curves, Table, Text
 from longstep.report.collect import Run, Stage
 from longstep.report.completions import Lengths, longest
 from longstep.report.curves import PANELS, Curve
-from longstep.report.plots import bar_plot, curve_plot, length_plot, running_mean
+from longstep.report.plots import MOST_LINES, bar_plot, curve_plot, length_plot, running_mean
 from longstep.report.steering import Steering
 
 _MAX_FIGURES = 36
@@ -41,10 +41,12 @@ def curve_figures(stage: Stage) -> Iterator[Figure]:
         found = {
             curve.line: curve for curve in reversed(stage.curves) if curve.panel == panel.title
         }
-        curves = [found[line] for line in panel.lines if line in found]
+        named = panel.lines or sorted(found, key=lambda line: -found[line].values[-1])
+        curves = [found[line] for line in named if line in found][:MOST_LINES]
         if not curves:
             continue
-        yield _curve_figure(panel.title, "", _id("curve", stage.name, panel.title), curves)
+        note = "" if len(curves) == len(found) else f"the highest {len(curves)} of {len(found)}"
+        yield _curve_figure(panel.title, note, _id("curve", stage.name, panel.title), curves)
 
 
 def _curve_figure(title: str, note: str, name: str, curves: Sequence[Curve]) -> Figure:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: matplotlib needs real colours; each of these stands for a CSS variable, put in at the end.
 _INK, _GRID = "#010101", "#020202"
-_SERIES = ("#030303", "#040404")
+_SERIES = ("#030303", "#040404", "#090909", "#0a0a0a")
 _OUTCOME = {
     "correct": "#050505",
     "incorrect": "#060606",
@@ -31,12 +31,16 @@ _VARIABLES = {
     _GRID: "var(--line)",
     _SERIES[0]: "var(--blue)",
     _SERIES[1]: "var(--orange)",
+    _SERIES[2]: "var(--purple)",
+    _SERIES[3]: "var(--grey)",
     _OUTCOME["correct"]: "var(--blue)",
     _OUTCOME["incorrect"]: "var(--orange)",
     _OUTCOME["truncated"]: "var(--purple)",
     _OUTCOME["other"]: "var(--grey)",
 }
-_DASHES = ("-", (0, (4, 1.5)))
+_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
+#: Lines that one panel can tell apart.
+MOST_LINES = len(_SERIES)
 _MAX_BINS = 32
 _WIDTH, _HEIGHT = 3.3, 1.65
 #: Left, bottom, width, height: room for seven characters, and plots that line up.
@@ -48,8 +52,10 @@ def curve_plot(name: str, curves: Sequence[Curve]) -> str:
 
     Args:
         name: prefix for the ids in the SVG, unique on the page.
-        curves: the lines of the panel.
+        curves: the lines of the panel, at most ``MOST_LINES``.
     """
+    if len(curves) > MOST_LINES:
+        raise ValueError(f"{name}: {len(curves)} lines, and only {MOST_LINES} could be told apart")
 
     def draw(axes: Axes) -> None:
         for curve, color, dash in zip(curves, _SERIES, _DASHES, strict=False):
