@@ -67,14 +67,16 @@ class SkippingOrder:
 
     def _kept(self, draw: random.Random) -> int:
         """The next that a coin keeps; after as many skips as there are problems, the next one, whatever it is."""
-        for left in range(len(self.streak_P), -1, -1):
-            index = self._walk.next(self._asks.asked)
-            self.visits += 1
-            if left == 0 or draw.random() < self.chance(index):
-                break
+        index, patience = self._visited(), len(self.streak_P)
+        while patience and draw.random() >= self.chance(index):
             self.skips += 1
+            index, patience = self._visited(), patience - 1
         self._asks.add(index)
         return index
+
+    def _visited(self) -> int:
+        self.visits += 1
+        return self._walk.next(self._asks.asked)
 
     def chance(self, index: int) -> float:
         """Give the chance that a problem is kept."""
