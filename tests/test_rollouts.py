@@ -600,22 +600,6 @@ def test_every_gate_and_guide_takes_two_steps_in_the_stage(
         assert rows[-1]["guide/groups"] > 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_curriculum_takes_two_steps_in_the_stage(
-    finished: Path, tmp_path: Path, kind: str
-) -> None:
-    """The problems have one source, so the bandit is told to look at their difficulty; batches of ADCL are small, so
-    that it comes to the second one."""
-    told_more = {"sec": {"by": "difficulty"}, "adcl": {"batches": 99}}
-    curriculum = {"kind": kind, **told_more.get(kind, {})}
-    context = train(tmp_path / "run", finished, Rl, curriculum=curriculum, steps=2)
-    rows = logged(tmp_path / "run")
-    assert [row["step"] for row in rows] == [1, 2]
-    told = {name for name in rows[-1] if name.startswith("curriculum/")}
-    assert told and all(isinstance(rows[-1][name], float) for name in told)
-    assert (context.cost.tokens_probe > 0) == (kind == "adcl")  # the only one that rates again
-
-
 def test_given_answers_train_in_the_stage(finished: Path, tmp_path: Path) -> None:
     """Worked solutions in hopeless groups: they are trained on, and cost no draw."""
     context = train(tmp_path / "run", finished, guide={"kind": "help", "how": "given"}, steps=3)
