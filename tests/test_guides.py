@@ -222,7 +222,7 @@ def test_the_curriculum_never_sees_a_guided_answer(tmp_path: Path) -> None:
     seen: list[Outcome] = []
     given = Egsr(samples=2, template="{answer}{solution}{prompt}", copies="take")
     rolls = rollouts(tmp_path, hopeless, pool(1), guide=given)
-    rolls.curriculum.observe = seen.extend
+    rolls.curriculum.observe = lambda outcomes: seen.extend(outcomes)
     rolls(0, 2)
     assert [each.correctness_G for each in seen] == [(0.0, 0.0)]
 
@@ -340,7 +340,7 @@ def test_the_trainer_gives_each_row_its_weight(tmp_path: Path, micro: int | None
 
 def test_weights_follow_their_rows_through_the_shuffle_of_minibatches(tmp_path: Path) -> None:
     """Two updates from 16 rows: in both together 4 rows by record and 2 by shape, each with the tokens of its row."""
-    found: list[tuple[float, int]] = []
+    found: list[tuple[str, int]] = []
 
     class Seen(Dapo):
         def loss(self, tokens: Tokens, total: float) -> Any:

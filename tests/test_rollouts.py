@@ -523,6 +523,7 @@ def test_carried_groups_and_hinted_rows_resume_at_their_weights(
         "gate": {"kind": "mixed", "refill": "whole", "hopeless": "keep"},
         "guide": {"kind": "egsr", "template": "{answer}{solution}{prompt}", "copies": "take"},
         "algorithm": {"kind": "dapo", "minibatches": 2},
+        "group": 2,  # so that some are all right, and refused
         "steps": 8,
         "stage": Rl,
     }

@@ -31,7 +31,6 @@ class Expert(Taking):
 
     kind: Literal["expert"] = "expert"
     when: Literal["wrong", "always"] = "wrong"
-    replaced: Literal[1] = 1
     weight: Literal["shaped", "own"] = "shaped"
 
     def wants(self) -> frozenset[str]:

@@ -15,18 +15,7 @@ from longstep.types import Problem
 
 
 class Taking(GuideConfig):
-    """Settings of every guide that replaces wrong answers.
-
-    Attributes:
-        replaced: wrong answers of a group that may be replaced.
-    """
-
-    replaced: int = Field(default=1, ge=1)
-
-    def fits(self, group: int) -> Iterator[str]:
-        """An answer is measured against others of its group."""
-        if self.replaced >= group:
-            yield f"replaced: {self.replaced} answers leave none of the policy's own in a group of {group}"
+    """Settings of every guide that replaces wrong answers."""
 
     def mends(self) -> frozenset[Signal]:
         """Those without a right answer."""
@@ -38,9 +27,16 @@ class Asking(Taking):
 
     Attributes:
         samples: answers drawn with help for a group.
+        replaced: wrong answers of a group that may be replaced.
     """
 
     samples: int = Field(default=4, ge=1)
+    replaced: int = Field(default=1, ge=1)
+
+    def fits(self, group: int) -> Iterator[str]:
+        """An answer is measured against others of its group."""
+        if self.replaced >= group:
+            yield f"replaced: {self.replaced} answers leave none of the policy's own in a group of {group}"
 
     def foretold(self) -> str:
         """How many groups are hopeless depends on the model."""
