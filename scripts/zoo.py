@@ -31,7 +31,8 @@ merged as it should be, not that its answers are good. `longstep doctor MODEL` e
 way, without training it.
 
 *doctor* is the verb's report; *resume* means that a run killed by SIGKILL at step 3 of 4 and started again ends with
-the hash of the run that was left alone, for `sft` and `lora`; *merge* is TIES of the two tuned models over the start.
+the hash of the run that was left alone, for `sft` and `lora`; *merge* is TIES of the two tuned models over the start;
+*evaluate* scores the start and the merged model. A dash stands where what a step needs was refused before it.
 """
 
 
@@ -68,6 +69,18 @@ def loaded(member: Path) -> str:
     return ""
 
 
+def cell(step: str, words: str, said: list[str]) -> str:
+    """One answer; refusals are numbered in the order in which they come."""
+    from zoo_journey import UNREACHED
+
+    well, ill = ("well", "ill") if step == "doctor" else ("yes", "refused")
+    if words in ("", UNREACHED):
+        return "-" if words else well
+    if words not in said:
+        said.append(words)
+    return f"{ill} [{said.index(words) + 1}]"
+
+
 def table(answers: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Rows of Markdown, then the refusals they number."""
     said: list[str] = []
@@ -76,10 +89,7 @@ def table(answers: Mapping[str, Mapping[str, str]]) -> list[str]:
     for name, found in answers.items():
         cells = []
         for step, words in found.items():
-            if words and words not in said:
-                said.append(words)
-            well, ill = ("well", "ill") if step == "doctor" else ("yes", "refused")
-            cells.append(f"{ill} [{said.index(words) + 1}]" if words else well)
+            cells.append(cell(step, words, said))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, "", *(f"{number}. {words}" for number, words in enumerate(said, 1))]
 

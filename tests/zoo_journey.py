@@ -1,12 +1,13 @@
 """What every member of the zoo goes through: load, chat, sample, sft, LoRA, rl, resume, merge, evaluate.
 
-Each step is a real run in a process of its own. What it answers is "" or the words of the refusal; a traceback ends the
-journey. The suite takes two members along, ``make zoo`` (scripts/zoo.py) all of them.
+Each step is a real run in a process of its own. What it answers is "" or the words of the refusal without the
+stage's name; a traceback ends the journey. The suite takes two members along, ``make zoo`` (scripts/zoo.py) all of them.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -40,13 +41,13 @@ stages:
      log_every: 1, optimizer: {{kind: adamw, lr: 1e-3}}}}
   merged: {{kind: merge, method: {{kind: ties, density: 0.5}}, parents: ["@sft", "@lora"], base: "@start"{merge}}}
   start: {{kind: checkpoint, path: "{model}"}}
-  scores:
-    kind: evaluate
-    models: {{start: "{model}", merged: "@merged"}}
-    benchmarks: [{{name: few, source: {{kind: chain, count: 4, difficulty: [1, 1], split: heldout}}, max_tokens: 8}}]
-    samples: 1
-    resamples: 100
+  scores: {{kind: evaluate, models: {{start: "{model}", merged: "@merged"}}, {scored}}}
+  untuned: {{kind: evaluate, models: {{start: "{model}"}}, {scored}}}
 """
+SCORED = """samples: 1, resamples: 100,
+     benchmarks: [{name: few, source: {kind: chain, count: 4, difficulty: [1, 1], split: heldout}, max_tokens: 8}]"""
+#: What stands for a step whose input was refused already.
+UNREACHED = "not reached"
 
 
 def _metaspace(inner: Tokenizer, trainer: trainers.Trainer) -> PreTrainedTokenizerFast:
@@ -145,10 +146,11 @@ def journey(member: Path, folder: Path) -> dict[str, str]:
     """
     # A bfloat16 base and its float32 children merge into the type that is asked for.
     merge = ", dtype: float32" if member.name == "bfloat16" else ""
-    text = RECIPE.format(model=member, merge=merge)
+    text = RECIPE.format(model=member, merge=merge, scored=SCORED)
 
     def stage(*names: str) -> str:
-        return _words(finish(folder / "run", Setting(text=text, only=names)), member)
+        said = _words(finish(folder / "run", Setting(text=text, only=names)), member)
+        return re.sub(rf"^({names[0]}|stages\.\S+): ", "", said)  # where, which the table shows
 
     said = folder / "run.said"
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,10 +162,10 @@ def journey(member: Path, folder: Path) -> dict[str, str]:
         ("rl", ("rl",)),
     ):
         found[step] = stage(*names)
-    untrained = found["sft"] or found["lora"]
+    untrained = UNREACHED if found["sft"] or found["lora"] else ""
     found["resume"] = untrained or _resumed(folder, Setting(text=text))
     found["merge"] = untrained or stage("merged")
-    found["evaluate"] = found["merge"] or stage("scores")
+    found["evaluate"] = stage("untuned" if found["merge"] else "scores")
     return {step: found[step] for step in STEPS}
 
 
