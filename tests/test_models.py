@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from longstep.context import Context
-from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
+from longstep.models.chat import _encode, encode_text, encode_turn, lint, render_prompt
 from longstep.models.load import load_model, load_tokenizer, save_model, stop_ids
 from longstep.progress import Progress
 from longstep.stages import Checkpoint
+from zoo import tokenizer
 
 CHATML = (
     "{%- for message in messages -%}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' -}}"
@@ -156,3 +158,17 @@ def test_sampling_from_a_model_in_training_is_sampling_from_the_model(tmp_path: 
     model.train()
     assert [row.token_ids for row in engine.draw(prompts, sampling)] == quiet
     assert model.training
+
+
+def test_threads_read_one_tokenizer_without_reading_for_each_other(tmp_path):
+    """A server's requests: whether control tokens are split is a state of the tokenizer that every call sets anew."""
+    own = tokenizer()
+    text = "<|user|>12+34?<|end|>" * 20
+    meant, split = _encode(own, text), encode_text(own, text)
+    assert len(meant) < len(split)
+
+    def read(turn: int) -> bool:
+        return _encode(own, text) == meant if turn % 2 else encode_text(own, text) == split
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(read, range(400)))

@@ -18,7 +18,7 @@ from longstep.draw.samplers import Opened
 from longstep.evaluate import Benchmark
 from longstep.evaluate.benchmarks import BOXED
 from longstep.generate import FakeGenerator
-from longstep.losses import Dapo, LightR1
+from longstep.losses import LightR1
 from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
@@ -246,7 +246,12 @@ def test_what_a_method_lacks_is_in_the_notes_and_the_card(tmp_path: Path):
     here = context(tmp_path)
     notes = here.log("health.jsonl")
     assert _confess(notes, LightR1()) == {}
-    facts = _confess(notes, Dapo())
+
+    class Half(LightR1):
+        def lacks(self):
+            return ("it has no dynamic sampling",)
+
+    facts = _confess(notes, Half())
     notes.close()
     (note,) = map(json.loads, (tmp_path / "health.jsonl").read_text("utf-8").splitlines())
     assert (note["step"], note["level"], note["rule"]) == (0, "note", "method")

@@ -173,6 +173,7 @@ def _columns(prompt: str, answer: str = "answer", **more: str) -> dict[str, str]
     return {"prompt": prompt, "answer": answer, **more}
 
 
+# fmt: off
 _MEMBERS = (
     _embedded("chain", 150, 8),
     _embedded("addition", 150, 8),
@@ -282,7 +283,8 @@ _MEMBERS = (
         repeated="number",
         **_GREEDY,
     ),
-)  # fmt: skip
+)
+# fmt: on
 
 #: Every benchmark by name; a new one is one more row above.
 BENCHMARKS: Mapping[str, Benchmark] = {member.name: member for member in _MEMBERS}

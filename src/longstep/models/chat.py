@@ -8,6 +8,7 @@ strip the thinking from it: it is the prompt's ids, then the turn's text after t
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ from longstep.models.damage import InWords
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+#: One call of a tokenizer at a time: whether control tokens are split is a state that every call sets anew, so of two
+#: threads (a server's requests) one would read the other's text the wrong way.
+_ONE_CALL = threading.Lock()
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 #: Stands for the question while the text around it is found; no template rewrites letters.
@@ -204,14 +208,17 @@ def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Encode text whose control tokens are meant."""
     if not text:
         return []
-    return _known(tokenizer, text, tokenizer(text, add_special_tokens=False)["input_ids"])
+    with _ONE_CALL:
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return _known(tokenizer, text, ids)
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Encode untrusted text: what looks like a control token stays text (think tags are ordinary tokens)."""
     if not text:
         return []
-    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    with _ONE_CALL:
+        ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     return _known(tokenizer, text, ids)
 
 
@@ -222,7 +229,8 @@ def _known(tokenizer: PreTrainedTokenizerBase, text: str, ids: Any) -> list[int]
     bare = text
     for token in _control_tokens(tokenizer):
         bare = bare.replace(token, "")
-    alone: Any = (tokenizer(mark, add_special_tokens=False)["input_ids"] for mark in bare)
+    with _ONE_CALL:
+        alone: Any = [tokenizer(mark, add_special_tokens=False)["input_ids"] for mark in bare]
     mark = next((mark for mark, ids in zip(bare, alone, strict=True) if unknown in ids), "a part")
     raise UserError(
         f"the tokenizer has no token for {mark!r} in {text[:60]!r}; write it otherwise, or take a model with a larger "
