@@ -50,6 +50,10 @@ ROWS: dict[str, tuple[dict[str, Any], Record]] = {
         {"instruction": "Add.", "input": "2+3?", "output": "5"},
         Record("Add.\n2+3?", completion="5", extra={"instruction": "Add."}),
     ),
+    "alpaca-preference": (
+        {"instruction": "Add.", "input": "2+3?", "chosen": "5", "rejected": "6"},
+        Record("Add.\n2+3?", chosen="5", rejected="6", extra={"instruction": "Add."}),
+    ),
     "prompt-completion": (
         {"prompt": "2+3?", "completion": "5", "n": [1, None]},
         Record("2+3?", completion="5", extra={"n": [1, None]}),
@@ -183,7 +187,7 @@ KEYS += ["difficulty", "id", "uuid", "chosen", "solution", "completion", "correc
 CHATS = {"messages", "sharegpt", "light-r1", "chat-completion", "chat-prompt", "verl"}
 CHATS |= {"sharegpt-preference", "chat-preference"}
 NEED_ANSWER = {"alpaca", "prompt-completion", "chat-completion", "limo", "s1", "s1.1"}
-PAIRS = {"sharegpt-preference", "chat-preference", "preference"}
+PAIRS = {"sharegpt-preference", "chat-preference", "preference", "alpaca-preference"}
 
 
 def anything(rng: random.Random, depth: int = 0) -> Any:

@@ -139,6 +139,11 @@ def laid_out(layout: str, columns: str | None) -> dict[str, Any]:
 
 
 def _stem(path: Path) -> str:
-    """``rows`` for ``rows.jsonl.gz``, ``name`` for ``hub:owner/name,split=test``."""
-    name = path.name.removeprefix(HUB).split(",")[0]
-    return name.split(".")[0] or path.name
+    """``rows`` for ``rows.jsonl.gz``, ``rows-csv`` for ``rows.csv``, ``name`` for ``hub:owner/name,split=test``.
+
+    Two files of one name and two kinds are two data sets, each with results of its own.
+    """
+    if str(path).startswith(HUB):
+        return path.name.removeprefix(HUB).split(",")[0] or path.name
+    name = path.name.removesuffix(".gz").removesuffix(".zst").removesuffix(".jsonl")
+    return name.replace(".", "-").strip("-") or path.name

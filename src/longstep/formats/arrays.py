@@ -30,12 +30,12 @@ _VISIBLE = re.compile(rb"[^ \t\r\n]")
 def read_array(
     path: Path, start: Position = START, *, limit: int = LINE_LIMIT, encoding: str = "utf-8"
 ) -> Iterator[Line]:
-    """Give the items of a file that is one JSON array of objects; items are numbered instead of lines, from 1.
+    """Give the items of a file that is one JSON array of objects or of lists; numbered instead of lines, from 1.
 
     Only brackets and strings are looked at here: whether an item is JSON is for ``parse`` to say.
 
     Raises:
-        UserError: the file cannot be read, an item is no object or longer than ``limit`` bytes, or a comma is missing.
+        UserError: the file cannot be read, an item is neither or longer than ``limit`` bytes, or a comma is missing.
     """
     number, offset = start
     with open_bytes(path, encoding) as file:
@@ -50,7 +50,7 @@ def read_array(
                     byte = text.visible()
                 elif number > 1 and byte:
                     raise UserError(f"{path}: item {number}: expected a comma before it")
-                if byte and byte != b"{":
+                if byte and byte not in (b"{", b"["):
                     raise UserError(f"{path}: item {number}: expected an object {{...}}")
                 text.keep_from = text.at - len(byte)
                 whole = byte != b"" and text.to_end_of_object()

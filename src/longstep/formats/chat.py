@@ -25,16 +25,39 @@ _FROM_SHAREGPT = {
 
 
 def check_message(value: Any, place: str) -> Message:
-    """A message with ``role`` and ``content``, unchanged.
+    """A message with ``role`` and ``content``, unchanged but for parts of text, which are joined.
 
     Raises:
         RowError: it is none, or its role is unknown.
     """
+    value = _joined(value, place)
     calls = isinstance(value, dict) and value.get("role") == "assistant" and "tool_calls" in value
     role = _two(value, ("role", "content"), place, needs_text=not calls)[0]
     if role not in ROLES:
         raise RowError(_role_problem(role, ROLES), f"{place}.role")
     return value
+
+
+def _joined(value: Any, place: str) -> Any:
+    """A message whose content is one text, where it was a list of parts as OpenAI's interface takes them.
+
+    Raises:
+        RowError: a part is no text, such as a picture.
+    """
+    parts = value.get("content") if isinstance(value, dict) else None
+    if not isinstance(parts, list):
+        return value
+    texts: list[str] = []
+    for number, part in enumerate(parts):
+        text = part.get("text") if isinstance(part, dict) else part
+        if not isinstance(text, str) or (
+            isinstance(part, dict) and part.get("type", "text") != "text"
+        ):
+            kind = part.get("type") if isinstance(part, dict) else None
+            got = f"a part of type {kind!r}" if kind else describe(part)
+            raise RowError(f"got {got}, expected parts of text alone", f"{place}.content.{number}")
+        texts.append(text)
+    return {**value, "content": "".join(texts)}
 
 
 def from_sharegpt(value: Any, place: str) -> Message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from longstep.config import UserError
 from longstep.formats.arrays import read_array
@@ -20,6 +20,7 @@ from longstep.formats.lines import (
     Line,
     Position,
     go_to,
+    loads,
     open_bytes,
     parse,
     read_lines,
@@ -72,9 +73,21 @@ def kind_of(path: Path, encoding: str = "utf-8") -> Kind:
     try:
         with open_bytes(path, encoding) as file:
             go_to(file, 0, path)
-            return "array" if file.peek(1)[:64].lstrip()[:1] == b"[" else "lines"
+            if file.peek(1)[:64].lstrip()[:1] != b"[":
+                return "lines"
+            return "lines" if _is_list_a_line(file) else "array"
     except READ_ERRORS as error:
         raise unreadable(path, 0, error) from None
+
+
+def _is_list_a_line(file: BinaryIO) -> bool:
+    """Whether the first line is a whole list and more follows: then each line is a row that is a list."""
+    first = file.readline(LINE_LIMIT)
+    try:
+        loads(first)
+    except RowError:
+        return False
+    return any(line.strip() for line in iter(lambda: file.readline(LINE_LIMIT), b""))
 
 
 def layout_of(path: Path, encoding: str = "utf-8") -> Layout:
@@ -97,12 +110,12 @@ def layout_of_lines(lines: Iterable[Line], place: Path | str) -> Layout:
         UserError: none can be read, or no layout fits.
     """
     rows = []
-    last = None
+    first = None
     for line in lines:
         try:
             rows.append(parse(line))
         except RowError as error:
-            last = error.at(place, line.number)
-    if not rows and last is not None:
-        raise UserError(f"{last} (and none of the first rows can be read)")
+            first = first or error.at(place, line.number)
+    if not rows and first is not None:
+        raise UserError(f"{first} (and none of the first rows can be read)")
     return detect(rows, str(place))

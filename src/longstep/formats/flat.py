@@ -14,7 +14,12 @@ _THINK, _END_OF_THOUGHT = "<think>\n", "\n</think>\n\n"
 
 
 def plain(
-    name: str, needs: tuple[str, ...], note: str, columns: Mapping[str, str], strict: bool = False
+    name: str,
+    needs: tuple[str, ...],
+    note: str,
+    columns: Mapping[str, str],
+    strict: bool = False,
+    other_answer: str = "",
 ) -> Layout:
     """A layout whose columns are fields of the record under other names.
 
@@ -24,10 +29,13 @@ def plain(
         note: who uses it.
         columns: field of the record -> column; all others stand under their own names.
         strict: whether a column with a field's own name must have its type.
+        other_answer: a column that holds the answer where its own does not.
     """
 
     def take(row: Taker) -> dict[str, Any]:
         fields = take_named(row, columns)
+        if "answer" in fields and fields["answer"] is None:
+            fields["answer"] = row.maybe_key(other_answer) if other_answer else None
         return {**row.common(fields, strict), **fields}
 
     def render(record: Record) -> Row:
@@ -235,6 +243,15 @@ ALPACA = Layout(
     "alpaca",
     {"instruction": "text", "output": "text"},
     "Alpaca and LLaMA-Factory; instruction and input are joined by a line end, as LLaMA-Factory does",
+    _alpaca_take,
+    _alpaca_columns,
+)
+
+
+ALPACA_PREFERENCE = Layout(
+    "alpaca-preference",
+    {"instruction": "text", "chosen": "text", "rejected": "text"},
+    "LLaMA-Factory's ranking rows in Alpaca's columns",
     _alpaca_take,
     _alpaca_columns,
 )

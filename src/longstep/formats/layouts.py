@@ -17,12 +17,14 @@ from longstep.formats.conversational import (
     VERL,
 )
 from longstep.formats.faults import suggest
-from longstep.formats.flat import ALPACA, OPEN_R1, S1, S11, plain
+from longstep.formats.flat import ALPACA, ALPACA_PREFERENCE, OPEN_R1, S1, S11, plain
 from longstep.formats.layout import Layout
 from longstep.formats.record import NUMBERS, TEXTS
 
 #: Declared where a layout is known by its question alone, so that another kind of answer is an error and not a loss.
 _GOLD = {"answer": "answer", "solution": "solution"}
+#: Where OlympiadBench and Omni-MATH have it.
+_FINAL = "final_answer"
 _LONGSTEP = plain(
     "longstep",
     ("id", "prompt", "answer"),
@@ -53,11 +55,22 @@ _PROBLEM = plain(
     ("problem",),
     "MATH, DeepScaleR, AIME and most benchmarks: problem, answer, perhaps solution",
     {"prompt": "problem", **_GOLD},
+    other_answer=_FINAL,
 )
 _QUESTION = plain(
-    "question", ("question",), "question, perhaps answer", {"prompt": "question", **_GOLD}
+    "question",
+    ("question",),
+    "question, perhaps answer",
+    {"prompt": "question", **_GOLD},
+    other_answer=_FINAL,
 )
-_PROMPT = plain("prompt", ("prompt",), "prompt, perhaps answer", {"prompt": "prompt", **_GOLD})
+_PROMPT = plain(
+    "prompt",
+    ("prompt",),
+    "prompt, perhaps answer",
+    {"prompt": "prompt", **_GOLD},
+    other_answer=_FINAL,
+)
 
 #: Every layout by name, in the order in which they are tried: those that need more come before those that need less.
 LAYOUTS: Mapping[str, Layout] = {
@@ -75,6 +88,7 @@ LAYOUTS: Mapping[str, Layout] = {
         SHAREGPT,
         LIGHT_R1,
         MESSAGES,
+        ALPACA_PREFERENCE,
         ALPACA,
         _LONGSTEP,
         _LIMO,

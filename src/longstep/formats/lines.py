@@ -24,6 +24,7 @@ import zstandard
 from longstep.config import UserError
 from longstep.formats.encodings import as_utf8
 from longstep.formats.faults import RowError, describe
+from longstep.formats.listed import as_row
 
 #: Longest line that is read as a row, in bytes. A row of 64 samples of 128k tokens has about 32 MB.
 LINE_LIMIT = 64 << 20
@@ -244,16 +245,23 @@ def parse(line: Line) -> dict[str, Any]:
     if line.fault:
         raise RowError(line.fault)
     if len(line.data) > _LONG:
-        return _parse_slowly(line.data)
+        return _as_object(_parse_slowly(line.data))
     try:
         row = orjson.loads(line.data)
     except orjson.JSONDecodeError as error:
         raise RowError(_json_problem(line, error)) from None
-    if type(row) is not dict:
-        raise RowError(f'expected a JSON object such as {{"prompt": ...}}, got {describe(row)}')
+    row = _as_object(row)
     keys, inexact = _survey(row)
     if inexact or (line.data.count(b":") > keys and len(_KEY.findall(line.data)) > keys):
         return _parse_slowly(line.data)
+    return row
+
+
+def _as_object(value: Any) -> dict[str, Any]:
+    """A row as a mapping; a list of turns is one without its column's name."""
+    row = as_row(value) if type(value) is list else value
+    if type(row) is not dict:
+        raise RowError(f'expected a JSON object such as {{"prompt": ...}}, got {describe(value)}')
     return row
 
 
@@ -309,10 +317,21 @@ def _json_problem(line: Line, error: orjson.JSONDecodeError) -> str:
     except UnicodeDecodeError as wrong:
         byte, at = data[wrong.start], line.offset + wrong.start
         return f"is not UTF-8: byte 0x{byte:02x} at byte {at} of the file; give its encoding"
+    if _stopped_at_end(error):
+        return (
+            "is not JSON: the row goes on in the next line, and a file of rows has one row on each; "
+            "`jq -c . FILE > rows.jsonl` writes it so, `jq -c '.data[]' FILE` where the rows are a list called data inside of one object"
+        )
     at = len(error.doc[: error.pos].encode(errors="replace")) if isinstance(error.doc, str) else 0
     if re.search(rb"[:\[,]\s*-?(?:NaN|Infinity)", data):
         return "NaN and Infinity are not JSON; write null"
     return f"is not JSON: {error.msg} at byte {line.offset + at} of the file"
+
+
+def _stopped_at_end(error: orjson.JSONDecodeError) -> bool:
+    """Whether all that was there is a good beginning, as the first line of a row that is printed over several."""
+    doc = error.doc if isinstance(error.doc, str) else ""
+    return error.msg.startswith("unexpected end of data") and doc.rstrip()[-1:] in ("{", "[", ",")
 
 
 def loads(data: bytes) -> Any:

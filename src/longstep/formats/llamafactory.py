@@ -42,9 +42,24 @@ _ENTRIES: Mapping[str, dict[str, Any]] = {
         "formatting": "alpaca",
         "columns": {"prompt": "instruction", "query": "input", "response": "output"},
     },
+    "alpaca-preference": {
+        "formatting": "alpaca",
+        "ranking": True,
+        "columns": {
+            "prompt": "instruction",
+            "query": "input",
+            "chosen": "chosen",
+            "rejected": "rejected",
+        },
+    },
 }
-#: Columns that LLaMA-Factory may only be told of when the file has them.
-OPTIONAL = ("system", "history")
+#: Columns that LLaMA-Factory may only be told of when the file has them, by the formatting that has them.
+_OPTIONAL = {"alpaca": ("system", "history"), "sharegpt": ("system", "tools")}
+OPTIONAL = ("system", "history", "tools")
+#: Columns of the turns -> the key of their roles.
+_ROLES = {"conversations": "from", "messages": "role"}
+_ASKING = ("human", "user", "observation", "tool")
+_ANSWERING = ("gpt", "assistant", "function_call")
 
 
 def dataset_info(
@@ -62,6 +77,20 @@ def dataset_info(
     if entry is None or not file.endswith((".jsonl", ".parquet")):
         return None
     named = dict(entry["columns"])
-    if layout == "alpaca":
-        named |= {column: column for column in OPTIONAL if column in columns}
+    optional = _OPTIONAL[str(entry["formatting"])]
+    named |= {column: column for column in optional if column in columns}
     return {name: {"file_name": file, **entry, "columns": named}}
+
+
+def takes_turns(row: Mapping[str, Any]) -> bool:
+    """Whether LLaMA-Factory takes a row's turns: a question or a tool's answer, then a reply or a call, and so on.
+
+    It leaves other rows out in training, with a warning for each. A pair's conversation ends with the question.
+    """
+    column = next((each for each in _ROLES if isinstance(row.get(each), list)), None)
+    if column is None:
+        return True
+    roles = [turn[_ROLES[column]] for turn in row[column]]
+    roles = roles[1:] if roles[:1] == ["system"] else roles
+    fits = all(role in (_ANSWERING if n % 2 else _ASKING) for n, role in enumerate(roles))
+    return fits and len(roles) % 2 == ("chosen" in row)

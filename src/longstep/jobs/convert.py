@@ -17,7 +17,7 @@ from longstep.formats.faults import RowError
 from longstep.formats.files import read_file
 from longstep.formats.layouts import SAMPLE, detect, layout
 from longstep.formats.lines import compress, dump, parse
-from longstep.formats.llamafactory import INFO, OPTIONAL, dataset_info
+from longstep.formats.llamafactory import INFO, OPTIONAL, dataset_info, takes_turns
 from longstep.formats.parquet import write_parquet
 from longstep.formats.quarantine import Bad, quarantined_bad
 from longstep.formats.record import Record
@@ -116,7 +116,7 @@ def _rows(job: Convert, output: str) -> Work:
         rows, bad = read(chunk)
         made: list[bytes] = []
         columns: Counter[str] = Counter()
-        silent = 0
+        silent = refused = 0
         for row in rows:
             try:
                 rendered = _render(job, row.record, chunk.path)
@@ -125,9 +125,12 @@ def _rows(job: Convert, output: str) -> Work:
                 bad.append(Bad(row.line, error))
                 continue
             silent += row.record.completion is None and row.record.chosen is None
+            refused += not takes_turns(rendered)
             columns.update(name for name in OPTIONAL if name in rendered)
         bad.sort(key=lambda each: each.line.number)
         tally = {"read": len(chunk.lines), "bad": len(bad), "written": len(made)}
+        if dataset_info(job.name, f"{job.name}.{job.ending}", job.to, ()) is not None:
+            tally["turns in an order that LLaMA-Factory leaves out"] = refused
         counts: Counts = {"rows": {**tally, "without a reply": silent}, "columns": dict(columns)}
         data = compress(b"".join(made), ending) if made else b""
         aside = b"".join(quarantined_bad(chunk.path, each) for each in bad)

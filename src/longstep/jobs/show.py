@@ -90,7 +90,7 @@ def _layout(config: Show) -> Layout | None:
 def _record(record: Record) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": record.id}
     if record.messages:
-        shown |= {f"{n} {m['role']}": m.get("content") for n, m in enumerate(record.messages)}
+        shown |= {f"{n} {m['role']}": _said(m) for n, m in enumerate(record.messages)}
     else:
         shown |= {"question": record.prompt, **_answered(record.completion)}
     shown |= {"solution": record.solution, "answer": record.answer}
@@ -101,6 +101,15 @@ def _record(record: Record) -> dict[str, Any]:
         "source": record.source,
     }
     return {**shown, **{f"+ {name}": value for name, value in record.extra.items()}}
+
+
+def _said(message: Mapping[str, Any]) -> str:
+    """What a message says; one without a text says what it is there for."""
+    content = message.get("content")
+    if content not in (None, ""):
+        return str(content)
+    rest = {name: value for name, value in message.items() if name not in ("role", "content")}
+    return f"(no text) {rest}" if rest else "(no text)"
 
 
 def _completion(row: Mapping[str, Any]) -> dict[str, Any] | None:
