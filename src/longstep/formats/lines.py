@@ -320,8 +320,8 @@ def _json_problem(line: Line, error: orjson.JSONDecodeError) -> str:
     if _stopped_at_end(error):
         return (
             "is not JSON: the row goes on in the next line, and a file of rows has one row on each; "
-            "`jq -c . FILE > rows.jsonl` writes it so, `jq -c '.data[]' FILE` where the rows are a list called data inside "
-            "of one object"
+            "`jq -c . FILE > rows.jsonl` writes it so, `jq -c '.data[]' FILE` where the rows are a list called data "
+            "inside of one object"
         )
     at = len(error.doc[: error.pos].encode(errors="replace")) if isinstance(error.doc, str) else 0
     if re.search(rb"[:\[,]\s*-?(?:NaN|Infinity)", data):
