@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from longstep.artifacts import read_manifest
-from longstep.cli.extras import EXTRAS, missing
+from longstep.run.extras import EXTRAS, missing
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

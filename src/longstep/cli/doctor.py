@@ -10,9 +10,9 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from longstep.cli.extras import absent
 from longstep.config import UserError
 from longstep.models.load import SHIPPED
+from longstep.run.extras import absent
 
 #: By extra; "" is what every installation has.
 LIBRARIES = {

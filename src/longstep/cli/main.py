@@ -13,7 +13,6 @@ from rich.console import Console
 
 from longstep.cli.data import data
 from longstep.cli.evaluation import evaluation
-from longstep.cli.extras import absent, missing
 from longstep.cli.terminal import (
     Interrupted,
     Json,
@@ -25,6 +24,7 @@ from longstep.cli.terminal import (
     say,
 )
 from longstep.config import UserError
+from longstep.run.extras import absent, missing
 from longstep.training.ranks import rank
 
 app = typer.Typer(

@@ -11,42 +11,23 @@ resumed goes on (there it starts the schedule again).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
-from longstep.config import Field, Strict
-from longstep.curriculum.base import Horizon, difficulties
-from longstep.curriculum.levels import Levels, ranked
-from longstep.curriculum.scheduled import Schedule, ScheduledOrder, several
-from longstep.types import Problem
+from longstep.config import Field
+from longstep.curriculum.scheduled import ByLevels
 
 
-class E2HGaussian(Strict):
+class E2HGaussian(ByLevels):
     """From easy to hard by a moving Gaussian over levels of difficulty.
 
     Attributes:
-        by: the difficulty: the source's own, or one minus the pass rate.
-        levels: how many; equally hard problems share one.
         exponent: below 1 the centre leaves the easy levels fast, above 1 slowly.
         width: standard deviation, in levels.
     """
 
     kind: Literal["e2h-gaussian"] = "e2h-gaussian"
-    by: Literal["difficulty", "pass_rate"] = "difficulty"
-    levels: int = Field(4, ge=2)
     exponent: float = Field(0.5, gt=0.0)
     width: float = Field(0.5, gt=0.0)
-
-    def wants(self) -> frozenset[str]:
-        """What it looks at in problems."""
-        return frozenset({self.by})
-
-    def build(self, problems: Sequence[Problem], horizon: Horizon) -> ScheduledOrder:
-        """Give the order over these problems."""
-        level_P = ranked(difficulties(problems, self.by), self.levels)
-        count = several(level_P, self.kind, self.by)
-        schedule = Schedule(level_P, range(count), lambda done: self.scores(count, done))
-        return ScheduledOrder(schedule, Levels(level_P, horizon.seed), horizon)
 
     def scores(self, count: int, done: float) -> list[float]:
         """Logarithms of the weights of so many levels when this share of the run is done."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from longstep.config import UserError
-from longstep.curriculum.base import Ask, Horizon, Outcome
-from longstep.curriculum.levels import Levels, softmax
+from longstep.config import Field, Strict, UserError
+from longstep.curriculum.base import Ask, Horizon, Outcome, difficulties
+from longstep.curriculum.levels import Levels, ranked, softmax
 from longstep.curriculum.walk import StepAsks
+from longstep.types import Problem
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,33 @@ class ScheduledOrder:
         """Continue from a saved state."""
         self.levels.restore(state)
         self.target, self.picked = state["target"], state["picked"]
+
+
+class ByLevels(Strict):
+    """What both orders of E2H share: levels of difficulty by rank, dealt by a schedule.
+
+    Attributes:
+        by: the difficulty: the source's own, or one minus the pass rate.
+        levels: how many; equally hard problems share one.
+    """
+
+    by: Literal["difficulty", "pass_rate"] = "difficulty"
+    levels: int = Field(4, ge=2)
+
+    def wants(self) -> frozenset[str]:
+        """What it looks at in problems."""
+        return frozenset({self.by})
+
+    def scores(self, count: int, done: float) -> list[float]:
+        """Logarithms of the weights of so many levels when this share of the run is done."""
+        raise NotImplementedError
+
+    def build(self, problems: Sequence[Problem], horizon: Horizon) -> ScheduledOrder:
+        """Give the order over these problems."""
+        level_P = ranked(difficulties(problems, self.by), self.levels)
+        count = several(level_P, type(self).model_fields["kind"].default, self.by)
+        schedule = Schedule(level_P, range(count), lambda done: self.scores(count, done))
+        return ScheduledOrder(schedule, Levels(level_P, horizon.seed), horizon)
 
 
 def several(level_P: Sequence[int], kind: str, by: str) -> int:
