@@ -351,3 +351,10 @@ def test_published_defaults():
     assert LightR1(correction=Masked()).needs() == {"reference", "behaviour"}
     assert (Dapo().needs(), Dapo(penalty=K3()).needs()) == (set(), {"reference"})
     assert group_centred(torch.tensor([[1.0, 0.0]])).values_PG.tolist() == [[0.5, -0.5]]
+
+
+def test_reinforce_pp_says_how_its_charge_differs_where_it_charges():
+    make = TypeAdapter(AnyAlgorithm).validate_python
+    (said,) = make({"kind": "reinforce++"}).lacks()
+    assert "KL of all of its tokens" in said
+    assert make({"kind": "reinforce++", "penalty": {"kind": "none"}}).lacks() == ()

@@ -29,6 +29,15 @@ class ReinforcePlusPlus(ClippedLoss):
     penalty: AnyPenalty = K1InReward()
     baseline: Literal["batch", "group"] = "batch"
 
+    def lacks(self) -> tuple[str, ...]:
+        """The KL of the tokens still to come alone, where an answer is charged for its drift."""
+        if "drift" not in self.needs():
+            return ()
+        return (
+            "each answer is charged for the KL of all of its tokens, where the paper charges a token for those from it "
+            "on: the same expected direction, with more noise",
+        )
+
     def advantages(self, groups: Groups) -> Advantages:
         """Normalised over the batch."""
         if self.baseline == "batch":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from longstep.config import UserError
 from longstep.models.chat import lint, render_prompt
+from longstep.models.damage import InWords
 from longstep.models.load import load_tokenizer, located_before, refuse_foreign, refuse_unsafe
 from longstep.models.lora import Lora, target_layers
 from longstep.models.think import add_tags
@@ -80,14 +81,8 @@ def _tokenizer(folder: Path, template: Path | None, tagged: bool) -> PreTrainedT
 def _config(folder: Path) -> Any:
     from transformers import AutoConfig
 
-    try:
+    with InWords(f"{folder / 'config.json'}: is no model that this transformers knows"):
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        first = (str(error).splitlines() or [""])[0][:200]
-        raise UserError(
-            f"{folder / 'config.json'}: is no model that this transformers knows ({type(error).__name__}: {first}); "
-            "take another model, or a newer release"
-        ) from None
 
 
 def _skeleton(folder: Path) -> Any:
@@ -96,11 +91,6 @@ def _skeleton(folder: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
     config = _config(folder)
-    try:
-        with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        first = (str(error).splitlines() or [""])[0][:200]
-        raise UserError(
-            f"{folder / 'config.json'}: no language model can be built of it ({type(error).__name__}: {first})"
-        ) from None
+    sentence = f"{folder / 'config.json'}: no language model can be built of it"
+    with InWords(sentence), torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)

@@ -53,9 +53,8 @@ class PolicySettings:
 class _Policy(Ours, GRPOTrainer):
     settings: PolicySettings
     _rewards: Tensor
-    weights: list[str] | None = (
-        None  # of the rows just drawn, where some are not all the policy's own
-    )
+    #: Of the rows just drawn, where some are not all the policy's own.
+    weights: list[str] | None = None
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         self._rewards = super()._calculate_rewards(*args, **kwargs)  # of all processes, in order
