@@ -284,6 +284,8 @@ def _lacking(problems: Path) -> frozenset[str]:
     lacks = {"pass_rate", "difficulty", "solution"}
     try:
         for row in read_rows(problems, Problem):
+            if not lacks:
+                break
             lacks -= {
                 name
                 for name, value in (

@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from longstep.config import UserError
 from longstep.models.damage import InWords
@@ -134,7 +134,7 @@ def encode_plain(tokenizer: PreTrainedTokenizerBase, text: str | Sequence[int]) 
         UserError: an id is none of the tokenizer's, or a character outside of its alphabet.
     """
     if isinstance(text, str):
-        return tuple(_known(tokenizer, text, tokenizer(text)["input_ids"]))
+        return tuple(_known(tokenizer, text, _ids(tokenizer, text)))
     for token in text:
         if not 0 <= token < len(tokenizer):
             raise UserError(
@@ -208,29 +208,30 @@ def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Encode text whose control tokens are meant."""
     if not text:
         return []
-    with _ONE_CALL:
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return _known(tokenizer, text, ids)
+    return _known(tokenizer, text, _ids(tokenizer, text, add_special_tokens=False))
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Encode untrusted text: what looks like a control token stays text (think tags are ordinary tokens)."""
     if not text:
         return []
-    with _ONE_CALL:
-        ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    ids = _ids(tokenizer, text, add_special_tokens=False, split_special_tokens=True)
     return _known(tokenizer, text, ids)
 
 
-def _known(tokenizer: PreTrainedTokenizerBase, text: str, ids: Any) -> list[int]:
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str, **how: bool) -> list[int]:
+    with _ONE_CALL:
+        return tokenizer(text, **how)["input_ids"]  # pyright: ignore
+
+
+def _known(tokenizer: PreTrainedTokenizerBase, text: str, ids: list[int]) -> list[int]:
     unknown = tokenizer.unk_token_id
     if unknown is None or unknown not in ids:
         return ids
     bare = text
     for token in _control_tokens(tokenizer):
         bare = bare.replace(token, "")
-    with _ONE_CALL:
-        alone: Any = [tokenizer(mark, add_special_tokens=False)["input_ids"] for mark in bare]
+    alone = [_ids(tokenizer, mark, add_special_tokens=False) for mark in bare]
     mark = next((mark for mark, ids in zip(bare, alone, strict=True) if unknown in ids), "a part")
     raise UserError(
         f"the tokenizer has no token for {mark!r} in {text[:60]!r}; write it otherwise, or take a model with a larger "

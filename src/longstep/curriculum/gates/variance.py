@@ -6,8 +6,7 @@ A group passes when v is at least ``least``, from step ``after`` on when it is a
 and 4 right ones (or wrong ones) have v = .44, .75, .94 and 1.
 
 Differences: in place of the others the curriculum is asked for other problems, where the paper keeps a memory of
-    problems
-with a high v; the rule and its constants were read in notes about the paper, not in the paper.
+those with a high v; the rule and its constants were read in notes about the paper, not in the paper.
 """
 
 from __future__ import annotations
