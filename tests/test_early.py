@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from longstep.artifacts import write_rows
 from longstep.config import UserError
+from longstep.models.lora import Lora, target_layers
 from longstep.run.plan import make_plan
 from longstep.run.recipe import load
 from longstep.run.runner import Run, execute
@@ -380,6 +382,52 @@ def test_36_tags_that_a_stage_adds_are_known_before_it_runs(tmp_path, folders):
             make_plan(recipe)
         else:
             assert "<think> is 7 tokens" in refused(lambda: make_plan(recipe))  # noqa: B023
+
+
+def test_24_adapters_alone_do_not_train_a_model_whose_tags_are_new(tmp_path, folders):
+    """They never move a token's row. All weights trained in between have taught it."""
+    mine = f"  mine: {{kind: checkpoint, path: {folders}/nothink, think_tokens: add}}\n"
+    taught = "  taught: " + trained("kind: sft, model: '@mine', data: '@traces'") + "\n"
+    for model, lora, fits in (
+        ("@mine", "{}", False),
+        ("@mine", "{new_tokens: keep}", True),
+        ("@taught", "{}", True),
+    ):
+        last = trained(f"kind: sft, model: '{model}', data: '@traces', lora: {lora}")
+        (tmp_path / "recipe.yaml").write_text(f"{FIRST}{mine}{taught}  last: {last}\n")
+        recipe = load([tmp_path / "recipe.yaml"])[0]
+        if fits:
+            make_plan(recipe)
+        else:
+            said = refused(lambda: make_plan(recipe))  # noqa: B023
+            assert "last.lora.new_tokens: the think tags of @mine are new" in said
+
+
+def test_30_the_output_layer_gets_no_adapter(folders):
+    """TRL reads its weight past the adapter, and says so after everything before it was paid for."""
+    from longstep.models.load import load_model
+
+    def untie(config: Any) -> None:
+        config.tie_word_embeddings = False
+
+    model = load_model(build("llama", folders / "untied", change=untie), "float32")
+    with pytest.raises(UserError, match=r"'lm_head' is the output layer.* never be trained"):
+        target_layers(model, Lora(targets=("q_proj", "lm_head")))
+
+
+def test_35_a_plan_needs_a_config_alone(tmp_path, folders):
+    """A run needs the weights and the tokenizer too; pickled ones are refused by both."""
+    (tmp_path / "model").mkdir()
+    shutil.copy(folders / "llama/config.json", tmp_path / "model")
+    last = trained("kind: sft, model: '@mine', data: '@traces', lora: {}")
+    text = f"{FIRST}  mine: {{kind: checkpoint, path: {tmp_path}/model}}\n  last: {last}\n"
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    recipe, located = load([tmp_path / "recipe.yaml"])
+    assert make_plan(recipe).stage("last")
+    run = Run(recipe, located, tmp_path / "run", lambda line: None)
+    assert "no *.safetensors weights here" in refused(lambda: execute(run))
+    (tmp_path / "model/pytorch_model.bin").write_bytes(b"")
+    assert "pickled weights" in refused(lambda: make_plan(recipe))
 
 
 def test_36_soft_targets_of_another_expert_are_refused_early(tmp_path, folders):

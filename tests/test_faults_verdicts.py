@@ -373,6 +373,32 @@ def test_fault_12_a_re_posed_answer_is_no_other_answer() -> None:
     assert matched(three, four, ("9", "16")) not in ("identical", "reworded")
 
 
+SUBSETS = "Let $N$ be the number of subsets of $\\{1,2,\\dots,20\\}$ that contain no two consecutive integers. "
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Find the remainder when $N$ is divided by $1000$.",
+        "Find the remainder obtained when $N$ is divided by $1{,}000$.",
+        "What is the remainder when $N$ is divided by 1,000?",
+        "Find the last three digits of $N$.",
+    ],
+)
+def test_fault_12_the_last_three_digits_are_no_other_question(asked: str) -> None:
+    for one, other in (
+        ((asked, "711"), ("Find $N$.", "17711")),
+        (("Find $N$.", "17711"), (asked, "711")),
+    ):
+        got = matched(SUBSETS + one[0], SUBSETS + other[0], (one[1], other[1]))
+        assert got in ("identical", "reworded")
+    # another modulus is another question, as is another number of digits
+    for modulus in ("13", "100", "10000", "1000000", "1,000,000"):
+        other = f"Find the remainder when $N$ is divided by ${modulus}$."
+        got = matched(SUBSETS + asked, SUBSETS + other, ("711", "5"))
+        assert got not in ("identical", "reworded"), modulus
+
+
 def test_fault_13_one_word_or_sign_with_another_answer_is_another_problem() -> None:
     text = "Find the {} value of $x^2 {} 3x + 7$ for all real numbers $x$ between 0 and 10 in the given interval {}."
     first = text.format(

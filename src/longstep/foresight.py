@@ -16,6 +16,7 @@ from longstep.artifacts import read_rows
 from longstep.config import Strict, UserError, members
 from longstep.context import Where
 from longstep.models.load import hub_id
+from longstep.models.lora import Lora
 from longstep.types import Completion, Problem, SoftTarget
 from longstep.wording import dotted
 
@@ -74,6 +75,7 @@ class Start:
         folder: the Hugging Face folder that is there before the run.
         template: a chat template that replaces the folder's own.
         tagged: think tags are added.
+        untaught: nothing was trained since they were.
         whole: its weights are there too; not of a model that is still to be fetched.
         made_by: the last stage that changes the weights; empty while they are the folder's.
     """
@@ -81,12 +83,13 @@ class Start:
     folder: Path
     template: Path | None = None
     tagged: bool = False
+    untaught: bool = False
     whole: bool = True
     made_by: str = ""
 
     def after(self, stage: str) -> Start:
         """The model that a stage makes of this one."""
-        return replace(self, made_by=stage)
+        return replace(self, made_by=stage, untaught=False)
 
     def differs(self, other: Start) -> bool:
         """Whether this is certainly another model, by its weights."""
@@ -224,11 +227,17 @@ class Ahead:
         """A tokenizer that cannot be loaded, or not be given a template or tags."""
         yield from _said(key, partial(self.models.refuse_tokenizer, *start.tokenizer))
 
-    def adapters(self, key: str, reference: str, lora: Strict) -> Iterator[str]:
-        """Adapters for layers that a model lacks."""
+    def adapters(self, key: str, reference: str, lora: Lora) -> Iterator[str]:
+        """Adapters for layers that a model lacks, or for one with new tokens that nothing would train."""
         start = self.known(reference)
-        if start is not None and not self.whole(key, start):
-            yield from _said(key, lambda: self.models.refuse_adapters(start.folder, lora))
+        if start is None or self.whole(key, start):
+            return
+        yield from _said(f"{key}.targets", lambda: self.models.refuse_adapters(start.folder, lora))
+        if start.untaught and lora.new_tokens == "refuse":
+            yield (
+                f"{key}.new_tokens: the think tags of {reference} are new, and adapters never move their rows; "
+                "train all weights first (leave lora out), or write new_tokens: keep"
+            )
 
     def look(self, key: str, path: Path, cls: type) -> Iterator[str]:
         """A file whose first rows are not of this kind."""

@@ -111,6 +111,13 @@ _ASK = re.compile(
     rb"(?: (?:your|the|a|an))?(?: (?:final|exact))? $"
 )
 _REST = re.compile(rb"answers?\b[^.\d\x00\n]{0,120}")
+#: How competitions make an answer fit three digits: "the remainder when N is divided by 1000" asks for N. What is
+#: divided stays, and so does any other modulus.
+_THREE_DIGITS = re.compile(
+    rb"remainder (?:obtained )?(?:when|if|upon dividing|on dividing) "
+    rb"([^.?!\x00]{1,160}?)( (?:is |are )?(?:divided )?by (?:\$|\\\()? ?1(?:,|\{,\}|\\,)?000(?![0-9,.][0-9]|[0-9]))"
+    rb"|last three digits of(?= )"
+)
 _OPTION = rb"enter the letter of the correct (?:option|answer)s?"
 _THINK = rb"let's think step by step[^.\x00\n]{0,80}"
 _REASON = rb"please reason step by step[^.\x00\n]{0,80}"
@@ -149,6 +156,7 @@ _RULES = (
 def rewrite(folded: bytes) -> bytes:
     """Give the normal form of folded text, of the same length; texts may be joined by NUL bytes."""
     text = _without_answer_sentences(_CHOICES.sub(_choices, folded).lower())
+    text = _THREE_DIGITS.sub(_whole_number, text)
     for pattern, new in _BEFORE:
         text = pattern.sub(new, text)
     text = _without_grouping(text)
@@ -178,6 +186,13 @@ def _without_answer_sentences(text: bytes) -> bytes:
             out += [text[done : ask.start()], b" " * (found.end() - ask.start())]
             done = found.end()
     return b"".join([*out, text[done:]])
+
+
+def _whole_number(found: re.Match[bytes]) -> bytes:
+    """What is asked for modulo 1000, in the place it has."""
+    asked = found[1] or b""
+    behind = len(found[2] or b"")
+    return b" " * (len(found[0]) - len(asked) - behind) + asked + b" " * behind
 
 
 class _Table(dict[int, str]):

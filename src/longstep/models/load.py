@@ -121,16 +121,20 @@ def refuse_unsafe(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     refuse_adapter(folder)
     if not any(name.endswith(".safetensors") for name in names):
-        pickled = [name for name in names if name.endswith(_PICKLES)]
-        if pickled:
+        if pickled := pickles(folder):
             raise UserError(
-                f"{folder / pickled[0]}: pickled weights can execute code and are refused; "
+                f"{pickled[0]}: pickled weights can execute code and are refused; "
                 "convert the model to safetensors first"
             )
         raise UserError(
             f"{folder}: no *.safetensors weights here; expected a Hugging Face model folder"
         )
     refuse_foreign(folder)
+
+
+def pickles(folder: Path) -> list[Path]:
+    """Weights in files that can hold code."""
+    return sorted(path for path in folder.glob("*") if path.name.endswith(_PICKLES))
 
 
 def refuse_foreign(folder: Path) -> None:

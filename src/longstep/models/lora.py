@@ -27,12 +27,15 @@ class Lora(Strict):
         dropout: on the adapter's input, while training.
         targets: names of the layers that get one; ``attention`` takes the projections of queries and values, however
             the architecture calls them, ``all-linear`` every linear layer but the output layer.
+        new_tokens: adapters never move a token's row. ``keep`` trains a model whose think tags were only just added all
+            the same: their rows stay the mean of their letters', and the adapters alone have to make sense of them.
     """
 
     r: int = Field(default=8, ge=1)
     alpha: int = Field(default=16, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: Literal["attention", "all-linear"] | tuple[str, ...] = "attention"
+    new_tokens: Literal["refuse", "keep"] = "refuse"
 
     def libraries(self) -> frozenset[str]:
         """Who makes adapters."""
@@ -99,13 +102,20 @@ def _checked(name: str, layers: Sequence[str], model: PreTrainedModel) -> str:
     if name in layers:
         return name
     ends = {place.rpartition(".")[2]: module for place, module in model.named_modules()}
-    outer = (model.get_input_embeddings(), model.get_output_embeddings())
-    if name in ends and any(ends[name] is module for module in outer):
-        if model.config.tie_word_embeddings:
-            raise UserError(
-                f"lora.targets: {name!r} is tied to another layer (tie_word_embeddings), so an adapter on it could not "
-                f"be merged; name some of: {', '.join(layers)}"
-            )
+    is_head = name in ends and ends[name] is model.get_output_embeddings()
+    is_embedding = name in ends and ends[name] is model.get_input_embeddings()
+    rest = f"name some of: {', '.join(layers)}"
+    if model.config.tie_word_embeddings and (is_head or is_embedding):
+        raise UserError(
+            f"lora.targets: {name!r} is tied to another layer (tie_word_embeddings), so an adapter on it could not be "
+            f"merged; {rest}"
+        )
+    if is_head:  # TRL says so too, but only when everything before it was paid for
+        raise UserError(
+            f"lora.targets: {name!r} is the output layer, whose weight the trainers read directly, so an adapter on it "
+            f"would never be trained; {rest}"
+        )
+    if is_embedding:
         return name
     close = nearest(name, layers)
     hint = f"; did you mean {close!r}?" if close else ""

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from longstep.config import UserError
 from longstep.models.chat import lint, render_prompt
 from longstep.models.damage import InWords
-from longstep.models.load import load_tokenizer, located_before, refuse_foreign, refuse_unsafe
+from longstep.models.load import (
+    load_tokenizer,
+    located_before,
+    pickles,
+    refuse_foreign,
+    refuse_unsafe,
+)
 from longstep.models.lora import Lora, target_layers
 from longstep.models.think import add_tags
 
@@ -32,18 +38,28 @@ class Unopened:
         return located_before(reference, revision, self.ask)
 
     def refuse(self, folder: Path, whole: bool) -> None:
-        """Refuse a folder that no stage can use."""
-        (refuse_unsafe if whole else refuse_foreign)(folder)
+        """Refuse a folder that no stage can use; a plan needs no weights in it."""
+        (refuse_unsafe if whole and not self._described(folder) else refuse_foreign)(folder)
         self._config(folder)
+
+    def _described(self, folder: Path) -> bool:
+        """Whether a plan, which never asks, is made from the config of a model that is not here."""
+        return not (self.ask or any(folder.glob("*.safetensors")) or pickles(folder))
+
+    def _only_config(self, folder: Path) -> bool:
+        return self._described(folder) and not any(folder.glob("tokenizer*"))
 
     def refuse_tokenizer(self, folder: Path, template: Path | None, tagged: bool) -> None:
         """Refuse a tokenizer that cannot be loaded, or not be given the template or the tags."""
-        self._tokenizer(folder, template, tagged)
+        if not self._only_config(folder):
+            self._tokenizer(folder, template, tagged)
 
     def refuse_prompts(
         self, folder: Path, template: Path | None, tagged: bool, thoughts: bool
     ) -> None:
         """Refuse a tokenizer that renders no prompt or, where rows hold ``thoughts``, can train no reasoner."""
+        if self._only_config(folder):
+            return
         tokenizer = self._tokenizer(folder, template, tagged)
         render_prompt(tokenizer, "1")  # refused without a chat template
         if thoughts and (problems := lint(tokenizer)):

@@ -72,7 +72,11 @@ class Checkpoint(Stage):
             return Foreseen()
         tagged = self.think_tokens == "add"
         made_by = ahead.name if self._changes() else ""
-        return Foreseen(replace(start, template=self.chat_template, tagged=tagged, made_by=made_by))
+        return Foreseen(
+            replace(
+                start, template=self.chat_template, tagged=tagged, untaught=tagged, made_by=made_by
+            )
+        )
 
     def misfits(self, ahead: Ahead) -> Iterator[str]:
         """A model that is not there or not whole, and a template or tags that it cannot be given."""

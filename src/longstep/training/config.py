@@ -81,7 +81,7 @@ class Training(Strict):
         yield from ahead.model("model", model, reasons)
         yield from ahead.room("max_length", model, 0)
         if self.lora is not None:
-            yield from ahead.adapters("lora.targets", model, self.lora)
+            yield from ahead.adapters("lora", model, self.lora)
         if ahead.known(model) is not None:  # a plan of models that are not here stays light
             yield from self._optimizer_faults()
 

@@ -87,7 +87,8 @@ class Answers:
 
     Attributes:
         values: of the answer, length Q.
-        totals: of the sum of the integers in an answer that has several: re-posed as "find m + n" it may be the answer.
+        totals: what a competition's answer of up to three digits may be made of: the sum of the integers in an answer
+            that has several ("find m + n"), the last three digits of an integer of more ("divided by 1000").
     """
 
     values: Short
@@ -125,7 +126,10 @@ def _hashes(answer: str | None) -> tuple[int, int]:
 
 def _total(form: str | None) -> str | None:
     parts = re.findall(r"\d+", form or "")
-    return str(sum(map(int, parts))) if len(parts) > 1 else None
+    if len(parts) > 1:
+        return str(sum(map(int, parts)))
+    whole = re.fullmatch(r"\d{4,}", form or "")
+    return str(int(whole[0]) % 1000) if whole else None
 
 
 def _short(form: str | None) -> int:
