@@ -30,6 +30,8 @@ from longstep.problems.source import content_id
 from longstep.progress import Progress
 from longstep.stages.curate import Curate
 from longstep.types import Problem
+from longstep.verify import judge_gold
+from longstep.verify.chain_steps import chain_steps
 from longstep.verify.countdown import countdown as judge
 
 FAMILIES = [Chain, Addition, Equation, Countdown]
@@ -213,6 +215,41 @@ def test_countdown_judge(answer, status, reason):
     problem = Problem("x", "10 3 8->34?", "(3*8)+10")
     verdict = judge(problem, f"<think>\\boxed{{3*8+10}}</think>\\boxed{{{answer}}}")
     assert (verdict.status, reason in verdict.reason) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("thought", "answer", "status", "reason"),
+    [
+        ("a3b+4=7c-9=8", "8", "correct", ""),
+        ("a3b+4=6~b+4=7c-9=8", "8", "correct", ""),  # doubted and done again
+        ("a3b+4=6~c-9=8", "8", "incorrect", "step 2 is b+4=7, not c-9=8"),  # and not done again
+        ("a3b+4=7c-9=8~", "8", "incorrect", "step 3 is c-9=8, not nothing"),
+        ("a3b+4=6c-9=8", "8", "incorrect", "step 2 is b+4=7, not b+4=6"),  # two wrongs, right end
+        ("a3b+4=7c-9=8", "7", "incorrect", "the answer is 8"),
+        ("a3c-9=8b+4=7", "8", "incorrect", "step 2 is b+4=7, not c-9=8"),
+        ("a3b+4=7c-9=8d+1=9", "8", "incorrect", "goes on after the last step with d+1=9"),
+        ("a3b+4=7 so c-9=8", "8", "incorrect", "its thought is not a list of steps"),
+        ("", "8", "incorrect", "step 1 is a3, not nothing"),
+    ],
+)
+@pytest.mark.parametrize("prompt", ["a3b+4c-9?", "c-9a3b+4?"])
+def test_a_chain_judged_by_its_steps(prompt, thought, answer, status, reason):
+    problem = Problem("1", prompt, "8", verifier="chain-steps")
+    verdict = chain_steps(problem, f"<think>{thought}</think>\\boxed{{{answer}}}")
+    assert (verdict.status, verdict.reason) == (status, reason)
+    assert chain_steps(problem, f"<think>{thought}").status == "unparseable"
+
+
+def test_every_worked_chain_is_right_by_its_steps_and_what_is_no_chain_is_no_key():
+    sources = [
+        Chain(count=30, difficulty=(1, 9), style="detour", detour_rate=0.5, verifier="chain-steps"),
+        Chain(count=30, difficulty=(1, 9), modulus=97, order="shuffled", verifier="chain-steps"),
+    ]
+    for source in sources:
+        for problem in source.load(3):
+            assert judge_gold(problem).status == "correct"
+    for prompt in ("b+4a3", "a3b4?", "b+4c-9?", "a3b+4%0?", "What is 3 + 4?"):
+        assert chain_steps(Problem("1", prompt, "8"), "8").status == "bad_gold"
 
 
 def test_countdown_judge_needs_a_finished_thought_and_accepts_gold():

@@ -10,6 +10,7 @@ from typing import Literal
 from longstep.config import Field, field_validator
 from longstep.problems.source import Detours, Generated, content_id, distinct, split_of
 from longstep.types import Problem
+from longstep.verify.chain_steps import apply
 
 Operators = Literal["+", "-", "*", "+-", "+*", "-*", "+-*"]
 
@@ -24,12 +25,15 @@ class Chain(Generated):
         modulus: all values are taken modulo this number.
         operators: what a step may do.
         order: ``serial`` lists definitions in order, ``shuffled`` in random order.
+        verifier: ``exact`` asks for the answer, which luck finds once in ``modulus`` times; ``chain-steps`` for every
+            step to it, too.
     """
 
     kind: Literal["chain"] = "chain"
     modulus: int = Field(default=10, ge=2, le=1000)
     operators: Operators = "+-"
     order: Literal["serial", "shuffled"] = "serial"
+    verifier: Literal["exact", "chain-steps"] = "exact"
 
     @field_validator("difficulty")
     @classmethod
@@ -59,6 +63,7 @@ class Chain(Generated):
             prompt=prompt,
             answer=str(values[-1]),
             solution=self._solve(pieces, values, self.detours(prompt)),
+            verifier=self.verifier,
             source="chain",
             difficulty=float(steps),
         )
@@ -72,9 +77,3 @@ class Chain(Generated):
                 )
             trace += f"{piece}={value}"
         return trace
-
-
-def apply(operator: str, left: int, right: int, modulus: int) -> int:
-    """``left operator right`` modulo ``modulus``, for ``+ - *``."""
-    results = {"+": left + right, "-": left - right, "*": left * right}
-    return results[operator] % modulus

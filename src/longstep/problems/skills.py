@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from longstep.config import Field
-from longstep.problems.chain import Operators, apply
+from longstep.problems.chain import Operators
 from longstep.problems.source import Source, content_id, distinct, split_of
 from longstep.types import Problem
+from longstep.verify.chain_steps import apply
 
 Skill = Literal["fact", "step", "lookup", "copy", "direct"]
 

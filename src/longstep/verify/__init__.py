@@ -14,6 +14,7 @@ from typing import Literal
 
 from longstep.config import UserError, lookup, nearest
 from longstep.types import Problem, Verdict
+from longstep.verify.chain_steps import chain_steps
 from longstep.verify.countdown import countdown
 from longstep.verify.equality import verify, without_value
 from longstep.verify.exact import canonical, exact
@@ -43,6 +44,7 @@ __all__ = [
 Verifier = Callable[[Problem, str], Verdict]
 
 VERIFIERS: dict[str, Verifier] = {
+    "chain-steps": chain_steps,  # the answer of a variable chain, and every step to it
     "countdown": countdown,  # any expression over the given numbers
     "exact": exact,  # integers, fractions, decimals, percents
     "math": math,  # the ladder of equality
@@ -155,7 +157,9 @@ def judge_gold(problem: Problem) -> Verdict:
     that is spelt otherwise would count as wrong. The rung ``key`` names the kind of trouble in its reason.
     """
     if name_of(problem.verifier) not in ("math", "exact"):
-        return judge(problem, rf"\boxed{{{problem.answer}}}")
+        # A verifier may look at the way to the answer, too.
+        thought = f"<think>{problem.solution}</think>" if problem.solution else ""
+        return judge(problem, rf"{thought}\boxed{{{problem.answer}}}")
     rule = rule_of(problem.verifier) if name_of(problem.verifier) == "math" else EXACT
     kind, reason = _trouble(problem.answer, rule)
     if kind:
