@@ -55,6 +55,16 @@ def vocabulary(value: object) -> Damage:
     return spoil
 
 
+def without(key: str) -> Damage:
+    def spoil(folder: Path) -> None:
+        path = folder / "config.json"
+        given = json.loads(path.read_text())
+        del given[key]
+        path.write_text(json.dumps(given))
+
+    return spoil
+
+
 def folder_for(name: str) -> Damage:
     def spoil(folder: Path) -> None:
         (folder / name).unlink()
@@ -72,6 +82,7 @@ DAMAGES: dict[str, Damage] = {
     "another size": config(hidden_size=48),
     "a small vocabulary": config(vocab_size=10),
     "context in words": config(max_position_embeddings="x"),
+    "context left to a default": without("max_position_embeddings"),
     "no model type": config(model_type=None),
     "model type 3": config(model_type=3),
     "an encoder": config(model_type="bert"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from longstep.config import UserError
 from longstep.context import Context
 from longstep.models.chat import _encode, encode_text, encode_turn, lint, render_prompt
-from longstep.models.load import load_model, load_tokenizer, save_model, stop_ids
+from longstep.models.load import load_model, load_tokenizer, save_model, shipped_folder, stop_ids
+from longstep.models.pointer import POINTER, point_at, pointed_at
 from longstep.progress import Progress
 from longstep.stages import Checkpoint
 from zoo import tokenizer
@@ -172,3 +175,31 @@ def test_threads_read_one_tokenizer_without_reading_for_each_other(tmp_path):
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(read, range(400)))
+
+
+def test_a_pointed_at_model_stays_the_one_the_run_began_with(tmp_path: Path) -> None:
+    """A touched file is read again; other bytes are refused."""
+    source, out = tmp_path / "model", tmp_path / "out"
+    source.mkdir()
+    out.mkdir()
+    file = source / "model.safetensors"
+    file.write_bytes(b"weights")
+    point_at(source, out)
+    assert pointed_at(out / POINTER) == source
+    os.utime(file, (1, 1))
+    assert pointed_at(out / POINTER) == source  # the same bytes
+    file.write_bytes(b"another")
+    with pytest.raises(UserError, match=r"model\.safetensors: holds other weights than when"):
+        pointed_at(out / POINTER)
+    file.unlink()
+    with pytest.raises(UserError, match="is gone, and this run reads it"):
+        pointed_at(out / POINTER)
+
+
+@pytest.mark.parametrize("ids", ["x", [1, "2"], 4096, -1, True, [1, 999]])
+def test_a_stop_that_can_never_be_drawn_is_refused(ids: object) -> None:
+    folder = shipped_folder("longstep-tiny")
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    model.generation_config.eos_token_id = ids
+    with pytest.raises(UserError, match=r"expected an id below \d+, the rows of its output layer"):
+        stop_ids(model, tokenizer)

@@ -18,12 +18,12 @@ from longstep.artifacts import (
 )
 from longstep.config import Field, Strict, UserError, field_validator
 from longstep.models.load import locate
+from longstep.models.pointer import POINTER, pointed_at
 from longstep.progress import Progress
 from longstep.types import Problem
 from longstep.workfolder import PARTIAL
 
 Artifact = Literal["rows", "model", "report"]
-POINTER = "pointer.json"
 CHECKPOINTS = "checkpoints"
 #: What the data was decontaminated against; handed on from stage to stage, and into model cards.
 LEDGER = "ledger.json"
@@ -33,7 +33,6 @@ __all__ = [
     "CHECKPOINTS",
     "LEDGER",
     "PARTIAL",
-    "POINTER",
     "Artifact",
     "Context",
     "Cost",
@@ -109,9 +108,7 @@ class Context:
         if not reference.startswith("@"):
             return locate(reference)
         folder = self.artifact(reference)
-        if (folder / POINTER).is_file():
-            return Path(read_json(folder / POINTER)["path"])
-        return folder
+        return pointed_at(folder / POINTER) if (folder / POINTER).is_file() else folder
 
     def rows(self, reference: str, file: str) -> Path:
         """One row file of an artifact; a path to a file stands for itself.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+#: What architectures call the longest sequence in config.json.
+_CONTEXTS = {"max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"}
 DESCRIPTIONS = ("*.json", "*.txt", "*.jinja", "*.model")
 WEIGHTS = (*DESCRIPTIONS, "*.safetensors")
 SHIPPED = ("longstep-tiny", "longstep-tiny-rater")
@@ -150,7 +152,14 @@ def refuse_foreign(folder: Path) -> None:
             )
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no config.json; expected a Hugging Face model folder")
-    quantised = model_json(folder / "config.json").get("quantization_config")
+    config = model_json(folder / "config.json")
+    inner = config.get("text_config")
+    if not _CONTEXTS & {*config, *(inner if isinstance(inner, dict) else ())}:
+        raise UserError(
+            f"{folder / 'config.json'}: has no max_position_embeddings, and transformers would take the default of the "
+            "architecture in silence; write the tokens of the model's longest sequence into it"
+        )
+    quantised = config.get("quantization_config")
     if quantised:
         how = quantised if isinstance(quantised, dict) else {"quant_method": quantised}
         method = how.get("quant_method", "some method")
@@ -325,15 +334,25 @@ def save_model(
 
 
 def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Every id that ends a turn: the tokenizer's EOS and those of the generation config."""
+    """Every id that ends a turn: the tokenizer's EOS and those of the generation config.
+
+    Raises:
+        UserError: there is none, or one that the model could never draw.
+    """
     found: set[int] = set()
     candidates: list[Any] = [tokenizer.eos_token_id]
     if model.generation_config is not None:
         candidates.append(model.generation_config.eos_token_id)
+    rows = cast("Any", model.get_output_embeddings()).weight.shape[0]
     for value in candidates:
-        found.update(
-            value if isinstance(value, list) else [value] if isinstance(value, int) else []
-        )
+        ids = value if isinstance(value, list) else [] if value is None else [value]
+        for each in ids:
+            if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each < rows:
+                raise UserError(
+                    f"the model's end of a turn is {each!r} (eos_token_id of generation_config.json or of its "
+                    f"tokenizer), expected an id below {rows}, the rows of its output layer; mend it there"
+                )
+        found.update(ids)
     if not found:
         raise UserError(
             "the model has no end-of-turn token: neither its tokenizer nor generation_config.json names one"

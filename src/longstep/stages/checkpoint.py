@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from longstep.artifacts import sha256_file, write_json
 from longstep.config import UserError
-from longstep.context import POINTER, Artifact, Context
+from longstep.context import Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator, Spent
 from longstep.costs.flow import Flow
 from longstep.foresight import Ahead, Foreseen
@@ -22,6 +21,7 @@ from longstep.models.load import (
     refuse_unsafe,
     save_model,
 )
+from longstep.models.pointer import point_at
 from longstep.models.think import add_think_tokens
 from longstep.stages.base import Stage
 
@@ -101,9 +101,7 @@ class Checkpoint(Stage):
             for file in filter(Path.is_file, source.iterdir()):
                 shutil.copyfile(file, out / file.name)
         else:
-            weights = {p.name: sha256_file(p) for p in sorted(source.glob("*.safetensors"))}
-            pointer = {"path": str(source.resolve()), "weights": weights}
-            write_json(context.fresh_out() / POINTER, pointer)
+            point_at(source, context.fresh_out())
 
     def _changes(self) -> bool:
         return self.think_tokens == "add" or self.chat_template is not None or self.dtype != "auto"
