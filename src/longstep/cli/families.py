@@ -15,6 +15,7 @@ from longstep.curate import AnyContamination, AnyFilter, AnySelection
 from longstep.curriculum import AnyCurriculum
 from longstep.curriculum.gates import AnyGate
 from longstep.curriculum.guides import AnyGuide
+from longstep.curriculum.until import AnyUntil
 from longstep.draw.samplers import AnyEngine
 from longstep.evaluate import BENCHMARKS, REDUCERS
 from longstep.losses import AnyAlgorithm, AnyPreferenceLoss
@@ -124,6 +125,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "sources": lambda: _config_rows(AnySource),
     "stages": lambda: _config_rows(AnyStage),
     "targets": lambda: _config_rows(AnyTarget),
+    "until": lambda: _config_rows(AnyUntil),
     "verifiers": lambda: _table_rows(VERIFIERS),
 }
 
