@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from longstep.artifacts import read_json, write_rows
+from longstep.cli.families import recipe_schema
 from longstep.config import UserError, dump
 from longstep.context import Context, PromptChars, Where, chosen_problems
 from longstep.costs.flow import Flow, share
@@ -239,3 +240,10 @@ def test_a_plan_takes_the_share_of_the_released_segments() -> None:
     flow = Flow(problems=40_315)
     short, long = (share(Where(prompt_chars=PromptChars(side=s)), flow) for s in ("short", "long"))
     assert short == pytest.approx(24_976 / 40_315, abs=1e-3) and short + long == 1
+
+
+def test_an_editor_is_told_of_phases() -> None:
+    """The recipe as it is written satisfies the schema where it speaks of phases."""
+    definitions = recipe_schema()["$defs"]
+    assert definitions["Rl"]["properties"]["phases"]["type"] == "object"
+    assert "phases" not in definitions["Evaluate"]["properties"]

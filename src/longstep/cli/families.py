@@ -25,6 +25,7 @@ from longstep.losses.rewards import AnyReward
 from longstep.merge import AnyMerge
 from longstep.optimizers import AnyOptimizer
 from longstep.problems import AnySource
+from longstep.run.phases import described
 from longstep.run.recipe import RECIPE_FILE, Recipe, known_recipes, sizes_of
 from longstep.stages import AnyStage
 from longstep.verify import VERIFIERS
@@ -154,4 +155,4 @@ def stage_verbs() -> dict[str, str]:
 
 def recipe_schema() -> dict[str, Any]:
     """JSON Schema of a recipe file, for editors."""
-    return json_schema(Recipe)
+    return described(json_schema(Recipe))

@@ -59,6 +59,17 @@ def expanded(located: Located) -> Located:
     return replace(located, data={**located.data, "stages": made}, origins=origins)
 
 
+def described(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a recipe as it is written: with ``phases`` in every stage that starts from a model."""
+    settings = {"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 1}
+    stage = schema["properties"]["stages"]["additionalProperties"]
+    for reference in stage["discriminator"]["mapping"].values():
+        properties = schema["$defs"][reference.rpartition("/")[2]]["properties"]
+        if "model" in properties:
+            properties[PHASES] = {"title": "Phases", **settings}
+    return schema
+
+
 def _chain(located: Located, name: str) -> Iterator[tuple[str, Located]]:
     """The stages that a stage's phases are, by name."""
     entry, place = located.data["stages"][name], ("stages", name, PHASES)
