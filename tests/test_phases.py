@@ -17,9 +17,11 @@ from longstep.costs.flow import Flow, share
 from longstep.progress import Progress
 from longstep.report.shown import chosen
 from longstep.run.plan import make_plan
-from longstep.run.recipe import Recipe, load
+from longstep.run.recipe import Recipe, load, recipe_files
+from longstep.stages.rl import Rl
 from longstep.types import Problem
 
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 HEAD = """name: chain
 stages:
   base: {kind: checkpoint, path: longstep-tiny}
@@ -127,6 +129,7 @@ def test_a_copy_that_draws_follows_the_chain(tmp_path: Path) -> None:
             'model: "@base",',
             r"yaml:18: stages.rl.phases.long.model: a phase starts from the model of the one before",
         ),
+        ("max_tokens: 24,", "reset_optimizer: false,", r"every phase, begins with a fresh optimis"),
         ("max_tokens: 24,", "kind: sft,", r"stages.rl.phases.long.kind: the phases of a stage are"),
         ("{max_tokens: 24, until: {window: 3}}", "", r"yaml:18: stages.rl.phases.long: expected"),
         ("      long:", "      Short:", r"yaml:18: stages.rl.phases.Short: is 'short' spelt other"),
@@ -156,6 +159,34 @@ def test_what_makes_no_chain_is_told_with_its_line(
 def test_an_override_of_no_phase_is_refused(tmp_path: Path, override: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         loaded(tmp_path, PHASED, override)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        # (longest answer, prompts and answers of a batch of rollouts, batches of them, optimiser steps on each)
+        ("deepscaler", [(8192, 128, 8, 1040, 2), (16384, 128, 16, 480, 2), (24576, 128, 16, 230, 2)]),
+        (
+            "fastcurl",
+            [(8192, 128, 8, 160, 2), (16384, 64, 8, 590, 1), (24576, 64, 8, 230, 1), (16384, 64, 16, 580, 1)],
+        ),
+    ],
+)  # fmt: skip
+def test_the_recipes_have_the_published_numbers(
+    name: str, published: list[tuple[int, ...]]
+) -> None:
+    recipe, _ = load(recipe_files(str(RECIPES / name), "ds-1.5b"))
+    phases = [each for each in recipe.stages.values() if isinstance(each, Rl)]
+    found = []
+    for each in phases:
+        updates = each.algorithm.minibatches
+        assert each.steps is not None
+        prompts, batches = each.batch * updates // each.group, each.steps / updates
+        found.append((each.max_tokens, prompts, each.group, batches, updates))
+        assert (each.optimizer.lr, each.temperature, each.iterations) == (1e-6, 0.6, 1)
+        assert dump(each.algorithm)["penalty"] == {"kind": "k3", "beta": 0.001}
+        assert each.max_length - each.max_tokens == 1024 and each.batch // each.group == 64
+    assert found == published
 
 
 # -- prompts by their length ----------------------------------------------------------------------
