@@ -11,7 +11,7 @@ import pytest
 
 from longstep.artifacts import read_json, write_rows
 from longstep.cli.families import recipe_schema
-from longstep.config import UserError, dump
+from longstep.config import UserError, dump, load_yaml, validate
 from longstep.context import Context, PromptChars, Where, chosen_problems
 from longstep.costs.flow import Flow, share
 from longstep.progress import Progress
@@ -278,3 +278,12 @@ def test_an_editor_is_told_of_phases() -> None:
     definitions = recipe_schema()["$defs"]
     assert definitions["Rl"]["properties"]["phases"]["type"] == "object"
     assert "phases" not in definitions["Evaluate"]["properties"]
+
+
+def test_a_stage_by_itself_has_no_phases(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(PHASED, "utf-8")
+    located = load_yaml(tmp_path / "recipe.yaml")
+    with pytest.raises(
+        UserError, match=r"phases: .*a stage of a recipe may have them; .* write a r"
+    ):
+        validate(Recipe, located)  # as the command `longstep rl` does

@@ -41,9 +41,10 @@ class Training(Strict):
     """
 
     together: ClassVar[bool] = True
-    elsewhere: ClassVar[Mapping[str, str]] = elsewhere() | dict.fromkeys(
-        ("optimizer_state", "reset_optimizer", "carry_optimizer"), FRESH
-    )
+    elsewhere: ClassVar[Mapping[str, str]] = elsewhere() | {
+        "phases": "a stage of a recipe may have them; this is a stage by itself, so write a recipe",
+        **dict.fromkeys(("optimizer_state", "reset_optimizer", "carry_optimizer"), FRESH),
+    }
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
     batch: int = Field(32, ge=1)
