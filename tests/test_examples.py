@@ -264,16 +264,19 @@ def test_the_recipes_in_the_documentation_are_recipes(tmp_path):
     blocks = [
         text for language, text in BLOCK.findall(RECIPES.read_text("utf-8")) if language == "yaml"
     ]
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     files = []
     for number, text in enumerate(blocks):
         files.append(tmp_path / f"{number}.yaml")
         files[-1].write_text(text, encoding="utf-8")
     recipe, _ = load(files[:1])
     assert isinstance(recipe, Recipe) and recipe.order()[0] == "base"
-    small, _ = load(files, ["stages.sft.steps=2"])
+    small, _ = load(files[:2], ["stages.sft.steps=2"])
     changed = {name for name in small.stages if small.stages[name] != recipe.stages[name]}
     assert changed == {"problems", "sft"}
+    phased, _ = load([files[0], files[2]], ["stages.sft.phases.easy.steps=5"])
+    steps = {name: stage.steps for name, stage in phased.stages.items() if name[:3] == "sft"}  # pyright: ignore
+    assert steps == {"sft-easy": 5, "sft": 20}
 
 
 def test_the_table_of_verbs_is_complete():

@@ -34,6 +34,7 @@ SHOWN = {
     "curriculum/retry.py": "curriculum",
     "curriculum/gates/hard.py": "gate",
     "curriculum/guides/told.py": "guide",
+    "curriculum/until/batches.py": "ending rule",
     "losses/topr.py": "loss",
     "draw/keys.py": "engine",
     "verify/bit.py": "verifier",
@@ -134,6 +135,7 @@ class NotTheFirst(SelectionRule, Strict):
 #: Family -> what ``longstep show`` calls it.
 SHOW = {
     "curriculum": "curricula",
+    "ending rule": "until",
     "loss": "losses",
     "preference loss": "losses",
     "penalty": "penalties",
@@ -270,8 +272,8 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def test_the_page_is_short_and_tells_of_every_family():
-    assert len(PAGE.splitlines()) <= 350
-    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 17
+    assert len(PAGE.splitlines()) <= 380
+    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 18
     assert leaves().keys() == {*SHOWN, "evaluate/benchmarks.py"}
 
 
@@ -290,6 +292,7 @@ def test_plan_asks_every_member(said: Mapping[str, Any]):
         ("curricula", "retry", "A random order"),
         ("gates", "hard", "Trains on no group without a wrong answer"),
         ("guides", "told", "Where every answer is wrong"),
+        ("until", "batches", "Ends after so many batches of rollouts"),
         ("losses", "topr", "TOPR"),
         ("losses", "hinge", "SLiC's hinge on the gap."),
         ("penalties", "squared", "The squared difference of probabilities."),
@@ -357,6 +360,8 @@ def test_a_curriculum_a_gate_a_guide_and_losses(home: Path, said: Mapping[str, A
     run = home / "run"
     steps = rows(run / "trained" / "metrics.jsonl")
     assert [row["step"] for row in steps] == [1, 2] and all("mean_weight" in row for row in steps)
+    ended = "until batches: 2 batches of rollouts were drawn"  # of 9
+    assert ended in (run / "report.html").read_text("utf-8")
     assert all("kl" in row and row["correction_mean"] > 0 for row in steps)
     # Correctness alone would give eighths; each answer also costs its share of the longest.
     assert any(abs(8 * row["reward"] - round(8 * row["reward"])) > 1e-3 for row in steps)

@@ -16,6 +16,7 @@ from longstep.losses import (
     AnyAlgorithm,
     Dapo,
     Groups,
+    Grpo,
     LossOut,
     Reinforce,
     Tokens,
@@ -24,7 +25,7 @@ from longstep.losses import (
     token_logps,
 )
 from longstep.losses.corrections import AnyCorrection
-from longstep.losses.penalties import AnyPenalty, K1InReward
+from longstep.losses.penalties import K3, AnyPenalty, K1InReward
 from longstep.models.tiny import TinySpec, build_model, build_tokenizer
 from longstep.optimizers import AdamW
 from longstep.progress import Progress
@@ -67,6 +68,7 @@ class Script:
 
 def train(folder: Path, algorithm: Algorithm, rollout: Script, steps: int, **settings: Any) -> Any:
     """Weights after ``steps``; the start is on disk, because a reference model is read again from there."""
+    reference = settings.pop("reference", None)
     training = Training(
         steps=steps,
         batch=8,
@@ -79,7 +81,8 @@ def train(folder: Path, algorithm: Algorithm, rollout: Script, steps: int, **set
     model.config._name_or_path = str(folder / "start")
     quiet = Progress("x", steps, write=lambda text: None)
     job = Job(model, build_tokenizer(), training, steps, 0, folder, quiet)
-    train_policy(job, PolicySettings(algorithm, GROUP, 8, 1.0), rollout)
+    train_policy(job, PolicySettings(algorithm, GROUP, 8, 1.0, reference=reference), rollout)
+    assert model.config._name_or_path == str(folder / "start")
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
@@ -220,6 +223,23 @@ def test_every_member_trains_and_resumes_exactly(tmp_path: Path, given: dict[str
         assert rows[0]["kl"] == pytest.approx(0.0, abs=1e-9) and rows[-1]["kl"] > 0
     if corrected and given["correction"]["kind"] != "none":
         assert rows[0]["correction_mean"] > 0
+
+
+def test_a_penalty_compares_with_the_model_that_it_is_told(tmp_path: Path):
+    """k3 of the first step, where the policy is still the start: exp(d) - d - 1 with d = log(reference / policy)."""
+    other = build_model(SPEC, 1)
+    other.save_pretrained(tmp_path / "other")
+    algorithm = Grpo(penalty=K3(beta=0.1))
+    train(tmp_path, algorithm, Script(), 1, reference=tmp_path / "other")
+    start, kls = build_model(SPEC, 0), []
+    for ids in Script()(0, 8)["completion_ids"]:
+        whole = torch.tensor([[*PROMPT, *ids]])
+        with torch.no_grad():
+            logps, ref = (
+                token_logps(model(whole).logits[:, 1:-1], whole[:, 2:]) for model in (start, other)
+            )
+        kls.append(((ref - logps).exp() - (ref - logps) - 1).flatten())
+    assert metrics(tmp_path)[0]["kl"] == pytest.approx(torch.cat(kls).mean().item(), rel=1e-4)
 
 
 def test_drift_is_that_of_the_policy_that_drew(tmp_path: Path):

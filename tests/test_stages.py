@@ -22,9 +22,10 @@ from longstep.losses import LightR1
 from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
+from longstep.rl.ending import confess
 from longstep.rl.stats import rollout_stats
 from longstep.stages.curate import Curate
-from longstep.stages.rl import Rl, _confess
+from longstep.stages.rl import Rl
 from longstep.training.supervised import read_supervised
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify.keys import answer_key
@@ -245,13 +246,13 @@ def test_the_text_of_a_protected_benchmark_is_never_written(tmp_path: Path):
 def test_what_a_method_lacks_is_in_the_notes_and_the_card(tmp_path: Path):
     here = context(tmp_path)
     notes = here.log("health.jsonl")
-    assert _confess(notes, LightR1()) == {}
+    assert confess(notes, LightR1()) == {}
 
     class Half(LightR1):
         def lacks(self):
             return ("it has no dynamic sampling",)
 
-    facts = _confess(notes, Half())
+    facts = confess(notes, Half())
     notes.close()
     (note,) = map(json.loads, (tmp_path / "health.jsonl").read_text("utf-8").splitlines())
     assert (note["step"], note["level"], note["rule"]) == (0, "note", "method")

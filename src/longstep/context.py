@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,10 +27,13 @@ Artifact = Literal["rows", "model", "report"]
 CHECKPOINTS = "checkpoints"
 #: What the data was decontaminated against; handed on from stage to stage, and into model cards.
 LEDGER = "ledger.json"
+#: What ``where`` left of the problems, in the stage's folder, for the report.
+CHOSEN = "chosen.json"
 
 
 __all__ = [
     "CHECKPOINTS",
+    "CHOSEN",
     "LEDGER",
     "PARTIAL",
     "Artifact",
@@ -143,6 +146,24 @@ class Context:
         return AppendLog(self.folder / file)
 
 
+class PromptChars(Strict):
+    """One side of a cut through all problems by the characters of their prompts, instructions included.
+
+    FastCuRL's segments (its released files): at most the mean is ``short``, the rest is ``long``.
+
+    Attributes:
+        side: which side is kept.
+        of: where the cut is: at the mean of all problems that the stage is given.
+    """
+
+    side: Literal["short", "long"]
+    of: Literal["mean"] = "mean"
+
+    def keeps(self, prompt: str, edge: float) -> bool:
+        """Whether a prompt is on this side of the cut."""
+        return (len(prompt) <= edge) == (self.side == "short")
+
+
 class Where(Strict):
     """Which problems of an artifact a stage uses.
 
@@ -150,12 +171,14 @@ class Where(Strict):
         pass_rate: closed interval; a problem without a pass rate is outside of every interval.
         difficulty: closed interval of the source's own difficulty.
         mixed: only problems that were neither always nor never solved.
+        prompt_chars: only those with short, or with long, prompts.
         count: at most this many of them, drawn at random: the control of every selection.
     """
 
     pass_rate: tuple[float, float] | None = None
     difficulty: tuple[float, float] | None = None
     mixed: bool = False
+    prompt_chars: PromptChars | None = None
     count: int | None = Field(default=None, ge=1)
 
     @field_validator("pass_rate")
@@ -182,17 +205,36 @@ class Where(Strict):
 
     def told(self) -> str:
         """As a recipe would say it; ``everything`` without any condition."""
-        parts = [
-            f"{name}: {list(value) if isinstance(value, tuple) else str(value).lower()}"
-            for name, value in self.model_dump(exclude_defaults=True).items()
-        ]
-        return f"{{{', '.join(parts)}}}" if parts else "everything"
+        return _told(self.model_dump(exclude_defaults=True)) or "everything"
 
     def keeps(self, pass_rate: float | None, difficulty: float | None) -> bool:
-        """Whether a problem is inside."""
+        """Whether a problem is inside, by its ratings."""
         if self.mixed and (pass_rate is None or not 0 < pass_rate < 1):
             return False
         return _inside(pass_rate, self.pass_rate) and _inside(difficulty, self.difficulty)
+
+    def edge(self, problems: Iterable[Problem]) -> float | None:
+        """Where ``prompt_chars`` cuts all these problems; ``None``, and none is read, when it does not."""
+        if self.prompt_chars is None:
+            return None
+        count = total = 0
+        for problem in problems:
+            count, total = count + 1, total + len(problem.prompt)
+        return total / count if count else 0.0
+
+    def takes(self, problem: Problem, edge: float | None) -> bool:
+        """Whether a problem is inside, by its ratings and by its prompt on this side of ``edge``."""
+        side = self.prompt_chars
+        near = side is None or edge is None or side.keeps(problem.prompt, edge)
+        return near and self.keeps(problem.pass_rate, problem.difficulty)
+
+
+def _told(value: Any) -> str:
+    """A value as YAML's flow style writes it; an empty mapping is nothing."""
+    if isinstance(value, dict):
+        parts = ", ".join(f"{name}: {_told(each)}" for name, each in value.items())
+        return f"{{{parts}}}" if parts else ""
+    return str(list(value)) if isinstance(value, tuple) else str(value).lower()
 
 
 def _inside(value: float | None, interval: tuple[float, float] | None) -> bool:
@@ -209,23 +251,32 @@ def chosen_problems(
     Raises:
         UserError: none is left, with the count before the selection.
     """
-    everything = list(read_rows(context.rows(data, "problems.jsonl"), Problem))
-    if not everything:
+    path = context.rows(data, "problems.jsonl")
+    edge = where.edge(read_rows(path, Problem))
+    chosen: list[Problem] = []
+    there = asked = rated = 0
+    for problem in read_rows(path, Problem):
+        there += 1
+        if usable is None or problem.id in usable:
+            asked, rated = asked + 1, rated + (problem.pass_rate is not None)
+            if where.takes(problem, edge):
+                chosen.append(problem)
+    if not there:
         raise UserError(f"{context.name}: {data} holds no problem; look at the stage that made it")
-    asked = [problem for problem in everything if usable is None or problem.id in usable]
-    chosen = [p for p in asked if where.keeps(p.pass_rate, p.difficulty)]
-    if not chosen and not asked:
+    if not asked:
         raise UserError(
-            f"{context.name}: none of the {len(everything)} problems of {data} has a row that can be used here; the "
+            f"{context.name}: none of the {there} problems of {data} has a row that can be used here; the "
             "completions beside them answer other problems"
         )
     if not chosen:
-        rated = sum(p.pass_rate is not None for p in asked)
         raise UserError(
-            f"{context.name}: where {where.told()} leaves 0 of {len(asked)} problems of {data} ({rated} have a pass "
+            f"{context.name}: where {where.told()} leaves 0 of {asked} problems of {data} ({rated} have a pass "
             "rate); widen it or rate the problems first"
         )
     if where.count is not None and where.count < len(chosen):
         drawn = random.Random(f"{context.seed}:where").sample(range(len(chosen)), where.count)
-        return [chosen[index] for index in sorted(drawn)]
+        chosen = [chosen[index] for index in sorted(drawn)]
+    if where != Where():
+        facts = {"where": where.told(), "kept": len(chosen), "of": asked, "mean_chars": edge}
+        write_json(context.folder / CHOSEN, facts)
     return chosen

@@ -202,8 +202,8 @@ class Ahead:
         problems = found.problems
         if problems is None or where == Where() or where.wants() & found.lacks:
             return
-        kept = any(where.keeps(p.pass_rate, p.difficulty) for p in read_rows(problems, Problem))
-        if not kept:
+        edge = where.edge(read_rows(problems, Problem))
+        if not any(where.takes(each, edge) for each in read_rows(problems, Problem)):
             yield f"where: {where.told()} leaves none of the problems of {reference}; widen it"
 
     def model(

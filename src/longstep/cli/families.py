@@ -15,6 +15,7 @@ from longstep.curate import AnyContamination, AnyFilter, AnySelection
 from longstep.curriculum import AnyCurriculum
 from longstep.curriculum.gates import AnyGate
 from longstep.curriculum.guides import AnyGuide
+from longstep.curriculum.until import AnyUntil
 from longstep.draw.samplers import AnyEngine
 from longstep.evaluate import BENCHMARKS, REDUCERS
 from longstep.losses import AnyAlgorithm, AnyPreferenceLoss
@@ -24,6 +25,7 @@ from longstep.losses.rewards import AnyReward
 from longstep.merge import AnyMerge
 from longstep.optimizers import AnyOptimizer
 from longstep.problems import AnySource
+from longstep.run.phases import described
 from longstep.run.recipe import RECIPE_FILE, Recipe, known_recipes, sizes_of
 from longstep.stages import AnyStage
 from longstep.verify import VERIFIERS
@@ -124,6 +126,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "sources": lambda: _config_rows(AnySource),
     "stages": lambda: _config_rows(AnyStage),
     "targets": lambda: _config_rows(AnyTarget),
+    "until": lambda: _config_rows(AnyUntil),
     "verifiers": lambda: _table_rows(VERIFIERS),
 }
 
@@ -152,4 +155,4 @@ def stage_verbs() -> dict[str, str]:
 
 def recipe_schema() -> dict[str, Any]:
     """JSON Schema of a recipe file, for editors."""
-    return json_schema(Recipe)
+    return described(json_schema(Recipe))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from longstep.context import CHOSEN
 from longstep.curate import queue_table
 from longstep.report.blocks import Bars, Block, Meter, Table
 from longstep.report.read import Reader, mapping, number, visible, words
@@ -90,3 +91,15 @@ def queue(out: Path) -> Iterator[Block]:
             about="Rows that machines disagree about: keys that look wrong, golds that contradict each other or do not "
             "verify. All of them are in each stage's queue.jsonl.",
         )
+
+
+def chosen(folder: Path) -> Iterator[Block]:
+    """``chosen.json`` in a stage's folder: what its ``where`` left of the problems."""
+    facts = Reader(folder).object(folder / CHOSEN)
+    if not facts:
+        return
+    edge = number(facts.get("mean_chars"))
+    mean = "" if edge is None else f"{edge:,.1f}"
+    kept, of = (float(_count(facts, name)) for name in ("kept", "of"))
+    header = ("where", "kept", "of", "characters of the mean prompt")
+    yield Table("Problems chosen", header, ((words(facts.get("where")), kept, of, mean),))

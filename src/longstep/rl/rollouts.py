@@ -16,12 +16,15 @@ from longstep.curriculum import Ask, Curriculum, Outcome
 from longstep.curriculum.gates import Chosen, Gate
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
 from longstep.curriculum.guides import Guide
+from longstep.curriculum.until import Steps, Watched
 from longstep.generate import Prompt
 from longstep.losses.rewards import AnyReward, shaped_reward
 from longstep.rl.drawing import Asked, Drawer, by_samples, part
 from longstep.rl.guiding import Hints, guided
+from longstep.rl.health import Health
 from longstep.rl.spent import TokensSpent
 from longstep.rl.stats import effective_groups, rollout_stats
+from longstep.training.checkpoints import Side
 from longstep.training.ranks import world
 from longstep.types import Completion, Problem
 
@@ -67,9 +70,10 @@ class Rollouts:
         rewards: shape the reward.
         group: completions per problem.
         record: a few rollouts of each step, for the report.
+        until: may end the training by how the draws went.
         spent: tokens so far.
         stats: numbers for the metric line of the last step.
-        ended: why the gate ends the training after the last step.
+        ended: why the gate or the rule ends the training after the last step.
     """
 
     problems: Sequence[Problem]
@@ -82,6 +86,7 @@ class Rollouts:
     rewards: Sequence[AnyReward]
     group: int
     record: AppendLog
+    until: Watched = field(default_factory=lambda: Watched(Steps()))
     spent: TokensSpent = field(default_factory=TokensSpent)
     stats: dict[str, Any] = field(default_factory=dict)
     ended: str = ""
@@ -101,7 +106,8 @@ class Rollouts:
         self._refuse_misfits(groups, wanted, chosen.short)
         self._account(draws, groups, chosen, helped)
         self._tell(draws, groups, chosen, wanted)
-        self.ended = chosen.ends
+        said = self.until.observe(step, draws.groups)
+        self.ended = chosen.ends or said
         filled = [*groups, *self._fillers(wanted - len(groups))]
         return self._columns(filled, part(wanted))
 
@@ -291,3 +297,15 @@ def _outcome(ask: Ask, rows: Sequence[Completion], step: int) -> Outcome:
         sum(verdict.status == "truncated" for verdict in verdicts),
         step,
     )
+
+
+def sides(rollouts: Rollouts, health: Health) -> dict[str, Side]:
+    """What a checkpoint must carry beside the trainer's own state."""
+    return {
+        "curriculum.json": Side(rollouts.curriculum.state, rollouts.curriculum.restore),
+        "health.json": Side(health.state, health.restore),
+        "gate.json": Side(rollouts.gate.state, rollouts.gate.restore),
+        "guide.json": Side(rollouts.guide.state, rollouts.guide.restore),
+        "rollouts.json": Side(rollouts.state, rollouts.restore),
+        "until.json": Side(rollouts.until.state, rollouts.until.restore),
+    }

@@ -25,6 +25,7 @@ from longstep.config import (
 )
 from longstep.costs.planning import Planning
 from longstep.run.launch.accelerate import Launch
+from longstep.run.phases import expanded
 from longstep.stages import AnyStage, Stage
 from longstep.wording import dotted
 from longstep.yaml12 import KeyPath, walk
@@ -174,7 +175,7 @@ def recipe_files(name: str, size: str | None) -> list[Path]:
 
 
 def load(files: Sequence[Path], overrides: Sequence[str] = ()) -> tuple[Recipe, Located]:
-    """Read, overlay, override, validate, and check every reference and ``trainer:`` key.
+    """Read, overlay, override, write out phases, validate, and check every reference and ``trainer:`` key.
 
     Raises:
         UserError: with ``file:line`` of each complaint.
@@ -184,6 +185,7 @@ def load(files: Sequence[Path], overrides: Sequence[str] = ()) -> tuple[Recipe, 
         located = overlay(located, load_yaml(file))
     for assignment in overrides:
         located = override(located, assignment)
+    located = expanded(located)
     recipe = validate(Recipe, located)
     check(recipe, located)
     return recipe, located

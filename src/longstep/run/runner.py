@@ -30,6 +30,7 @@ from longstep.context import CHECKPOINTS, PARTIAL, Context, stage_seed
 from longstep.disk import disk_errors, locked
 from longstep.progress import Progress
 from longstep.report.blocks import write_blocks
+from longstep.report.shown import chosen
 from longstep.run.early import refuse_early
 from longstep.run.recipe import Recipe
 from longstep.training.ranks import from_main, joined, rank, sharded, world
@@ -200,7 +201,7 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
     try:
         stage.run(context)
     finally:  # a stage that refused its input shows best what was wrong with it
-        write_blocks(folder, stage.blocks(context.out))
+        write_blocks(folder, [*stage.blocks(context.out), *chosen(folder)])
     seconds = time.monotonic() - started
     cost = {
         **asdict(context.cost),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from longstep.artifacts import AppendLog
 from longstep.config import Field, UserError, model_validator
 from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.costs import arithmetic as costs
@@ -17,19 +17,27 @@ from longstep.costs.flow import Flow, share
 from longstep.curriculum import AnyCurriculum, Horizon, Shuffle
 from longstep.curriculum.gates import AnyGate
 from longstep.curriculum.guides import AnyGuide, NoGuide
+from longstep.curriculum.until import AnyUntil, Steps, Watched
 from longstep.draw.engines import Opened, desk_of
 from longstep.draw.prompts import engine, prompts_for
 from longstep.draw.samplers import AnyEngine
 from longstep.foresight import Ahead, Foreseen
 from longstep.generate import Generator, Prompt, Sampling
-from longstep.losses import Algorithm, AnyAlgorithm, LightR1
+from longstep.losses import AnyAlgorithm, LightR1
+from longstep.report.blocks import Block
 from longstep.rl.drawing import Drawer
+from longstep.rl.ending import (
+    confess,
+    ended_blocks,
+    ending,
+    reference_complaints,
+    reference_misfits,
+)
 from longstep.rl.guiding import Hints
 from longstep.rl.health import Health, HealthConfig
-from longstep.rl.rollouts import Rollouts
+from longstep.rl.rollouts import Rollouts, sides
 from longstep.rl.stats import observe_health
 from longstep.stages.base import Stage
-from longstep.training.checkpoints import Side
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, trained
 from longstep.training.finish import Ended, finish_model
@@ -46,6 +54,7 @@ class Rl(Training, Stage):
 
     Attributes:
         model: the start and, with a penalty, the frozen reference.
+        reference: another model for the penalty to compare with; ``null`` compares with the start.
         by: who draws the rollouts: ``null`` the model in training itself; a ``model`` of the same name a copy that
             takes over its weights before each step.
         data: rated problems. Keys that look wrong are set aside by a ``select`` stage before this one.
@@ -54,6 +63,7 @@ class Rl(Training, Stage):
         curriculum: the order of problems.
         gate: which of the drawn groups are trained on; ``null`` takes the algorithm's own gate.
         guide: help for groups without a right answer.
+        until: a rule that may end the stage before its last step, by how the rollouts went.
         group: completions per problem.
         max_tokens: longest completion.
         rollout_batch: completions decoded together; ``null`` decodes as many as one optimiser step trains on.
@@ -66,6 +76,7 @@ class Rl(Training, Stage):
     produces: ClassVar[Artifact] = "model"
     kind: Literal["rl"] = "rl"
     model: str
+    reference: str | None = None
     by: AnyEngine | None = None
     data: str
     where: Where = Where()
@@ -73,6 +84,7 @@ class Rl(Training, Stage):
     curriculum: AnyCurriculum = Shuffle()
     gate: AnyGate | None = None
     guide: AnyGuide = NoGuide()
+    until: AnyUntil = Steps()
     group: int = Field(default=8, ge=2)
     max_tokens: int = Field(default=4096, ge=1)
     rollout_batch: int | None = Field(default=None, ge=1)
@@ -120,6 +132,8 @@ class Rl(Training, Stage):
         """The model and the problems."""
         yield self.model, "model"
         yield self.data, "rows"
+        if self.reference is not None:
+            yield self.reference, "model"
         if self.by is not None:
             yield from self.by.references()
 
@@ -141,6 +155,13 @@ class Rl(Training, Stage):
             yield f"algorithm: {self.algorithm.kind} needs a critic, and there is none to train here"
         yield from self._selection_complaints()
         yield from self._record_complaints()
+        yield from reference_complaints(self.reference, self.algorithm, self.lora)
+        if self.steps is not None:
+            yield from self._rule_complaints(self.steps)
+
+    def _rule_complaints(self, steps: int) -> Iterator[str]:
+        draws = -(-steps // self.updates)
+        yield from (f"until.{complaint}" for complaint in self.until.fits(draws))
 
     def _selection_complaints(self) -> Iterator[str]:
         place = "algorithm.gate" if self.gate is None else "gate"
@@ -163,6 +184,7 @@ class Rl(Training, Stage):
             f"algorithm {self.algorithm.kind}": "behaviour" in self.algorithm.needs(),
             f"gate {self.selection.kind}": "behaviour" in self.selection.weighs(),
             f"guide {self.guide.kind}": "behaviour" in self.guide.weighs(),
+            f"until {self.until.kind}": "behaviour" in self.until.needs(),
         }
         ways = {"gate": "; write surplus: drop", "guide": "; write weight: own"}
         for who in (who for who, asks in asking.items() if asks):
@@ -197,6 +219,7 @@ class Rl(Training, Stage):
     def misfits(self, ahead: Ahead) -> Iterator[str]:
         """A model that cannot be trained so, or problems without what the curriculum orders by."""
         yield from self.training_misfits(self.model, ahead)
+        yield from reference_misfits(ahead, self.model, self.reference)
         yield from ahead.room("max_tokens", self.model, self.max_tokens)
         yield from ahead.files("data", self.data, "problems.jsonl")
         yield from ahead.fields(self, self.data)
@@ -210,6 +233,8 @@ class Rl(Training, Stage):
         opened = self._opened(context, model, tokenizer)
         problems, prompts = self._pool(context, opened)
         steps = self.total_steps(len(problems) * self.group)
+        for complaint in self._rule_complaints(steps):
+            raise UserError(f"{context.name}: {complaint}")
         hints = Hints(tokenizer, self.max_length - self.max_tokens, self.max_tokens)
         drawer = self._drawer(context, opened.generator)
         drawer.refresh = lambda step: opened.generator.sync(model, step)
@@ -221,10 +246,15 @@ class Rl(Training, Stage):
             extra=lambda: rollouts.stats,
             watch=lambda row: observe_health(health, notes, row, self.updates),
             ends=lambda step: "" if step % self.updates else rollouts.ended,
-            side=_side(rollouts, health),
+            side=sides(rollouts, health),
         )
         settings = PolicySettings(
-            self.algorithm, self.group, self.max_tokens, self.temperature, self.iterations
+            self.algorithm,
+            self.group,
+            self.max_tokens,
+            self.temperature,
+            self.iterations,
+            None if self.reference is None else context.model(self.reference),
         )
         train_policy(job, settings, rollouts)
         spent = rollouts.spent
@@ -233,13 +263,12 @@ class Rl(Training, Stage):
         context.cost.tokens_discarded += spent.discarded
         context.cost.tokens_probe += spent.probe
         context.cost.tokens_guided += spent.guided
-        draws = -(-steps // self.updates)
+        draws = len(rollouts.until.history)
         facts: dict[str, object] = {
             "problems": len(problems),
-            "steps": steps,
             "rollouts": draws * self.batch * self.algorithm.minibatches,
-            **({"ended early": rollouts.ended} if rollouts.ended else {}),
-            **_confess(notes, self.algorithm),
+            **ending(context, rollouts, notes, steps, self.updates),
+            **confess(notes, self.algorithm),
         }
         ended = Ended(job.model, tokenizer, [self.model], [self.data], problems, facts)
         finish_model(context, self, ended)
@@ -305,6 +334,7 @@ class Rl(Training, Stage):
             rewards=self.algorithm.rewards,
             group=self.group,
             record=context.log("rollouts.jsonl"),
+            until=Watched(self.until),
         )
 
     def estimate(self, given: Estimator) -> Estimate:
@@ -336,7 +366,7 @@ class Rl(Training, Stage):
             f"{given.name}: rollouts take {decoding / (spent.hours + decoding):.0%} of its time, set by the longest "
             "answer of each step"
         )
-        foretold = (self.selection.foretold(), self.guide.foretold())
+        foretold = (self.selection.foretold(), self.guide.foretold(), self.until.foretold())
         for sentence in (*self.algorithm.lacks(), *filter(None, foretold)):
             given.remark(f"{given.name}: {sentence}")
         hours = spent.hours + decoding
@@ -350,24 +380,6 @@ class Rl(Training, Stage):
         planned = given.planned(spent, rows=problems, trained=steps * self.batch * length)
         return Estimate(Flow(shape=shape), planned, relief(self, given))
 
-
-def _confess(notes: AppendLog, algorithm: Algorithm) -> dict[str, str]:
-    """Say what the method lacks, in the report's notes and in the card."""
-    lacks = algorithm.lacks()
-    for cause in lacks:
-        remedy = "read the results as those of the method without it"
-        notes.append(
-            {"step": 0, "level": "note", "rule": "method", "cause": cause, "remedy": remedy}
-        )
-    return {"missing from the method": "; ".join(lacks)} if lacks else {}
-
-
-def _side(rollouts: Rollouts, health: Health) -> dict[str, Side]:
-    """What a checkpoint must carry beside the trainer's own state."""
-    return {
-        "curriculum.json": Side(rollouts.curriculum.state, rollouts.curriculum.restore),
-        "health.json": Side(health.state, health.restore),
-        "gate.json": Side(rollouts.gate.state, rollouts.gate.restore),
-        "guide.json": Side(rollouts.guide.state, rollouts.guide.restore),
-        "rollouts.json": Side(rollouts.state, rollouts.restore),
-    }
+    def blocks(self, out: Path) -> Iterator[Block]:
+        """When it ended, and why."""
+        yield from ended_blocks(out.parent)

@@ -13,6 +13,11 @@ from longstep.optimizers import AdamW, AnyOptimizer
 from longstep.training.keys import OWNED, Trainer, complaint, elsewhere
 from longstep.wording import within
 
+FRESH = (
+    "it cannot be set: every stage, and so every phase, begins with a fresh optimiser, warm-up and schedule; leave it "
+    "out"
+)
+
 
 class Training(Strict):
     """Length, batch, optimiser and precision of one training stage.
@@ -36,7 +41,10 @@ class Training(Strict):
     """
 
     together: ClassVar[bool] = True
-    elsewhere: ClassVar[Mapping[str, str]] = elsewhere()
+    elsewhere: ClassVar[Mapping[str, str]] = elsewhere() | {
+        "phases": "a stage of a recipe may have them; this is a stage by itself, so write a recipe",
+        **dict.fromkeys(("optimizer_state", "reset_optimizer", "carry_optimizer"), FRESH),
+    }
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
     batch: int = Field(32, ge=1)

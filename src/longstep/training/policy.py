@@ -7,8 +7,10 @@ advantages and losses are still computed or configured on its side, and never re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,6 +38,7 @@ class PolicySettings:
         max_tokens: longest completion.
         temperature: of the rollouts; log-probabilities are taken at the same temperature.
         iterations: times each row is used.
+        reference: folder of the model that a penalty compares with; ``None`` for that of the start.
     """
 
     algorithm: Algorithm
@@ -43,6 +46,7 @@ class PolicySettings:
     max_tokens: int
     temperature: float
     iterations: int = 1
+    reference: Path | None = None
 
     @property
     def updates(self) -> int:
@@ -200,16 +204,26 @@ def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[s
     batch, minibatches = job.training.batch, settings.algorithm.minibatches
     # Each row stands for a group and is used ``updates`` times: enough for every step, and for one draw at least.
     counted = max(job.steps * batch, batch * minibatches // settings.group)
-    trainer = _Policy(
-        model=job.model,
-        reward_funcs=[shaped_reward],
-        args=_config(job, settings),
-        train_dataset=Dataset.from_list([{"prompt": "curriculum"}] * counted),
-        processing_class=job.tokenizer,
-        rollout_func=roll,
-    )
+    with _referring(job.model, settings.reference):
+        trainer = _Policy(
+            model=job.model,
+            reward_funcs=[shaped_reward],
+            args=_config(job, settings),
+            train_dataset=Dataset.from_list([{"prompt": "curriculum"}] * counted),
+            processing_class=job.tokenizer,
+            rollout_func=roll,
+        )
     trainer.settings = settings
     return run(trainer, job)
+
+
+@contextmanager
+def _referring(model: Any, reference: Path | None) -> Iterator[None]:
+    """While TRL makes its trainer: it loads the reference from where the model says that it came from."""
+    start = model.config.name_or_path
+    model.config.name_or_path = start if reference is None else str(reference)
+    yield
+    model.config.name_or_path = start
 
 
 def _config(job: Job, settings: PolicySettings) -> GRPOConfig:

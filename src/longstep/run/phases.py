@@ -1,0 +1,159 @@
+"""``phases:`` of a stage written out, before a recipe is checked: a chain of stages.
+
+    rl: {kind: rl, model: "@sft", max_tokens: 8192, phases: {8k: {steps: 100}, 16k: {max_tokens: 16384}}}
+
+is the stages ``rl-8k`` and ``rl``: the last phase has the plain name, so ``@rl``, ``--only rl`` and ``rl`` in a plan
+are what they are without phases. Each starts from the model of the one before and has the stage's settings, with those
+of its phase laid over them as an overlay would. Overlays and overrides come first, so they may change a single phase:
+``stages.rl.phases.8k.steps=10``.
+
+A phase is a stage of its own, so its optimiser, warm-up and schedule begin anew, as ProRL sets them back. What model
+a penalty compares with is a setting, ``reference``: ``phase`` (what the phase starts from; also without the setting),
+``start`` (what the first phase starts from), or a model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from longstep.config import Located, UserError, overlay
+from longstep.wording import dotted, got
+from longstep.yaml12 import KeyPath
+
+PHASES = "phases"
+#: Settings that make the chain, so no phase has one of its own.
+_CHAINED = {
+    "kind": "the phases of a stage are all of its kind",
+    "model": "a phase starts from the model of the one before",
+    PHASES: "a phase has no phases; make it several",
+}
+
+
+def expanded(located: Located) -> Located:
+    """A recipe in which no stage has ``phases:``; every value keeps its file and line.
+
+    Raises:
+        UserError: phases that make no chain.
+    """
+    stages = located.data.get("stages")
+    if not isinstance(stages, dict):
+        return located  # the recipe's own check says so
+    made: dict[str, Any] = {}
+    origins = {path: found for path, found in located.origins.items() if path[:1] != ("stages",)}
+    for name, entry in stages.items():
+        place = ("stages", name)
+        phased = isinstance(entry, dict) and PHASES in entry
+        chain = _chain(located, name) if phased else [(name, _below(located, place))]
+        for each, stage in chain:
+            if each != name and each in stages:
+                raise _refusal(
+                    located,
+                    ("stages", each),
+                    f"is a phase of {name}; set stages.{name}.{PHASES}.{each.removeprefix(f'{name}-')}, or rename one",
+                )
+            made[each] = stage.data
+            origins |= {("stages", each, *path): found for path, found in stage.origins.items()}
+    return replace(located, data={**located.data, "stages": made}, origins=origins)
+
+
+def described(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a recipe as it is written: with ``phases`` in every stage that starts from a model."""
+    settings = {"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 1}
+    stage = schema["properties"]["stages"]["additionalProperties"]
+    for reference in stage["discriminator"]["mapping"].values():
+        properties = schema["$defs"][reference.rpartition("/")[2]]["properties"]
+        if "model" in properties:
+            properties[PHASES] = {"title": "Phases", **settings}
+    return schema
+
+
+def _chain(located: Located, name: str) -> Iterator[tuple[str, Located]]:
+    """The stages that a stage's phases are, by name."""
+    entry, place = located.data["stages"][name], ("stages", name, PHASES)
+    phases = entry[PHASES]
+    if not isinstance(phases, dict) or not phases:
+        raise _refusal(
+            located, place, f"expected at least one 'name: {{settings}}', got {got(phases)}"
+        )
+    start = entry.get("model")
+    if not isinstance(start, str):
+        raise _refusal(
+            located,
+            place,
+            "each phase starts from the model of the one before, and the stage names no model",
+        )
+    _refuse_names(located, place, [*phases])
+    whole = _below(located, place[:-1])
+    common = replace(whole, data={key: each for key, each in entry.items() if key != PHASES})
+    before = start
+    for number, (phase, settings) in enumerate(phases.items(), 1):
+        _refuse(located, (*place, phase), settings)
+        stage = overlay(common, _below(located, (*place, phase)))
+        yield (
+            f"{name}-{phase}" if number < len(phases) else name,
+            replace(stage, data=_linked(stage.data, start, before)),
+        )
+        before = f"@{name}-{phase}"
+
+
+def _refuse_names(located: Located, place: KeyPath, names: Sequence[str]) -> None:
+    """A phase that somebody misspelt would be one more phase."""
+    seen: dict[str, str] = {}
+    written = _has_line(located, place)
+    for name in names:
+        if written and not _has_line(located, (*place, name)):  # from the command line alone
+            others = ", ".join(each for each in names if each != name)
+            raise _refusal(
+                located, (*place, name), f"no phase is called that (there are: {others})"
+            )
+        plain = re.sub(r"[\W_]", "", name).casefold()
+        if (other := seen.setdefault(plain, name)) != name:
+            raise _refusal(located, (*place, name), f"is {other!r} spelt otherwise; write that")
+
+
+def _refuse(located: Located, place: KeyPath, settings: Any) -> None:
+    if not isinstance(settings, dict):
+        raise _refusal(
+            located,
+            place,
+            f"expected the settings of a phase, got {got(settings)}; write {{}} for none",
+        )
+    for key, why in _CHAINED.items():
+        if key in settings:
+            raise _refusal(located, (*place, key), f"{why}; leave it out")
+
+
+def _linked(stage: dict[str, Any], start: str, before: str) -> dict[str, Any]:
+    """A phase's settings with the models that its place in the chain gives it."""
+    linked = {**stage, "model": before}
+    by = stage.get("by")
+    if isinstance(by, dict) and by.get("model") == start:  # a copy that draws, of the same model
+        linked["by"] = {**by, "model": before}
+    if stage.get("reference") == "phase" or (stage.get("reference") == "start" and before == start):
+        linked["reference"] = None
+    elif stage.get("reference") == "start":
+        linked["reference"] = start
+    return linked
+
+
+def _below(located: Located, place: KeyPath) -> Located:
+    """A part of a recipe by itself, with its origins."""
+    node: Any = located.data
+    for key in place:
+        node = node[key]
+    depth = len(place)
+    found = {path[depth:]: o for path, o in located.origins.items() if path[:depth] == place}
+    return Located(node, found)
+
+
+def _has_line(located: Located, place: KeyPath) -> bool:
+    origin = located.origin(place)
+    return origin is not None and origin.line is not None
+
+
+def _refusal(located: Located, place: KeyPath, why: str) -> UserError:
+    origin = located.origin(place)
+    return UserError(f"{f'{origin}: ' if origin else ''}{dotted(place)}: {why}")
