@@ -19,6 +19,7 @@ from longstep.curriculum.until import (
     Entropy,
     Plateau,
     Steps,
+    Tokens,
     Truncation,
     TurnUp,
     Until,
@@ -112,6 +113,14 @@ def test_entropy_ends_below_its_bound() -> None:
     assert speaks_at(Steps(), seen) == []
 
 
+def test_tokens_end_once_the_budget_is_spent() -> None:
+    """Steps of 40 and 60 tokens: the second begins below 100 and reaches it."""
+    seen = history(tokens=[40, 100, 160])
+    assert speaks_at(Tokens(most=100), seen) == [2, 3]
+    assert speaks_at(Tokens(most=101), seen) == [3]
+    assert Tokens(most=100).reason(seen[:2]) == "100 tokens were drawn (most 100)"
+
+
 # -- what is seen ---------------------------------------------------------------------------------
 
 
@@ -148,8 +157,9 @@ def test_ten_batches_are_six_a_json_round_trip_and_four(kind: str) -> None:
         "entropy": {"below": 3.0},
         "turn-up": {"rise": 0.001, "flat": 1},
         "plateau": {"window": 4, "gain": 0.5},
+        "tokens": {"most": 80},
     }
-    window = {} if kind == "steps" else {"window": 8}
+    window = {} if kind in ("steps", "tokens") else {"window": 8}
     given = {"kind": kind, **window, **settings.get(kind, {})}
     rule: Until = TypeAdapter(AnyUntil).validate_python(given)
     noise = random.Random(3)
@@ -158,10 +168,14 @@ def test_ten_batches_are_six_a_json_round_trip_and_four(kind: str) -> None:
         for i in range(10)
     ]
     whole, first, second = Watched(rule), Watched(rule), Watched(rule)
-    said = [whole.observe(step, each) for step, each in enumerate(batches)]
-    assert [first.observe(step, each) for step, each in enumerate(batches[:6])] == said[:6]
+    said = [whole.observe(step, each, 10 * step) for step, each in enumerate(batches)]
+    assert [first.observe(step, each, 10 * step) for step, each in enumerate(batches[:6])] == said[
+        :6
+    ]
     second.restore(json.loads(json.dumps(first.state())))
-    assert [second.observe(6 + n, each) for n, each in enumerate(batches[6:])] == said[6:]
+    assert [second.observe(6 + n, each, 60 + 10 * n) for n, each in enumerate(batches[6:])] == said[
+        6:
+    ]
     assert second.state() == whole.state()
     assert any(said) == (kind != "steps") and not any(said[:6])
     assert all(each.startswith(f"until {kind}: ") for each in said if each)

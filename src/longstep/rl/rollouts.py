@@ -106,7 +106,7 @@ class Rollouts:
         self._refuse_misfits(groups, wanted, chosen.short)
         self._account(draws, groups, chosen, helped)
         self._tell(draws, groups, chosen, wanted)
-        said = self.until.observe(step, draws.groups)
+        said = self.until.observe(step, draws.groups, self.spent.drawn)
         self.ended = chosen.ends or said
         filled = [*groups, *self._fillers(wanted - len(groups))]
         return self._columns(filled, part(wanted))

@@ -46,10 +46,10 @@ def expanded(located: Located) -> Located:
     for name, entry in stages.items():
         place = ("stages", name)
         phased = isinstance(entry, dict) and PHASES in entry
-        chain = _chain(located, name) if phased else [(name, _below(located, place))]
+        chain = _chain(located, name) if phased else [(name, below(located, place))]
         for each, stage in chain:
             if each != name and each in stages:
-                raise _refusal(
+                raise refusal(
                     located,
                     ("stages", each),
                     f"is a phase of {name}; set stages.{name}.{PHASES}.{each.removeprefix(f'{name}-')}, or rename one",
@@ -60,11 +60,12 @@ def expanded(located: Located) -> Located:
 
 
 def described(schema: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a recipe as it is written: with ``phases`` in every stage that starts from a model."""
+    """The JSON Schema of a recipe as it is written: ``arms``, and ``phases`` where a stage starts from a model."""
     settings = {"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 1}
     stage = schema["properties"]["stages"]["additionalProperties"]
     for reference in stage["discriminator"]["mapping"].values():
         properties = schema["$defs"][reference.rpartition("/")[2]]["properties"]
+        properties["arms"] = {"title": "Arms", **settings}
         if "model" in properties:
             properties[PHASES] = {"title": "Phases", **settings}
     return schema
@@ -75,23 +76,23 @@ def _chain(located: Located, name: str) -> Iterator[tuple[str, Located]]:
     entry, place = located.data["stages"][name], ("stages", name, PHASES)
     phases = entry[PHASES]
     if not isinstance(phases, dict) or not phases:
-        raise _refusal(
+        raise refusal(
             located, place, f"expected at least one 'name: {{settings}}', got {got(phases)}"
         )
     start = entry.get("model")
     if not isinstance(start, str):
-        raise _refusal(
+        raise refusal(
             located,
             place,
             "each phase starts from the model of the one before, and the stage names no model",
         )
-    _refuse_names(located, place, [*phases])
-    whole = _below(located, place[:-1])
+    refuse_names(located, place, [*phases])
+    whole = below(located, place[:-1])
     common = replace(whole, data={key: each for key, each in entry.items() if key != PHASES})
     before = start
     for number, (phase, settings) in enumerate(phases.items(), 1):
         _refuse(located, (*place, phase), settings)
-        stage = overlay(common, _below(located, (*place, phase)))
+        stage = overlay(common, below(located, (*place, phase)))
         yield (
             f"{name}-{phase}" if number < len(phases) else name,
             replace(stage, data=_linked(stage.data, start, before)),
@@ -99,31 +100,33 @@ def _chain(located: Located, name: str) -> Iterator[tuple[str, Located]]:
         before = f"@{name}-{phase}"
 
 
-def _refuse_names(located: Located, place: KeyPath, names: Sequence[str]) -> None:
+def refuse_names(
+    located: Located, place: KeyPath, names: Sequence[str], what: str = "phase"
+) -> None:
     """A phase that somebody misspelt would be one more phase."""
     seen: dict[str, str] = {}
     written = _has_line(located, place)
     for name in names:
         if written and not _has_line(located, (*place, name)):  # from the command line alone
             others = ", ".join(each for each in names if each != name)
-            raise _refusal(
-                located, (*place, name), f"no phase is called that (there are: {others})"
+            raise refusal(
+                located, (*place, name), f"no {what} is called that (there are: {others})"
             )
         plain = re.sub(r"[\W_]", "", name).casefold()
         if (other := seen.setdefault(plain, name)) != name:
-            raise _refusal(located, (*place, name), f"is {other!r} spelt otherwise; write that")
+            raise refusal(located, (*place, name), f"is {other!r} spelt otherwise; write that")
 
 
 def _refuse(located: Located, place: KeyPath, settings: Any) -> None:
     if not isinstance(settings, dict):
-        raise _refusal(
+        raise refusal(
             located,
             place,
             f"expected the settings of a phase, got {got(settings)}; write {{}} for none",
         )
     for key, why in _CHAINED.items():
         if key in settings:
-            raise _refusal(located, (*place, key), f"{why}; leave it out")
+            raise refusal(located, (*place, key), f"{why}; leave it out")
 
 
 def _linked(stage: dict[str, Any], start: str, before: str) -> dict[str, Any]:
@@ -139,7 +142,7 @@ def _linked(stage: dict[str, Any], start: str, before: str) -> dict[str, Any]:
     return linked
 
 
-def _below(located: Located, place: KeyPath) -> Located:
+def below(located: Located, place: KeyPath) -> Located:
     """A part of a recipe by itself, with its origins."""
     node: Any = located.data
     for key in place:
@@ -154,6 +157,7 @@ def _has_line(located: Located, place: KeyPath) -> bool:
     return origin is not None and origin.line is not None
 
 
-def _refusal(located: Located, place: KeyPath, why: str) -> UserError:
+def refusal(located: Located, place: KeyPath, why: str) -> UserError:
+    """A complaint with its file and line, for a recipe that is not checked yet."""
     origin = located.origin(place)
     return UserError(f"{f'{origin}: ' if origin else ''}{dotted(place)}: {why}")

@@ -24,6 +24,7 @@ from longstep.config import (
     validate,
 )
 from longstep.costs.planning import Planning
+from longstep.run.arms import spread
 from longstep.run.launch.accelerate import Launch
 from longstep.run.phases import expanded
 from longstep.stages import AnyStage, Stage
@@ -175,7 +176,7 @@ def recipe_files(name: str, size: str | None) -> list[Path]:
 
 
 def load(files: Sequence[Path], overrides: Sequence[str] = ()) -> tuple[Recipe, Located]:
-    """Read, overlay, override, write out phases, validate, and check every reference and ``trainer:`` key.
+    """Read, overlay, override, write out arms and phases, validate, and check every reference and ``trainer:`` key.
 
     Raises:
         UserError: with ``file:line`` of each complaint.
@@ -185,7 +186,7 @@ def load(files: Sequence[Path], overrides: Sequence[str] = ()) -> tuple[Recipe, 
         located = overlay(located, load_yaml(file))
     for assignment in overrides:
         located = override(located, assignment)
-    located = expanded(located)
+    located = expanded(spread(located))
     recipe = validate(Recipe, located)
     check(recipe, located)
     return recipe, located

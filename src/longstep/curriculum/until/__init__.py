@@ -9,6 +9,7 @@ from longstep.curriculum.until.base import Drawn, History, Until, Watched
 from longstep.curriculum.until.entropy import Entropy
 from longstep.curriculum.until.plateau import Plateau
 from longstep.curriculum.until.steps import Steps
+from longstep.curriculum.until.tokens import Tokens
 from longstep.curriculum.until.truncation import Truncation
 from longstep.curriculum.until.turn_up import TurnUp
 
@@ -19,6 +20,7 @@ __all__ = [
     "History",
     "Plateau",
     "Steps",
+    "Tokens",
     "Truncation",
     "TurnUp",
     "Until",
@@ -26,6 +28,6 @@ __all__ = [
 ]
 
 AnyUntil = Annotated[
-    Steps | TurnUp | Truncation | Plateau | Entropy,
+    Steps | Tokens | TurnUp | Truncation | Plateau | Entropy,
     Field(discriminator="kind"),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from longstep.config import Field, Strict, dump
@@ -23,6 +23,7 @@ class Drawn:
         truncated: share of answers cut at the limit.
         entropy: nats per token, as the sampler recorded them: the mean of minus the log-probability of what it drew,
             which estimates the entropy of the policy without bias at temperature 1.
+        tokens: all that was drawn so far, for whatever purpose.
     """
 
     step: int
@@ -30,6 +31,7 @@ class Drawn:
     length: float | None = None
     truncated: float | None = None
     entropy: float | None = None
+    tokens: int = 0
 
 
 History = Sequence[Drawn]
@@ -92,9 +94,15 @@ class Watched:
     rule: Until
     history: list[Drawn] = field(default_factory=list)
 
-    def observe(self, step: int, groups: Sequence[DrawnGroup]) -> str:
-        """Take note of what was drawn at a step; gives the reason to end the training after it, or ``""``."""
-        self.history.append(drawn(step, groups))
+    def observe(self, step: int, groups: Sequence[DrawnGroup], tokens: int) -> str:
+        """Take note of what was drawn at a step; gives the reason to end the training after it, or ``""``.
+
+        Args:
+            step: optimiser steps done before it.
+            groups: all that were drawn for it.
+            tokens: drawn since the first step, for whatever purpose.
+        """
+        self.history.append(replace(drawn(step, groups), tokens=tokens))
         why = self.rule.reason(self.history)
         return f"until {dump(self.rule)['kind']}: {why}" if why else ""
 
