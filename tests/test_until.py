@@ -215,39 +215,39 @@ def test_what_could_never_act_is_refused(fields: dict[str, Any], said: list[str]
 
 
 def test_a_killed_run_ends_at_the_same_step_for_the_same_reason(finished: Path, tmp_path: Path):
-    """The rule needs nine batches: after SIGKILL at step 7 it speaks at 9 only if the checkpoint after 6 kept them."""
+    """The rule needs five batches: after SIGKILL at step 3 it speaks at 5 only if the checkpoint after 2 kept two."""
     late = Setting(
         overrides=(
-            "stages.rl.steps=12",
-            "stages.rl.save_every=3",
-            "stages.rl.until={kind: truncation, window: 8, below: 1.0}",
+            "stages.rl.steps=6",
+            "stages.rl.save_every=2",
+            "stages.rl.until={kind: truncation, window: 4, below: 1.0}",
         ),
         only=("rl",),
     )
     for name in ("whole", "cut"):
         without(finished, tmp_path / name, "rl")
     assert finish(tmp_path / "whole", late) == "done"
-    kill_after_step(tmp_path / "cut", late, 7)
+    kill_after_step(tmp_path / "cut", late, 3)
     assert finish(tmp_path / "cut", late) == "done"
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     logs = [lines(tmp_path / name / "rl/health.jsonl") for name in ("whole", "cut")]
     assert logs[0] == logs[1]
     assert [row["cause"] for row in logs[0] if row["rule"] == "ended early"] == [
-        "ended after step 9 of 12 by its own rules; until truncation: the average share of cut answers is "
+        "ended after step 5 of 6 by its own rules; until truncation: the average share of cut answers is "
         f"{cut_share(tmp_path / 'whole'):.1%}, below 100.0%"
     ]
-    assert len(lines(tmp_path / "whole/rl/metrics.jsonl")) == 9
+    assert len(lines(tmp_path / "whole/rl/metrics.jsonl")) == 5
     (table,) = ended_blocks(tmp_path / "whole/rl")
-    assert table.rows[0][:2] == (9.0, 12.0)  # pyright: ignore
-    assert "* steps: 9" in (tmp_path / "whole/rl/out/README.md").read_text("utf-8")
+    assert table.rows[0][:2] == (5.0, 6.0)  # pyright: ignore
+    assert "* steps: 5" in (tmp_path / "whole/rl/out/README.md").read_text("utf-8")
 
 
 def cut_share(folder: Path) -> float:
-    """The average of the logged shares, by a loop of its own: window 8 moves by 2 / 9."""
+    """The average of the logged shares, by a loop of its own: window 4 moves by 2 / 5."""
     shares = [row["truncated_share"] for row in lines(folder / "rl/metrics.jsonl")]
     average = shares[0]
     for share in shares[1:]:
-        average = 7 / 9 * average + 2 / 9 * share
+        average = 3 / 5 * average + 2 / 5 * share
     return average
 
 
