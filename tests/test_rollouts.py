@@ -24,7 +24,7 @@ from longstep.curriculum.guides import AnyGuide, Guidance, NoGuide
 from longstep.generate import Prompt, Sampling, worked
 from longstep.generate.base import canonical
 from longstep.generate.noise import row_key
-from longstep.losses.rewards import Correctness
+from longstep.losses.rewards import Correctness, Format
 from longstep.models.load import load_model
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
@@ -457,6 +457,34 @@ def test_two_processes_decide_and_train_as_one(
             for row in group["rows"]:
                 row["completion"].update(text="", prompt_ids=[])
     assert known == known_too and known[3:] == stored(alone)[3:]
+
+
+def test_a_reward_of_the_form_reads_what_the_other_process_drew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every second problem is asked for no thought, so that the closing tag of its answers breaks the form."""
+
+    def formed() -> Rollouts:
+        rolls = rollouts(tmp_path, chance, pool(11), gate=Mixed(spare=1))
+        rolls.rewards = (Format(kept=1.0, broken=-1.0),)
+        rolls.prompts = [
+            Prompt(p.problem_id, p.prompt_ids, p.prefix * (i % 2))
+            for i, p in enumerate(rolls.prompts)
+        ]
+        return rolls
+
+    def rewarded(rolls: Rollouts, count: int) -> list[tuple[int, float | None]]:
+        columns = [rolls(step, count) for step in range(4)]
+        return [
+            (prompt[2], reward)
+            for each in columns
+            for prompt, reward in zip(each["prompt_ids"], each["shaped"], strict=True)
+        ]
+
+    alone = rewarded(formed(), 8)
+    assert all(reward == (1.0 if place % 2 else -1.0) for place, reward in alone)
+    first, second = TwoProcesses(monkeypatch).run(lambda: rewarded(formed(), 4))
+    assert sorted(first + second) == sorted(alone)
 
 
 # -- the stage ------------------------------------------------------------------------------------
