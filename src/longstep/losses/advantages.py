@@ -19,7 +19,7 @@ class Advantages(NamedTuple):
 
     Attributes:
         values_PG: finite everywhere; 0 where ``trains_PG`` is False or a group's rewards are all
-            equal.
+            equal. With a critic they are of tokens, ``[P, G, T]``.
         trains_PG: bool; multiply it into the token mask.
     """
 

@@ -201,6 +201,7 @@ class Rollouts:
             "prompt_ids": [list(self.prompts[index].prompt_ids) for index, _ in own],
             "completion_ids": [list(row.completion.token_ids) for row in rows],
             "logprobs": [list(_record(row) or (math.nan,) * row.length) for row in rows],
+            "correctness": [row.correctness if row.own else None for row in rows],
             "shaped": [self._shaped(self.prompts[index], row) for index, row in own],
         }
         # The trainers of all processes must get the same columns, so the rows of all are asked.
@@ -253,7 +254,8 @@ class Rollouts:
     ) -> None:
         self.stats = {
             **rollout_stats(draws.groups),
-            "effective_groups": effective_groups(groups),
+            "effective_groups": (effective := effective_groups(groups)),
+            "effective_group_share": effective / wanted,
             "missing_groups": wanted - len(groups),
             **{f"refused/{reason}": count for reason, count in draws.refused.items()},
             **self.spent.metrics(),

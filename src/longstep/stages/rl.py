@@ -154,9 +154,8 @@ class Rl(Training, Stage):
         yield from self._engine_complaints()
         if self.length_window != 1:
             yield "length_window: has no effect: the curriculum orders the problems"
-        needs = self.algorithm.needs()
-        if "values" in needs:
-            yield f"algorithm: {self.algorithm.kind} needs a critic, and there is none to train here"
+        if "values" in self.algorithm.needs() and self.lora is not None:
+            yield f"lora: {self.algorithm.kind} trains a whole critic beside the model; leave lora out"
         yield from self._selection_complaints()
         yield from self._record_complaints()
         yield from reference_complaints(self.reference, self.algorithm, self.lora)
@@ -214,6 +213,8 @@ class Rl(Training, Stage):
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """As for every training; besides, each process draws whole groups."""
         yield from super().refusals(processes, sharded)
+        if "values" in self.algorithm.needs() and (processes > 1 or sharded):
+            yield f"algorithm {self.algorithm.kind} trains its critic in one process; start one, without shards"
         if self.batch % (self.group * processes):
             yield (
                 f"batch {self.batch} is not a multiple of group {self.group} x {processes} processes, each of which "
@@ -359,16 +360,16 @@ class Rl(Training, Stage):
         prompt, mean = given.plan.prompt_tokens, given.mean(self.max_tokens)
         length = mean + prompt
         needs = self.algorithm.needs()
-        penalised = "reference" in needs
+        penalised, critic = "reference" in needs, "values" in needs
         # The log-probabilities of the draw are taken anew where several updates follow it, or a reward needs them.
         reread = costs.FORWARD * (penalised + (self.updates > 1 or "drift" in needs))
-        through = self.iterations * passes(self) + reread
+        through = self.iterations * passes(self) * (1 + critic) + reread + costs.FORWARD * critic
         flops = rounds * kept * length * costs.token_flops(shape, length, through)
         round_ = given.decoding(shape, Decoding(drawn, prompt, mean, self.max_tokens, self.batch))
         decoding = rounds * round_.hours
         held = holding(self, given, shape, reference=penalised and self.lora is None)
         # Rollouts are drawn from a whole copy, and TRL gathers GRPO's reference all at once.
-        held = replace(held, copies=1 + held.reference)
+        held = replace(held, copies=1 + held.reference, critic=critic)
         spent = trained(self, given, shape, flops, held)
         drawing = costs.state_bytes(shape, held) + (round_.memory or 0.0)
         given.remark(
