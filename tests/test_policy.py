@@ -169,6 +169,23 @@ def test_minibatches_use_every_row_once_and_divide_by_their_own_tokens(tmp_path:
         assert one + other == total == same
 
 
+class Named(Script):
+    """What the last row of the first group and the others of it are worth is named."""
+
+    def __call__(self, step: int, count: int) -> dict[str, list[Any]]:
+        worth = [0.0] * (GROUP - 1) + [1.0] + [None] * (count - GROUP)
+        return {**super().__call__(step, count), "advantage": worth}
+
+
+def test_a_named_advantage_takes_the_place_of_the_algorithms(tmp_path: Path):
+    Watched.seen.clear()
+    train(tmp_path, Watched(minibatches=1, scale_rewards="none"), Named(), 1)
+    ((rows, _, _),) = Watched.seen
+    assert sorted(rows) == [-1.5, -0.5, 0.0, 0.0, 0.0, 0.5, 1.0, 1.5]
+    # (4 + 1)^2 / (2 * 2.25 + 2 * .25 + 1)
+    assert metrics(tmp_path)[0]["effective_answers"] == pytest.approx(25 / 6)
+
+
 def test_clip_higher_acts_only_when_a_batch_of_rollouts_makes_several_updates(tmp_path: Path):
     far = {"optimizer": AdamW(lr=0.1), "clip": 100.0}
     train(tmp_path / "one", Dapo(minibatches=1), Script(), 4, **far)

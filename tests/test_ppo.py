@@ -140,9 +140,9 @@ def test_how_many_answers_carry_the_gradient():
 
     everyone = [[True, True], [True, True]]
     assert share([[1.0, -1.0], [1.0, -1.0]], everyone)["effective_answers"] == 4
-    # (3 + 1)^2 / (9 + 1), and of the answers that cannot be scored none counts
+    # (3 + 1)^2 / (9 + 1), and an answer that cannot be scored is none of those
     assert share([[3.0, -1.0], [0.0, 0.0]], everyone)["effective_answer_share"] == approx(0.4)
-    assert share([[3.0, 5.0]], [[True, False]]) == {
+    assert share([[3.0, 0.0]], [[True, False]]) == {
         "effective_answers": 1,
         "effective_answer_share": 1,
     }

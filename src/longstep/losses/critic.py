@@ -11,7 +11,7 @@ class CriticConfig(Strict):
     """A second model that predicts the reward of an answer from its beginning.
 
     Attributes:
-        optimizer: of the critic; its rate is constant, and ten times that of a policy is usual.
+        optimizer: of the critic; its rate stays as it is (1e-5 in verl, ten times its policy's).
         loss: what a wrong prediction costs.
         lam: of the returns it is taught; 1 teaches what really happened (VAPO, arXiv 2504.05118, whose policy keeps
             0.95), which a long answer needs: at 0.95 a reward is forgotten after some hundred tokens.

@@ -210,6 +210,8 @@ class Rollouts:
             columns["loss_mask"] = [list(row.mask or (1,) * row.length) for row in rows]
         if any(row.weight != "own" for row in everyone):
             columns["weight"] = [row.weight for row in rows]
+        if any(row.advantage is not None for row in everyone):
+            columns["advantage"] = [row.advantage for row in rows]
         return columns
 
     def _refuse_misfits(self, groups: Sequence[DrawnGroup], wanted: int, short: str) -> None:

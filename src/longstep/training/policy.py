@@ -7,7 +7,7 @@ advantages and losses are still computed or configured on its side, and never re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,6 +68,7 @@ class _Policy(Ours, GRPOTrainer):
     weights: list[str] | None = None
     #: Of the rows just drawn, where somebody says.
     correctness: list[float | None] | None = None
+    given: list[float | None] | None = None
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         self._rewards = super()._calculate_rewards(*args, **kwargs)  # of all processes, in order
@@ -84,13 +85,11 @@ class _Policy(Ours, GRPOTrainer):
             rewards_PG=self._rewards.sum(-1).view(shape),  # one column
             lengths_PG=lengths.view(shape),
             drift_PG=None if drift is None else drift.view(shape),
-            values_PGT=None if values_BT is None else values_BT.view(*shape, values_BT.shape[-1]),
-            sampled_PGT=None
-            if values_BT is None
-            else _sampled(made).view(*shape, values_BT.shape[-1]),
+            values_PGT=None if values_BT is None else values_BT.unflatten(0, shape),
+            sampled_PGT=None if values_BT is None else _sampled(made).unflatten(0, shape),
         )
         groups = algorithm.penalty.charged(groups)
-        found = algorithm.advantages(groups)
+        found = self._with_given(algorithm.advantages(groups))
         mine = slice(
             self.accelerator.process_index * len(inputs),
             (self.accelerator.process_index + 1) * len(inputs),
@@ -104,12 +103,20 @@ class _Policy(Ours, GRPOTrainer):
         self._tell(carrying(found))
         device = made["advantages"].device
         if self.correctness is not None:
-            known = [float("nan") if each is None else each for each in self.correctness]
-            made["right"] = torch.tensor(known, device=device)
+            made["right"] = _numbers(self.correctness, device)
         if self.weights is not None:
             for name, weight in (("by_record", "behaviour"), ("by_shape", "shaped")):
                 made[name] = torch.tensor([each == weight for each in self.weights], device=device)
         return made
+
+    def _with_given(self, found: Advantages) -> Advantages:
+        """Advantages that a guide has named in place of the algorithm's."""
+        if self.given is None:
+            return found
+        values_PG, trains_PG = found
+        gathered: Any = self.accelerator.gather(_numbers(self.given, values_PG.device))
+        given = _like(gathered.view(trains_PG.shape), values_PG).to(values_PG.dtype)
+        return Advantages(values_PG.where(given.isnan(), given), trains_PG)
 
     def _values(self, made: Mapping[str, Any]) -> Tensor | None:
         """What the critic expects of the answers just drawn."""
@@ -233,7 +240,7 @@ class _Policy(Ours, GRPOTrainer):
 
 def carrying(found: Advantages) -> dict[str, float]:
     """As how many equal answers those of a batch count, ``(sum|A|)^2 / sum(A^2)``, and what share that is of all."""
-    weights_PG = found.values_PG.abs().where(_like(found.trains_PG, found.values_PG), 0.0)
+    weights_PG = found.values_PG.abs()  # 0 where nothing trains
     if weights_PG.ndim == 3:  # an answer weighs what its tokens do
         weights_PG = weights_PG.sum(-1)
     total, squares = weights_PG.sum().square().item(), weights_PG.square().sum().item()
@@ -245,8 +252,13 @@ def carrying(found: Advantages) -> dict[str, float]:
     }
 
 
-def _like(flags_PG: Tensor, values: Tensor) -> Tensor:
-    return flags_PG if flags_PG.ndim == values.ndim else flags_PG.unsqueeze(-1)
+def _like(each_PG: Tensor, values: Tensor) -> Tensor:
+    """Something of answers, ready to meet values of answers or of their tokens."""
+    return each_PG if each_PG.ndim == values.ndim else each_PG.unsqueeze(-1)
+
+
+def _numbers(known: Sequence[float | None], device: Any) -> Tensor:
+    return torch.tensor([float("nan") if each is None else each for each in known], device=device)
 
 
 def _sequences(rows: Mapping[str, Any]) -> tuple[Tensor, Tensor, int]:
@@ -292,13 +304,15 @@ def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[s
     cannot be scored (it takes no part in its group). Where some row is not all the policy's own there are also
     ``loss_mask``, 0 for tokens that no loss sees, and ``weight``, what each row's ratio is taken against: ``own``,
     ``behaviour`` (its ``logprobs``) or ``shaped``; and where it is known ``correctness``, 0 or 1, of the policy's own
-    answers and ``None`` of others, which only metrics read. TRL's dataset carries no prompts; it only counts steps.
+    answers and ``None`` of others, which only metrics read; and ``advantage``, what some rows are worth whatever the
+    algorithm says. TRL's dataset carries no prompts; it only counts steps.
     """
 
     def roll(prompts: list[Any], trainer: Any) -> dict[str, Any]:
         columns = dict(rollout(trainer.state.global_step, len(prompts)))
         trainer.weights = columns.pop("weight", None)
         trainer.correctness = columns.pop("correctness", None)
+        trainer.given = columns.pop("advantage", None)
         if "loss_mask" in columns:
             columns["env_mask"] = columns.pop("loss_mask")  # TRL's name for it
         return columns
