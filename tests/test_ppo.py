@@ -16,6 +16,7 @@ from longstep.losses import Advantages, AnyAlgorithm, Groups, Ppo, Reinforce, at
 from longstep.losses.values import ClippedSquared, Squared
 from longstep.models.tiny import build_model
 from longstep.optimizers import AdamW
+from longstep.stages.rl import Rl
 from longstep.training.critic import Critic, explained_variance
 from longstep.training.policy import carrying
 from test_algorithms import expected
@@ -218,3 +219,24 @@ def test_a_plan_counts_the_critic():
     shape = Shape(layers=2, width=8, inner=16, heads=2, kv_heads=1, vocab=10, tied=True)
     alone, both = (state_bytes(shape, Holding(1, 1.0, False, critic=has)) for has in (False, True))
     assert both - alone == shape.parameters * TRAINED_BYTES + HALF * shape.held_matrices
+
+
+def test_the_stage_says_in_words_what_a_critic_cannot_do():
+    given = {"model": "m", "data": "d", "steps": 1, "batch": 8, "max_length": 64, "max_tokens": 8}
+    stage = Rl(**given, algorithm={"kind": "ppo"})
+    assert [*stage.check()] == [] and [*stage.refusals(1, False)] == []
+    for processes, sharded in ((2, False), (1, True)):
+        (said,) = (each for each in stage.refusals(processes, sharded) if "critic" in each)
+        assert said == "algorithm ppo trains its critic in one process; start one, without shards"
+    adapters = Rl(**given, algorithm={"kind": "ppo"}, lora={"r": 2})
+    assert [*adapters.check()] == [
+        "lora: ppo trains a whole critic beside the model; leave lora out"
+    ]
+    hinted = Rl(
+        **given, unthinking=0.5, guide={"kind": "expert"}, by={"kind": "model", "model": "m"}
+    )
+    said = [each for each in hinted.check() if each.startswith("unthinking")]
+    assert said == [
+        "unthinking: who draws asks in one mode; leave by out, or set by.thinking",
+        "unthinking: guide expert gives its help as a thought; leave one of them out",
+    ]

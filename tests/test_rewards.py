@@ -2,7 +2,8 @@
 
 import pytest
 
-from longstep.config import TypeAdapter, ValidationError
+from longstep.config import TypeAdapter, UserError, ValidationError
+from longstep.draw.prompts import prompts_for
 from longstep.losses import MaxRl
 from longstep.losses.rewards import (
     Answer,
@@ -15,6 +16,9 @@ from longstep.losses.rewards import (
     shaped_reward,
     soft_overlong_punishment,
 )
+from longstep.models.tiny import build_tokenizer
+from longstep.rl.toggle import toggled
+from longstep.types import Problem
 
 
 def test_cosine_by_hand():
@@ -82,3 +86,22 @@ def test_format_asks_for_the_tags_of_the_mode():
     assert shaped_reward(both, Answer(1.0, 3, 9, twice)) == 0.5
     with pytest.raises(ValidationError, match=r"as low as -0\.5"):
         MaxRl(rewards=tuple(both))
+
+
+def test_a_share_of_the_problems_is_asked_without_a_thought():
+    tokenizer = build_tokenizer()
+    problems = [Problem(f"p{n}", f"a={n}?", str(n)) for n in range(40)]
+    mixed = toggled(tokenizer, problems, 0.5, 0)
+    assert [prompt.problem_id for prompt in mixed] == [problem.id for problem in problems]
+    for prompt in mixed:
+        text = tokenizer.decode(prompt.prompt_ids)
+        assert text.endswith("<think>" if prompt.prefix else "<think></think>")
+    off = sum(not prompt.prefix for prompt in mixed)
+    assert 10 <= off <= 30 and mixed == toggled(tokenizer, problems, 0.5, 0)
+    assert mixed != toggled(tokenizer, problems, 0.5, 1)
+    assert mixed[:7] == toggled(tokenizer, problems[:7], 0.5, 0)  # whoever else is in the pool
+    assert toggled(tokenizer, problems, 0.0, 0) == prompts_for(tokenizer, problems)
+    tokenizer.chat_template = "{{messages[0].content}}<think>"
+    with pytest.raises(UserError, match="opens a thought also when it is asked for none"):
+        toggled(tokenizer, problems, 0.5, 0)
+    assert len(toggled(tokenizer, problems, 0.0, 0)) == 40
