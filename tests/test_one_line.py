@@ -80,13 +80,13 @@ class Rooted(Weighing):
 ''',
     "reward": '''
 from typing import Literal
-from longstep.losses.rewards.base import Answer, Reward
+from longstep.losses.rewards.base import Graded, Reward
 
 class Short(Reward):
     """Minus the share of the longest answer."""
     kind: Literal["short"] = "short"
 
-    def known(self, answer: Answer, correctness: float) -> float:
+    def known(self, answer: Graded, correctness: float) -> float:
         return -answer.length / answer.longest
 ''',
     "bonus": '''

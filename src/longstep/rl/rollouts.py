@@ -18,7 +18,7 @@ from longstep.curriculum.groups import DrawnGroup, DrawnRow
 from longstep.curriculum.guides import Guide
 from longstep.curriculum.until import Steps, Watched
 from longstep.generate import Prompt
-from longstep.losses.rewards import Answer, AnyReward, shaped_reward
+from longstep.losses.rewards import AnyReward, Graded, shaped_reward
 from longstep.rl.drawing import Asked, Drawer, by_samples, part
 from longstep.rl.guiding import Hints, guided
 from longstep.rl.health import Health
@@ -238,7 +238,7 @@ class Rollouts:
         # A prompt that opens a thought has a part of the answer in it; one that asks for none has nothing.
         thinking = bool(prompt.prefix)
         return shaped_reward(
-            self.rewards, Answer(row.correctness, row.length, longest, text, thinking)
+            self.rewards, Graded(row.correctness, row.length, longest, text, thinking)
         )
 
     # -- say ----------------------------------------------------------------------------------------

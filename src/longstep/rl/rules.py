@@ -87,7 +87,7 @@ class StepStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class HealthRule:
     """The rule holds when ``cause`` gives a sentence; a ``serious`` one stops a strict run.
 
     A ``drawn`` one looks at rollouts only, and so judges each batch of them once.
@@ -260,7 +260,7 @@ def _large_gradient(stats: StepStats, config: HealthConfig) -> str | None:
 
 
 RULES = (
-    Rule(
+    HealthRule(
         "finite",
         _not_finite,
         "go back to the last checkpoint with half the learning rate, and look at the rows of "
@@ -268,21 +268,21 @@ RULES = (
         "stop",
         waits=False,
     ),
-    Rule(
+    HealthRule(
         "all-truncated",
         _all_truncated,
         "raise max_tokens: no completion reached its answer",
         serious=True,
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "truncated",
         _truncated,
         "raise max_tokens or add the soft-overlong reward",
         "note",
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "no-signal",
         _no_signal,
         "train on problems the model solves sometimes: select pass rates strictly between "
@@ -290,93 +290,93 @@ RULES = (
         serious=True,
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "zero-variance",
         _zero_variance,
         "select problems by pass rate or raise the group size",
         "note",
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "small-batch",
         _small_batch,
         "take a gate that draws other problems (mixed), or select by pass rate",
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "few-answers",
         _few_answers,
         "divide by no spread (scale_rewards: none or batch), or raise the group size",
         "note",
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "short-batch",
         _short,
         "select problems by pass rate, or let the gate draw more often",
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "zero-gradient",
         _zero_gradient,
         "check the rewards and the loss mask: nothing is being learned",
         serious=True,
     ),
-    Rule(
+    HealthRule(
         "unparseable",
         _unparseable,
         "check the chat template and the answer format, or run SFT first",
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "unscorable",
         _unscorable,
         "look at the verdicts: verifier timeouts and bad gold answers are left out of training",
         "note",
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "duplicates",
         _duplicates,
         "raise the temperature or the entropy of the start model",
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "low-entropy",
         _low_entropy,
         "raise epsilon_high or the temperature, or lower the learning rate",
     ),
-    Rule(
+    HealthRule(
         "sure-where-right",
         _sure_where_right,
         "what it solves it only repeats: take harder problems, or a bonus (adaptive-entropy)",
         "note",
     ),
-    Rule(
+    HealthRule(
         "critic",
         _idle_critic,
         "raise critic.warmup, or change the rate of critic.optimizer",
         "note",
     ),
-    Rule(
+    HealthRule(
         "high-entropy",
         _high_entropy,
         "lower the learning rate, or give the algorithm a penalty",
         serious=True,
     ),
-    Rule("kl", _kl, "lower the learning rate, or raise the penalty's beta", serious=True),
-    Rule(
+    HealthRule("kl", _kl, "lower the learning rate, or raise the penalty's beta", serious=True),
+    HealthRule(
         "short",
         _shrinking,
         "weaken the length reward (clipped-cosine), or raise the penalty's beta",
         serious=True,
         drawn=True,
     ),
-    Rule(
+    HealthRule(
         "long",
         _growing,
         "add the soft-overlong reward or use the dr-grpo algorithm",
         drawn=True,
     ),
-    Rule("large-gradient", _large_gradient, "lower the learning rate or set delta"),
+    HealthRule("large-gradient", _large_gradient, "lower the learning rate or set delta"),
 )

@@ -11,19 +11,19 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from longstep.config import Field
-from longstep.losses.rewards.base import Answer, Reward
+from longstep.losses.rewards.base import Graded, Reward
 from longstep.losses.rewards.correctness import Correctness
 from longstep.losses.rewards.cosine import ClippedCosine, Cosine, cosine_length_reward
 from longstep.losses.rewards.format import Format
 from longstep.losses.rewards.soft_overlong import SoftOverlong, soft_overlong_punishment
 
 __all__ = [
-    "Answer",
     "AnyReward",
     "ClippedCosine",
     "Correctness",
     "Cosine",
     "Format",
+    "Graded",
     "Reward",
     "SoftOverlong",
     "cosine_length_reward",
@@ -36,7 +36,7 @@ AnyReward = Annotated[
 ]
 
 
-def shaped_reward(rewards: Iterable[Reward], answer: Answer) -> float | None:
+def shaped_reward(rewards: Iterable[Reward], answer: Graded) -> float | None:
     """Sum of the rewards, or ``None`` when correctness is unknown."""
     scores = [reward.score(answer) for reward in rewards]
     known = [score for score in scores if score is not None]

@@ -9,7 +9,7 @@ from longstep.config import Strict
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Graded:
     """One completion as rewards see it.
 
     Attributes:
@@ -36,10 +36,10 @@ class Reward(Strict):
 
     texts: ClassVar[bool] = False
 
-    def score(self, answer: Answer) -> float | None:
+    def score(self, answer: Graded) -> float | None:
         """The reward; ``None`` where correctness is unknown: nothing is to be learned from such an answer."""
         return None if answer.correctness is None else self.known(answer, answer.correctness)
 
-    def known(self, answer: Answer, correctness: float) -> float:
+    def known(self, answer: Graded, correctness: float) -> float:
         """The reward of an answer that is known to be right (1) or wrong (0)."""
         raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from longstep.losses.rewards.base import Answer, Reward
+from longstep.losses.rewards.base import Graded, Reward
 
 
 class Correctness(Reward):
@@ -14,6 +14,6 @@ class Correctness(Reward):
     right: float = 1.0
     wrong: float = 0.0
 
-    def known(self, answer: Answer, correctness: float) -> float:
+    def known(self, answer: Graded, correctness: float) -> float:
         """One of the two."""
         return self.right if correctness >= 1.0 else self.wrong

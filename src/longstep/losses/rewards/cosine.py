@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from longstep.config import Field
-from longstep.losses.rewards.base import Answer, Reward
+from longstep.losses.rewards.base import Graded, Reward
 
 
 def cosine_length_reward(length: int, max_length: int, at_zero: float, at_max: float) -> float:
@@ -28,7 +28,7 @@ class _Bounds(Reward):
     wrong_short: float = -1.0
     wrong_long: float = -0.5
 
-    def known(self, answer: Answer, correctness: float) -> float:
+    def known(self, answer: Graded, correctness: float) -> float:
         """By the share of the longest answer."""
         right = correctness >= 1.0
         at_zero = self.right_short if right else self.wrong_short
@@ -58,7 +58,7 @@ class ClippedCosine(_Bounds):
     right_long: float = 0.8
     floor: float = Field(default=0.25, ge=0, le=1)
 
-    def known(self, answer: Answer, correctness: float) -> float:
+    def known(self, answer: Graded, correctness: float) -> float:
         """A right answer below the floor is scored as one at the floor."""
         if correctness >= 1.0:
             floor = math.ceil(self.floor * answer.longest)

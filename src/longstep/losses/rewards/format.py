@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from longstep.losses.rewards.base import Answer, Reward
+from longstep.losses.rewards.base import Graded, Reward
 
 _OPEN, _CLOSE = "<think>", "</think>"
 
@@ -23,7 +23,7 @@ class Format(Reward):
     kept: float = 1.0
     broken: float = 0.0
 
-    def known(self, answer: Answer, correctness: float) -> float:
+    def known(self, answer: Graded, correctness: float) -> float:
         """One of the two."""
         return self.kept if well_formed(answer.text, answer.thinking) else self.broken
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from longstep.config import Field
-from longstep.losses.rewards.base import Answer, Reward
+from longstep.losses.rewards.base import Graded, Reward
 
 
 def soft_overlong_punishment(length: int, max_length: int, cache: int) -> float:
@@ -28,7 +28,7 @@ class SoftOverlong(Reward):
     kind: Literal["soft-overlong"] = "soft-overlong"
     cache: float = Field(default=0.2, ge=0, le=1)
 
-    def known(self, answer: Answer, correctness: float) -> float:
+    def known(self, answer: Graded, correctness: float) -> float:
         """Between -1 and 0."""
         cache = round(self.cache * answer.longest)
         return soft_overlong_punishment(answer.length, answer.longest, cache)
