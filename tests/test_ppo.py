@@ -12,13 +12,21 @@ from torch import Tensor
 from longstep.config import TypeAdapter
 from longstep.costs.arithmetic import HALF, TRAINED_BYTES, Holding, state_bytes
 from longstep.costs.decoder import Shape
-from longstep.losses import Advantages, AnyAlgorithm, Groups, Ppo, Reinforce, at_the_end, gae
+from longstep.losses import (
+    Advantages,
+    AnyAlgorithm,
+    Groups,
+    Ppo,
+    Reinforce,
+    at_the_end,
+    carrying,
+    gae,
+)
 from longstep.losses.values import ClippedSquared, Squared
 from longstep.models.tiny import build_model
 from longstep.optimizers import AdamW
 from longstep.stages.rl import Rl
 from longstep.training.critic import Critic, explained_variance
-from longstep.training.policy import carrying
 from test_algorithms import expected
 from test_policy import SPEC, Script, metrics, train
 

@@ -102,6 +102,20 @@ def uncentred(rewards_PG: Tensor) -> Advantages:
     return Advantages(rewards_PG.where(trains_PG, 0.0), trains_PG)
 
 
+def carrying(found: Advantages) -> dict[str, float]:
+    """As how many equal answers those of a batch count, ``(sum|A|)^2 / sum(A^2)``, and what share that is of all."""
+    weights_PG = found.values_PG.abs()  # 0 where nothing trains
+    if weights_PG.ndim == 3:  # an answer weighs what its tokens do
+        weights_PG = weights_PG.sum(-1)
+    total, squares = weights_PG.sum().square().item(), weights_PG.square().sum().item()
+    answers = total / squares if squares else 0.0
+    count = int(found.trains_PG.sum())
+    return {
+        "effective_answers": answers,
+        **({"effective_answer_share": answers / count} if count else {}),
+    }
+
+
 def _scorable(rewards_PG: Tensor) -> tuple[Tensor, Tensor]:
     """Samples with a reward and a baseline; scorable ones per group (at least 1, to divide)."""
     scorable_PG = ~rewards_PG.isnan()

@@ -19,7 +19,7 @@ from torch import Tensor
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from longstep.losses import Advantages, Algorithm, Groups, Tokens, Whole
+from longstep.losses import Advantages, Algorithm, Groups, Tokens, Whole, carrying
 from longstep.losses.bonuses import Earned
 from longstep.training.checkpoints import PREFIX, Side
 from longstep.training.critic import CriticTrainer, explained_variance
@@ -236,20 +236,6 @@ class _Policy(Ours, GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if self.critic is not None and checkpoint is not None:
             self.critic.load(Path(checkpoint))
-
-
-def carrying(found: Advantages) -> dict[str, float]:
-    """As how many equal answers those of a batch count, ``(sum|A|)^2 / sum(A^2)``, and what share that is of all."""
-    weights_PG = found.values_PG.abs()  # 0 where nothing trains
-    if weights_PG.ndim == 3:  # an answer weighs what its tokens do
-        weights_PG = weights_PG.sum(-1)
-    total, squares = weights_PG.sum().square().item(), weights_PG.square().sum().item()
-    answers = total / squares if squares else 0.0
-    count = int(found.trains_PG.sum())
-    return {
-        "effective_answers": answers,
-        **({"effective_answer_share": answers / count} if count else {}),
-    }
 
 
 def _like(each_PG: Tensor, values: Tensor) -> Tensor:
