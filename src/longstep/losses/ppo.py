@@ -42,8 +42,8 @@ class Ppo(ClippedLoss):
 
     def needs(self) -> frozenset[Need]:
         """A critic's values, too."""
-        values: Need = "values"
-        return super().needs() | {values}
+        more: frozenset[Need] = frozenset({"values"})
+        return super().needs() | more
 
     def learner(self) -> CriticConfig:
         """Its settings."""
