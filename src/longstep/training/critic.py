@@ -83,10 +83,10 @@ class CriticTrainer:
         pairs = zip(ids_BS.split(together), attended_BS.split(together), strict=True)
         return torch.cat([self.critic(ids, attended, completion) for ids, attended in pairs])
 
-    def learn(
+    def loss(
         self, rows: tuple[Tensor, Tensor, int], old: Mapping[str, Tensor], mask_BT: Tensor
     ) -> Tensor:
-        """Add the gradient of some rows, and give their part of the step's loss: a mean over its tokens.
+        """The part of a step's loss that some rows make: a mean over its tokens.
 
         Args:
             rows: what ``forward`` takes.
@@ -100,8 +100,7 @@ class CriticTrainer:
             raise UserError(
                 f"the critic's loss is {loss.item()}; no step was taken and checkpoints are intact"
             )
-        loss.backward()
-        return loss.detach()
+        return loss
 
     def step(self) -> None:
         """Update it with the gradients so far."""

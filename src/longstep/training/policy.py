@@ -208,7 +208,9 @@ class _Policy(Ours, GRPOTrainer):
 
     def _criticise(self, critic: CriticTrainer, inputs: Any, mask_BT: Tensor) -> None:
         with self.accelerator.autocast():
-            self._value_loss += critic.learn(_sequences(inputs), inputs, mask_BT).item()
+            loss = critic.loss(_sequences(inputs), inputs, mask_BT)
+        loss.backward()
+        self._value_loss += loss.item()
         if self.accelerator.sync_gradients:
             critic.step()
             self._tell({"value_loss": self._value_loss})
