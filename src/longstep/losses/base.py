@@ -104,7 +104,7 @@ class Algorithm(Strict):
 
     Attributes:
         gate: which of the drawn groups are trained on.
-        rewards: summed; computed from correctness and length.
+        rewards: summed; each computed from one answer: its correctness, its length, its form.
         penalty: what draws the policy towards the reference model.
         correction: weighs tokens by how likely the trainer's arithmetic finds what the sampler drew.
         bonus: what the policy earns for its entropy, in the losses of tokens.

@@ -23,7 +23,8 @@ class Ppo(ClippedLoss):
     TRL's former trainer and in verl; a batch makes four updates, as in verl's example. No KL: with verified rewards
     usual (Open-Reasoner-Zero); ``penalty: {kind: k1-in-reward}`` charges whole answers, where RLHF charges each token
     for its own. The critic starts as a copy of the policy's layers that says 0 everywhere, and is not kept after the
-    stage. VAPO's settings: ``critic: {lam: 1, warmup: 50}``, ``epsilon_high: 0.28``.
+    stage. After VAPO (arXiv 2504.05118): ``critic: {lam: 1}`` with a ``warmup``; its ``lam`` of the policy, which grows
+    with the answer's length, is not here.
 
     Attributes:
         gamma: what a reward is worth a token earlier.
@@ -44,6 +45,15 @@ class Ppo(ClippedLoss):
         """A critic's values, too."""
         more: frozenset[Need] = frozenset({"values"})
         return super().needs() | more
+
+    def lacks(self) -> tuple[str, ...]:
+        """The KL of each token on its own, where an answer is charged for its drift."""
+        if "drift" not in self.needs():
+            return ()
+        return (
+            "each answer is charged at its end for the KL of all of its tokens, where RLHF charges each token for its "
+            "own: the critic has more to learn",
+        )
 
     def learner(self) -> CriticConfig:
         """Its settings."""
