@@ -357,6 +357,7 @@ RULES = (
         _idle_critic,
         "raise critic.warmup, or change the rate of critic.optimizer",
         "note",
+        drawn=True,
     ),
     HealthRule(
         "high-entropy",
