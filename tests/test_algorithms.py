@@ -34,7 +34,7 @@ from longstep.losses import (
     entropy,
 )
 from longstep.losses.advantages import group_centred
-from longstep.losses.bonuses import AdaptiveEntropy, Entropy
+from longstep.losses.bonuses import AdaptiveEntropy, EntropyBonus
 from longstep.losses.corrections import Masked, SequenceTruncated, Truncated
 from longstep.losses.penalties import K3, NoPenalty
 
@@ -248,7 +248,7 @@ def test_adaptive_entropy_by_hand():
         *((0.0, 0.25), (0.5, 0.5), (0.0, 0.25)),  # at the target is not below it
         *((0.0, 0.0), (0.0, 0.0), (0.25, 0.25)),
     ]
-    assert (config.build().weight, Entropy(weight=0.7).build().weight) == (0.0, 0.7)
+    assert (config.build().weight, EntropyBonus(weight=0.7).build().weight) == (0.0, 0.7)
     found = AdaptiveEntropy()
     assert (found.target, found.rise, found.most, found.start) == (0.2, 1e-4, 0.005, 0.0)
 

@@ -25,7 +25,7 @@ from longstep.losses import (
     group_centred,
     token_logps,
 )
-from longstep.losses.bonuses import AnyBonus, Entropy
+from longstep.losses.bonuses import AnyBonus, EntropyBonus
 from longstep.losses.corrections import AnyCorrection
 from longstep.losses.penalties import K3, AnyPenalty, K1InReward
 from longstep.models.tiny import TinySpec, build_model, build_tokenizer
@@ -307,7 +307,7 @@ def test_a_bonus_reaches_the_weights_through_the_trainer(tmp_path: Path):
         count += len(ids)
     (-0.5 * summed / count).backward()
     norm = torch.cat([p.grad.flatten() for p in start.parameters()]).norm()
-    algorithm = Dapo(minibatches=1, bonus=Entropy(weight=0.5))
+    algorithm = Dapo(minibatches=1, bonus=EntropyBonus(weight=0.5))
     train(tmp_path, algorithm, script, 1, micro_batch=4)
     (row,) = metrics(tmp_path)
     assert row["entropy"] == pytest.approx(summed.item() / count, rel=1e-5)

@@ -7,9 +7,9 @@ from typing import Annotated
 from longstep.config import Field
 from longstep.losses.bonuses.adaptive import AdaptiveEntropy
 from longstep.losses.bonuses.base import Bonus, Earned
-from longstep.losses.bonuses.entropy import Entropy
+from longstep.losses.bonuses.entropy import EntropyBonus
 from longstep.losses.bonuses.none import NoBonus
 
-__all__ = ["AdaptiveEntropy", "AnyBonus", "Bonus", "Earned", "Entropy", "NoBonus"]
+__all__ = ["AdaptiveEntropy", "AnyBonus", "Bonus", "Earned", "EntropyBonus", "NoBonus"]
 
-AnyBonus = Annotated[AdaptiveEntropy | Entropy | NoBonus, Field(discriminator="kind")]
+AnyBonus = Annotated[AdaptiveEntropy | EntropyBonus | NoBonus, Field(discriminator="kind")]

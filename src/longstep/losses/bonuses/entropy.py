@@ -8,7 +8,7 @@ from longstep.config import Field
 from longstep.losses.bonuses.base import Bonus, Earned
 
 
-class Entropy(Bonus):
+class EntropyBonus(Bonus):
     """A fixed reward for entropy: ``loss - weight * entropy`` of each token.
 
     With verified rewards a fixed weight does little for long and then too much: once the advantages are small it is the
