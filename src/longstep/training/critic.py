@@ -48,7 +48,10 @@ class Critic(torch.nn.Module):
         """Values of the last ``completion`` places, ``[B, T]`` float32: each read from all tokens before it."""
         read = self.trunk(input_ids=ids_BS, attention_mask=attended_BS, use_cache=False)
         before_BTH = read.last_hidden_state[:, -completion - 1 : -1]
-        return self.head(before_BTH.float()).squeeze(-1).float()
+        with torch.autocast(
+            before_BTH.device.type, enabled=False
+        ):  # bfloat16 would round a value to 1 in 256
+            return self.head(before_BTH.float()).squeeze(-1)
 
 
 class CriticTrainer:
