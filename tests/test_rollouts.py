@@ -138,6 +138,7 @@ def test_without_gate_and_guide_a_step_trains_on_what_it_asked_for(tmp_path: Pat
         "completion_ids": [[7, 8], [7, 8], [7, 8, 9], [7, 8]],
         "logprobs": [[-1.0] * 2, [-1.0] * 2, [-1.0] * 3, [-1.0] * 2],
         "shaped": [0.0, 0.0, 1.0, 0.0],
+        "correctness": [0.0, 0.0, 1.0, 0.0],
     }
     assert spent(rolls) == {"trained": 9, "seen": 9}
     assert rolls.stats["all_wrong_share"] == rolls.stats["zero_variance_share"] == 0.5
@@ -178,7 +179,7 @@ def test_an_exact_refill_draws_only_what_is_missing(tmp_path: Path) -> None:
 def test_a_step_that_stays_short_is_filled_with_rows_that_no_loss_sees(tmp_path: Path) -> None:
     rolls = rollouts(tmp_path, by_problem("WWWM"), pool(4), gate=Mixed(limit=2))
     columns = rolls(0, 4)
-    assert columns["shaped"] == [1.0, 0.0, None, None]
+    assert columns["shaped"] == columns["correctness"] == [1.0, 0.0, None, None]
     assert columns["loss_mask"] == [[1, 1, 1], [1, 1], [0], [0]]
     assert (
         rolls.stats["missing_groups"] == 1 and rolls.stats["short"] == "1 mixed groups in 2 draws"
@@ -243,6 +244,7 @@ def test_a_hinted_answer_trains_under_the_plain_prompt(tmp_path: Path) -> None:
     assert columns["shaped"] == [0.0, 1.0] * 2 and columns.keys() == {
         "prompt_ids",
         "completion_ids",
+        "correctness",
         "logprobs",
         "shaped",
     }

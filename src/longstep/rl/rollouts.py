@@ -201,7 +201,9 @@ class Rollouts:
             "prompt_ids": [list(self.prompts[index].prompt_ids) for index, _ in own],
             "completion_ids": [list(row.completion.token_ids) for row in rows],
             "logprobs": [list(_record(row) or (math.nan,) * row.length) for row in rows],
-            "correctness": [row.correctness if row.own else None for row in rows],
+            "correctness": [
+                row.correctness if row.own and not _unseen(row) else None for row in rows
+            ],
             "shaped": [self._shaped(self.prompts[index], row) for index, row in own],
         }
         # The trainers of all processes must get the same columns, so the rows of all are asked.
@@ -232,7 +234,7 @@ class Rollouts:
 
     def _shaped(self, prompt: Prompt, row: DrawnRow) -> float | None:
         """The reward; ``None`` for a row that no loss sees."""
-        if row.mask and not any(row.mask):
+        if _unseen(row):
             return None
         longest, text = self.drawer.sampling.max_tokens, row.completion.text
         # A prompt that opens a thought has a part of the answer in it; one that asks for none has nothing.
@@ -291,6 +293,11 @@ def _record(row: DrawnRow) -> tuple[float, ...] | None:
     """
     told_more = row.origin == "guided" and not row.mask and row.weight != "behaviour"
     return None if told_more else row.completion.logprobs
+
+
+def _unseen(row: DrawnRow) -> bool:
+    """Whether no loss sees it, as a filler, which was never judged."""
+    return bool(row.mask) and not any(row.mask)
 
 
 def _without_record(row: DrawnRow) -> bool:
