@@ -31,7 +31,7 @@ from torch import Tensor
 from longstep.generate import Prompt, Sampling
 from longstep.generate.engine import TransformersEngine
 from longstep.losses import Groups, LightR1, Tokens, Whole, next_token, token_logps
-from longstep.losses.rewards import Correctness, shaped_reward
+from longstep.losses.rewards import Correctness, Graded, shaped_reward
 from longstep.models.chat import encode_turn, render_prompt
 from longstep.models.load import load_model, load_tokenizer, locate, save_model, stop_ids
 from longstep.optimizers import Muon
@@ -122,7 +122,7 @@ def rewards(completions: Sequence[Completion], verdicts: Sequence[Verdict]) -> l
     """
     shape = (Correctness(),)
     shaped = [
-        shaped_reward(shape, verdict.correctness, len(completion.token_ids), MAX_TOKENS)
+        shaped_reward(shape, Graded(verdict.correctness, len(completion.token_ids), MAX_TOKENS))
         for completion, verdict in zip(completions, verdicts, strict=True)
     ]
     return [float("nan") if reward is None else reward for reward in shaped]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -30,8 +31,10 @@ from longstep.losses import (
     Sapo,
     Tokens,
     Whole,
+    entropy,
 )
 from longstep.losses.advantages import group_centred
+from longstep.losses.bonuses import AdaptiveEntropy, EntropyBonus
 from longstep.losses.corrections import Masked, SequenceTruncated, Truncated
 from longstep.losses.penalties import K3, NoPenalty
 
@@ -43,7 +46,13 @@ WHOLE = Whole(sequences=2, tokens=4, longest=5)
 
 def groups(rewards: Any) -> Groups:
     rewards = torch.as_tensor(rewards, dtype=torch.float64)
-    return Groups(rewards_PG=rewards, lengths_PG=torch.ones_like(rewards, dtype=torch.long))
+    one_token = torch.ones_like(rewards, dtype=torch.long)
+    return Groups(
+        rewards_PG=rewards,
+        lengths_PG=one_token,
+        values_PGT=torch.zeros_like(rewards).unsqueeze(-1),
+        sampled_PGT=one_token.unsqueeze(-1),
+    )
 
 
 def two_by_three() -> Tokens:
@@ -202,6 +211,48 @@ def test_every_member_knows_nothing_and_all_equal(kind: str):
     assert (values[~trains] == 0).all() and (values == 0).all()
 
 
+def test_a_bonus_pulls_towards_even_odds():
+    """``dH/dz = -p (log p + H)`` of a softmax, which the loss takes ``weight`` times, over the token mean's divisor."""
+    logits = torch.tensor([[[1.0, 0.5, -2.0]], [[0.0, 0.0, 0.0]]]).double().requires_grad_()
+    logps = logits.log_softmax(-1)
+    tokens = Tokens(
+        logps_BT=logps[..., 0],
+        old_BT=logps[..., 0].detach(),
+        advantages_BT=torch.zeros(2, 1),
+        mask_BT=torch.ones(2, 1),
+        entropy_BT=entropy(logits),
+        entropy_weight=0.3,
+    )
+    config = Dapo(bonus={"kind": "entropy", "weight": 0.3})
+    assert "entropy" in config.needs()
+    (found,) = torch.autograd.grad(config.loss(tokens, 2.0).loss, logits)
+    h = -(logps.exp() * logps).sum(-1, keepdim=True)
+    torch.testing.assert_close(found.float(), (0.3 * logps.exp() * (logps + h) / 2).float())
+    assert found[0, 0, 0] > 0 > found[0, 0, 2] and found[1].abs().max() < 1e-7  # even already
+    hidden = replace(tokens, mask_BT=torch.tensor([[0], [1]]))
+    assert config.loss(hidden, 1.0).loss.item() == approx(-0.3 * math.log(3))
+
+
+def test_adaptive_entropy_by_hand():
+    """Below the target up, above it down, from 0 and never below; what it is then acts in the next step if that is low."""
+    config = AdaptiveEntropy(target=0.2, rise=0.25, most=0.5)
+    bonus, told = config.build(), []
+    for seen in (0.1, 0.1, 0.1, 0.3, 0.1, 0.2, 0.4, 0.4, 0.1):
+        bonus.observe(seen)
+        told.append((bonus.weight, bonus.metrics()["entropy_coefficient"]))
+        again = config.build()
+        again.restore(json.loads(json.dumps(bonus.state())))
+        assert again == bonus
+    assert told == [
+        *((0.25, 0.25), (0.5, 0.5), (0.5, 0.5)),
+        *((0.0, 0.25), (0.5, 0.5), (0.0, 0.25)),  # at the target is not below it
+        *((0.0, 0.0), (0.0, 0.0), (0.25, 0.25)),
+    ]
+    assert (config.build().weight, EntropyBonus(weight=0.7).build().weight) == (0.0, 0.7)
+    found = AdaptiveEntropy()
+    assert (found.target, found.rise, found.most, found.start) == (0.2, 1e-4, 0.005, 0.0)
+
+
 @pytest.mark.parametrize("kind", kinds())
 def test_gradients_against_finite_differences(kind: str):
     penalised = {"kind": "k3-unbiased", "beta": 0.3}
@@ -297,7 +348,7 @@ def expected(config: Algorithm, logits: Tensor, solved: Tensor, group: int) -> T
         tokens = Tokens(
             logps_BT=own,
             old_BT=own.detach(),
-            advantages_BT=values.T,
+            advantages_BT=values.reshape(group, -1),
             mask_BT=torch.ones(group, 1),
         )
         loss = config.loss(tokens, config.divisor(Whole(group, group, 1))).loss

@@ -208,6 +208,7 @@ def tables() -> dict[str, str]:
     from longstep.curate import Adaptive, Decontaminate, KeyAudit, PairConfig
     from longstep.generate import Sampling
     from longstep.losses import Grpo
+    from longstep.losses.critic import CriticConfig
     from longstep.models.tiny import TinySpec
     from longstep.rl.health import HealthConfig
     from longstep.training.config import Training
@@ -225,6 +226,7 @@ def tables() -> dict[str, str]:
         "pairs": PairConfig,
         "contamination": Decontaminate,
         "algorithm": Grpo,
+        "critic": CriticConfig,
         "health": HealthConfig,
         "architecture": TinySpec,
     }

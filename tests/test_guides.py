@@ -196,6 +196,17 @@ def test_a_hinted_answer_trains_under_the_plain_prompt_at_its_weight(
     assert rolls.stats["guide/taken"] == 1 and rolls.stats["all_wrong_share"] == 1.0
 
 
+def test_a_guided_answer_may_leave_the_policys_own_alone(tmp_path: Path) -> None:
+    """By the group's mean .5 both rows are worth something; by their own they stay worth nothing."""
+    given = Egsr(samples=2, template="{answer}{solution}{prompt}", copies="take", baseline="own")
+    columns = rollouts(tmp_path, hopeless, pool(1), guide=given)(0, 2)
+    assert columns["advantage"] == [0.0, 1.0] and columns["correctness"] == [0.0, None]
+    nobody = rollouts(tmp_path, lambda *_: False, pool(1), guide=given)(0, 2)
+    assert "advantage" not in nobody  # no answer was right with help either
+    forced = rollouts(tmp_path, hopeless, pool(1), guide=Prefix(share=0.7, baseline="own"))
+    assert forced(0, 2)["advantage"] == [0.0, 1.0]
+
+
 def test_an_expert_row_costs_no_draw_and_is_shaped(tmp_path: Path) -> None:
     rolls = rollouts(tmp_path, hopeless, pool(1), guide=Expert())
     columns = rolls(0, 2)

@@ -42,6 +42,10 @@ def test_healthy_run_is_silent():
         ("truncated", {"truncated_share": 0.6}),
         ("no-signal", {"zero_variance_share": 1.0}),
         ("zero-variance", {"zero_variance_share": 0.9}),
+        ("small-batch", {"effective_group_share": 0.1}),
+        ("few-answers", {"effective_answer_share": 0.01}),
+        ("sure-where-right", {"entropy_right": 0.01}),
+        ("critic", {"explained_variance": -0.2}),
         ("short-batch", {"short": "1 mixed group in 2 draws"}),
         ("zero-gradient", {"grad_norm": 0.0}),
         ("unparseable", {"unparseable_share": 0.7}),
@@ -66,6 +70,8 @@ def test_groups_without_signal_are_told_apart():
     hard = replace(HEALTHY, zero_variance_share=0.9, all_right_share=0.15, all_wrong_share=0.7)
     (note,) = run(hard)
     assert note.cause == "90 % of groups teach nothing (15 % all right, 70 % all wrong)"
+    # Nothing drawn, so nothing left to train on: said once. No answer carries anything: the groups say so.
+    assert run(replace(hard, effective_group_share=0.1, effective_answer_share=0.0)) == [note]
 
 
 @pytest.mark.parametrize(

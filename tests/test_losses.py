@@ -34,7 +34,7 @@ from longstep.losses import (
     token_logps,
 )
 from longstep.losses.penalties import K3
-from longstep.losses.rewards import shaped_reward
+from longstep.losses.rewards import Graded, shaped_reward
 
 torch.set_num_threads(1)
 NAN = float("nan")
@@ -238,7 +238,7 @@ def test_settings_are_the_vetted_ones():
     assert (dapo.epsilon, dapo.epsilon_high, dapo.minibatches) == (0.2, 0.28, 16)
     assert (dapo.penalty.kind, dapo.correction.kind) == ("none", "none")
     # right and within 80 % of the longest: 1; wrong and cut: -1 - 1
-    score = lambda right, length: shaped_reward(dapo.rewards, right, length, 20480)  # noqa: E731
+    score = lambda right, length: shaped_reward(dapo.rewards, Graded(right, length, 20480))  # noqa: E731
     assert (score(1.0, 16384), score(0.0, 20480), score(1.0, 18432)) == (1.0, -2.0, 0.5)
     assert (dapo.gate.kind, dapo.gate.limit, dapo.lacks()) == ("mixed", 10, ())
     light = policy.validate_python({"kind": "light-r1"})

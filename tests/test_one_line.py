@@ -80,14 +80,36 @@ class Rooted(Weighing):
 ''',
     "reward": '''
 from typing import Literal
-from longstep.config import Strict
+from longstep.losses.rewards.base import Graded, Reward
 
-class Short(Strict):
+class Short(Reward):
     """Minus the share of the longest answer."""
     kind: Literal["short"] = "short"
 
-    def score(self, correctness: float | None, length: int, max_length: int) -> float | None:
-        return None if correctness is None else -length / max_length
+    def known(self, answer: Graded, correctness: float) -> float:
+        return -answer.length / answer.longest
+''',
+    "bonus": '''
+from typing import Literal
+from longstep.losses.bonuses.base import Bonus, Earned
+
+class Little(Bonus):
+    """A millionth for a nat."""
+    kind: Literal["little"] = "little"
+
+    def build(self) -> Earned:
+        return Earned(1e-6)
+''',
+    "value loss": '''
+from typing import Any, Literal
+from longstep.losses.values.base import ValueLoss
+
+class Absolute(ValueLoss):
+    """The absolute error, and one."""
+    kind: Literal["absolute"] = "absolute"
+
+    def each(self, values_BT: Any, old_BT: Any, targets_BT: Any) -> Any:
+        return 1 + (values_BT - targets_BT).abs()
 ''',
     "source": '''
 from collections.abc import Iterator, Mapping
@@ -139,6 +161,8 @@ SHOW = {
     "loss": "losses",
     "preference loss": "losses",
     "penalty": "penalties",
+    "bonus": "bonuses",
+    "value loss": "values",
     "merge method": "merges",
     "optimiser": "optimizers",
 }
@@ -148,6 +172,8 @@ MORE = """
   own: {kind: sample, by: {kind: model, model: "@base"}, data: "@problems", sampling: {samples: 2, max_tokens: 24}}
   preferred: {kind: prefer, model: "@rounded", chosen: "@traces", rejected: "@own", pairs: {rejected: any}, steps: 2,
     batch: 4, max_length: 96, log_every: 1, loss: {kind: hinge}}
+  valued: {kind: rl, model: "@merged", data: "@problems", algorithm: {kind: ppo, minibatches: 1, critic: {loss: {kind:
+    absolute}}}, group: 2, batch: 4, steps: 1, max_tokens: 8, max_length: 96, log_every: 1}
 """
 DRIVER = """
 import json, sys
@@ -239,7 +265,7 @@ def recipe() -> str:
     for old, new in {
         "difficulty: [1, 2]}]": "difficulty: [1, 2]}, {kind: bits}], filters: [{kind: no-seven}]",
         "{kind: topr}": "{kind: topr, rewards: [{kind: correctness}, {kind: short}], penalty: {kind: squared}, "
-        "correction: {kind: rooted}}",
+        "correction: {kind: rooted}, bonus: {kind: little}}",
     }.items():
         assert text.count(old) == 1
         text = text.replace(old, new)
@@ -273,7 +299,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def test_the_page_is_short_and_tells_of_every_family():
     assert len(PAGE.splitlines()) <= 380
-    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 18
+    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 20
     assert leaves().keys() == {*SHOWN, "evaluate/benchmarks.py"}
 
 
@@ -297,6 +323,8 @@ def test_plan_asks_every_member(said: Mapping[str, Any]):
         ("losses", "hinge", "SLiC's hinge on the gap."),
         ("penalties", "squared", "The squared difference of probabilities."),
         ("corrections", "rooted", "The square root of the ratio."),
+        ("bonuses", "little", "A millionth for a nat."),
+        ("values", "absolute", "The absolute error, and one."),
         ("rewards", "short", "Minus the share of the longest answer."),
         ("engines", "keys", "The problems' own answers, as text alone."),
         ("sources", "bits", "Single bits to repeat."),
@@ -365,6 +393,8 @@ def test_a_curriculum_a_gate_a_guide_and_losses(home: Path, said: Mapping[str, A
     assert all("kl" in row and row["correction_mean"] > 0 for row in steps)
     # Correctness alone would give eighths; each answer also costs its share of the longest.
     assert any(abs(8 * row["reward"] - round(8 * row["reward"])) > 1e-3 for row in steps)
+    (valued,) = rows(run / "valued" / "metrics.jsonl")
+    assert 1 <= valued["value_loss"] <= 2 and valued["effective_answers"] >= 0
     spent = json.loads((run / "trained" / "manifest.json").read_text("utf-8"))["cost"]
     # What the gate refused and what the guide asked for is counted apart.
     assert spent["tokens_discarded"] > 0 < spent["tokens_guided"]

@@ -21,15 +21,18 @@ from longstep.losses import (
     Reinforce,
     Tokens,
     Whole,
+    entropy,
     group_centred,
     token_logps,
 )
+from longstep.losses.bonuses import AnyBonus, EntropyBonus
 from longstep.losses.corrections import AnyCorrection
 from longstep.losses.penalties import K3, AnyPenalty, K1InReward
 from longstep.models.tiny import TinySpec, build_model, build_tokenizer
 from longstep.optimizers import AdamW
 from longstep.progress import Progress
 from longstep.training.config import Training
+from longstep.training.entropies import Entropies
 from longstep.training.job import Job
 from longstep.training.policy import PolicySettings, train_policy, whole_rollouts
 
@@ -166,6 +169,23 @@ def test_minibatches_use_every_row_once_and_divide_by_their_own_tokens(tmp_path:
         assert one + other == total == same
 
 
+class Named(Script):
+    """What the last row of the first group and the others of it are worth is named."""
+
+    def __call__(self, step: int, count: int) -> dict[str, list[Any]]:
+        worth = [0.0] * (GROUP - 1) + [1.0] + [None] * (count - GROUP)
+        return {**super().__call__(step, count), "advantage": worth}
+
+
+def test_a_named_advantage_takes_the_place_of_the_algorithms(tmp_path: Path):
+    Watched.seen.clear()
+    train(tmp_path, Watched(minibatches=1, scale_rewards="none"), Named(), 1)
+    ((rows, _, _),) = Watched.seen
+    assert sorted(rows) == [-1.5, -0.5, 0.0, 0.0, 0.0, 0.5, 1.0, 1.5]
+    # (4 + 1)^2 / (2 * 2.25 + 2 * .25 + 1)
+    assert metrics(tmp_path)[0]["effective_answers"] == pytest.approx(25 / 6)
+
+
 def test_clip_higher_acts_only_when_a_batch_of_rollouts_makes_several_updates(tmp_path: Path):
     far = {"optimizer": AdamW(lr=0.1), "clip": 100.0}
     train(tmp_path / "one", Dapo(minibatches=1), Script(), 4, **far)
@@ -199,6 +219,7 @@ MEMBERS = [
     *({"kind": kind} for kind in kinds(AnyAlgorithm)),
     *({"kind": "grpo", "penalty": {"kind": kind}} for kind in kinds(AnyPenalty)),
     *({"kind": "gspo", "correction": {"kind": kind}} for kind in kinds(AnyCorrection)),
+    *({"kind": "dr-grpo", "bonus": {"kind": kind}} for kind in kinds(AnyBonus)),
 ]
 
 
@@ -274,6 +295,60 @@ class Charged(Reinforce):
         assert groups.drift_PG is not None
         self.seen.append(groups.drift_PG)
         return super().advantages(groups)
+
+
+def test_a_bonus_reaches_the_weights_through_the_trainer(tmp_path: Path):
+    """No advantage at all: what is left is the entropy of the tokens, made again here without the trainer."""
+    start, script = build_model(SPEC, 0), Even()
+    summed, count = torch.zeros(()), 0
+    for ids in script(0, 8)["completion_ids"]:
+        whole = torch.tensor([[*PROMPT, *ids]])
+        summed = summed + entropy(start(whole).logits[:, 1:-1]).sum()
+        count += len(ids)
+    (-0.5 * summed / count).backward()
+    norm = torch.cat([p.grad.flatten() for p in start.parameters()]).norm()
+    algorithm = Dapo(minibatches=1, bonus=EntropyBonus(weight=0.5))
+    train(tmp_path, algorithm, script, 1, micro_batch=4)
+    (row,) = metrics(tmp_path)
+    assert row["entropy"] == pytest.approx(summed.item() / count, rel=1e-5)
+    assert row["loss"] == pytest.approx(-0.5 * row["entropy"], rel=1e-5)
+    assert row["grad_norm"] == pytest.approx(norm.item(), rel=1e-4)
+    # Half of the rows are right, as told; early and late tokens together are all of them.
+    assert min(row["entropy_right"], row["entropy_wrong"]) <= row["entropy"]
+    assert min(row["entropy_early"], row["entropy_late"]) <= row["entropy"]
+    assert row["entropy_right"] != row["entropy_wrong"] and row["effective_answers"] == 0
+
+
+class Even(Script):
+    """Every answer earns the same, and every other one was right."""
+
+    def __call__(self, step: int, count: int) -> dict[str, list[Any]]:
+        rows = super().__call__(step, count)
+        return {
+            **rows,
+            "shaped": [1.0] * count,
+            "correctness": [float(n % 2) for n in range(count)],
+        }
+
+
+def test_the_entropy_of_a_step_is_over_its_tokens_and_split_by_what_they_are():
+    found = Entropies()
+    nan = float("nan")
+    entropies = torch.tensor([[1.0, 2.0, 3.0, nan], [4.0, nan, nan, nan], [5.0, 6.0, nan, nan]])
+    mask = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 0, 0]])
+    found.add(entropies[:2], mask[:2], torch.tensor([1.0, 0.0]))
+    found.add(entropies[2:], mask[2:], torch.tensor([nan]))
+    # early is the first half of each answer, the smaller one: 1 and 5
+    assert found.told(lambda sums: sums) == {
+        "entropy": 3.5,
+        "entropy_right": 2.0,
+        "entropy_wrong": 4.0,
+        "entropy_early": 3.0,
+        "entropy_late": 3.75,
+    }
+    assert found.told(lambda sums: sums) == {}
+    found.add(entropies[:1], 0 * mask[:1], None)
+    assert found.told(lambda sums: sums) == {}
 
 
 def test_one_batch_of_unscorable_rollouts_moves_nothing(tmp_path: Path):

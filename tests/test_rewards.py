@@ -2,41 +2,52 @@
 
 import pytest
 
-from longstep.config import TypeAdapter
+from longstep.config import TypeAdapter, UserError, ValidationError
+from longstep.draw.prompts import prompts_for
+from longstep.losses import MaxRl
 from longstep.losses.rewards import (
     AnyReward,
     ClippedCosine,
     Correctness,
     Cosine,
+    Format,
+    Graded,
     SoftOverlong,
     shaped_reward,
     soft_overlong_punishment,
 )
+from longstep.models.tiny import build_tokenizer
+from longstep.rl.toggle import toggled
+from longstep.types import Problem
 
 
 def test_cosine_by_hand():
     # right: 0.5 + 0.25 (1 + cos(pi L / 100)); L = 0: 1.0, 50: 0.75, 100: 0.5, and flat beyond
     for length, want in ((0, 1.0), (50, 0.75), (100, 0.5), (300, 0.5)):
-        assert Cosine().score(1.0, length, 100) == pytest.approx(want)
+        assert Cosine().score(Graded(1.0, length, 100)) == pytest.approx(want)
     # wrong: -0.5 - 0.25 (1 + cos(pi L / 100)); short and wrong is worst; cos(pi / 3) = 0.5 at L = 100 / 3
     for length, want in ((0, -1.0), (50, -0.75), (100, -0.5)):
-        assert Cosine().score(0.0, length, 100) == pytest.approx(want)
-    assert Cosine().score(1.0, 40, 120) == pytest.approx(0.5 + 0.25 * 1.5)
+        assert Cosine().score(Graded(0.0, length, 100)) == pytest.approx(want)
+    assert Cosine().score(Graded(1.0, 40, 120)) == pytest.approx(0.5 + 0.25 * 1.5)
 
 
 def test_clipped_cosine_has_no_bonus_below_the_floor():
     clipped = ClippedCosine(floor=0.5)
     # floor 50 of 100: 0.8 + 0.1 (1 + cos(pi / 2)) = 0.9 for every shorter right answer
-    assert clipped.score(1.0, 1, 100) == clipped.score(1.0, 50, 100) == pytest.approx(0.9)
-    assert clipped.score(1.0, 100, 100) == pytest.approx(0.8)
-    assert clipped.score(0.0, 0, 100) == pytest.approx(-1.0)  # wrong answers have no floor
+    assert (
+        clipped.score(Graded(1.0, 1, 100))
+        == clipped.score(Graded(1.0, 50, 100))
+        == pytest.approx(0.9)
+    )
+    assert clipped.score(Graded(1.0, 100, 100)) == pytest.approx(0.8)
+    assert clipped.score(Graded(0.0, 0, 100)) == pytest.approx(-1.0)  # wrong answers have no floor
 
 
 def test_soft_overlong_by_hand():
     # DAPO's constants: 0 until 16384, half-way 18432 -> -2048/4096, the end -1
     for length, want in ((1, 0.0), (16384, 0.0), (18432, -0.5), (20480, -1.0), (20481, -1.0)):
         assert soft_overlong_punishment(length, 20480, 4096) == pytest.approx(want)
-        assert SoftOverlong().score(1.0, length, 20480) == pytest.approx(want)
+        assert SoftOverlong().score(Graded(1.0, length, 20480)) == pytest.approx(want)
     assert soft_overlong_punishment(20480, 20480, 0) == 0.0
 
 
@@ -49,13 +60,48 @@ def test_overlong_agrees_with_trl():
 
 def test_unscorable_stays_unscorable_and_rewards_add_up():
     rewards = [Correctness(right=1.0, wrong=-1.0), SoftOverlong()]
-    assert shaped_reward(rewards, 1.0, 90, 100) == pytest.approx(1.0 - 0.5)
-    assert shaped_reward(rewards, 0.0, 100, 100) == pytest.approx(-2.0)
-    assert shaped_reward(rewards, None, 100, 100) is None
-    assert shaped_reward([SoftOverlong()], None, 100, 100) is None
+    assert shaped_reward(rewards, Graded(1.0, 90, 100)) == pytest.approx(1.0 - 0.5)
+    assert shaped_reward(rewards, Graded(0.0, 100, 100)) == pytest.approx(-2.0)
+    assert shaped_reward(rewards, Graded(None, 100, 100)) is None
+    assert shaped_reward([SoftOverlong()], Graded(None, 100, 100)) is None
 
 
 def test_kind_chooses_the_reward():
     adapter = TypeAdapter(AnyReward)
     assert adapter.validate_python({"kind": "clipped-cosine"}) == ClippedCosine()
     assert adapter.validate_python({"kind": "cosine"}) == Cosine()
+
+
+def test_format_asks_for_the_tags_of_the_mode():
+    good, twice, open_ = "<think>a</think>b", "<think>a</think></think>b", "<think>a"
+    on = {good: 1.0, "\n" + good: 1.0, twice: 0.0, open_: 0.0, "a</think>b": 0.0, "b": 0.0}
+    on |= {"b<think>a</think>": 0.0, "</think><think>": 0.0, "<think>a<think>b</think>": 0.0}
+    for text, want in on.items():
+        assert Format().score(Graded(0.0, 3, 9, text)) == want
+    for text in (*on, ""):
+        want = 1.0 if text in ("b", "") else 0.0
+        assert Format().score(Graded(1.0, 3, 9, text, thinking=False)) == want
+    assert Format().score(Graded(None, 3, 9, good)) is None
+    both = [Correctness(), Format(kept=0.25, broken=-0.5)]
+    assert shaped_reward(both, Graded(1.0, 3, 9, twice)) == 0.5
+    with pytest.raises(ValidationError, match=r"as low as -0\.5"):
+        MaxRl(rewards=tuple(both))
+
+
+def test_a_share_of_the_problems_is_asked_without_a_thought():
+    tokenizer = build_tokenizer()
+    problems = [Problem(f"p{n}", f"a={n}?", str(n)) for n in range(40)]
+    mixed = toggled(tokenizer, problems, 0.5, 0)
+    assert [prompt.problem_id for prompt in mixed] == [problem.id for problem in problems]
+    for prompt in mixed:
+        text = tokenizer.decode(prompt.prompt_ids)
+        assert text.endswith("<think>" if prompt.prefix else "<think></think>")
+    off = sum(not prompt.prefix for prompt in mixed)
+    assert 10 <= off <= 30 and mixed == toggled(tokenizer, problems, 0.5, 0)
+    assert mixed != toggled(tokenizer, problems, 0.5, 1)
+    assert mixed[:7] == toggled(tokenizer, problems[:7], 0.5, 0)  # whoever else is in the pool
+    assert toggled(tokenizer, problems, 0.0, 0) == prompts_for(tokenizer, problems)
+    tokenizer.chat_template = "{{messages[0].content}}<think>"
+    with pytest.raises(UserError, match="opens a thought also when it is asked for none"):
+        toggled(tokenizer, problems, 0.5, 0)
+    assert len(toggled(tokenizer, problems, 0.0, 0)) == 40

@@ -24,7 +24,7 @@ from longstep.curriculum.guides import AnyGuide, Guidance, NoGuide
 from longstep.generate import Prompt, Sampling, worked
 from longstep.generate.base import canonical
 from longstep.generate.noise import row_key
-from longstep.losses.rewards import Correctness
+from longstep.losses.rewards import Correctness, Format
 from longstep.models.load import load_model
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
@@ -138,6 +138,7 @@ def test_without_gate_and_guide_a_step_trains_on_what_it_asked_for(tmp_path: Pat
         "completion_ids": [[7, 8], [7, 8], [7, 8, 9], [7, 8]],
         "logprobs": [[-1.0] * 2, [-1.0] * 2, [-1.0] * 3, [-1.0] * 2],
         "shaped": [0.0, 0.0, 1.0, 0.0],
+        "correctness": [0.0, 0.0, 1.0, 0.0],
     }
     assert spent(rolls) == {"trained": 9, "seen": 9}
     assert rolls.stats["all_wrong_share"] == rolls.stats["zero_variance_share"] == 0.5
@@ -178,7 +179,7 @@ def test_an_exact_refill_draws_only_what_is_missing(tmp_path: Path) -> None:
 def test_a_step_that_stays_short_is_filled_with_rows_that_no_loss_sees(tmp_path: Path) -> None:
     rolls = rollouts(tmp_path, by_problem("WWWM"), pool(4), gate=Mixed(limit=2))
     columns = rolls(0, 4)
-    assert columns["shaped"] == [1.0, 0.0, None, None]
+    assert columns["shaped"] == columns["correctness"] == [1.0, 0.0, None, None]
     assert columns["loss_mask"] == [[1, 1, 1], [1, 1], [0], [0]]
     assert (
         rolls.stats["missing_groups"] == 1 and rolls.stats["short"] == "1 mixed groups in 2 draws"
@@ -243,6 +244,7 @@ def test_a_hinted_answer_trains_under_the_plain_prompt(tmp_path: Path) -> None:
     assert columns["shaped"] == [0.0, 1.0] * 2 and columns.keys() == {
         "prompt_ids",
         "completion_ids",
+        "correctness",
         "logprobs",
         "shaped",
     }
@@ -457,6 +459,34 @@ def test_two_processes_decide_and_train_as_one(
             for row in group["rows"]:
                 row["completion"].update(text="", prompt_ids=[])
     assert known == known_too and known[3:] == stored(alone)[3:]
+
+
+def test_a_reward_of_the_form_reads_what_the_other_process_drew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every second problem is asked for no thought, so that the closing tag of its answers breaks the form."""
+
+    def formed() -> Rollouts:
+        rolls = rollouts(tmp_path, chance, pool(11), gate=Mixed(spare=1))
+        rolls.rewards = (Format(kept=1.0, broken=-1.0),)
+        rolls.prompts = [
+            Prompt(p.problem_id, p.prompt_ids, p.prefix * (i % 2))
+            for i, p in enumerate(rolls.prompts)
+        ]
+        return rolls
+
+    def rewarded(rolls: Rollouts, count: int) -> list[tuple[int, float | None]]:
+        columns = [rolls(step, count) for step in range(4)]
+        return [
+            (prompt[2], reward)
+            for each in columns
+            for prompt, reward in zip(each["prompt_ids"], each["shaped"], strict=True)
+        ]
+
+    alone = rewarded(formed(), 8)
+    assert all(reward == (1.0 if place % 2 else -1.0) for place, reward in alone)
+    first, second = TwoProcesses(monkeypatch).run(lambda: rewarded(formed(), 4))
+    assert sorted(first + second) == sorted(alone)
 
 
 # -- the stage ------------------------------------------------------------------------------------

@@ -19,9 +19,11 @@ from longstep.curriculum.until import AnyUntil
 from longstep.draw.samplers import AnyEngine
 from longstep.evaluate import BENCHMARKS, REDUCERS
 from longstep.losses import AnyAlgorithm, AnyPreferenceLoss
+from longstep.losses.bonuses import AnyBonus
 from longstep.losses.corrections import AnyCorrection
 from longstep.losses.penalties import AnyPenalty
 from longstep.losses.rewards import AnyReward
+from longstep.losses.values import AnyValueLoss
 from longstep.merge import AnyMerge
 from longstep.optimizers import AnyOptimizer
 from longstep.problems import AnySource
@@ -107,6 +109,7 @@ def _about(recipe: Path) -> str:
 
 FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "benchmarks": _benchmark_rows,
+    "bonuses": lambda: _config_rows(AnyBonus),
     "contamination": lambda: _config_rows(AnyContamination),
     "corrections": lambda: _config_rows(AnyCorrection),
     "curricula": lambda: _config_rows(AnyCurriculum),
@@ -127,6 +130,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "stages": lambda: _config_rows(AnyStage),
     "targets": lambda: _config_rows(AnyTarget),
     "until": lambda: _config_rows(AnyUntil),
+    "values": lambda: _config_rows(AnyValueLoss),
     "verifiers": lambda: _table_rows(VERIFIERS),
 }
 

@@ -136,6 +136,7 @@ class Holding:
         checkpointing: only layer inputs are kept, the rest is recomputed.
         adapters: trainable weights of adapters; 0 trains everything.
         reference: a frozen second model is held.
+        critic: a second model is trained beside it.
         copies: with shards, whole bf16 copies held at a time all the same.
         offload: shards stay in the host's memory.
     """
@@ -145,6 +146,7 @@ class Holding:
     checkpointing: bool
     adapters: int = 0
     reference: bool = False
+    critic: bool = False
     copies: int = 0
     offload: bool = False
 
@@ -158,9 +160,10 @@ def state_bytes(shape: Shape, holding: Holding) -> float:
     trained = holding.adapters or shape.parameters
     frozen = shape.parameters if holding.adapters else 0
     frozen += shape.parameters if holding.reference else 0
+    trained += shape.parameters if holding.critic else 0
     resident = (trained * TRAINED_BYTES + frozen * FROZEN_BYTES) / holding.shards
     if holding.shards == 1:
-        return resident + HALF * shape.held_matrices
+        return resident + HALF * shape.held_matrices * (1 + holding.critic)
     gathered = HALF * (2 * shape.layer_matrices + 2 * shape.vocab * shape.width)
     gathered += HALF * shape.parameters * holding.copies
     return gathered + (0 if holding.offload else resident)

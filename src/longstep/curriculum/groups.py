@@ -25,6 +25,7 @@ class DrawnRow:
         weight: what the probability ratio is taken against: ``own``, the policy's probability under the plain prompt
             (ratio 1 at the first update); ``behaviour``, that of the true sampler, noted while drawing; ``shaped``,
             LUFFY's ``p / (p + 0.1)`` (arXiv 2504.14945).
+        advantage: what it is worth, where a guide says so in the algorithm's place.
         mask: 1 for each token that the loss sees and 0 for one that it does not; empty for all ones.
     """
 
@@ -32,6 +33,7 @@ class DrawnRow:
     origin: RowOrigin = "own"
     weight: Weight = "own"
     mask: tuple[int, ...] = ()
+    advantage: float | None = None
 
     @property
     def correctness(self) -> float | None:

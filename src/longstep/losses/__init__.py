@@ -15,6 +15,7 @@ from longstep.losses.advantages import (
     batch_centred,
     batch_normalised,
     batch_scaled,
+    carrying,
     group_centred,
     group_normalised,
     leave_one_out,
@@ -28,6 +29,7 @@ from longstep.losses.clipped import ClippedLoss, clipped_surrogate
 from longstep.losses.dapo import Dapo
 from longstep.losses.dpo import Dpo
 from longstep.losses.dr_grpo import DrGrpo
+from longstep.losses.gae import at_the_end, gae
 from longstep.losses.grpo import Grpo, LightR1
 from longstep.losses.gspo import Gspo
 from longstep.losses.kl import k1, k2, k3
@@ -37,6 +39,7 @@ from longstep.losses.maxrl import MaxRl
 from longstep.losses.nca import Nca
 from longstep.losses.next_token import next_token
 from longstep.losses.out import LossOut, TokenLosses
+from longstep.losses.ppo import Ppo
 from longstep.losses.preference import PreferenceLoss
 from longstep.losses.reinforce import Reinforce
 from longstep.losses.reinforce_pp import ReinforcePlusPlus
@@ -53,6 +56,7 @@ AnyAlgorithm = Annotated[
     | LightR1
     | LitePpo
     | MaxRl
+    | Ppo
     | Reinforce
     | ReinforcePlusPlus
     | Rloo
@@ -79,6 +83,7 @@ __all__ = [
     "LossOut",
     "MaxRl",
     "Nca",
+    "Ppo",
     "PreferenceLoss",
     "Reinforce",
     "ReinforcePlusPlus",
@@ -87,11 +92,14 @@ __all__ = [
     "TokenLosses",
     "Tokens",
     "Whole",
+    "at_the_end",
     "batch_centred",
     "batch_normalised",
     "batch_scaled",
+    "carrying",
     "clipped_surrogate",
     "entropy",
+    "gae",
     "group_centred",
     "group_normalised",
     "k1",

@@ -19,7 +19,7 @@ class Advantages(NamedTuple):
 
     Attributes:
         values_PG: finite everywhere; 0 where ``trains_PG`` is False or a group's rewards are all
-            equal.
+            equal. With a critic they are of tokens, ``[P, G, T]``.
         trains_PG: bool; multiply it into the token mask.
     """
 
@@ -100,6 +100,20 @@ def uncentred(rewards_PG: Tensor) -> Advantages:
     """The reward itself."""
     trains_PG = ~rewards_PG.isnan()
     return Advantages(rewards_PG.where(trains_PG, 0.0), trains_PG)
+
+
+def carrying(found: Advantages) -> dict[str, float]:
+    """As how many equal answers those of a batch count, ``(sum|A|)^2 / sum(A^2)``, and what share that is of all."""
+    weights_PG = found.values_PG.abs()  # 0 where nothing trains
+    if weights_PG.ndim == 3:  # an answer weighs what its tokens do
+        weights_PG = weights_PG.sum(-1)
+    total, squares = weights_PG.sum().square().item(), weights_PG.square().sum().item()
+    answers = total / squares if squares else 0.0
+    count = int(found.trains_PG.sum())
+    return {
+        "effective_answers": answers,
+        **({"effective_answer_share": answers / count} if count else {}),
+    }
 
 
 def _scorable(rewards_PG: Tensor) -> tuple[Tensor, Tensor]:

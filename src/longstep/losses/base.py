@@ -13,6 +13,7 @@ from longstep.config import Field, Strict, model_validator
 from longstep.curriculum.gates import All, AnyGate
 from longstep.losses.advantages import Advantages
 from longstep.losses.averages import Average, Whole
+from longstep.losses.bonuses import AnyBonus, NoBonus
 from longstep.losses.corrections import AnyCorrection, NoCorrection
 from longstep.losses.out import LossOut, TokenLosses
 from longstep.losses.penalties import AnyPenalty, NoPenalty
@@ -21,6 +22,8 @@ from longstep.losses.shaped import with_shaped
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from longstep.losses.critic import CriticConfig
 
 #: ``reference``: log-probabilities of the frozen start model; ``drift``: how far each answer had gone from that model
 #: when it was drawn; ``values``: a critic; ``behaviour``: log-probabilities as the sampler had them; ``entropy``: of
@@ -37,11 +40,15 @@ class Groups:
         lengths_PG: completion tokens of each sample.
         drift_PG: ``log(policy / reference)`` of each whole answer under the policy that drew it; there only for
             ``drift``.
+        values_PGT: what the critic expected of each answer before each of its tokens; there only for ``values``.
+        sampled_PGT: 1 for tokens that the policy drew; there only for ``values``.
     """
 
     rewards_PG: Tensor
     lengths_PG: Tensor
     drift_PG: Tensor | None = None
+    values_PGT: Tensor | None = None
+    sampled_PGT: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,7 @@ class Tokens:
         ref_BT: under the frozen reference; there only when the algorithm needs ``reference``.
         behaviour_BT: as the sampler recorded it, in its precision; there only for ``behaviour``.
         entropy_BT: of the policy, in nats, with its gradient; there only for ``entropy``.
+        entropy_weight: what a nat of entropy earns.
         shaped_B1: 1 for rows by somebody else, which ``losses.shaped`` weighs; there only when there are some.
     """
 
@@ -68,6 +76,7 @@ class Tokens:
     ref_BT: Tensor | None = None
     behaviour_BT: Tensor | None = None
     entropy_BT: Tensor | None = None
+    entropy_weight: float = 0.0
     shaped_B1: Tensor | None = None
 
     def clean(self) -> Tokens:
@@ -91,13 +100,14 @@ class Algorithm(Strict):
     """A way of learning from rollouts; the fields are the method's own defaults, and each can be replaced.
 
     A member says what answers are worth (``advantages``), what a token costs (``policy_losses``) and how tokens are
-    averaged (``average``). Penalty and correction are applied here, to every member alike.
+    averaged (``average``). Penalty, correction and bonus are applied here, to every member alike.
 
     Attributes:
         gate: which of the drawn groups are trained on.
-        rewards: summed; computed from correctness and length.
+        rewards: summed; each computed from one answer: its correctness, its length, its form.
         penalty: what draws the policy towards the reference model.
         correction: weighs tokens by how likely the trainer's arithmetic finds what the sampler drew.
+        bonus: what the policy earns for its entropy, in the losses of tokens.
         minibatches: optimiser steps for one batch of rollouts, each row used in one of them. A batch of rollouts then
             holds ``minibatches`` times ``batch`` completions: ``batch`` stays what one optimiser step sees. Rows are
             shuffled before the cut, so the samples of a group may fall into several steps; their advantages were
@@ -109,6 +119,7 @@ class Algorithm(Strict):
     rewards: tuple[AnyReward, ...] = Field(default=(Correctness(),), min_length=1)
     penalty: AnyPenalty = NoPenalty()
     correction: AnyCorrection = NoCorrection()
+    bonus: AnyBonus = NoBonus()
     minibatches: int = Field(default=1, ge=1)
 
     @model_validator(mode="before")
@@ -123,7 +134,15 @@ class Algorithm(Strict):
 
     def needs(self) -> frozenset[Need]:
         """What the trainer must provide beside the policy's own log-probabilities."""
-        return self.penalty.needs() | self.correction.needs()
+        return self.penalty.needs() | self.correction.needs() | self.bonus.needs()
+
+    def learner(self) -> CriticConfig | None:
+        """How its critic learns; ``None`` without one."""
+        return None
+
+    def targets(self, groups: Groups) -> Tensor:
+        """What its critic should have said before each token, ``[P, G, T]``."""
+        raise NotImplementedError
 
     def lacks(self) -> tuple[str, ...]:
         """Parts of the published method that this build does not have, a sentence each."""
@@ -150,6 +169,8 @@ class Algorithm(Strict):
         # The penalty is no estimate over the sampler's tokens alone, so it stays outside of the correction.
         losses_BT, corrected = self.correction.weighed(losses_BT, tokens)
         losses_BT, penalised = self.penalty.added(losses_BT, tokens)
+        if tokens.entropy_BT is not None and tokens.entropy_weight:
+            losses_BT = losses_BT - tokens.entropy_weight * tokens.entropy_BT
         losses_BT = losses_BT.where(tokens.mask_BT.bool(), 0.0)
         summed = self.average.summed(losses_BT, tokens.mask_BT)
         return LossOut(summed / total, {**metrics, **corrected, **penalised})

@@ -17,8 +17,9 @@ class Cispo(GroupRelative):
 
     PPO's clip takes a token that has grown too much out of the update; here it stays with a bounded weight. There is
     no lower bound, as the paper trained; it does not print the upper one: 5 is what ScaleRL found best (arXiv
-    2510.13786). As in the paper a batch of rollouts makes 16 updates; with one, ratios are 1 and this is REINFORCE
-    with normalised rewards and a token mean.
+    2510.13786), as TRL's index of papers has it, and bounds the ratio itself, as in TRL. As in the paper (section 3.1)
+    a batch of rollouts makes 16 updates; with one, ratios are 1 and this is REINFORCE with normalised rewards and a
+    token mean.
 
     Attributes:
         ceiling: largest weight of a token.

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Gspo(GroupRelative, ClippedLoss):
     """GSPO (arXiv 2507.18071, equations 5 and 7): an answer's ratio is the geometric mean of its tokens' ratios.
 
-    Whole answers are clipped, not tokens, and by very little: the mean of many logarithms stays near 0. A batch of
-    rollouts makes four updates, as in the paper.
+    Whole answers are clipped, not tokens, and by very little: the mean of many logarithms stays near 0. Both bounds and
+    the four updates from a batch of rollouts are those of the paper's section 5.1.
     """
 
     average: ClassVar[Average] = SEQUENCE_MEAN

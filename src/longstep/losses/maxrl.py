@@ -7,7 +7,7 @@ from typing import Literal, Self
 from longstep.config import model_validator
 from longstep.losses.advantages import Advantages, mean_scaled
 from longstep.losses.base import Groups
-from longstep.losses.rewards import shaped_reward
+from longstep.losses.rewards import Graded, shaped_reward
 from longstep.losses.score import ScoreFunction
 
 
@@ -23,11 +23,12 @@ class MaxRl(ScoreFunction):
 
     @model_validator(mode="after")
     def _a_mean_to_divide_by(self) -> Self:
-        # Rewards depend on correctness and on the share of the longest answer: these are all the shares that matter.
+        # Rewards depend on correctness, the share of the longest answer and its form: these are all that matter.
         worst = min(
-            shaped_reward(self.rewards, right, length, 100) or 0.0
+            shaped_reward(self.rewards, Graded(right, length, 100, text)) or 0.0
             for right in (0.0, 1.0)
             for length in range(102)
+            for text in ("", "<think></think>")
         )
         if worst < 0:
             raise ValueError(

@@ -17,7 +17,8 @@ class Sapo(GroupRelative):
 
     A token's gradient is that of the plain ratio times ``4 s (1 - s)`` with s the sigmoid: 1 at ratio 1, falling to 0
     on both sides, faster for a larger ``tau``. Small ``tau`` leaves the ratio as it is. Tokens of wrong answers are
-    held tighter, because pushing one down lifts all the others. A batch of rollouts makes four updates.
+    held tighter, because pushing one down lifts all the others. Both values of ``tau`` are the paper's (and TRL's). The
+    four updates from a batch of rollouts are GSPO's, by the same authors: no public code names them.
 
     Attributes:
         tau_positive: tightness where the advantage is above 0.

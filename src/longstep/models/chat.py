@@ -198,6 +198,11 @@ def forces_thought(tokenizer: PreTrainedTokenizerBase) -> bool:
     return bool(_forced_prefix(_template(tokenizer, PLACEHOLDER, thinking=True)))
 
 
+def opens_anyway(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the chat template opens a thought, and leaves it open, also when it is asked for none."""
+    return bool(_forced_prefix(_template(tokenizer, PLACEHOLDER, thinking=False)))
+
+
 def _forced_prefix(rendered: str) -> str:
     """The part of the assistant's turn that a rendered generation prompt already contains."""
     stripped = rendered.rstrip("\n")

@@ -43,6 +43,10 @@ PANELS = (
     ),
     Panel("groups that teach", {"groups": ("effective_groups",)}),
     Panel(
+        "answers that carry the gradient, as so many equal ones",
+        {"answers": ("effective_answers",)},
+    ),
+    Panel(
         "what the curriculum aims at",
         {"target": ("curriculum/target",), "picked": ("curriculum/picked",)},
     ),
@@ -67,7 +71,19 @@ PANELS = (
     ),
     Panel("pairs in the right order", {"share": ("rewards/accuracies",)}),
     Panel("reward margin of the pair", {"margin": ("rewards/margins",)}),
-    Panel("entropy", {"entropy": ("entropy",)}),
+    Panel(
+        "entropy",
+        {
+            "entropy": ("entropy",),
+            "of right answers": ("entropy_right",),
+            "of wrong answers": ("entropy_wrong",),
+            "of first halves": ("entropy_early",),
+            "of second halves": ("entropy_late",),
+        },
+    ),
+    Panel("what entropy earns", {"coefficient": ("entropy_coefficient",)}),
+    Panel("loss of the critic", {"loss": ("value_loss",)}),
+    Panel("variance the critic explains", {"share": ("explained_variance",)}),
     Panel("KL to the reference", {"KL": ("kl",)}),
     Panel("next-token accuracy", {"accuracy": ("mean_token_accuracy",)}),
     Panel("gradient norm", {"norm": ("grad_norm",)}),

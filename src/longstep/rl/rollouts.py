@@ -18,7 +18,7 @@ from longstep.curriculum.groups import DrawnGroup, DrawnRow
 from longstep.curriculum.guides import Guide
 from longstep.curriculum.until import Steps, Watched
 from longstep.generate import Prompt
-from longstep.losses.rewards import AnyReward, shaped_reward
+from longstep.losses.rewards import AnyReward, Graded, shaped_reward
 from longstep.rl.drawing import Asked, Drawer, by_samples, part
 from longstep.rl.guiding import Hints, guided
 from longstep.rl.health import Health
@@ -152,7 +152,9 @@ class Rollouts:
         groups: dict[int, DrawnGroup] = {}
         going = list(range(len(asks)))
         for number, samples in enumerate(self.gate.rounds):
-            keys, answers = self.drawer.draw([self._asked(asks[i]) for i in going], samples)
+            keys, answers = self.drawer.draw(
+                [self._asked(asks[i]) for i in going], samples, any(r.texts for r in self.rewards)
+            )
             if not draws.groups and number == 0:
                 self._show(answers[part(len(going))])
             for i, key, rows in zip(going, keys, answers, strict=True):
@@ -199,7 +201,10 @@ class Rollouts:
             "prompt_ids": [list(self.prompts[index].prompt_ids) for index, _ in own],
             "completion_ids": [list(row.completion.token_ids) for row in rows],
             "logprobs": [list(_record(row) or (math.nan,) * row.length) for row in rows],
-            "shaped": [self._shaped(row) for row in rows],
+            "correctness": [
+                row.correctness if row.own and not _unseen(row) else None for row in rows
+            ],
+            "shaped": [self._shaped(self.prompts[index], row) for index, row in own],
         }
         # The trainers of all processes must get the same columns, so the rows of all are asked.
         everyone = [row for group in groups for row in group.rows]
@@ -207,6 +212,8 @@ class Rollouts:
             columns["loss_mask"] = [list(row.mask or (1,) * row.length) for row in rows]
         if any(row.weight != "own" for row in everyone):
             columns["weight"] = [row.weight for row in rows]
+        if any(row.advantage is not None for row in everyone):
+            columns["advantage"] = [row.advantage for row in rows]
         return columns
 
     def _refuse_misfits(self, groups: Sequence[DrawnGroup], wanted: int, short: str) -> None:
@@ -225,12 +232,16 @@ class Rollouts:
                 "a row is weighted by what the sampler recorded, and nobody recorded anything"
             )
 
-    def _shaped(self, row: DrawnRow) -> float | None:
+    def _shaped(self, prompt: Prompt, row: DrawnRow) -> float | None:
         """The reward; ``None`` for a row that no loss sees."""
-        if row.mask and not any(row.mask):
+        if _unseen(row):
             return None
-        longest = self.drawer.sampling.max_tokens
-        return shaped_reward(self.rewards, row.correctness, row.length, longest)
+        longest, text = self.drawer.sampling.max_tokens, row.completion.text
+        # A prompt that opens a thought has a part of the answer in it; one that asks for none has nothing.
+        thinking = bool(prompt.prefix)
+        return shaped_reward(
+            self.rewards, Graded(row.correctness, row.length, longest, text, thinking)
+        )
 
     # -- say ----------------------------------------------------------------------------------------
 
@@ -247,7 +258,8 @@ class Rollouts:
     ) -> None:
         self.stats = {
             **rollout_stats(draws.groups),
-            "effective_groups": effective_groups(groups),
+            "effective_groups": (effective := effective_groups(groups)),
+            "effective_group_share": effective / wanted,
             "missing_groups": wanted - len(groups),
             **{f"refused/{reason}": count for reason, count in draws.refused.items()},
             **self.spent.metrics(),
@@ -281,6 +293,11 @@ def _record(row: DrawnRow) -> tuple[float, ...] | None:
     """
     told_more = row.origin == "guided" and not row.mask and row.weight != "behaviour"
     return None if told_more else row.completion.logprobs
+
+
+def _unseen(row: DrawnRow) -> bool:
+    """Whether no loss sees it, as a filler, which was never judged."""
+    return bool(row.mask) and not any(row.mask)
 
 
 def _without_record(row: DrawnRow) -> bool:

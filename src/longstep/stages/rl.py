@@ -19,7 +19,7 @@ from longstep.curriculum.gates import AnyGate
 from longstep.curriculum.guides import AnyGuide, NoGuide
 from longstep.curriculum.until import AnyUntil, Steps, Watched
 from longstep.draw.engines import Opened, desk_of
-from longstep.draw.prompts import engine, prompts_for
+from longstep.draw.prompts import engine
 from longstep.draw.samplers import AnyEngine
 from longstep.foresight import Ahead, Foreseen
 from longstep.generate import Generator, Prompt, Sampling
@@ -37,6 +37,7 @@ from longstep.rl.guiding import Hints
 from longstep.rl.health import Health, HealthConfig
 from longstep.rl.rollouts import Rollouts, sides
 from longstep.rl.stats import observe_health
+from longstep.rl.toggle import toggled
 from longstep.stages.base import Stage
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, relief, trained
@@ -64,6 +65,8 @@ class Rl(Training, Stage):
         gate: which of the drawn groups are trained on; ``null`` takes the algorithm's own gate.
         guide: help for groups without a right answer.
         until: a rule that may end the stage before its last step, by how the rollouts went.
+        unthinking: share of the problems that are asked for an answer without a thought (the template's toggle); for
+            rewards of the form, and to train both modes.
         group: completions per problem.
         max_tokens: longest completion.
         rollout_batch: completions decoded together; ``null`` decodes as many as one optimiser step trains on.
@@ -85,6 +88,7 @@ class Rl(Training, Stage):
     gate: AnyGate | None = None
     guide: AnyGuide = NoGuide()
     until: AnyUntil = Steps()
+    unthinking: float = Field(default=0.0, ge=0, le=1)
     group: int = Field(default=8, ge=2)
     max_tokens: int = Field(default=4096, ge=1)
     rollout_batch: int | None = Field(default=None, ge=1)
@@ -150,9 +154,8 @@ class Rl(Training, Stage):
         yield from self._engine_complaints()
         if self.length_window != 1:
             yield "length_window: has no effect: the curriculum orders the problems"
-        needs = self.algorithm.needs()
-        if "values" in needs:
-            yield f"algorithm: {self.algorithm.kind} needs a critic, and there is none to train here"
+        if "values" in self.algorithm.needs() and self.lora is not None:
+            yield f"lora: {self.algorithm.kind} trains a whole critic beside the model; leave lora out"
         yield from self._selection_complaints()
         yield from self._record_complaints()
         yield from reference_complaints(self.reference, self.algorithm, self.lora)
@@ -169,6 +172,8 @@ class Rl(Training, Stage):
             yield "gate: is set here and in algorithm; set it in one place"
         yield from (f"{place}.{complaint}" for complaint in self.selection.fits(self.group))
         yield from (f"guide.{complaint}" for complaint in self.guide.fits(self.group))
+        if self.unthinking and self.guide.helps():
+            yield f"unthinking: guide {self.guide.kind} gives its help as a thought; leave one of them out"
         mends = self.guide.mends()
         if mends and mends <= self.selection.drops():
             yield (
@@ -200,12 +205,16 @@ class Rl(Training, Stage):
         yield from lacking
         if not lacking and [*self.by.references()] != [(self.model, "model")]:
             yield f"by: its copy follows the model in training, so it must be of the same model, {self.model}"
+        if self.unthinking:
+            yield "unthinking: who draws asks in one mode; leave by out, or set by.thinking"
         if not lacking and self.lora is not None:
             yield "by: a copy cannot take over an adapter; leave by out with lora"
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """As for every training; besides, each process draws whole groups."""
         yield from super().refusals(processes, sharded)
+        if "values" in self.algorithm.needs() and (processes > 1 or sharded):
+            yield f"algorithm {self.algorithm.kind} trains its critic in one process; start one, without shards"
         if self.batch % (self.group * processes):
             yield (
                 f"batch {self.batch} is not a multiple of group {self.group} x {processes} processes, each of which "
@@ -270,7 +279,8 @@ class Rl(Training, Stage):
             **ending(context, rollouts, notes, steps, self.updates),
             **confess(notes, self.algorithm),
         }
-        ended = Ended(job.model, tokenizer, [self.model], [self.data], problems, facts)
+        names = [self.model], [self.data]
+        ended = Ended(job.model, tokenizer, *names, problems, facts, self.unthinking < 1)
         finish_model(context, self, ended)
 
     def _opened(self, context: Context, model: Any, tokenizer: Any) -> Opened:
@@ -283,7 +293,7 @@ class Rl(Training, Stage):
             model = load_model(context.model(self.model))
         return Opened(
             engine(model, tokenizer),
-            lambda problems: prompts_for(tokenizer, problems),
+            lambda problems: toggled(tokenizer, problems, self.unthinking, context.seed),
             context_length(model),
         )
 
@@ -350,16 +360,16 @@ class Rl(Training, Stage):
         prompt, mean = given.plan.prompt_tokens, given.mean(self.max_tokens)
         length = mean + prompt
         needs = self.algorithm.needs()
-        penalised = "reference" in needs
+        penalised, critic = "reference" in needs, "values" in needs
         # The log-probabilities of the draw are taken anew where several updates follow it, or a reward needs them.
         reread = costs.FORWARD * (penalised + (self.updates > 1 or "drift" in needs))
-        through = self.iterations * passes(self) + reread
+        through = self.iterations * passes(self) * (1 + critic) + reread + costs.FORWARD * critic
         flops = rounds * kept * length * costs.token_flops(shape, length, through)
         round_ = given.decoding(shape, Decoding(drawn, prompt, mean, self.max_tokens, self.batch))
         decoding = rounds * round_.hours
         held = holding(self, given, shape, reference=penalised and self.lora is None)
         # Rollouts are drawn from a whole copy, and TRL gathers GRPO's reference all at once.
-        held = replace(held, copies=1 + held.reference)
+        held = replace(held, copies=1 + held.reference, critic=critic)
         spent = trained(self, given, shape, flops, held)
         drawing = costs.state_bytes(shape, held) + (round_.memory or 0.0)
         given.remark(

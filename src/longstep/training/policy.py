@@ -7,9 +7,9 @@ advantages and losses are still computed or configured on its side, and never re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from torch import Tensor
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from longstep.losses import Algorithm, Groups, Tokens, Whole
-from longstep.losses.out import masked_mean
+from longstep.losses import Advantages, Algorithm, Groups, Tokens, Whole, carrying
+from longstep.losses.bonuses import Earned
+from longstep.training.checkpoints import PREFIX, Side
+from longstep.training.critic import CriticTrainer, explained_variance
+from longstep.training.entropies import Entropies
 from longstep.training.job import Job, Ours, arguments, run
 from longstep.training.ranks import sharded, world
 
@@ -56,9 +59,16 @@ class PolicySettings:
 
 class _Policy(Ours, GRPOTrainer):
     settings: PolicySettings
+    bonus: Earned
+    critic: CriticTrainer | None = None
     _rewards: Tensor
+    _entropies: Entropies
+    _value_loss: float = 0.0
     #: Of the rows just drawn, where some are not all the policy's own.
     weights: list[str] | None = None
+    #: Of the rows just drawn, where somebody says.
+    correctness: list[float | None] | None = None
+    given: list[float | None] | None = None
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         self._rewards = super()._calculate_rewards(*args, **kwargs)  # of all processes, in order
@@ -70,22 +80,54 @@ class _Policy(Ours, GRPOTrainer):
         algorithm, shape = self.settings.algorithm, (-1, self.settings.group)
         lengths: Any = self.accelerator.gather(made["completion_mask"].sum(-1))
         drift: Any = self._drift(made) if "drift" in algorithm.needs() else None
+        values_BT = self._values(made)
         groups = Groups(
             rewards_PG=self._rewards.sum(-1).view(shape),  # one column
             lengths_PG=lengths.view(shape),
             drift_PG=None if drift is None else drift.view(shape),
+            values_PGT=None if values_BT is None else values_BT.unflatten(0, shape),
+            sampled_PGT=None if values_BT is None else _sampled(made).unflatten(0, shape),
         )
-        values_PG, trains_PG = algorithm.advantages(algorithm.penalty.charged(groups))
+        groups = algorithm.penalty.charged(groups)
+        found = self._with_given(algorithm.advantages(groups))
         mine = slice(
             self.accelerator.process_index * len(inputs),
             (self.accelerator.process_index + 1) * len(inputs),
         )
-        made["advantages"], made["trains"] = values_PG.flatten()[mine], trains_PG.flatten()[mine]
+        made["advantages"] = found.values_PG.flatten(0, 1)[mine]
+        made["trains"] = found.trains_PG.flatten()[mine]
+        if values_BT is not None:
+            made["values"], made["targets"] = values_BT, algorithm.targets(groups).flatten(0, 1)
+            explained = explained_variance(values_BT, made["targets"], _mask(made))
+            self._tell({} if explained is None else {"explained_variance": explained})
+        self._tell(carrying(found))
+        device = made["advantages"].device
+        if self.correctness is not None:
+            made["right"] = _numbers(self.correctness, device)
         if self.weights is not None:
-            device = made["advantages"].device
             for name, weight in (("by_record", "behaviour"), ("by_shape", "shaped")):
                 made[name] = torch.tensor([each == weight for each in self.weights], device=device)
         return made
+
+    def _with_given(self, found: Advantages) -> Advantages:
+        """Advantages that a guide has named in place of the algorithm's."""
+        if self.given is None:
+            return found
+        values_PG, trains_PG = found
+        gathered: Any = self.accelerator.gather(_numbers(self.given, values_PG.device))
+        given = _like(gathered.view(trains_PG.shape), values_PG).to(values_PG.dtype)
+        return Advantages(values_PG.where(given.isnan(), given), trains_PG)
+
+    def _values(self, made: Mapping[str, Any]) -> Tensor | None:
+        """What the critic expects of the answers just drawn."""
+        if self.critic is None:
+            return None
+        with self.accelerator.autocast():
+            return self.critic.values(*_sequences(made), self.args.per_device_train_batch_size)
+
+    def _tell(self, numbers: Mapping[str, float]) -> None:
+        for name, value in numbers.items():
+            self._metrics["train"][name].append(value)
 
     def _drift(self, made: Mapping[str, Any]) -> Any:
         """How far each answer, of all processes, is from the reference under the policy that drew it."""
@@ -119,10 +161,16 @@ class _Policy(Ours, GRPOTrainer):
         # Gradients are averaged over processes where the parts' losses should be added.
         total = (self.settings.algorithm.divisor(whole) or 1.0) / world()  # 0: none can be scored
         for part in parts:
-            part["total"] = total
+            part["total"], part["tokens"] = total, tokens
 
     def _compute_loss(self, model: Any, inputs: Any) -> Tensor:
         algorithm, mask_BT = self.settings.algorithm, _mask(inputs)
+        if self.critic is not None:
+            self._criticise(self.critic, inputs, mask_BT)
+            if self.critic.warming(self.state.global_step):
+                return (
+                    next(model.parameters()).sum() * 0.0
+                )  # a step that moves nothing; see training_step
         logps, entropy, aux = self._get_per_token_logps_and_entropies(
             model,
             *_sequences(inputs),
@@ -133,22 +181,72 @@ class _Policy(Ours, GRPOTrainer):
         tokens = Tokens(
             logps_BT=logps,
             old_BT=_old(inputs, logps),
-            advantages_BT=inputs["advantages"].unsqueeze(-1),
+            advantages_BT=_columns(inputs["advantages"]),
             mask_BT=mask_BT,
             ref_BT=inputs["ref_per_token_logps"] if "reference" in needs else None,
             behaviour_BT=inputs["sampling_per_token_logps"] if "behaviour" in needs else None,
             entropy_BT=entropy if "entropy" in needs else None,
+            entropy_weight=self.bonus.weight,
             shaped_B1=inputs["by_shape"].unsqueeze(-1) if "by_shape" in inputs else None,
         )
         out = algorithm.loss(tokens, inputs["total"])
-        for name, value in {**out.metrics, "entropy": masked_mean(entropy, mask_BT)}.items():
-            mean = self.reduced(value.float(), "mean").item()
-            self._metrics["train"][name].append(mean)
+        self._tell({n: self.reduced(v.float(), "mean").item() for n, v in out.metrics.items()})
+        self._entropies.add(entropy, mask_BT, inputs.get("right"))
+        if self.accelerator.sync_gradients:  # the last micro-batch of the step
+            self._observe(self._entropies.told(lambda sums: self.reduced(sums, "sum")))
         if aux is None:
             return out.loss
         # Experts are kept in balance whatever the algorithm is: a property of the model.
         share = self.router_aux_loss_coef / self.current_gradient_accumulation_steps
         return out.loss + share * aux
+
+    def _observe(self, entropies: Mapping[str, float]) -> None:
+        """Log where the entropy of a step is, and let the bonus of the next one follow it."""
+        self._tell({**entropies, **self.bonus.metrics()})
+        if "entropy" in entropies:
+            self.bonus.observe(entropies["entropy"])
+
+    def _criticise(self, critic: CriticTrainer, inputs: Any, mask_BT: Tensor) -> None:
+        with self.accelerator.autocast():
+            loss = critic.loss(_sequences(inputs), inputs, mask_BT)
+        loss.backward()
+        self._value_loss += loss.item()
+        if self.accelerator.sync_gradients:
+            critic.step()
+            self._tell({"value_loss": self._value_loss})
+            self._value_loss = 0.0
+
+    def _warming(self) -> bool:
+        return self.critic is not None and self.critic.warming(self.state.global_step)
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """As ever; while the critic alone learns, the optimiser then finds no gradient, and not even decays."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if self._warming():
+            model.zero_grad(set_to_none=True)
+        return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        return None if self._warming() else super()._get_grad_norm(model, grad_norm)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.critic is not None:
+            self.critic.save(Path(str(self.args.output_dir)) / f"{PREFIX}{self.state.global_step}")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.critic is not None and checkpoint is not None:
+            self.critic.load(Path(checkpoint))
+
+
+def _like(each_PG: Tensor, values: Tensor) -> Tensor:
+    """Something of answers, ready to meet values of answers or of their tokens."""
+    return each_PG if each_PG.ndim == values.ndim else each_PG.unsqueeze(-1)
+
+
+def _numbers(known: Sequence[float | None], device: Any) -> Tensor:
+    return torch.tensor([float("nan") if each is None else each for each in known], device=device)
 
 
 def _sequences(rows: Mapping[str, Any]) -> tuple[Tensor, Tensor, int]:
@@ -156,6 +254,11 @@ def _sequences(rows: Mapping[str, Any]) -> tuple[Tensor, Tensor, int]:
     ids = torch.cat([rows["prompt_ids"], rows["completion_ids"]], dim=1)
     attended = torch.cat([rows["prompt_mask"], rows["completion_mask"]], dim=1)
     return ids, attended, rows["completion_ids"].size(1)
+
+
+def _columns(values: Tensor) -> Tensor:
+    """One column for each answer, unless there is one for each token."""
+    return values if values.ndim == 2 else values.unsqueeze(-1)
 
 
 def _sampled(rows: Mapping[str, Any]) -> Tensor:
@@ -188,12 +291,16 @@ def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[s
     ``prompt_ids``, ``completion_ids``, ``logprobs`` and ``shaped``, the reward or ``None`` for a completion that
     cannot be scored (it takes no part in its group). Where some row is not all the policy's own there are also
     ``loss_mask``, 0 for tokens that no loss sees, and ``weight``, what each row's ratio is taken against: ``own``,
-    ``behaviour`` (its ``logprobs``) or ``shaped``. TRL's dataset carries no prompts; it only counts steps.
+    ``behaviour`` (its ``logprobs``) or ``shaped``; and where it is known ``correctness``, 0 or 1, of the policy's own
+    answers and ``None`` of others, which only metrics read; and ``advantage``, what some rows are worth whatever the
+    algorithm says. TRL's dataset carries no prompts; it only counts steps.
     """
 
     def roll(prompts: list[Any], trainer: Any) -> dict[str, Any]:
         columns = dict(rollout(trainer.state.global_step, len(prompts)))
         trainer.weights = columns.pop("weight", None)
+        trainer.correctness = columns.pop("correctness", None)
+        trainer.given = columns.pop("advantage", None)
         if "loss_mask" in columns:
             columns["env_mask"] = columns.pop("loss_mask")  # TRL's name for it
         return columns
@@ -201,6 +308,9 @@ def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[s
     def shaped_reward(shaped: list[float | None], **_: Any) -> list[float | None]:
         return shaped
 
+    critic = critic_of(job, settings.algorithm)
+    bonus = settings.algorithm.bonus.build()
+    job = replace(job, side={**job.side, "bonus.json": Side(bonus.state, bonus.restore)})
     batch, minibatches = job.training.batch, settings.algorithm.minibatches
     # Each row stands for a group and is used ``updates`` times: enough for every step, and for one draw at least.
     counted = max(job.steps * batch, batch * minibatches // settings.group)
@@ -213,7 +323,10 @@ def train_policy(job: Job, settings: PolicySettings, rollout: Rollout) -> dict[s
             processing_class=job.tokenizer,
             rollout_func=roll,
         )
-    trainer.settings = settings
+    trainer.settings, trainer.bonus, trainer.critic = settings, bonus, critic
+    trainer._entropies = Entropies()
+    if critic is not None:
+        critic.to(trainer.accelerator.device, bool(trainer.args.gradient_checkpointing))
     return run(trainer, job)
 
 
@@ -224,6 +337,12 @@ def _referring(model: Any, reference: Path | None) -> Iterator[None]:
     model.config.name_or_path = start if reference is None else str(reference)
     yield
     model.config.name_or_path = start
+
+
+def critic_of(job: Job, algorithm: Algorithm) -> CriticTrainer | None:
+    """The critic that the algorithm needs, made of the policy before that is wrapped."""
+    learner = algorithm.learner()
+    return None if learner is None else CriticTrainer(learner, job.model, job.training.clip)
 
 
 def _config(job: Job, settings: PolicySettings) -> GRPOConfig:

@@ -75,6 +75,10 @@ class GuideConfig(Strict):
         """Complaints, ``key: sentence``, when groups of this size are trained on."""
         yield from ()
 
+    def helps(self) -> bool:
+        """Whether it ever does anything."""
+        return True
+
     def mends(self) -> frozenset[Signal]:
         """Groups it is there for: a gate that drops all of these leaves it nothing to do."""
         return frozenset()

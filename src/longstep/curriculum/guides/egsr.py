@@ -104,7 +104,7 @@ class Retelling(TakingGuide):
     def __init__(self, config: Egsr, problems: Sequence[Problem]) -> None:
         """Start with nobody helped."""
         super().__init__(problems, config.samples, config.replaced, config.weight)
-        self.config = config
+        self.config, self.baseline = config, config.baseline
 
     def guidance(self, problem: Problem, k: int) -> Guidance | None:
         """The question that tells more; a problem without a solution gets no help that shows one."""

@@ -16,6 +16,10 @@ class NoGuide(GuideConfig):
 
     kind: Literal["none"] = "none"
 
+    def helps(self) -> bool:
+        """Never."""
+        return False
+
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> Unguided:
         """Give the guide that never helps."""
         return Unguided()

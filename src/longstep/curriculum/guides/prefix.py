@@ -43,7 +43,7 @@ class Beginning(TakingGuide):
     def __init__(self, config: Prefix, problems: Sequence[Problem]) -> None:
         """Start with nobody helped."""
         super().__init__(problems, config.samples, config.replaced, "own")
-        self.share = config.share
+        self.share, self.baseline = config.share, config.baseline
 
     def guidance(self, problem: Problem, k: int) -> Guidance | None:
         """The beginning, if the solution is long enough to have one."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from longstep.config import Field
 from longstep.curriculum.base import Outcome, Signal
 from longstep.curriculum.groups import DrawnGroup, DrawnRow, Weight
 from longstep.curriculum.guides.base import Guidance, GuideConfig
 from longstep.types import Problem
+
+Baseline = Literal["group", "own"]
 
 
 class Taking(GuideConfig):
@@ -28,10 +30,15 @@ class Asking(Taking):
     Attributes:
         samples: answers drawn with help for a group.
         replaced: wrong answers of a group that may be replaced.
+        baseline: what a mended group is measured by: ``group``, its mean, as any other; ``own``, its own answers, which
+            were all wrong: those stay worth nothing, and a row taken is worth 1. With ``group`` one right answer among
+            eight is worth 2.47 under GRPO, and each of the others is pushed down by 0.35 only because this one was put
+            in.
     """
 
     samples: int = Field(default=4, ge=1)
     replaced: int = Field(default=1, ge=1)
+    baseline: Baseline = "group"
 
     def fits(self, group: int) -> Iterator[str]:
         """An answer is measured against others of its group."""
@@ -51,7 +58,10 @@ class TakingGuide:
         samples: answers to get for a group.
         replaced: answers of a group that may be replaced.
         weight: of the rows taken.
+        baseline: of a group with rows taken.
     """
+
+    baseline: Baseline = "group"
 
     def __init__(
         self, problems: Sequence[Problem], samples: int, replaced: int, weight: Weight
@@ -81,7 +91,8 @@ class TakingGuide:
         found = [row for row, leak in zip(right, leaks, strict=True) if not leak][: self.replaced]
         self.counts.update(groups=1, leaks=len([*filter(None, leaks)]), taken=len(found))
         self.counts["mended"] += bool(found)
-        return _with(group, [replace(row, weight=self.weight) for row in found])
+        mended = _with(group, [replace(row, weight=self.weight) for row in found])
+        return _by_own(mended) if found and self.baseline == "own" else mended
 
     def metrics(self) -> dict[str, float]:
         """Groups that wanted help, those mended, rows taken, and right answers refused because they leak; sums."""
@@ -95,6 +106,12 @@ class TakingGuide:
     def restore(self, state: dict[str, Any]) -> None:
         """Count on."""
         self.counts = Counter(state["counts"])
+
+
+def _by_own(group: DrawnGroup) -> DrawnGroup:
+    """The group with its own answers worth what they were before it was mended: nothing."""
+    rows = (replace(row, advantage=0.0 if row.own else 1.0) for row in group.rows)
+    return replace(group, rows=tuple(rows))
 
 
 def _with(group: DrawnGroup, rows: Sequence[DrawnRow]) -> DrawnGroup:
