@@ -43,6 +43,9 @@ Out = Annotated[Path | None, typer.Option(help="run folder; default runs/<name>[
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. stages.sft1.batch=16")
 ]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="run stages that seem to need more memory than there is")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")]
 
 
@@ -50,6 +53,18 @@ def _load(recipe: str, size: str | None, overrides: list[str] | None) -> Any:
     from longstep.run.recipe import load, recipe_files
 
     return load(recipe_files(recipe, size), overrides or [])
+
+
+def _refuse_sizeless(recipe: str, size: str | None) -> None:
+    """A recipe with sizes beside it is a method, written for the largest: nobody means to fetch that by a short command."""
+    from longstep.run.recipe import find_recipe, sizes_told
+
+    found = find_recipe(recipe)
+    if size is None and found.is_dir() and (told := sizes_told(found)):
+        raise UserError(
+            f"run {recipe}: which size? --size takes one of these, and nothing was fetched or started:\n"
+            + "\n".join(f"  {name:<14} {about}" for name, about in told.items())
+        )
 
 
 def _folder(out: Path | None, name: str, size: str | None) -> Path:
@@ -68,15 +83,17 @@ def run(
     fork: Annotated[
         bool, typer.Option("--fork", help="start a new folder from what still holds")
     ] = False,
+    anyway: Anyway = False,
 ) -> None:
     """Run a recipe; the same command continues an interrupted run."""
     quiet_libraries()
+    _refuse_sizeless(recipe, size)
     from longstep import report
     from longstep.run.fork import fork as forked
     from longstep.run.runner import Run, execute
 
     loaded, located = _load(recipe, size, overrides)
-    task = Run(loaded, located, _folder(out, loaded.name, size), say)
+    task = Run(loaded, located, _folder(out, loaded.name, size), say, anyway)
     if fork and rank() == 0:
         task = forked(task)
         say(f"forked into {task.folder}")
@@ -293,13 +310,14 @@ def _stage_verb(kind: str, about: str) -> Callable[..., None]:
         config: Annotated[Path, typer.Argument(help="YAML with the stage's settings")],
         out: Annotated[Path, typer.Option(help="run folder")],
         overrides: Overrides = None,
+        anyway: Anyway = False,
     ) -> None:
         from longstep.config import load_yaml, override
 
         located = load_yaml(config)
         for assignment in overrides or []:
             located = override(located, assignment)
-        run_single(kind, located, out)
+        run_single(kind, located, out, anyway=anyway)
 
     verb.__doc__ = about
     return verb

@@ -242,6 +242,15 @@ def best_device() -> str:
     return "cpu"
 
 
+def device_memory() -> tuple[float, bool]:
+    """Bytes of the device that a model would be loaded onto, and whether that is the machine's own memory."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(best_device()).total_memory, False
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), True
+
+
 def load_tokenizer(folder: Path, template: Path | None = None) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model folder, its ids and its chat template (or the file given instead) proven.
 

@@ -32,6 +32,7 @@ from longstep.progress import Progress
 from longstep.report.blocks import write_blocks
 from longstep.report.shown import chosen
 from longstep.run.early import refuse_early
+from longstep.run.fit import refuse_unfit
 from longstep.run.recipe import Recipe
 from longstep.training.ranks import from_main, joined, rank, sharded, world
 from longstep.workfolder import WorkFolder, changeable, differences, rounding, settled
@@ -41,12 +42,13 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True)
 class Run:
-    """One recipe in one folder."""
+    """One recipe in one folder; ``anyway`` runs stages that this machine seems to have too little memory for."""
 
     recipe: Recipe
     located: Located
     folder: Path
     say: Callable[[str], None]
+    anyway: bool = False
 
     def stage_folder(self, name: str) -> Path:
         """The folder of a stage."""
@@ -88,6 +90,7 @@ def _lead(run: Run, names: Sequence[str]) -> list[str]:
         _refuse_processes(run, names)
         todo = [name for name in names if read_manifest(run.stage_folder(name)) is None]
         refuse_early(run.recipe, run.located, todo, here=True)
+        refuse_unfit(run.recipe, run.located, todo, run.say if run.anyway else None)
         _write_run_file(run)
         with closing(AppendLog(run.folder / "events.jsonl")) as events:
             for name in names:

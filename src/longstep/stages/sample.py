@@ -224,8 +224,9 @@ class Sample(Stage):
         rates = (0.0, 1.0) if self.rate else inside(self.where, data.rates)
         longest, slots = self.sampling.max_tokens, self.sampling.batch_size
         work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, slots)
-        planned = given.planned(self.by.spends(work, given), rows=kept)
-        return Estimate(Flow(problems, rates, kept, mean), planned)
+        spent = self.by.spends(work, given)
+        flow, room = Flow(problems, rates, kept, mean), spent.room("sampling.batch_size")
+        return Estimate(flow, given.planned(spent, rows=kept), room)
 
     def blocks(self, out: Path) -> Iterator[Block]:
         """Pass rates, unless they are only handed on; verdicts, and what a person should look at."""

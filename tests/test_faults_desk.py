@@ -1,0 +1,179 @@
+"""Faults 40 to 47 of plan, status and report: each by its number, with values worked out by hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from longstep.cli.main import app
+from longstep.config import Located, UserError, load_yaml, override, validate
+from longstep.costs.planning import DEVICES, Planning
+from longstep.run.fit import refuse_unfit
+from longstep.run.plan import Plan, make_plan
+from longstep.run.recipe import Recipe, check, load, recipe_files, sizes_told
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+GB = 1e9
+
+
+def plan_of(name: str, size: str | None, *overrides: str) -> Plan:
+    return make_plan(load(recipe_files(str(RECIPES / name), size), overrides)[0])
+
+
+# -- 40: what fits is said to fit, and what does not with the setting that helps ------------------------
+
+
+def test_fault_40_rl_of_a_small_model_fits_on_one_card() -> None:
+    # Qwen2.5-1.5B: 1.5437e9 weights, 1.5436e9 of them in matrices; 2 * 2 * 28 layers * 256 = 28,672 bytes of keys and
+    # values a token in bf16, twice that in float32. light-r1 keeps a reference (4 bytes a weight).
+    one = plan_of("light-r1", "qwen-1.5b", "plan.device=h100", "stages.rl.rollout_batch=24").stage(
+        "rl"
+    )
+    # Updates: (16 + 4 + 2) * 1.5437e9 = 33.96 GB; 25,024 tokens keep 28 layers' inputs, 2 * 1536 * 28 = 86,016 bytes,
+    # and twice one layer's 2 * (6 * 1536 + 2 * 1536 + 2 * 256 + 4 * 8960) = 97,280: 7.02 GB; logits of 256 tokens,
+    # 256 * 151,936 * 10 = 0.39 GB. In all 41.4 GB.
+    # Rollouts hold no gradients: (12 + 4 + 2) * 1.5437e9 = 27.8 GB, and 24 answers of 150 + 9000 tokens, of which a
+    # tenth may have ended: 244,000 * 57,344 = 14.0 GB. In all 41.8 GB, and the larger of the two counts.
+    assert one.memory == pytest.approx(41.8 * GB, rel=2e-3) and one.relief == ""
+    # Half of the answers decoded together need 7.0 GB less, so updates are the peak; training memory stays.
+    fewer = plan_of(
+        "light-r1", "qwen-1.5b", "plan.device=h100", "stages.rl.rollout_batch=12"
+    ).stage("rl")
+    assert fewer.memory == pytest.approx(41.4 * GB, rel=2e-3)
+
+
+def test_fault_40_shards_and_a_copy() -> None:
+    # DeepSeek-R1-Distill-Qwen-14B over 8 H200: 14.77e9 weights; a whole bf16 copy to draw from, 29.5 GB.
+    made = plan_of("light-r1-ds", "ds-14b").stage("rl")
+    # The reference rates while there are no gradients: (12 + 4) / 8 * 14.77e9 = 29.5 GB of shards, the copy, the
+    # reference gathered at once, 29.5 GB, and 25,024 tokens in one layer, 2 * (6 * 5120 + 2 * 5120 + 2 * 1024 +
+    # 4 * 13,824) = 196,608 bytes each: 4.9 GB. In all 93.5 GB.
+    assert made.memory == pytest.approx(93.5 * GB, rel=3e-3) and made.relief == ""
+
+
+def test_fault_40_a_mixture_is_held_whole() -> None:
+    # Qwen3-30B-A3B: 30.53e9 weights held and trained, whatever a token passes: 16 bytes, and bf16 copies of 30.22e9.
+    base = "stages.base={kind: checkpoint, path: Qwen/Qwen3-30B-A3B}"
+    made = plan_of("light-r1", "qwen-1.5b", base).stage("sft1")
+    assert made.memory is not None and made.memory > (16 * 30.5 + 2 * 30) * GB
+    assert "sharding: fsdp2" in made.relief
+
+
+@pytest.mark.parametrize(
+    ("size", "stage", "changes"),
+    [
+        ("qwen-7b", "sft1", ["launch.sharding=none", "stages.sft1.micro_batch=12"]),
+        ("qwen-1.5b", "rl", ["plan.device=h100", "stages.rl.rollout_batch=1000"]),
+        ("qwen-1.5b", "sft1", ["plan.device=rtx-4090"]),
+        ("qwen-1.5b", "pool", ["plan.device=t4", "stages.pool.sampling.batch_size=64"]),
+        ("qwen-7b", "rl", ["stages.rl.rollout_batch=100"]),
+    ],
+)
+def test_fault_40_what_is_said_to_help_does(size: str, stage: str, changes: list[str]) -> None:
+    made = plan_of("light-r1", size, *changes).stage(stage)
+    assert made.relief
+    # The first way: ``key: value``, several joined by ``with``.
+    first = re.sub(r" \([\d.e+]+ GB\)", "", made.relief.rpartition(" by ")[2].partition(", or ")[0])
+    said = [re.sub(r"^(\S+): ", rf"stages.{stage}.\1=", way) for way in first.split(", with ")]
+    said = [way.replace(f"stages.{stage}.launch=", "launch=") for way in said]
+    mended = plan_of("light-r1", size, *changes, *said).stage(stage)
+    assert mended.relief == "", (made.relief, said)
+
+
+def test_fault_40_own_and_consumer_devices() -> None:
+    own = Planning.model_validate(
+        {"device": {"memory": 24, "tflops": 165, "bandwidth": 1.008}}
+    ).hardware
+    card = DEVICES["rtx-4090"]
+    assert (own.memory, own.flops, own.bandwidth) == (card.memory, card.flops, card.bandwidth)
+    assumed = Planning.model_validate({"device": {"memory": 24, "tflops": 155}}).hardware
+    assert assumed.bandwidth == 1e12 and "assumed" in assumed.note
+    known = {
+        "rtx-3090",
+        "rtx-4090",
+        "rtx-5090",
+        "a100-40",
+        "l4",
+        "a10",
+        "t4",
+        "h100",
+        "h200",
+        "b200",
+    }
+    assert known < DEVICES.keys() and all(
+        Planning.model_validate({"device": each}) for each in DEVICES
+    )
+    hours = [
+        plan_of("light-r1", "qwen-1.5b", f"plan.device={device}").stage("sft1").hours
+        for device in ("rtx-4090", "{memory: 24, tflops: 82.5}")
+    ]
+    assert None not in hours and hours[1] == pytest.approx(2 * (hours[0] or 0))
+
+
+BIG = """
+name: big
+stages:
+  base: {kind: checkpoint, path: longstep-tiny}
+  problems: {kind: curate, sources: [{kind: chain, count: 20}], filters: [{kind: has_answer}]}
+  traces: {kind: sample, by: {kind: reference, model: "@base"}, data: "@problems"}
+  sft: {kind: sft, model: "@base", data: "@traces", steps: 2, batch: 8, max_length: 128}
+"""
+
+
+def big(folder: Path, *overrides: str) -> tuple[Recipe, Located]:
+    path = folder / "big.yaml"
+    path.write_text(BIG)
+    located = load_yaml(path)
+    for assignment in overrides:
+        located = override(located, assignment)
+    recipe = validate(Recipe, located)
+    check(recipe, located)
+    return recipe, located
+
+
+def test_fault_40_run_asks_the_plan_before_its_first_stage(tmp_path: Path) -> None:
+    recipe, located = big(tmp_path)
+    refuse_unfit(recipe, located, recipe.order())
+    # A million rows of 128 tokens at once: more than any machine has.
+    recipe, located = big(tmp_path, "stages.sft.batch=1000000")
+    with pytest.raises(
+        UserError, match=r"big.yaml:7: stages.sft: needs .* micro_batch: 1(?s:.*)--anyway"
+    ):
+        refuse_unfit(recipe, located, recipe.order())
+    told: list[str] = []
+    refuse_unfit(recipe, located, recipe.order(), told.append)
+    assert len(told) == 1 and "stages.sft: needs" in told[0]
+    refuse_unfit(recipe, located, ["problems", "traces"])  # what is not to run needs no room
+
+
+# -- 41: hours on the devices that draw ------------------------------------------------------------------
+
+
+def test_fault_41_drawing_takes_as_long_on_eight_devices_as_on_one() -> None:
+    eight = plan_of("light-r1", "qwen-7b")
+    one = plan_of("light-r1", "qwen-7b", "launch.processes=1", "launch.sharding=none")
+    for stage in ("scores", "rated", "pool"):
+        assert eight.stage(stage).hours == pytest.approx(one.stage(stage).hours)
+        assert eight.stage(stage).dollars == pytest.approx(8 * one.stage(stage).dollars)
+    # Every process draws rollouts: 1,024 answers on 8 devices, 24 together, take 128 / 24 rounds instead of 1,024 / 24.
+    assert 4 < (one.stage("rl").hours or 0) / (eight.stage("rl").hours or 1) < 8
+    assert any("on the first of the 8 devices" in line for line in eight.assumptions)
+
+
+# -- 47: nothing is fetched unasked ----------------------------------------------------------------------
+
+
+def test_fault_47_a_recipe_with_sizes_is_not_run_without_one(tmp_path: Path) -> None:
+    told = sizes_told(RECIPES / "light-r1")
+    assert told["qwen-32b"].startswith("Light-R1-32B: Qwen2.5-32B-Instruct") and "recipe" in told
+    done = CliRunner().invoke(app, ["run", str(RECIPES / "light-r1"), "--out", str(tmp_path / "r")])
+    assert isinstance(done.exception, UserError) and "nothing was fetched" in str(done.exception)
+    assert all(f"\n  {size} " in str(done.exception) for size in told)
+    assert not (tmp_path / "r").exists()
+    assert recipe_files(str(RECIPES / "light-r1"), "recipe") == [
+        RECIPES / "light-r1" / "recipe.yaml"
+    ]
+    assert sizes_told(RECIPES / "curation") == {}
