@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from longstep.artifacts import write_json, write_manifest
 from longstep.cli.main import app
+from longstep.cli.status import is_running, sentences, stage_rows, status_table
 from longstep.config import Located, UserError, load_yaml, override, validate
 from longstep.costs.planning import DEVICES, Planning
+from longstep.disk import held, locked
+from longstep.progress import Progress
 from longstep.run.fit import refuse_unfit
 from longstep.run.plan import Plan, make_plan
 from longstep.run.recipe import Recipe, check, load, recipe_files, sizes_told
+from longstep.run.runner import Run, execute
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 GB = 1e9
@@ -177,3 +187,87 @@ def test_fault_47_a_recipe_with_sizes_is_not_run_without_one(tmp_path: Path) -> 
         RECIPES / "light-r1" / "recipe.yaml"
     ]
     assert sizes_told(RECIPES / "curation") == {}
+
+
+# -- 42: status says what a run is doing -----------------------------------------------------------------
+
+FAILING = """
+name: failing
+stages:
+  problems: {kind: curate, sources: [{kind: chain, count: 6, difficulty: [1, 1]}], filters: [{kind: has_answer}]}
+  few: {kind: sample, by: {kind: reference}, data: "@problems", where: {difficulty: [LOW, 3]}}
+"""
+
+
+def test_fault_42_a_stage_that_failed_says_so_and_is_done_after_the_mended_command(
+    tmp_path: Path,
+) -> None:
+    def run(low: int) -> list[dict[str, Any]]:
+        path = tmp_path / "failing.yaml"
+        path.write_text(FAILING.replace("LOW", str(low)))
+        with suppress(UserError):
+            execute(Run(*load([path]), tmp_path / "run", lambda line: None))
+        return stage_rows(tmp_path / "run")
+
+    problems, few = run(2)
+    assert (problems["state"], few["state"]) == ("done", "failed")
+    assert "leaves 0 of 6 problems" in few["error"]
+    assert [*sentences([problems, few])] == [f"few failed: {few['error']}"]
+    shutil.rmtree(tmp_path / "run" / "few")  # other settings: as the complaint would say
+    assert [row["state"] for row in run(1)] == ["done", "done"]
+
+
+def test_fault_42_running_is_told_by_the_lock_and_not_by_a_clock(tmp_path: Path) -> None:
+    stages = {"a": {"kind": "curate"}, "b": {"kind": "rl"}, "c": {"kind": "evaluate"}}
+    write_json(tmp_path / "run.json", {"stages": list(stages), "recipe": {"stages": stages}})
+    (tmp_path / "a" / "out").mkdir(parents=True)
+    write_manifest(tmp_path / "a", cost={"seconds": 61.0})
+    for stage in ("a", "b"):
+        write_json(tmp_path / stage / "config.json", {})
+    events = [
+        {"time": 0.0, "stage": stage, "event": event}
+        for stage, event in (("a", "started"), ("a", "finished"), ("b", "started"))
+    ]
+    (tmp_path / "events.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in events) + '{"torn'
+    )
+    # 40 of 220 steps in this process and 20 before it, at 0.5 steps a second: 160 more take 320 seconds.
+    state = {"label": "b", "unit": "step", "done": 60, "total": 220, "speed": 0.5}
+    write_json(tmp_path / "b" / "partial" / "progress.json", state)
+    (tmp_path / "b" / "metrics.jsonl").write_text(
+        '{"step": 59, "loss": 0.25, "reward": 0.5}\n{"step": 60, "lo'
+    )
+    fired = {"level": "warn", "rule": "truncated", "cause": "31 % were cut", "step": 7}
+    (tmp_path / "b" / "health.jsonl").write_text(
+        "".join(json.dumps({**fired, "step": step}) + "\n" for step in (7, 9))
+    )
+
+    def seen() -> tuple[list[str], list[list[str]]]:
+        rows = stage_rows(tmp_path)
+        assert is_running(rows) == (rows[1]["state"] == "running")
+        return [row["state"] for row in rows], status_table(rows)[1:]
+
+    with locked(tmp_path):
+        states, cells = seen()
+    assert states == ["done", "running", "not begun"]
+    assert cells[0] == ["a", "done", "", "", "1:01", ""]
+    assert cells[1] == ["b", "running", "60/220 step", "reward 0.5", "5:20 left", "1"]
+    assert [*sentences(stage_rows(tmp_path))] == [
+        "b warn: truncated, 2 times, the last at step 9: 31 % were cut"
+    ]
+    # The same files, and nobody holds the lock: whatever they say, nothing runs.
+    states, cells = seen()
+    assert states == ["done", "interrupted", "not begun"]
+    assert cells[1] == ["b", "interrupted", "60/220 step", "reward 0.5", "", "1"]
+    assert "run.lock" in {path.name for path in tmp_path.iterdir()} and not held(tmp_path)
+
+
+def test_fault_42_progress_keeps_its_state_for_those_who_look() -> None:
+    kept: list[Mapping[str, Any]] = []
+    progress = Progress("sft", 40, write=lambda text: None, terminal=False, note=kept.append)
+    progress.start_at(10)
+    for _ in range(20):
+        progress.advance(facts={"loss": 0.5, "kl": float("nan")})
+    [first] = kept  # every two seconds
+    assert (first["done"], first["total"], first["unit"]) == (11, 40, "step")
+    assert first["facts"] == {"loss": 0.5} and first["speed"] > 0

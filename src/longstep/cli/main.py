@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from longstep.cli.evaluation import evaluation
 from longstep.cli.terminal import (
     Interrupted,
     Json,
+    console,
     harmless,
     print_json,
     print_table,
@@ -26,6 +28,9 @@ from longstep.cli.terminal import (
 from longstep.config import UserError
 from longstep.run.extras import absent, missing
 from longstep.training.ranks import rank
+
+#: Between two looks of ``status --watch``.
+WATCH_SECONDS = 2.0
 
 app = typer.Typer(
     help="Train long chain-of-thought reasoners cheaply, step by step: from raw problems to a judged model.",
@@ -56,7 +61,7 @@ def _load(recipe: str, size: str | None, overrides: list[str] | None) -> Any:
 
 
 def _refuse_sizeless(recipe: str, size: str | None) -> None:
-    """A recipe with sizes beside it is a method, written for the largest: nobody means to fetch that by a short command."""
+    """A recipe with sizes beside it is written for the largest, which nobody means to fetch by a short command."""
     from longstep.run.recipe import find_recipe, sizes_told
 
     found = find_recipe(recipe)
@@ -139,9 +144,12 @@ def status(
     stage: Annotated[
         str | None, typer.Option(help="what this stage shows of itself, as on the page")
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="look again every two seconds, as long as it runs")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say how far a run is, stage by stage."""
+    """Say how far a run is, stage by stage: done, running, interrupted or failed, and what went wrong."""
     if stage is not None:
         from longstep.report import stage_tables
 
@@ -152,22 +160,21 @@ def status(
         for title, rows in found:
             print_table(rows, title)
         return
-    from longstep.cli.status import stage_rows
+    from longstep.cli.status import is_running, sentences, stage_rows, status_table
 
-    rows = stage_rows(run_folder)
-    if as_json:
-        print_json(rows)
-        return
-    header = ["stage", "kind", "makes", "state", "seconds", "tokens trained", "tokens generated"]
-    print_table(
-        [
-            header,
-            *[
-                [str(row.get(key) if row.get(key) is not None else "") for key in header]
-                for row in rows
-            ],
-        ]
-    )
+    while True:
+        rows = stage_rows(run_folder)
+        if as_json:
+            print_json(rows)
+        else:
+            if watch and console.is_terminal:
+                console.clear()
+            print_table(status_table(rows))
+            for sentence in sentences(rows):
+                say(f"* {sentence}")
+        if not (watch and is_running(rows)):
+            return
+        time.sleep(WATCH_SECONDS)
 
 
 @app.command()

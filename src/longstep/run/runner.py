@@ -10,8 +10,9 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +29,7 @@ from longstep.closure import code_of
 from longstep.config import Located, UserError, dump, provenance
 from longstep.context import CHECKPOINTS, PARTIAL, Context, stage_seed
 from longstep.disk import disk_errors, locked
+from longstep.progress import FILE as PROGRESS
 from longstep.progress import Progress
 from longstep.report.blocks import write_blocks
 from longstep.report.shown import chosen
@@ -201,10 +203,11 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
     started = time.monotonic()
     if stage.together:
         from_main(lambda: (name, run.folder))
-    try:
-        stage.run(context)
-    finally:  # a stage that refused its input shows best what was wrong with it
-        write_blocks(folder, [*stage.blocks(context.out), *chosen(folder)])
+    with _Ending(context.event):
+        try:
+            stage.run(context)
+        finally:  # a stage that refused its input shows best what was wrong with it
+            write_blocks(folder, [*stage.blocks(context.out), *chosen(folder)])
     seconds = time.monotonic() - started
     cost = {
         **asdict(context.cost),
@@ -224,6 +227,27 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
     run.say(f"{name:<12} done in {seconds:.1f} s")
 
 
+@dataclass(frozen=True)
+class _Ending:
+    """Records why a stage ended before its end; a process that is killed cannot, which leaves its lock free instead."""
+
+    event: Callable[[str, Mapping[str, object]], None]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if kind is None:
+            return
+        with suppress(OSError):  # a full disk has said so already
+            if issubclass(kind, KeyboardInterrupt):
+                self.event("interrupted", {})
+            else:
+                self.event("failed", {"error": str(error) or kind.__name__})
+
+
 def _tell_of_rounding(run: Run, name: str, changed: Sequence[str]) -> None:
     """Say what of the result another order of sums may change; what changes nothing needs no word."""
     paths = rounding(run.recipe.stages[name])
@@ -241,7 +265,12 @@ def _context(run: Run, name: str) -> Context:
         folder=run.stage_folder(name),
         seed=stage_seed(run.recipe.seed, name),
         inputs={f"@{n}": run.stage_folder(n) / "out" for n in run.recipe.inputs(name)},
-        progress=lambda label, total, unit: Progress(label, total, unit),
+        progress=lambda label, total, unit: Progress(
+            label,
+            total,
+            unit,
+            note=partial(write_json, run.stage_folder(name) / PARTIAL / PROGRESS),
+        ),
         event=lambda what, facts: None,
     )
 
