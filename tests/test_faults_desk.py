@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,17 @@ from longstep.config import Located, UserError, load_yaml, override, validate
 from longstep.costs.planning import DEVICES, Planning
 from longstep.disk import held, locked
 from longstep.progress import Progress
+from longstep.report import build_report, score_rows
+from longstep.report.blocks import Table, Text, write_blocks
+from longstep.report.scores import legend, narrowed, read_scores
+from longstep.report.shown import LOOK, queue
 from longstep.run.fit import refuse_unfit
+from longstep.run.origin import circumstances
+from longstep.run.peak import begin_peak, peak_memory
 from longstep.run.plan import Plan, make_plan
 from longstep.run.recipe import Recipe, check, load, recipe_files, sizes_told
 from longstep.run.runner import Run, execute
+from run_fixture import make_run
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 GB = 1e9
@@ -271,3 +279,153 @@ def test_fault_42_progress_keeps_its_state_for_those_who_look() -> None:
     [first] = kept  # every two seconds
     assert (first["done"], first["total"], first["unit"]) == (11, 40, "step")
     assert first["facts"] == {"loss": 0.5} and first["speed"] > 0
+
+
+# -- 44: a score table says of how many problems, and what its marks mean -----------------------------------
+
+
+def score(avg: float, wide: float, k: int = 16, **others: Any) -> dict[str, Any]:
+    """One cell: an average, and how many problems any of ``k`` answers solves, with intervals of 2 points each way."""
+
+    def sure(value: float) -> dict[str, Any]:
+        return {"value": value, "ci95": [value - 0.02, value + 0.02]}
+
+    passes, vote = {"1": sure(avg), str(k): sure(wide)}, {str(k): sure(avg + 0.01)}
+    return {"problems": 300, "samples": k, "avg": sure(avg), "pass": passes, "maj": vote, **others}
+
+
+def scored(*cells: dict[str, Any]) -> dict[str, Any]:
+    names = [f"m{number}" for number in range(len(cells))]
+    pairs = [
+        {"a": a, "b": b, "benchmark": "chain", "slice": "all"} for a, b in combinations(names, 2)
+    ]
+    models = {name: {"chain": {"all": cell}} for name, cell in zip(names, cells, strict=True)}
+    return {"protocol": {"models": names}, "models": models, "comparisons": pairs}
+
+
+def test_fault_44_n_a_legend_and_what_an_average_hides() -> None:
+    results = scored(score(0.597, 0.977), score(0.730, 0.860, truncated=0.06))
+    assert score_rows(results) == [
+        ["model", "chain avg@16, n=300"],
+        ["m0", "59.7 [57.7, 61.7]"],
+        ["m1", "73.0 [71.0, 75.0]*"],
+    ]
+    scores = read_scores("scores", results)
+    assert legend([scores]).startswith("* more than 5 % of the answers were cut")
+    assert legend([read_scores("scores", scored(score(0.5, 0.6)))]) == ""
+    [said] = narrowed(scores)
+    assert said == (
+        "chain: from m0 to m1 the average rises from 59.7 to 73.0, while pass@16 falls from 97.7 to 86.0: more answers "
+        "are right, and to fewer of the 300 problems any of 16 answers is."
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (score(0.73, 0.98), ""),  # both rise
+        (score(0.50, 0.86), ""),  # both fall
+        (score(0.73, 0.86, k=8), ""),  # another k says nothing
+        (score(0.73, 0.95), "; the intervals of the latter overlap."),  # 97.7 - 2 = 95.7 < 95 + 2
+    ],
+)
+def test_fault_44_nothing_is_said_where_nothing_is_hidden(after: dict[str, Any], said: str) -> None:
+    found = narrowed(read_scores("scores", scored(score(0.597, 0.977), after)))
+    assert len(found) == bool(said) and all(each.endswith(said) for each in found)
+
+
+# -- 46: the page -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    run = make_run(tmp_path_factory.mktemp("page") / "run")
+    commands = [
+        {"time": time, "command": f"longstep run light-r1 --size tiny{more}", "cwd": "/work", "host": f"h{time}",
+         "system": "Linux x86_64", "versions": {"longstep": "0.1.0", "torch": "2.13.0"}}
+        for time, more in ((0, ""), (86_400, " a=<b>"), (90_000, " last"))
+    ]  # fmt: skip
+    (run / "commands.jsonl").write_text("".join(json.dumps(row) + "\n" for row in commands))
+    return run, build_report(run).read_text()
+
+
+def test_fault_46_no_table_is_wider_than_a_phone(page: tuple[Path, str]) -> None:
+    tables = re.findall(r'<table class="([^"]*)">(.*?)</table>', page[1], re.DOTALL)
+    assert len(tables) > 5 and all("stack" in classes.split() for classes, _ in tables)
+    for classes, body in tables:
+        # On a phone each cell stands alone, so it has to say what it is; a fact has its name in front of it.
+        cells = re.findall(r"<td([^>]*)>", body)
+        marks = ("data-label=", 'class="empty"', "colspan", 'class="bar"')
+        bare = [cell for cell in cells if not any(mark in cell for mark in marks)]
+        assert not bare or "narrow" in classes, body[:300]
+    phone = page[1].split("@media (max-width: 40rem)")[1]
+    assert ".stack td { display: block" in phone.replace("\n", " ")
+
+
+def test_fault_46_origin_says_when_where_and_how(page: tuple[Path, str]) -> None:
+    origin = page[1].split('<section id="origin">')[1]
+    assert "1970-01-01 00:00:00 UTC on h0 (Linux x86_64)" in origin
+    assert "<code>longstep run light-r1 --size tiny</code> in <code>/work</code>" in origin
+    assert "1970-01-02 01:00:00 UTC on h90000 (Linux x86_64), the last of 2 times" in origin
+    assert "longstep 0.1.0, torch 2.13.0" in origin and "h86400" not in origin
+    told = circumstances()
+    assert {"command", "cwd", "host", "system", "versions"} == told.keys()
+
+
+def test_fault_46_scores_show_pass_and_majority_and_n(page: tuple[Path, str]) -> None:
+    scores = page[1].split('<section id="scores">')[1].split("</section>")[0]
+    results = json.loads((page[0] / "scores" / "out" / "results.json").read_text())
+    base = results["models"]["base"]["chain"]["all"]
+    k = max(base["pass"], key=int)
+    wanted = f"pass@{k} {100 * base['pass'][k]['value']:.1f} · maj@{k} {100 * base['maj'][k]['value']:.1f}"
+    assert wanted in scores and f"n={base['problems']}" in scores
+
+
+@pytest.mark.parametrize(("gold", "listed"), [(8, True), (7, False)])
+def test_fault_46_right_keys_are_not_listed_on_the_word_of_a_rater_that_is_wrong(
+    tmp_path: Path, gold: int, listed: bool
+) -> None:
+    def doubt(name: str, why: str) -> dict[str, Any]:
+        return {"problem_id": name, "prompt": f"{name}?", "gold": "1", "answers": [], "why": [why]}
+
+    rows = [
+        doubt("rater", "suspect key: gold '1', 4 of 4 say '2'"),
+        doubt(
+            "twin",
+            "suspect key: gold '1', 4 of 4 say '2', as the gold of x with the same question does",
+        ),
+        doubt("broken", "bad_gold: no number (4 samples)"),
+    ]
+    (tmp_path / "queue.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # Of ten problems with a majority, it was the key of 8 or of 7.
+    write_json(
+        tmp_path / "counts.json", {"audit": {"majorities": {"gold": gold, "other": 10 - gold}}}
+    )
+    table, *more = queue(tmp_path)
+    assert isinstance(table, Table)
+    assert [row[0] for row in table.rows] == ["rater"] * listed + ["twin", "broken"]
+    texts = [block.text for block in more if isinstance(block, Text)]
+    assert len(texts) == (not listed) and all(
+        text.startswith("1 keys that only the rater") for text in texts
+    )
+
+
+def test_fault_46_a_person_is_led_to_what_to_look_at(
+    tmp_path: Path, page: tuple[Path, str]
+) -> None:
+    run = make_run(tmp_path / "run", without=("scores",))
+    assert ('href="#look"' in page[1]) == ('<section id="look">' in page[1])
+    write_blocks(run / "rated", [Text(LOOK, "something")])
+    html = build_report(run).read_text()
+    assert 'href="#look"' in html and html.count('<section id="look">') == 1
+    assert "something" in html.split('<section id="look">')[1].split("</section>")[0]
+
+
+def test_fault_46_peak_memory_is_the_stages_own() -> None:
+    assert begin_peak()
+    much = b"x" * (96 << 20)
+    large = peak_memory(own=True)["peak_memory_mb"]
+    del much
+    assert begin_peak()
+    assert peak_memory(own=True)["peak_memory_mb"] <= large - 80
+    assert peak_memory(own=False).keys() >= {"process_peak_memory_mb"}

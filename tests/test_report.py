@@ -191,7 +191,7 @@ def test_table_by_hand(small: Path) -> None:
         ["base", "12.3 [10.0, 15.0]", "-"],
         ["sft", "50.0 [40.4, 59.6]", "25.0 [10.0, 40.0]*"],
     ]
-    header = ["chain avg@16", "chain hard avg@16"]
+    header = ["chain avg@16, n=30", "chain hard avg@16, n=30"]
     assert table(small) == [["stage", *header], *rows, ["later (not run)", "-", "-"]]
     results = json.loads((small / "eval" / "out" / "results.json").read_text())
     assert score_rows(results) == [["model", *header], *rows]
@@ -254,7 +254,7 @@ def test_two_evaluations_stay_apart(small: Path) -> None:
     with_scores(small, {"sft": {"chain": {"all": cell(0.5, 0.4, 0.6)}}})
     with_scores(small, {"sft": {"chain": {"all": cell(0.6, 0.5, 0.7, 64)}}}, stage="long")
     assert table(small) == [
-        ["stage", "eval: chain avg@16", "long: chain avg@64"],
+        ["stage", "eval: chain avg@16, n=30", "long: chain avg@64, n=30"],
         ["sft", "50.0 [40.0, 60.0]", "60.0 [50.0, 70.0]"],
     ]
 

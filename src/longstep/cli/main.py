@@ -111,6 +111,8 @@ def run(
     rows = report.table(task.folder)
     if len(rows) > 1:
         print_table(rows, f"{loaded.name}: held-out scores, 95 % intervals")
+        for sentence in report.table_notes(task.folder):
+            say(sentence)
     # What a run made is whole without its page, which `longstep report` writes whenever the extra is there.
     lacking = absent().get("report")
     say(f"report: {lacking or report.build_report(task.folder)}")

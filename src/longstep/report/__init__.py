@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from longstep.report.console import score_rows, stage_tables, table
+from longstep.report.console import score_rows, stage_tables, table, table_notes
 from longstep.report.page import build_report, pair_page
 from longstep.report.steering import steering
 
-__all__ = ["build_report", "pair_page", "score_rows", "stage_tables", "steering", "table"]
+__all__ = [
+    "build_report",
+    "pair_page",
+    "score_rows",
+    "stage_tables",
+    "steering",
+    "table",
+    "table_notes",
+]

@@ -1,13 +1,12 @@
 """Runs a recipe in a folder: skip what is finished, continue what is not, refuse what changed.
 
-runs/<name>/run.json, events.jsonl, run.lock, report.html, and one folder per stage with ``config.json`` (written
-first), logs and checkpoints, ``out/`` (the artifact), ``blocks.json`` (what the report shows of it) and
-``manifest.json`` (written last).
+runs/<name>/run.json, commands.jsonl (who ran it where, with what), events.jsonl, run.lock, report.html, and one folder
+per stage with ``config.json`` (written first), logs and checkpoints, ``out/`` (the artifact), ``blocks.json`` (what the
+report shows of it) and ``manifest.json`` (written last).
 """
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -35,6 +34,8 @@ from longstep.report.blocks import write_blocks
 from longstep.report.shown import chosen
 from longstep.run.early import refuse_early
 from longstep.run.fit import refuse_unfit
+from longstep.run.origin import COMMANDS, circumstances
+from longstep.run.peak import begin_peak, peak_memory
 from longstep.run.recipe import Recipe
 from longstep.training.ranks import from_main, joined, rank, sharded, world
 from longstep.workfolder import WorkFolder, changeable, differences, rounding, settled
@@ -94,6 +95,8 @@ def _lead(run: Run, names: Sequence[str]) -> list[str]:
         refuse_early(run.recipe, run.located, todo, here=True)
         refuse_unfit(run.recipe, run.located, todo, run.say if run.anyway else None)
         _write_run_file(run)
+        with closing(AppendLog(run.folder / COMMANDS)) as commands:
+            commands.append({"time": time.time(), **circumstances()})
         with closing(AppendLog(run.folder / "events.jsonl")) as events:
             for name in names:
                 made = parts(run, name)  # hashes inputs from outside, so only once
@@ -200,7 +203,7 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
     changed = differences(begun.get("may_change", {}), may_change)
     context.event("resumed" if resumed else "started", {"changed": changed} if changed else {})
     _tell_of_rounding(run, name, changed)
-    started = time.monotonic()
+    started, own_peak = time.monotonic(), begin_peak()
     if stage.together:
         from_main(lambda: (name, run.folder))
     with _Ending(context.event):
@@ -212,7 +215,7 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
     cost = {
         **asdict(context.cost),
         "seconds": round(seconds, 2),
-        "peak_memory_mb": _peak_mb(),
+        **peak_memory(own_peak),
         "resumed": resumed,
     }
     manifest = work.seal(
@@ -284,7 +287,3 @@ def _origins(run: Run, name: str) -> dict[str, str]:
         for path, origin in everything.items()
         if path.startswith(prefix)
     }
-
-
-def _peak_mb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

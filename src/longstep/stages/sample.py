@@ -146,7 +146,7 @@ class Sample(Stage):
             write_rows(out / "rates.jsonl", (rated(p.id, rates[p.id]) for p in problems))
         facts |= {"engine": said, "queued": len(doubts)}
         counts = {"drawn": rounds.drawn, "kept": choice.kept, "verdicts": choice.verdicts}
-        write_json(out / "counts.json", {**counts, **facts})
+        write_json(out / shown.COUNTS, {**counts, **facts})
 
     def _draw(self, rounds: Rounds) -> dict[str, Any]:
         """Draw what is asked for; returns what is to be said about it."""
