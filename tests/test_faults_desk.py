@@ -21,17 +21,15 @@ from longstep.config import Located, UserError, load_yaml, override, validate
 from longstep.costs.planning import DEVICES, Planning
 from longstep.disk import held, locked
 from longstep.progress import Progress
-from longstep.report import build_report, score_rows
-from longstep.report.blocks import Table, Text, write_blocks
+from longstep.report import score_rows
+from longstep.report.blocks import Table, Text
 from longstep.report.scores import legend, narrowed, read_scores
-from longstep.report.shown import LOOK, queue
+from longstep.report.shown import queue
 from longstep.run.fit import refuse_unfit
-from longstep.run.origin import circumstances
 from longstep.run.peak import begin_peak, peak_memory
 from longstep.run.plan import Plan, make_plan
 from longstep.run.recipe import Recipe, check, load, recipe_files, sizes_told
 from longstep.run.runner import Run, execute
-from run_fixture import make_run
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 GB = 1e9
@@ -337,50 +335,6 @@ def test_fault_44_nothing_is_said_where_nothing_is_hidden(after: dict[str, Any],
 # -- 46: the page -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    run = make_run(tmp_path_factory.mktemp("page") / "run")
-    commands = [
-        {"time": time, "command": f"longstep run light-r1 --size tiny{more}", "cwd": "/work", "host": f"h{time}",
-         "system": "Linux x86_64", "versions": {"longstep": "0.1.0", "torch": "2.13.0"}}
-        for time, more in ((0, ""), (86_400, " a=<b>"), (90_000, " last"))
-    ]  # fmt: skip
-    (run / "commands.jsonl").write_text("".join(json.dumps(row) + "\n" for row in commands))
-    return run, build_report(run).read_text()
-
-
-def test_fault_46_no_table_is_wider_than_a_phone(page: tuple[Path, str]) -> None:
-    tables = re.findall(r'<table class="([^"]*)">(.*?)</table>', page[1], re.DOTALL)
-    assert len(tables) > 5 and all("stack" in classes.split() for classes, _ in tables)
-    for classes, body in tables:
-        # On a phone each cell stands alone, so it has to say what it is; a fact has its name in front of it.
-        cells = re.findall(r"<td([^>]*)>", body)
-        marks = ("data-label=", 'class="empty"', "colspan", 'class="bar"')
-        bare = [cell for cell in cells if not any(mark in cell for mark in marks)]
-        assert not bare or "narrow" in classes, body[:300]
-    phone = page[1].split("@media (max-width: 40rem)")[1]
-    assert ".stack td { display: block" in phone.replace("\n", " ")
-
-
-def test_fault_46_origin_says_when_where_and_how(page: tuple[Path, str]) -> None:
-    origin = page[1].split('<section id="origin">')[1]
-    assert "1970-01-01 00:00:00 UTC on h0 (Linux x86_64)" in origin
-    assert "<code>longstep run light-r1 --size tiny</code> in <code>/work</code>" in origin
-    assert "1970-01-02 01:00:00 UTC on h90000 (Linux x86_64), the last of 2 times" in origin
-    assert "longstep 0.1.0, torch 2.13.0" in origin and "h86400" not in origin
-    told = circumstances()
-    assert {"command", "cwd", "host", "system", "versions"} == told.keys()
-
-
-def test_fault_46_scores_show_pass_and_majority_and_n(page: tuple[Path, str]) -> None:
-    scores = page[1].split('<section id="scores">')[1].split("</section>")[0]
-    results = json.loads((page[0] / "scores" / "out" / "results.json").read_text())
-    base = results["models"]["base"]["chain"]["all"]
-    k = max(base["pass"], key=int)
-    wanted = f"pass@{k} {100 * base['pass'][k]['value']:.1f} · maj@{k} {100 * base['maj'][k]['value']:.1f}"
-    assert wanted in scores and f"n={base['problems']}" in scores
-
-
 @pytest.mark.parametrize(("gold", "listed"), [(8, True), (7, False)])
 def test_fault_46_right_keys_are_not_listed_on_the_word_of_a_rater_that_is_wrong(
     tmp_path: Path, gold: int, listed: bool
@@ -408,17 +362,6 @@ def test_fault_46_right_keys_are_not_listed_on_the_word_of_a_rater_that_is_wrong
     assert len(texts) == (not listed) and all(
         text.startswith("1 keys that only the rater") for text in texts
     )
-
-
-def test_fault_46_a_person_is_led_to_what_to_look_at(
-    tmp_path: Path, page: tuple[Path, str]
-) -> None:
-    run = make_run(tmp_path / "run", without=("scores",))
-    assert ('href="#look"' in page[1]) == ('<section id="look">' in page[1])
-    write_blocks(run / "rated", [Text(LOOK, "something")])
-    html = build_report(run).read_text()
-    assert 'href="#look"' in html and html.count('<section id="look">') == 1
-    assert "something" in html.split('<section id="look">')[1].split("</section>")[0]
 
 
 def test_fault_46_peak_memory_is_the_stages_own() -> None:
