@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,10 +13,16 @@ from rich.console import Console
 
 from longstep.cli.data import data
 from longstep.cli.evaluation import evaluation
+from longstep.cli.running import (
+    run_one,
+    run_seeds,
+    seed_numbers,
+    tell_of_run,
+    tell_of_several,
+    tell_status,
+)
 from longstep.cli.terminal import (
-    Interrupted,
     Json,
-    console,
     harmless,
     print_json,
     print_table,
@@ -26,11 +31,8 @@ from longstep.cli.terminal import (
     say,
 )
 from longstep.config import UserError
-from longstep.run.extras import absent, missing
+from longstep.run.extras import missing
 from longstep.training.ranks import rank
-
-#: Between two looks of ``status --watch``.
-WATCH_SECONDS = 2.0
 
 app = typer.Typer(
     help="Train long chain-of-thought reasoners cheaply, step by step: from raw problems to a judged model.",
@@ -89,33 +91,35 @@ def run(
         bool, typer.Option("--fork", help="start a new folder from what still holds")
     ] = False,
     anyway: Anyway = False,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="run once for each seed, e.g. 1-5, and print one table of them all"),
+    ] = None,
 ) -> None:
     """Run a recipe; the same command continues an interrupted run."""
     quiet_libraries()
-    _refuse_sizeless(recipe, size)
-    from longstep import report
     from longstep.run.fork import fork as forked
-    from longstep.run.runner import Run, execute
+    from longstep.run.runner import Run
 
+    _refuse_sizeless(recipe, size)
     loaded, located = _load(recipe, size, overrides)
     task = Run(loaded, located, _folder(out, loaded.name, size), say, anyway)
+    if seeds is not None:
+        if fork:
+            raise UserError("--fork goes with one run; leave out --seeds")
+
+        def seeded(seed: int) -> Run:
+            own, where = _load(recipe, size, [*(overrides or []), f"seed={seed}"])
+            return Run(own, where, task.folder / f"seed-{seed}", say, anyway)
+
+        run_seeds(seeded, seed_numbers(seeds), task.folder, only or [])
+        return
     if fork and rank() == 0:
         task = forked(task)
         say(f"forked into {task.folder}")
-    try:
-        execute(task, only or [])
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; the same command continues") from None
-    if rank() > 0:
-        return
-    rows = report.table(task.folder)
-    if len(rows) > 1:
-        print_table(rows, f"{loaded.name}: held-out scores, 95 % intervals")
-        for sentence in report.table_notes(task.folder):
-            say(sentence)
-    # What a run made is whole without its page, which `longstep report` writes whenever the extra is there.
-    lacking = absent().get("report")
-    say(f"report: {lacking or report.build_report(task.folder)}")
+    run_one(task, only or [])
+    if rank() == 0:
+        tell_of_run(task)
 
 
 @app.command()
@@ -162,21 +166,7 @@ def status(
         for title, rows in found:
             print_table(rows, title)
         return
-    from longstep.cli.status import is_running, sentences, stage_rows, status_table
-
-    while True:
-        rows = stage_rows(run_folder)
-        if as_json:
-            print_json(rows)
-        else:
-            if watch and console.is_terminal:
-                console.clear()
-            print_table(status_table(rows))
-            for sentence in sentences(rows):
-                say(f"* {sentence}")
-        if not (watch and is_running(rows)):
-            return
-        time.sleep(WATCH_SECONDS)
+    tell_status(run_folder, watch, as_json)
 
 
 @app.command()
@@ -258,11 +248,24 @@ def serve(
 
 
 @app.command(name="report")
-def report_command(run_folder: RunFolder) -> None:
-    """Write the HTML report of a run."""
+def report_command(
+    run_folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="run folders; several are compared on one page"),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="several runs: where the page goes; default comparison.html")
+    ] = None,
+) -> None:
+    """Write the HTML report of a run, or put several runs on one page."""
     from longstep.report import build_report
 
-    say(f"report: {build_report(run_folder)}")
+    if len(run_folders) > 1 or not (run_folders[0] / "run.json").exists():
+        tell_of_several(run_folders, out)
+        return
+    if out is not None:
+        raise UserError("--out is for several runs; the page of one is report.html in its folder")
+    say(f"report: {build_report(run_folders[0])}")
 
 
 @app.command()

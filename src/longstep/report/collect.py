@@ -182,6 +182,11 @@ def _command(row: Mapping[str, Any]) -> Command:
     )
 
 
+def began(reader: Reader) -> str:
+    """When the first command worked in a run folder; empty where nobody wrote that down."""
+    return next((_command(row).when for row in reader.rows(reader.root / COMMANDS)), "")
+
+
 def _moment(seconds: float) -> str:
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

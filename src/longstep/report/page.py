@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from longstep.artifacts import write_bytes
 from longstep.report.blocks import Cell, Meter, Table, Text
 from longstep.report.collect import Run, Stage, collect
+from longstep.report.compare import Comparison
 from longstep.report.completions import OUTCOMES, Trace
 from longstep.report.console import not_evaluated, plain_number, to_come
 from longstep.report.figures import (
@@ -97,6 +98,12 @@ def pair_page(
     found = [_steered("rollouts of the expert", steering)]
     given = {"title": f"{expert} and {amateur}", "sentences": sentences, "steering": found}
     write_bytes(path, page.render(given).encode())
+
+
+def comparison_page(path: Path, found: Comparison) -> None:
+    """Write the page of several runs, atomically."""
+    page = _environment().get_template("compare.html.j2")
+    write_bytes(path, page.render({"found": found}).encode())
 
 
 def _steered(name: str, steering: Steering) -> tuple[str, Steering, Figure | None]:
