@@ -33,7 +33,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ModelLine:
     """One model: its mean over all runs where there is one, and its score in each run that has it."""
 
     model: str
@@ -42,7 +42,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ScoreColumn:
     """One slice of one benchmark.
 
     Attributes:
@@ -56,12 +56,12 @@ class Column:
     title: str
     metric: str
     problems: str
-    lines: tuple[Line, ...]
+    lines: tuple[ModelLine, ...]
     sentences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """Several runs.
 
     Attributes:
@@ -75,7 +75,7 @@ class Comparison:
     sides: tuple[Side, ...]
     seeds: bool
     differs: tuple[tuple[str, tuple[str, ...]], ...]
-    columns: tuple[Column, ...]
+    columns: tuple[ScoreColumn, ...]
     notes: tuple[str, ...]
 
     @property
@@ -86,12 +86,12 @@ class Comparison:
         return f"{', '.join(names)}: {len(self.sides)} {what}"
 
 
-def comparison_rows(found: Comparison) -> list[list[str]]:
+def comparison_rows(found: RunComparison) -> list[list[str]]:
     """Rows of text, a header row first: models by slices over seeds, or slices and models by runs."""
     return _by_slice(found) if found.seeds else _by_run(found)
 
 
-def _by_slice(found: Comparison) -> list[list[str]]:
+def _by_slice(found: RunComparison) -> list[list[str]]:
     """The mean over seeds on each slice, and each seed on the first."""
     models = list(dict.fromkeys(line.model for column in found.columns for line in column.lines))
     header, rows = ["model"], [[model] for model in models]
@@ -112,7 +112,7 @@ def _by_slice(found: Comparison) -> list[list[str]]:
     return [header, *rows]
 
 
-def _by_run(found: Comparison) -> list[list[str]]:
+def _by_run(found: RunComparison) -> list[list[str]]:
     """Each run's own score, a row for each slice and model."""
     rows = [["benchmark", "model", *(side.label for side in found.sides)]]
     for column in found.columns:

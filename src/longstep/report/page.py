@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from longstep.artifacts import write_bytes
 from longstep.report.blocks import Cell, Meter, Table, Text
 from longstep.report.collect import Run, Stage, collect
-from longstep.report.compare import Comparison
+from longstep.report.compare import RunComparison
 from longstep.report.completions import OUTCOMES, Trace
 from longstep.report.console import not_evaluated, plain_number, to_come
 from longstep.report.figures import (
@@ -100,7 +100,7 @@ def pair_page(
     write_bytes(path, page.render(given).encode())
 
 
-def comparison_page(path: Path, found: Comparison) -> None:
+def comparison_page(path: Path, found: RunComparison) -> None:
     """Write the page of several runs, atomically."""
     page = _environment().get_template("compare.html.j2")
     write_bytes(path, page.render({"found": found}).encode())

@@ -21,7 +21,7 @@ from longstep.evaluate.seeds import (
 from longstep.evaluate.statistics import MIN_PROBLEMS
 from longstep.evaluate.store import read_protocol
 from longstep.report.collect import began
-from longstep.report.compare import Column, Comparison, Line, Side
+from longstep.report.compare import ModelLine, RunComparison, ScoreColumn, Side
 from longstep.report.read import Reader, mapping, number, sequence, words
 from longstep.report.scores import Scores, WithInterval, column_name, read_scores
 
@@ -61,7 +61,7 @@ class _Run:
         return stage in self.evaluated and (model, column) in self.evaluated[stage].cells
 
 
-def compare(folders: Sequence[Path], labels: Sequence[str] = ()) -> Comparison:
+def compare(folders: Sequence[Path], labels: Sequence[str] = ()) -> RunComparison:
     """Put runs beside each other.
 
     Args:
@@ -80,7 +80,7 @@ def compare(folders: Sequence[Path], labels: Sequence[str] = ()) -> Comparison:
     seeds = (
         len(runs) > 1 and not differs and len({run.facts.get("seed") for run in runs}) == len(runs)
     )
-    return Comparison(
+    return RunComparison(
         sides=tuple(map(_side, runs)),
         seeds=seeds,
         differs=differs[:_MOST_SETTINGS],
@@ -169,7 +169,7 @@ def _short(text: str) -> str:
 # -- scores ---------------------------------------------------------------------------------------
 
 
-def _columns(runs: Sequence[_Run], seeds: bool) -> Iterator[Column]:
+def _columns(runs: Sequence[_Run], seeds: bool) -> Iterator[ScoreColumn]:
     stages = list(dict.fromkeys(stage for run in runs for stage in run.evaluated))
     for stage in stages:
         given = [run.evaluated[stage] for run in runs if stage in run.evaluated]
@@ -187,7 +187,7 @@ class _Compared:
     stage: str
     at: tuple[str, str]
 
-    def column(self, title: str, seeds: bool) -> Column:
+    def column(self, title: str, seeds: bool) -> ScoreColumn:
         cells = [
             scores.cells[model, self.at]
             for run in self.runs
@@ -197,12 +197,12 @@ class _Compared:
         ]
         counts = sorted({cell.problems for cell in cells})
         samples = sorted({cell.samples for cell in cells})
-        return Column(
+        return ScoreColumn(
             title=title,
             metric=f"avg@{'-'.join(map(str, dict.fromkeys((samples[0], samples[-1]))))}",
             problems=f"n={'-'.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}",
             lines=tuple(
-                Line(model, self._mean(model) if seeds else None, self._each(model))
+                ModelLine(model, self._mean(model) if seeds else None, self._each(model))
                 for model in self.models
             ),
             sentences=tuple(self._between_models() if seeds else self._between_runs()),
