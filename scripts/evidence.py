@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from longstep.artifacts import read_json, read_rows
+from longstep.evaluate.seeds import crossed_interval
 from longstep.types import Completion, Problem
 
-RESAMPLES = 10_000
 #: (claim, better model, other model, slice)
 CLAIMS = [
     ("SFT-1 above base", "sft1", "base", "all"),
@@ -62,17 +62,6 @@ def correctness(run: Path, model: str, slice_name: str) -> np.ndarray:
     return np.array([np.mean(found[name]) for name in wanted])
 
 
-def interval(values_SP: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Percentile interval of the mean, seeds and problems both drawn with replacement."""
-    generator = np.random.default_rng(seed)
-    seeds, problems = values_SP.shape
-    rows = generator.integers(seeds, size=(RESAMPLES, seeds))
-    columns = generator.integers(problems, size=(RESAMPLES, problems))
-    means = [values_SP[row][:, column].mean() for row, column in zip(rows, columns, strict=True)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
-
-
 def table(rows: list[list[str]]) -> str:
     """A Markdown table."""
     head, *body = rows
@@ -88,7 +77,7 @@ def score_table(runs: list[Path]) -> str:
         cells = [model]
         for slice_name in ("all", "easy", "hard"):
             values_SP = np.stack([correctness(run, model, slice_name) for run in runs])
-            low, high = interval(values_SP)
+            low, high = crossed_interval(values_SP)
             cells.append(f"{100 * values_SP.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]")
         cells.append(" ".join(f"{100 * correctness(run, model, 'all').mean():.1f}" for run in runs))
         rows.append(cells)
@@ -105,7 +94,7 @@ def claim_table(runs: list[Path]) -> str:
                 for run in runs
             ]
         )
-        low, high = interval(values_SP)
+        low, high = crossed_interval(values_SP)
         agree = int((values_SP.mean(1) > 0).sum())
         verdict = (
             "holds" if low > 0 and agree >= 0.8 * len(runs) else "reversed" if high < 0 else "null"

@@ -47,9 +47,21 @@ ARTIFACTS = {"curate": "rows", "sample": "rows", "evaluate": "report"}
 PROBLEMS, SAMPLES, BUDGET = 60, 8, 160
 
 
+def _command(time: int, more: str) -> dict[str, Any]:
+    told = {
+        "command": f"longstep run light-r1 --size tiny{more}",
+        "cwd": "/work",
+        "host": f"h{time}",
+    }
+    versions = {"longstep": "0.1.0", "torch": "2.13.0"}
+    return {"time": time, **told, "system": "Linux x86_64", "versions": versions}
+
+
 def make_run(root: Path, seed: int = 5, without: tuple[str, ...] = ()) -> Path:
     """Write a whole run below ``root``; stages named in ``without`` are declared but never ran."""
     rng = random.Random(seed)
+    commands = ((0, ""), (86_400, " 'stages.rl.steps=<b>'"), (90_000, " stages.rl.steps=4"))
+    write_lines(root / "commands.jsonl", [_command(*each) for each in commands])
     facts = {
         "name": "synthetic",
         "recipe": {"name": "synthetic", "stages": STAGES},

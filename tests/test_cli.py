@@ -68,7 +68,7 @@ def test_a_mistyped_command_is_one_message():
 
 def test_status_lists_every_stage_in_order(finished: Path):
     rows = json.loads(typed("status", str(finished), "--json").stdout)
-    assert [row["state"] for row in rows] == ["finished"] * len(rows)
+    assert [row["state"] for row in rows] == ["done"] * len(rows)
     assert [row["stage"] for row in rows] == read_json(finished / "run.json")["stages"]
     with pytest.raises(UserError, match="not a run folder"):
         typed("status", str(finished / "sft1"))

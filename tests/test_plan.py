@@ -170,9 +170,8 @@ def test_few_long_answers_cost_the_longest_one():
     shape, plan = MODELS["deepseek-ai/DeepSeek-R1-Distill-Qwen-14B"], Planning(device="a100")
     alone = costs.decoding_hours(shape, Decoding(128, 0, 9000, 24_000, 8), 128, plan)
     # 24,000 steps, each reading 29.54 GB at 0.6 * 2.04 TB/s, and half of 9000 tokens' keys and values
-    # (2 * 2 * 48 layers * 1024 = 196,608 bytes each) in 9000 of them. One A100 holds it.
+    # (2 * 2 * 48 layers * 1024 = 196,608 bytes each) in 9000 of them.
     seconds = (24_000 * 29.54e9 + 9000 * 4500 * 196_608) / (0.6 * 2.04e12)
-    assert costs.replica_devices(shape, 80e9) == 1
     assert alone * 3600 == pytest.approx(seconds, rel=1e-3)
     eight = costs.decoding_hours(shape, Decoding(8 * 128, 0, 9000, 24_000, 8), 128, plan)
     assert alone < eight < 1.3 * alone
@@ -183,11 +182,6 @@ def test_many_answers_scale_with_their_number():
     some = costs.decoding_hours(shape, Decoding(1e5, 100, 2000, 4000, 64), 8, plan)
     more = costs.decoding_hours(shape, Decoding(2e5, 100, 2000, 4000, 64), 8, plan)
     assert more / some == pytest.approx(2, rel=0.02)
-
-
-def test_a_model_too_large_for_one_device_is_spread():
-    assert costs.replica_devices(MODELS["Qwen/Qwen2.5-32B-Instruct"], 80e9) == 2
-    assert costs.fitting_slots(MODELS["Qwen/Qwen2.5-32B-Instruct"], 80e9, 1e9) == 1
 
 
 def test_busy_share():
@@ -237,12 +231,10 @@ def test_every_recipe_and_overlay_has_a_plan(name, size):
 @pytest.mark.parametrize(
     ("name", "size"), [each for each in OVERLAYS if str(each[1]).startswith(("qwen-", "ds-"))]
 )
-def test_overlays_for_real_models_split_every_batch_and_fit_their_supervised_stages(name, size):
+def test_overlays_for_real_models_split_every_batch_and_fit(name, size):
     made = plan_of(name, size)
     assert not [line for line in made.assumptions if "cannot be split" in line]
-    for stage in made.stages:
-        if stage.kind in ("sft", "prefer", "sample", "evaluate") and stage.memory is not None:
-            assert stage.memory <= made.memory_per_device * costs.USABLE, stage.stage
+    assert [stage.stage for stage in made.stages if stage.relief] == []
 
 
 def test_published_hyperparameters():
@@ -292,7 +284,7 @@ def test_adapters_need_less_memory_and_time():
 def test_what_does_not_fit_is_said_with_what_to_change():
     made = plan_of("light-r1", "qwen-7b", "stages.sft1.micro_batch=12", "launch.sharding=none")
     line = next(line for line in made.assumptions if line.startswith("sft1 needs"))
-    assert "smaller micro_batch" in line and "fsdp2" in line and "h100" in line
+    assert "micro_batch: 1, with launch: {processes: 8, sharding: fsdp2}" in line and "h100" in line
     row = next(row for row in plan_table(made) if row[0] == "sft1")
     assert row[COLUMNS.index("GB")].endswith("!")
 

@@ -32,8 +32,9 @@ from longstep.report.page import duration
 from longstep.report.plots import length_bins
 from longstep.report.read import Reader, number, visible
 from longstep.report.scores import headline, key_comparisons, read_scores
-from longstep.report.shown import pass_rates
+from longstep.report.shown import LOOK, pass_rates
 from longstep.report.shown import queue as queued
+from longstep.run.origin import circumstances
 from longstep.types import Completion, Problem, Verdict
 from run_fixture import MODELS, STAGES, make_run, write, write_lines
 
@@ -191,7 +192,7 @@ def test_table_by_hand(small: Path) -> None:
         ["base", "12.3 [10.0, 15.0]", "-"],
         ["sft", "50.0 [40.4, 59.6]", "25.0 [10.0, 40.0]*"],
     ]
-    header = ["chain avg@16", "chain hard avg@16"]
+    header = ["chain avg@16, n=30", "chain hard avg@16, n=30"]
     assert table(small) == [["stage", *header], *rows, ["later (not run)", "-", "-"]]
     results = json.loads((small / "eval" / "out" / "results.json").read_text())
     assert score_rows(results) == [["model", *header], *rows]
@@ -254,7 +255,7 @@ def test_two_evaluations_stay_apart(small: Path) -> None:
     with_scores(small, {"sft": {"chain": {"all": cell(0.5, 0.4, 0.6)}}})
     with_scores(small, {"sft": {"chain": {"all": cell(0.6, 0.5, 0.7, 64)}}}, stage="long")
     assert table(small) == [
-        ["stage", "eval: chain avg@16", "long: chain avg@64"],
+        ["stage", "eval: chain avg@16, n=30", "long: chain avg@64, n=30"],
         ["sft", "50.0 [40.0, 60.0]", "60.0 [50.0, 70.0]"],
     ]
 
@@ -647,3 +648,47 @@ def test_plots_and_columns_are_in_table_order(run: Path) -> None:
         "eval", {"models": {"m": {"b": {"aa": part, "all": part}, "a": {"z": part}}}}
     )
     assert scores.columns == (("a", "z"), ("b", "all"), ("b", "aa"))
+
+
+# A phone, a person, an origin
+
+
+def test_fault_46_no_table_is_wider_than_a_phone(html: str) -> None:
+    tables = re.findall(r'<table class="([^"]*)">(.*?)</table>', html, re.DOTALL)
+    assert len(tables) > 5 and all("stack" in classes.split() for classes, _ in tables)
+    for classes, body in tables:
+        # On a phone each cell stands alone, so it has to say what it is; a fact has its name in front of it.
+        cells = re.findall(r"<td([^>]*)>", body)
+        marks = ("data-label=", 'class="empty"', "colspan", 'class="bar"')
+        bare = [cell for cell in cells if not any(mark in cell for mark in marks)]
+        assert not bare or "narrow" in classes, body[:300]
+    phone = html.split("@media (max-width: 40rem)")[1]
+    assert ".stack td { display: block" in phone.replace("\n", " ")
+
+
+def test_fault_46_origin_says_when_where_and_how(html: str) -> None:
+    origin = html.split('<section id="origin">')[1]
+    assert "1970-01-01 00:00:00 UTC on h0 (Linux x86_64)" in origin
+    assert "<code>longstep run light-r1 --size tiny</code> in <code>/work</code>" in origin
+    assert "1970-01-02 01:00:00 UTC on h90000 (Linux x86_64), the last of 2 times" in origin
+    assert "longstep 0.1.0, torch 2.13.0" in origin and "h86400" not in origin
+    told = circumstances()
+    assert {"command", "cwd", "host", "system", "versions"} == told.keys()
+
+
+def test_fault_46_scores_show_pass_and_majority_and_n(run: Path, html: str) -> None:
+    scores = html.split('<section id="scores">')[1].split("</section>")[0]
+    results = json.loads((run / "scores" / "out" / "results.json").read_text())
+    base = results["models"]["base"]["chain"]["all"]
+    k = max(base["pass"], key=int)
+    wanted = f"pass@{k} {100 * base['pass'][k]['value']:.1f} · maj@{k} {100 * base['maj'][k]['value']:.1f}"
+    assert wanted in scores and f"n={base['problems']}" in scores
+
+
+def test_fault_46_a_person_is_led_to_what_to_look_at(small: Path) -> None:
+    assert 'href="#look"' not in build_report(small).read_text()
+    write(small / "rated" / "config.json", {"kind": "sample"})
+    write_blocks(small / "rated", [Text(LOOK, "something")])
+    page = build_report(small).read_text()
+    assert 'href="#look"' in page and page.count('<section id="look">') == 1
+    assert "something" in page.split('<section id="look">')[1].split("</section>")[0]

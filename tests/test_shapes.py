@@ -159,7 +159,7 @@ def test_35_a_mixture_costs_the_memory_of_its_whole_and_the_time_of_its_part():
     mixture, plan = MODELS["Qwen/Qwen3-30B-A3B"], Planning(device="h200")
     small, large = MODELS["Qwen/Qwen2.5-3B-Instruct"], MODELS["Qwen/Qwen2.5-32B-Instruct"]
     work = Decoding(1, 100, 1000, 1000, 1)
-    bytes_ = [costs.decoding_bytes(s, work, 1, 300e9) / 1e9 for s in (small, mixture, large)]
+    bytes_ = [costs.decoding_bytes(s, work, 1, costs.HALF) / 1e9 for s in (small, mixture, large)]
     assert bytes_ == pytest.approx([6.2, 61.2, 65.8], rel=0.01)
     hours = [costs.decoding_hours(s, work, 1, plan) for s in (small, mixture, large)]
     assert hours[0] < hours[1] < 1.2 * hours[0] < hours[2]

@@ -22,6 +22,10 @@ DISK_ERRORS = {
 #: What a network or container file system says that keeps no locks.
 LOCK_ERRORS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 PROBE_BYTES = 1 << 20
+#: Of a run folder.
+LOCK = "run.lock"
+#: Seconds to wait for a lock: ``held`` takes it for a moment to see whether it is free.
+PATIENCE = 0.5
 
 
 @contextmanager
@@ -31,9 +35,9 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds it (pid, host, since), or the folder cannot be written or locked.
     """
-    path = folder / "run.lock"
+    path = folder / LOCK
     # Where the file system has no locks we refuse: filelock's stand-in, a file that exists, would outlive a kill.
-    lock = FileLock(path, blocking=False, fallback_to_soft=False)
+    lock = FileLock(path, timeout=PATIENCE, fallback_to_soft=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -52,6 +56,28 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def held(folder: Path) -> bool:
+    """Whether a living process holds the folder: the system frees the lock of a dead one, whatever its file says.
+
+    Raises:
+        UserError: the lock cannot be tried.
+    """
+    path = folder / LOCK
+    if not path.is_file():
+        return False
+    lock = FileLock(path, blocking=False, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be tried ({error.strerror}); ask on the machine that runs it"
+        ) from None
+    lock.release()
+    return False
 
 
 def _now() -> str:

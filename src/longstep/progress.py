@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 Write = Callable[[str], None]
+#: Where a run keeps the latest state of a stage's work, below its unfinished work.
+FILE = "progress.json"
 PLAIN_SECONDS = 10.0
 TERMINAL_SECONDS = 0.2
+#: How often whoever asks for the state, such as ``longstep status``, finds a new one.
+NOTED_SECONDS = 2.0
 #: The widest that fits is drawn; few widths, so that the words seldom move.
 BAR_WIDTHS = (20, 10, 5)
 
@@ -33,6 +39,7 @@ class Progress:
         done: units that are done.
         skipped: units that were done before this process began.
         terminal: redraw one line with a bar instead of writing a line every ten seconds.
+        note: told of the state every few seconds, for those who look from outside.
     """
 
     label: str
@@ -42,9 +49,11 @@ class Progress:
     terminal: bool = field(default_factory=lambda: sys.stderr.isatty())
     done: int = 0
     skipped: int = 0
+    note: Callable[[Mapping[str, Any]], None] = lambda state: None
     _started: float = field(default_factory=time.monotonic)
     _shown: float = -1e9
     _shown_done: int = -1
+    _noted: float = -1e9
 
     def start_at(self, done: int) -> None:
         """Begin part of the way through (a resumed stage); the part done before does not count for the speed."""
@@ -58,6 +67,15 @@ class Progress:
         if now - self._shown >= wait:
             self._shown = now
             self._show(now, facts or {})
+        if now - self._noted >= NOTED_SECONDS:
+            self._noted = now
+            self.note(self._state(now, facts or {}))
+
+    def _state(self, now: float, facts: Mapping[str, float]) -> dict[str, Any]:
+        speed = (self.done - self.skipped) / max(now - self._started, 1e-6)
+        known = {"label": self.label, "unit": self.unit, "done": self.done, "total": self.total}
+        finite = {name: value for name, value in facts.items() if math.isfinite(value)}
+        return {**known, "speed": speed, "facts": finite}
 
     def finish(self, facts: Mapping[str, float] | None = None) -> None:
         """Show the final state and end the line."""

@@ -13,8 +13,15 @@ from rich.console import Console
 
 from longstep.cli.data import data
 from longstep.cli.evaluation import evaluation
+from longstep.cli.running import (
+    run_one,
+    run_seeds,
+    seed_numbers,
+    tell_of_run,
+    tell_of_several,
+    tell_status,
+)
 from longstep.cli.terminal import (
-    Interrupted,
     Json,
     harmless,
     print_json,
@@ -24,7 +31,7 @@ from longstep.cli.terminal import (
     say,
 )
 from longstep.config import UserError
-from longstep.run.extras import absent, missing
+from longstep.run.extras import missing
 from longstep.training.ranks import rank
 
 app = typer.Typer(
@@ -43,6 +50,9 @@ Out = Annotated[Path | None, typer.Option(help="run folder; default runs/<name>[
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. stages.sft1.batch=16")
 ]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="run stages that seem to need more memory than there is")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")]
 
 
@@ -50,6 +60,18 @@ def _load(recipe: str, size: str | None, overrides: list[str] | None) -> Any:
     from longstep.run.recipe import load, recipe_files
 
     return load(recipe_files(recipe, size), overrides or [])
+
+
+def _refuse_sizeless(recipe: str, size: str | None) -> None:
+    """A recipe with sizes beside it is written for the largest, which nobody means to fetch by a short command."""
+    from longstep.run.recipe import find_recipe, sizes_told
+
+    found = find_recipe(recipe)
+    if size is None and found.is_dir() and (told := sizes_told(found)):
+        raise UserError(
+            f"run {recipe}: which size? --size takes one of these, and nothing was fetched or started:\n"
+            + "\n".join(f"  {name:<14} {about}" for name, about in told.items())
+        )
 
 
 def _folder(out: Path | None, name: str, size: str | None) -> Path:
@@ -68,30 +90,36 @@ def run(
     fork: Annotated[
         bool, typer.Option("--fork", help="start a new folder from what still holds")
     ] = False,
+    anyway: Anyway = False,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="run once for each seed, e.g. 1-5, and print one table of them all"),
+    ] = None,
 ) -> None:
     """Run a recipe; the same command continues an interrupted run."""
     quiet_libraries()
-    from longstep import report
     from longstep.run.fork import fork as forked
-    from longstep.run.runner import Run, execute
+    from longstep.run.runner import Run
 
+    _refuse_sizeless(recipe, size)
     loaded, located = _load(recipe, size, overrides)
-    task = Run(loaded, located, _folder(out, loaded.name, size), say)
+    task = Run(loaded, located, _folder(out, loaded.name, size), say, anyway)
+    if seeds is not None:
+        if fork:
+            raise UserError("--fork goes with one run; leave out --seeds")
+
+        def seeded(seed: int) -> Run:
+            own, where = _load(recipe, size, [*(overrides or []), f"seed={seed}"])
+            return Run(own, where, task.folder / f"seed-{seed}", say, anyway)
+
+        run_seeds(seeded, seed_numbers(seeds), task.folder, only or [])
+        return
     if fork and rank() == 0:
         task = forked(task)
         say(f"forked into {task.folder}")
-    try:
-        execute(task, only or [])
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; the same command continues") from None
-    if rank() > 0:
-        return
-    rows = report.table(task.folder)
-    if len(rows) > 1:
-        print_table(rows, f"{loaded.name}: held-out scores, 95 % intervals")
-    # What a run made is whole without its page, which `longstep report` writes whenever the extra is there.
-    lacking = absent().get("report")
-    say(f"report: {lacking or report.build_report(task.folder)}")
+    run_one(task, only or [])
+    if rank() == 0:
+        tell_of_run(task)
 
 
 @app.command()
@@ -122,9 +150,12 @@ def status(
     stage: Annotated[
         str | None, typer.Option(help="what this stage shows of itself, as on the page")
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="look again every two seconds, as long as it runs")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say how far a run is, stage by stage."""
+    """Say how far a run is, stage by stage: done, running, interrupted or failed, and what went wrong."""
     if stage is not None:
         from longstep.report import stage_tables
 
@@ -135,22 +166,7 @@ def status(
         for title, rows in found:
             print_table(rows, title)
         return
-    from longstep.cli.status import stage_rows
-
-    rows = stage_rows(run_folder)
-    if as_json:
-        print_json(rows)
-        return
-    header = ["stage", "kind", "makes", "state", "seconds", "tokens trained", "tokens generated"]
-    print_table(
-        [
-            header,
-            *[
-                [str(row.get(key) if row.get(key) is not None else "") for key in header]
-                for row in rows
-            ],
-        ]
-    )
+    tell_status(run_folder, watch, as_json)
 
 
 @app.command()
@@ -232,11 +248,24 @@ def serve(
 
 
 @app.command(name="report")
-def report_command(run_folder: RunFolder) -> None:
-    """Write the HTML report of a run."""
+def report_command(
+    run_folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="run folders; several are compared on one page"),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="several runs: where the page goes; default comparison.html")
+    ] = None,
+) -> None:
+    """Write the HTML report of a run, or put several runs on one page."""
     from longstep.report import build_report
 
-    say(f"report: {build_report(run_folder)}")
+    if len(run_folders) > 1 or not (run_folders[0] / "run.json").exists():
+        tell_of_several(run_folders, out)
+        return
+    if out is not None:
+        raise UserError("--out is for several runs; the page of one is report.html in its folder")
+    say(f"report: {build_report(run_folders[0])}")
 
 
 @app.command()
@@ -293,13 +322,14 @@ def _stage_verb(kind: str, about: str) -> Callable[..., None]:
         config: Annotated[Path, typer.Argument(help="YAML with the stage's settings")],
         out: Annotated[Path, typer.Option(help="run folder")],
         overrides: Overrides = None,
+        anyway: Anyway = False,
     ) -> None:
         from longstep.config import load_yaml, override
 
         located = load_yaml(config)
         for assignment in overrides or []:
             located = override(located, assignment)
-        run_single(kind, located, out)
+        run_single(kind, located, out, anyway=anyway)
 
     verb.__doc__ = about
     return verb

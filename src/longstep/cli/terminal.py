@@ -77,7 +77,9 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl)\.")
 
 
-def run_single(kind: str, settings: Located, out: Path, seed: int | None = None) -> None:
+def run_single(
+    kind: str, settings: Located, out: Path, seed: int | None = None, anyway: bool = False
+) -> None:
     """Run one stage outside of a recipe, with the seed of recipes when none is given."""
     quiet_libraries()
     from longstep.config import validate
@@ -92,7 +94,7 @@ def run_single(kind: str, settings: Located, out: Path, seed: int | None = None)
     recipe = validate(Recipe, located)
     check(recipe, located)
     try:
-        execute(Run(recipe, located, out, say))
+        execute(Run(recipe, located, out, say, anyway))
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command continues") from None
     if rank() == 0:

@@ -21,6 +21,8 @@ TRAIN_ADAPTERS = 2.0
 
 #: float32 weight, gradient and Adam's two moments: longstep trains float32 weights under autocast.
 TRAINED_BYTES = 16
+#: The same between two steps: gradients are thrown away once they are applied.
+DRAWN_BYTES = 12
 #: A frozen float32 weight: the reference model, or the base of adapters.
 FROZEN_BYTES = 4
 HALF = 2
@@ -28,6 +30,8 @@ HALF = 2
 USABLE = 0.92
 #: Share of the peak that decoding many sequences reaches in its matrix products.
 DECODE_MFU = 0.4
+#: Share of the completions decoded together that must still run, or the built-in engine drops those that do not.
+STILL_RUNNING = 0.9
 #: Seconds that the built-in engine needs for one decoding step, and a trainer for one small step, however little is in
 #: it: the time to launch the kernels of some 28 layers. Assumed, not measured.
 DECODE_STEP = 0.03
@@ -61,14 +65,14 @@ def busy_share(batch: int, devices: int) -> float:
 
 @dataclass(frozen=True)
 class Decoding:
-    """One round of decoding on all devices.
+    """One round of decoding on all devices that draw, each with a copy of the model and its part of the round.
 
     Attributes:
         completions: to draw in all.
         prompt: mean prompt tokens.
         mean: mean tokens of a completion.
         longest: tokens of the longest completion, which the round waits for.
-        slots: most completions decoded together by one replica.
+        slots: most completions decoded together on one device.
     """
 
     completions: float
@@ -77,53 +81,57 @@ class Decoding:
     longest: float
     slots: int
 
-
-def replica_devices(shape: Shape, memory: float) -> int:
-    """Devices that share one copy of the weights while decoding, so that half is left for caches."""
-    devices = 1
-    while HALF * shape.parameters > 0.5 * USABLE * memory * devices:
-        devices *= 2
-    return devices
-
-
-def fitting_slots(shape: Shape, memory: float, tokens: float) -> int:
-    """Sequences of ``tokens`` whose keys and values fit beside the weights of one replica."""
-    devices = replica_devices(shape, memory)
-    free = USABLE * memory * devices - HALF * shape.parameters
-    return max(1, int(free // (shape.kv_bytes_per_token * tokens)))
+    def live(self, devices: int) -> float:
+        """Completions decoded together on each of so many devices."""
+        return max(1.0, min(self.completions / devices, self.slots))
 
 
 def decoding_hours(shape: Shape, work: Decoding, devices: int, plan: Planning) -> float:
     """Hours to decode, by the roofline: reading bytes or multiplying, whichever is slower.
 
     Every step reads all weights once, of a mixture those that its live sequences meet, and every
-    live sequence's keys and values. With continuous batching a replica needs ``its tokens / slots``
+    live sequence's keys and values. With continuous batching a device needs ``its tokens / slots``
     steps, and the last, longest completion finishes ``longest - mean`` steps after the average one:
     with few completions per device, which is the rule in reinforcement learning at 24k tokens, that
     tail is most of the time.
     """
-    hardware = plan.hardware
-    width = replica_devices(shape, hardware.memory)
-    replicas = max(1, devices // width)
-    share = work.completions / replicas
-    live = max(
-        1.0, min(share, work.slots, fitting_slots(shape, hardware.memory, work.prompt + work.mean))
-    )
+    hardware, word = plan.hardware, plan.hardware.word / HALF
+    share, live = work.completions / devices, work.live(devices)
     steps = max(1.0, share / live) * work.mean + (work.longest - work.mean)
-    cache = share * work.mean * (work.prompt + work.mean / 2) * shape.kv_bytes_per_token
-    weights = steps * HALF * shape.read(live)
-    reading = (weights + cache) / (hardware.bandwidth * plan.decode * width)
+    cache = share * work.mean * (work.prompt + work.mean / 2) * shape.kv_bytes_per_token * word
+    weights = steps * hardware.word * shape.read(live)
+    reading = (weights + cache) / (hardware.bandwidth * plan.decode)
     flops = share * work.mean * token_flops(shape, work.prompt + work.mean, FORWARD)
-    return max(reading, flops / (hardware.flops * DECODE_MFU * width)) / 3600
+    return max(reading, flops / (hardware.flops * DECODE_MFU)) / 3600
 
 
-def decoding_bytes(shape: Shape, work: Decoding, devices: int, memory: float) -> float:
-    """Bytes per device while decoding: the weights in bf16, and the live keys and values."""
-    width = replica_devices(shape, memory)
-    share = work.completions / max(1, devices // width)
-    live = max(1.0, min(share, work.slots, fitting_slots(shape, memory, work.prompt + work.mean)))
-    cache = live * (work.prompt + work.mean) * shape.kv_bytes_per_token
-    return (HALF * shape.parameters + cache) / width
+def cached_tokens(work: Decoding, live: float) -> float:
+    """Tokens whose keys and values are held at the peak, when so many completions are decoded together.
+
+    All of them are equally far at any time, so ``t`` tokens in there are ``live * P(length >= t)`` completions left,
+    which by Markov's inequality hold no more than ``live * mean`` tokens, whatever the lengths are; the engine drops
+    finished ones a tenth at a time. The longest completion is held alone in the end.
+    """
+    return max(live * (work.prompt + work.mean) / STILL_RUNNING, work.prompt + work.longest)
+
+
+def cache_bytes(shape: Shape, work: Decoding, devices: int, word: int) -> float:
+    """Bytes of keys and values per device at the peak, of so many bytes a number."""
+    tokens = cached_tokens(work, work.live(devices))
+    return tokens * shape.kv_bytes_per_token * word / HALF
+
+
+def decoding_bytes(shape: Shape, work: Decoding, devices: int, word: int) -> float:
+    """Bytes per device while decoding: a whole copy of the weights, and the keys and values."""
+    return word * shape.parameters + cache_bytes(shape, work, devices, word)
+
+
+def fitting_slots(shape: Shape, work: Decoding, free: float, word: int) -> int:
+    """Completions that can be decoded together where so many bytes are free for keys and values; 0 if none."""
+    tokens = free / (shape.kv_bytes_per_token * word / HALF)
+    if tokens < work.prompt + work.longest:
+        return 0
+    return max(1, int(tokens * STILL_RUNNING / (work.prompt + work.mean)))
 
 
 @dataclass(frozen=True)
@@ -137,8 +145,9 @@ class Holding:
         adapters: trainable weights of adapters; 0 trains everything.
         reference: a frozen second model is held.
         critic: a second model is trained beside it.
-        copies: with shards, whole bf16 copies held at a time all the same.
+        copies: whole copies held beside it all the time, in the precision of sampling.
         offload: shards stay in the host's memory.
+        word: bytes of a number in matrix products: 2 under autocast, with copies of the matrices; 4 without.
     """
 
     shards: int
@@ -149,6 +158,21 @@ class Holding:
     critic: bool = False
     copies: int = 0
     offload: bool = False
+    word: int = HALF
+
+    def twins(self, shape: Shape) -> float:
+        """Bytes of the bf16 copies of an unsharded model's matrices, which autocast keeps."""
+        return HALF * shape.held_matrices if self.word == HALF else 0.0
+
+
+def resident_bytes(shape: Shape, holding: Holding, trained_bytes: int = TRAINED_BYTES) -> float:
+    """Bytes per device that stay from step to step, with ``trained_bytes`` for each weight that is trained."""
+    trained = holding.adapters or shape.parameters
+    frozen = shape.parameters if holding.adapters else 0
+    frozen += shape.parameters if holding.reference else 0
+    trained += shape.parameters if holding.critic else 0
+    own = (trained * trained_bytes + frozen * FROZEN_BYTES) / holding.shards
+    return holding.word * shape.parameters * holding.copies + (0 if holding.offload else own)
 
 
 def state_bytes(shape: Shape, holding: Holding) -> float:
@@ -157,16 +181,39 @@ def state_bytes(shape: Shape, holding: Holding) -> float:
     A gathered layer is there in bf16 beside the next one, fetched ahead, and the embedding and the
     output layer; an unsharded model keeps autocast's bf16 copies of its matrices.
     """
-    trained = holding.adapters or shape.parameters
-    frozen = shape.parameters if holding.adapters else 0
-    frozen += shape.parameters if holding.reference else 0
-    trained += shape.parameters if holding.critic else 0
-    resident = (trained * TRAINED_BYTES + frozen * FROZEN_BYTES) / holding.shards
     if holding.shards == 1:
-        return resident + HALF * shape.held_matrices * (1 + holding.critic)
+        return resident_bytes(shape, holding) + holding.twins(shape) * (1 + holding.critic)
     gathered = HALF * (2 * shape.layer_matrices + 2 * shape.vocab * shape.width)
-    gathered += HALF * shape.parameters * holding.copies
-    return gathered + (0 if holding.offload else resident)
+    return resident_bytes(shape, holding) + gathered
+
+
+def updating_bytes(shape: Shape, holding: Holding) -> float:
+    """Bytes per device at the peak of an optimiser step."""
+    return state_bytes(shape, holding) + activation_bytes(shape, holding)
+
+
+def rollout_bytes(shape: Shape, holding: Holding, work: Decoding, devices: int) -> float:
+    """Bytes per device while the policy in training draws: gradients are gone, keys and values are there.
+
+    It draws from the weights that are trained, under autocast: their matrices are there in bf16 too, and keys and
+    values are held in float32, for the rotation of the keys is not autocast (seen with transformers 5.23). With shards,
+    or when asked for, it draws from a whole copy, in bf16 throughout.
+    """
+    kept = resident_bytes(shape, holding, DRAWN_BYTES)
+    kept += 0 if holding.copies else holding.twins(shape)
+    return kept + cache_bytes(shape, work, devices, rollout_word(holding))
+
+
+def rollout_word(holding: Holding) -> int:
+    """Bytes of a number in the cache of a policy in training: see :func:`rollout_bytes`."""
+    return holding.word if holding.copies else FROZEN_BYTES
+
+
+def scoring_bytes(shape: Shape, holding: Holding) -> float:
+    """Bytes per device while the reference rates what was drawn: no gradients; of shards it is gathered all at once."""
+    read = holding.tokens * layer_bytes(shape) * holding.word / HALF
+    gathered = holding.twins(shape) if holding.shards == 1 else HALF * shape.parameters
+    return resident_bytes(shape, holding, DRAWN_BYTES) + read + gathered
 
 
 def layer_bytes(shape: Shape) -> float:
@@ -187,14 +234,16 @@ def activation_bytes(shape: Shape, holding: Holding) -> float:
     With checkpointing each layer keeps its input; one layer at a time is recomputed, and its
     gradients are about as large. Logits exist for a chunk of tokens only.
     """
-    kept = (
-        HALF * shape.width * shape.layers
-        if holding.checkpointing
-        else layer_bytes(shape) * shape.layers
-    )
+    layers = shape.layers
+    kept = HALF * shape.width * layers if holding.checkpointing else layer_bytes(shape) * layers
     working = 2 * layer_bytes(shape)
     logits = min(holding.tokens, LOGIT_CHUNK) * shape.vocab * 10
-    return holding.tokens * (kept + working) + logits
+    return holding.tokens * (kept + working) * holding.word / HALF + logits
+
+
+def gigabytes(value: float) -> str:
+    """Bytes for a sentence: ``41.8 GB``, ``1,234 GB``."""
+    return f"{value / 1e9:.3g} GB" if value < 1e12 else f"{value / 1e9:,.0f} GB"
 
 
 def adapter_parameters(shape: Shape, rank: int, targets: tuple[str, ...]) -> int:

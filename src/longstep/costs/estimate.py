@@ -14,7 +14,7 @@ from longstep.costs.flow import DATASETS, UNKNOWN_ROWS, Flow
 from longstep.costs.planning import Planning
 from longstep.costs.shapes import shape_of
 
-RELIEF = "lower batch_size or max_tokens, or use a device with more memory"
+RELIEF = "use a device with more memory"
 
 
 class Unknown(Exception):
@@ -50,6 +50,7 @@ class StagePlan:
         memory: bytes per device; ``None`` where the stage needs none.
         hours: ``None`` where nobody can tell.
         dollars: for these hours, or for tokens drawn elsewhere.
+        relief: what to change, cheapest first, where that is more memory than a device has; empty where it fits.
     """
 
     stage: str
@@ -61,6 +62,7 @@ class StagePlan:
     memory: float | None = None
     hours: float | None = 0.0
     dollars: float = 0.0
+    relief: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Spent:
         memory: bytes per device; ``None`` when none is needed here.
         hours: on all devices.
         dollars: for it.
+        together: completions decoded together that the memory has room for; ``None`` where none is needed here.
     """
 
     parameters: int = 0
@@ -80,6 +83,16 @@ class Spent:
     memory: float | None = None
     hours: float = 0.0
     dollars: float = 0.0
+    together: int | None = None
+
+    def room(self, key: str) -> str:
+        """What to change when a draw needs more memory than there is: ``key`` sets how much is decoded together."""
+        if self.together:
+            return f"{key}: {self.together}"
+        return (
+            "not even one answer fits beside the weights: shorter answers, or an engine that spreads the model over "
+            "several devices, by: {kind: endpoint, ...}"
+        )
 
 
 @dataclass(frozen=True)
@@ -177,20 +190,31 @@ class Estimator:
         return hours * self.fleet.devices * self.plan.price
 
     def decoding(self, shape: Shape, work: Decoding) -> Spent:
-        """What drawing on the recipe's own devices takes."""
-        hours = arithmetic.decoding_hours(shape, work, self.fleet.devices, self.plan)
+        """What drawing in this process takes: one device works, the others of the fleet are paid for and wait."""
+        word, devices = self.plan.hardware.word, self.fleet.devices
+        hours = arithmetic.decoding_hours(shape, work, 1, self.plan)
+        if devices > 1:
+            self.remark(
+                f"stages that draw with the built-in engine do so on the first of the {devices} devices, and the "
+                "others wait; an engine on all of them, such as vllm serve, is reached by: {kind: endpoint, ...}"
+            )
         return Spent(
             parameters=shape.parameters,
             tokens=work.completions * work.mean,
-            memory=self.decoding_bytes(shape, work),
+            memory=arithmetic.decoding_bytes(shape, work, 1, word),
             hours=hours,
             dollars=self.price(hours),
+            together=self.together(shape, work, word * shape.parameters, word),
         )
 
-    def decoding_bytes(self, shape: Shape, work: Decoding) -> float:
-        """Bytes per device while drawing."""
-        memory = self.plan.hardware.memory
-        return arithmetic.decoding_bytes(shape, work, self.fleet.devices, memory)
+    @property
+    def usable(self) -> float:
+        """Bytes of a device that weights, states and caches may take."""
+        return self.plan.hardware.memory * arithmetic.USABLE
+
+    def together(self, shape: Shape, work: Decoding, held: float, word: int) -> int:
+        """Completions that can be decoded together beside so many bytes."""
+        return arithmetic.fitting_slots(shape, work, self.usable - held, word)
 
     def training_hours(self, flops: float) -> float:
         """Hours for this many useful operations."""
@@ -198,7 +222,7 @@ class Estimator:
 
     def launches(self, steps: float, seconds: float) -> float:
         """Hours that launching kernels takes at least, on devices where it does."""
-        if self.plan.device == "cpu":
+        if self.plan.hardware.cores:
             return 0.0
         self.remark(
             f"the built-in engine takes at least {arithmetic.DECODE_STEP} s a decoding step and a trainer at least "

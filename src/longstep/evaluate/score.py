@@ -96,8 +96,7 @@ def score_samples(
     models: dict[str, Any] = {model: {} for model in protocol.models}
     comparisons: list[dict[str, Any]] = []
     for benchmark, asked in protocol.benchmarks.items():
-        members = _members(benchmark, problems[benchmark], asked.slices)
-        for name, ids in members.items():
+        for name, ids in members(benchmark, problems[benchmark], asked.slices).items():
             rows = {m: _slice(tables[m, benchmark], ids) for m in protocol.models}
             for model, row in rows.items():
                 entry = _entry(row, f"{model} on {benchmark} {name}", asked.samples, protocol)
@@ -151,8 +150,13 @@ def _slice(rows: Sequence[Samples], ids: set[str]) -> list[Samples]:
     return [row for row in rows if row.problem_id in ids]
 
 
-def _members(benchmark: str, problems: Sequence[Problem], slices: Slices) -> dict[str, set[str]]:
-    members = {ALL: {problem.id for problem in problems}}
+def members(benchmark: str, problems: Sequence[Problem], slices: Slices) -> dict[str, set[str]]:
+    """The ids of the problems of each slice, the one of all first.
+
+    Raises:
+        UserError: a slice is empty, or called like that of all.
+    """
+    found = {ALL: {problem.id for problem in problems}}
     for name, (low, high) in slices.items():
         ids = {p.id for p in problems if p.difficulty is not None and low <= p.difficulty <= high}
         where = f"slice {name} of benchmark {benchmark}"
@@ -164,8 +168,8 @@ def _members(benchmark: str, problems: Sequence[Problem], slices: Slices) -> dic
             raise UserError(
                 f"{where}: no problem has a difficulty in [{low:g}, {high:g}], difficulties {seen}"
             )
-        members[name] = ids
-    return members
+        found[name] = ids
+    return found
 
 
 def _entry(rows: Sequence[Samples], where: str, k: int, protocol: Protocol) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -240,6 +241,33 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     return "cpu"
+
+
+def device_memory() -> tuple[float, bool]:
+    """Bytes of the device that a model would be loaded onto, and whether that is the machine's own memory."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(best_device()).total_memory, False
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), True
+
+
+def reset_accelerator_peak() -> None:
+    """Begin to measure anew; a process that never loaded torch holds nothing there."""
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+
+
+def accelerator_peak() -> int | None:
+    """Bytes that tensors took on this process's accelerator at most; ``None`` without one."""
+    if "torch" not in sys.modules:
+        return None
+    import torch
+
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 
 def load_tokenizer(folder: Path, template: Path | None = None) -> PreTrainedTokenizerBase:

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from longstep.report.console import score_rows, stage_tables, table
-from longstep.report.page import build_report, pair_page
+from longstep.report.compare import comparison_rows
+from longstep.report.console import score_rows, stage_tables, table, table_notes
+from longstep.report.page import build_report, comparison_page, pair_page
 from longstep.report.steering import steering
 
-__all__ = ["build_report", "pair_page", "score_rows", "stage_tables", "steering", "table"]
+__all__ = [
+    "build_report",
+    "comparison_page",
+    "comparison_rows",
+    "pair_page",
+    "score_rows",
+    "stage_tables",
+    "steering",
+    "table",
+    "table_notes",
+]

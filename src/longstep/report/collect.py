@@ -7,6 +7,7 @@ hostile. Names found inside files never become paths; files are found by listing
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from longstep.report.read import Reader, mapping, number, sequence, words
 from longstep.report.scores import Scores, read_scores
 from longstep.report.steering import Steering, read_steering
 
+COMMANDS = "commands.jsonl"
 _STAGE_NAME = re.compile(r"\w[\w.-]{0,99}")
 _MASK_ROWS = 3
 _MASK_TOKENS = 700
@@ -28,12 +30,28 @@ _MASK_TOKENS = 700
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a finished stage cost; ``None`` where the manifest does not say."""
+    """What a finished stage cost; ``None`` where the manifest does not say.
+
+    ``peak_memory_mb`` is the stage's own; of runs older than that, and where the system cannot tell, it is unknown.
+    """
 
     seconds: float | None
     tokens_trained: float | None
     tokens_generated: float | None
     peak_memory_mb: float | None
+    peak_accelerator_mb: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command that worked in the run folder: when (UTC), where, with what."""
+
+    when: str
+    command: str
+    cwd: str
+    host: str
+    system: str
+    versions: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,7 @@ class Run:
 
     name: str
     facts: tuple[tuple[str, str], ...]
+    commands: tuple[Command, ...]
     differs: tuple[str, ...]
     stages: tuple[Stage, ...]
     scores: tuple[Scores, ...]
@@ -135,6 +154,7 @@ def collect(folder: Path) -> Run:
     return Run(
         name=words(run.get("name")) or words(folder.name),
         facts=tuple(_facts(run)),
+        commands=tuple(map(_command, reader.rows(folder / COMMANDS))),
         differs=tuple(words(entry) for entry in sequence(run.get("differs"))),
         stages=tuple(_stage(reader, name, run) for name in order),
         scores=tuple(scores),
@@ -150,6 +170,28 @@ def _facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             value = ", ".join(map(words, value))
         if value not in (None, "") and not isinstance(value, dict):
             yield key, words(value)
+
+
+def _command(row: Mapping[str, Any]) -> Command:
+    began, versions = number(row.get("time")), mapping(row.get("versions"))
+    whole = {key: words(row.get(key)) for key in ("command", "cwd", "host", "system")}
+    return Command(
+        when="" if began is None else _moment(began),
+        versions=", ".join(f"{words(name)} {words(found)}" for name, found in versions.items()),
+        **whole,
+    )
+
+
+def began(reader: Reader) -> str:
+    """When the first command worked in a run folder; empty where nobody wrote that down."""
+    return next((_command(row).when for row in reader.rows(reader.root / COMMANDS)), "")
+
+
+def _moment(seconds: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return ""
 
 
 def _stage_order(reader: Reader, run: Mapping[str, Any]) -> tuple[str, ...]:
@@ -211,6 +253,7 @@ def _cost(entry: Mapping[str, Any]) -> Cost:
         tokens_trained=number(entry.get("tokens_trained")),
         tokens_generated=number(entry.get("tokens_generated")),
         peak_memory_mb=number(entry.get("peak_memory_mb")),
+        peak_accelerator_mb=number(entry.get("peak_accelerator_mb")),
     )
 
 

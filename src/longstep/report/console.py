@@ -9,7 +9,16 @@ from typing import Any
 from longstep.config import UserError, nearest
 from longstep.report.blocks import Bars, Block, Cell, Curves, Meter, Table, Text
 from longstep.report.collect import Run, collect
-from longstep.report.scores import Scores, cell_text, column_name, read_scores, samples_text
+from longstep.report.scores import (
+    Scores,
+    cell_text,
+    column_name,
+    legend,
+    narrowed,
+    problems_text,
+    read_scores,
+    samples_text,
+)
 
 
 def table(run: Path) -> list[list[str]]:
@@ -34,6 +43,12 @@ def table(run: Path) -> list[list[str]]:
     return [header, *rows]
 
 
+def table_notes(run: Path) -> list[str]:
+    """What stands below the table: the legend of its marks, and what its averages hide."""
+    scores = collect(run).scores
+    return [*filter(None, [legend(scores)]), *(said for each in scores for said in narrowed(each))]
+
+
 def score_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """The model-by-benchmark table of one ``results.json``, a header row first."""
     scores = read_scores("", results)
@@ -45,7 +60,10 @@ def score_rows(results: Mapping[str, Any]) -> list[list[str]]:
 def _add_columns(header: list[str], rows: list[list[str]], scores: Scores, prefix: str) -> None:
     for column in scores.columns:
         cells = [scores.cells.get((row[0], column)) for row in rows]
-        header.append(f"{prefix}{column_name(column)} {samples_text(filter(None, cells))}")
+        known = [cell for cell in cells if cell]
+        header.append(
+            f"{prefix}{column_name(column)} {samples_text(known)}, {problems_text(known)}"
+        )
         for row, cell in zip(rows, cells, strict=True):
             row.append(cell_text(cell))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from longstep.artifacts import write_bytes
 from longstep.report.blocks import Cell, Meter, Table, Text
 from longstep.report.collect import Run, Stage, collect
+from longstep.report.compare import RunComparison
 from longstep.report.completions import OUTCOMES, Trace
 from longstep.report.console import not_evaluated, plain_number, to_come
 from longstep.report.figures import (
@@ -22,12 +23,16 @@ from longstep.report.figures import (
 )
 from longstep.report.scores import (
     TRUNCATION_WARNING,
+    Score,
     Scores,
     column_name,
     headline,
     key_comparisons,
+    narrowed,
+    problems_text,
     samples_text,
 )
+from longstep.report.shown import LOOK
 from longstep.report.steering import Steering
 
 if TYPE_CHECKING:
@@ -95,6 +100,12 @@ def pair_page(
     write_bytes(path, page.render(given).encode())
 
 
+def comparison_page(path: Path, found: RunComparison) -> None:
+    """Write the page of several runs, atomically."""
+    page = _environment().get_template("compare.html.j2")
+    write_bytes(path, page.render({"found": found}).encode())
+
+
 def _steered(name: str, steering: Steering) -> tuple[str, Steering, Figure | None]:
     return name, steering, kl_figure(name, steering) if steering.counts else None
 
@@ -119,7 +130,7 @@ def _environment() -> Environment:
 
 
 def _context(run: Run) -> dict[str, Any]:
-    main = run.scores[-1] if run.scores else None
+    main, shown = run.scores[-1] if run.scores else None, _shown(run.stages)
     return {
         "run": run,
         "headline": headline(main) if main else ("Nothing is evaluated yet.",),
@@ -129,7 +140,8 @@ def _context(run: Run) -> dict[str, Any]:
         "tables": [_score_table(scores) for scores in run.scores],
         "curves": [(stage, list(curve_figures(stage))) for stage in run.stages if stage.curves],
         "lengths": list(length_groups(run)),
-        "shown": _shown(run.stages),
+        "shown": [group for group in shown if group.title != LOOK],
+        "look": [group for group in shown if group.title == LOOK],
         "steering": [
             _steered(stage.name, stage.steering) for stage in run.stages if stage.steering
         ],
@@ -168,9 +180,17 @@ def _score_table(scores: Scores) -> dict[str, Any]:
         "scores": scores,
         "benchmarks": benchmarks,
         "metric": samples_text(scores.cells.values()),
+        "counts": {column: problems_text(_column(scores, column)) for column in scores.columns},
+        "narrowed": narrowed(scores),
+        "often_cut": any(cell.often_cut for cell in scores.cells.values()),
         "key": key,
         "more": [entry for entry in scores.comparisons if entry not in key],
     }
+
+
+def _column(scores: Scores, column: tuple[str, str]) -> list[Score]:
+    """The cells of one column, where measured."""
+    return [cell for (_, place), cell in scores.cells.items() if place == column]
 
 
 def _badges(run: Run) -> Iterator[Badge]:
@@ -212,6 +232,9 @@ def _totals(stages: Sequence[Stage]) -> Mapping[str, float]:
         "tokens_trained": sum(stage.cost.tokens_trained or 0.0 for stage in stages),
         "tokens_generated": sum(stage.cost.tokens_generated or 0.0 for stage in stages),
         "peak_memory_mb": max((stage.cost.peak_memory_mb or 0.0 for stage in stages), default=0.0),
+        "peak_accelerator_mb": max(
+            (stage.cost.peak_accelerator_mb or 0.0 for stage in stages), default=0.0
+        ),
     }
 
 

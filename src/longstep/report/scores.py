@@ -42,6 +42,16 @@ class Score:
     tokens_mean: float | None
 
     @property
+    def last_pass(self) -> tuple[int, WithInterval] | None:
+        """Pass@k with the largest k: whether a problem is solved at all."""
+        return self.passes[-1] if self.passes else None
+
+    @property
+    def last_majority(self) -> tuple[int, WithInterval] | None:
+        """The majority vote of the most samples."""
+        return self.majority[-1] if self.majority else None
+
+    @property
     def often_cut(self) -> bool:
         """Whether so many answers were cut that the score measures the budget."""
         return self.truncated is not None and self.truncated > TRUNCATION_WARNING
@@ -209,6 +219,52 @@ def samples_text(scores: Iterable[Score]) -> str:
     if not counts:
         return "avg"
     return f"avg@{counts[0]}" if len(counts) == 1 else f"avg@{counts[0]}-{counts[-1]}"
+
+
+def problems_text(scores: Iterable[Score]) -> str:
+    """``n=150``, or ``n=140-150`` when the cells differ in their number of problems."""
+    counts = sorted({score.problems for score in scores})
+    if not counts:
+        return "n=0"
+    return f"n={counts[0]}" if len(counts) == 1 else f"n={counts[0]}-{counts[-1]}"
+
+
+def legend(scores: Iterable[Scores]) -> str:
+    """What a star means, where some cell has one."""
+    if any(cell.often_cut for each in scores for cell in each.cells.values()):
+        share = f"{100 * TRUNCATION_WARNING:g} %"
+        return f"* more than {share} of the answers were cut at the length limit, so the score measures that limit too"
+    return ""
+
+
+def narrowed(scores: Scores) -> tuple[str, ...]:
+    """Where a model is right more often than one before it, and on fewer problems: on whole benchmarks, in words.
+
+    That is what sharpening looks like: answers that were found sometimes are found mostly, and others no longer.
+    """
+    found: list[str] = []
+    for entry in key_comparisons(scores):
+        column = (entry.benchmark, entry.slice)
+        before, after = scores.cells.get((entry.a, column)), scores.cells.get((entry.b, column))
+        if before and after and (sentence := _narrowed(entry, before, after)):
+            found.append(sentence)
+    return tuple(found)
+
+
+def _narrowed(entry: Comparison, before: Score, after: Score) -> str:
+    passes = before.last_pass, after.last_pass
+    if not (before.avg and after.avg and passes[0] and passes[1]) or passes[0][0] != passes[1][0]:
+        return ""
+    (k, first), (_, last) = passes[0], passes[1]
+    if not (after.avg.value > before.avg.value and last.value < first.value):
+        return ""
+    apart = first.low is not None and last.high is not None and last.high < first.low
+    sure = "" if apart else "; the intervals of the latter overlap"
+    return (
+        f"{entry.benchmark}: from {entry.a} to {entry.b} the average rises from {100 * before.avg.value:.1f} to "
+        f"{100 * after.avg.value:.1f}, while pass@{k} falls from {100 * first.value:.1f} to {100 * last.value:.1f}: "
+        f"more answers are right, and to fewer of the {after.problems} problems any of {k} answers is{sure}."
+    )
 
 
 def headline(scores: Scores) -> tuple[str, ...]:

@@ -9,9 +9,15 @@ from typing import Any
 
 from longstep.context import CHOSEN
 from longstep.curate import queue_table
-from longstep.report.blocks import Bars, Block, Meter, Table
-from longstep.report.read import Reader, mapping, number, visible, words
+from longstep.report.blocks import Bars, Block, Meter, Table, Text
+from longstep.report.read import Reader, mapping, number, sequence, visible, words
 
+#: What a stage that samples counted.
+COUNTS = "counts.json"
+#: Title of what a person should decide; the page gives it a section of its own.
+LOOK = "For a person to look at"
+#: Share of a rater's majorities that must be the key, for one that is not to speak against a key.
+BELIEVED = 0.8
 _QUEUED = 12
 _REASONS = 6
 
@@ -73,7 +79,7 @@ def pass_rates(out: Path) -> Iterator[Block]:
 
 def verdicts(out: Path) -> Iterator[Block]:
     """Verdicts in ``counts.json``, over all that was drawn, kept or not."""
-    counts = mapping(Reader(out).object(out / "counts.json").get("verdicts"))
+    counts = mapping(Reader(out).object(out / COUNTS).get("verdicts"))
     ranked = sorted(((_count(counts, key), words(key)) for key in counts), reverse=True)
     if ranked:
         said = tuple(f"{status} {count:,}" for count, status in ranked)
@@ -81,16 +87,47 @@ def verdicts(out: Path) -> Iterator[Block]:
 
 
 def queue(out: Path) -> Iterator[Block]:
-    """The first rows of ``queue.jsonl``."""
-    header, *rows = queue_table(Reader(out).rows(out / "queue.jsonl"), _QUEUED)
+    """The first rows of ``queue.jsonl``; keys that only a rater contradicts which is mostly wrong are just counted."""
+    reader, gold, other = Reader(out), *_majorities(out)
+    believed = gold >= BELIEVED * (gold + other)
+    told: list[dict[str, Any]] = []
+    asked = aside = 0
+    for row in reader.rows(out / "queue.jsonl"):
+        if not believed and _only_suspected(row):
+            aside += 1
+            continue
+        asked += 1
+        told += [row] if len(told) < _QUEUED else []
+    header, *rows = queue_table(told, _QUEUED)
     if rows:
         yield Table(
-            "For a person to look at",
+            LOOK,
             tuple(header),
             tuple(tuple(map(visible, row)) for row in rows),
+            f"{asked:,} rows" if asked == len(rows) else f"the first {len(rows)} of {asked:,} rows",
             about="Rows that machines disagree about: keys that look wrong, golds that contradict each other or do not "
             "verify. All of them are in each stage's queue.jsonl.",
         )
+    if aside:
+        yield Text(
+            LOOK,
+            f"{aside:,} keys that only the rater contradicts are not listed: where its samples agree, they agree on "
+            f"the key {gold:,} times and on something else {other:,} times, which says more about the rater than "
+            "about the keys. They are in queue.jsonl.",
+        )
+
+
+def _majorities(out: Path) -> tuple[int, int]:
+    """How often a rater's samples agreed on the key, and on something else."""
+    audit = mapping(Reader(out).object(out / COUNTS).get("audit"))
+    majorities = mapping(audit.get("majorities"))
+    return _count(majorities, "gold"), _count(majorities, "other")
+
+
+def _only_suspected(row: Mapping[str, Any]) -> bool:
+    """Whether nothing but the rater speaks against a key: no other verdict, and no other row with the same question."""
+    why = list(map(words, sequence(row.get("why"))))
+    return all(each.startswith("suspect key:") and "as the gold of" not in each for each in why)
 
 
 def chosen(folder: Path) -> Iterator[Block]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from longstep.config import Located, UserError, dump
 from longstep.costs import arithmetic as costs
-from longstep.costs.estimate import Estimate, Estimator, Fleet, StagePlan, Unknown
+from longstep.costs.estimate import Estimator, Fleet, StagePlan, Unknown
 from longstep.costs.flow import Flow
 from longstep.costs.planning import Planning
 from longstep.run.early import refuse_early
@@ -81,21 +81,16 @@ def make_plan(
     nowhere = Located({"stages": dict.fromkeys(recipe.stages)})
     refuse_early(recipe, located or nowhere, recipe.order())
     devices = _devices(recipe.plan, recipe.launch)
-    stages, remarks = _estimated(recipe, _fleet(recipe.launch, devices))
+    stages, remarks = estimated(recipe, _fleet(recipe.launch, devices))
     command: list[str] = []
     lines = [*_basis(recipe, devices), *remarks]
     if recipe.launch is not None:
         command = launch_command(recipe.launch, list(arguments) or ["run", recipe.name])
         lines.extend(_refused(recipe, recipe.launch))
-        if recipe.launch.total > 1:
-            lines.append(
-                "hours of sample stages assume an engine on all devices, reached as an endpoint; the "
-                "run's own engine draws on the first device only"
-            )
         words = [part if part.startswith("$") else shlex.quote(part) for part in command]
         lines.append(f"start it with: {' '.join(words)}")
     memory = recipe.plan.hardware.memory
-    return Plan(recipe.name, recipe.plan.device, devices, memory, stages, lines, command)
+    return Plan(recipe.name, recipe.plan.called, devices, memory, stages, lines, command)
 
 
 def plan_table(plan: Plan) -> list[list[str]]:
@@ -106,42 +101,47 @@ def plan_table(plan: Plan) -> list[list[str]]:
     generated = sum(stage.tokens_generated for stage in plan.stages)
     trained = sum(stage.tokens_trained for stage in plan.stages)
     total = ["total", "", "", _short(generated), _short(trained), ""]
-    body = [_row(stage, plan.memory_per_device) for stage in plan.stages]
+    body = [_row(stage) for stage in plan.stages]
     return [list(COLUMNS), *body, [*total, _hours(plan.hours), _dollars(plan.dollars)]]
 
 
-def _estimated(recipe: Recipe, fleet: Fleet) -> tuple[list[StagePlan], list[str]]:
-    """Ask every stage, after those it reads; what each hands on flows as the artifacts do."""
+def estimated(
+    recipe: Recipe, fleet: Fleet, unknown: tuple[type[Exception], ...] = (Unknown,)
+) -> tuple[list[StagePlan], list[str]]:
+    """Ask every stage, after those it reads; what each hands on flows as the artifacts do.
+
+    Args:
+        recipe: the stages, and what is assumed.
+        fleet: what they run on.
+        unknown: what a stage may raise that cannot tell; it hands on what it reads.
+
+    Returns:
+        The estimates in order, and sentences for the user.
+    """
     flows: dict[str, Flow] = {}
     remarks: list[str] = []
     stages: list[StagePlan] = []
     for name in recipe.order():
         inputs = {f"@{each}": flows[each] for each in recipe.inputs(name)}
-        kind = dump(recipe.stages[name])["kind"]
-        given = Estimator(name, kind, recipe.plan, fleet, inputs, remarks)
-        made = _asked(recipe, given)
+        stage = recipe.stages[name]
+        given = Estimator(name, dump(stage)["kind"], recipe.plan, fleet, inputs, remarks)
+        try:
+            made = stage.estimate(given)
+        except unknown as why:
+            made = given.unknown(stage.references(), f"cannot be estimated: {why}")
         flows[name] = made.flow
-        stages.append(made.plan)
-        _say_too_large(made, given)
+        large = made.plan.memory is not None and made.plan.memory > given.usable
+        stages.append(replace(made.plan, relief=made.relief) if large else made.plan)
+        if large:
+            given.remark(f"{name} {too_large(stages[-1], recipe.plan)}")
     return stages, remarks
 
 
-def _asked(recipe: Recipe, given: Estimator) -> Estimate:
-    stage = recipe.stages[given.name]
-    try:
-        return stage.estimate(given)
-    except Unknown as why:
-        return given.unknown(stage.references(), f"cannot be estimated: {why}")
-
-
-def _say_too_large(made: Estimate, given: Estimator) -> None:
-    plan, needed = given.plan, made.plan.memory
-    usable = plan.hardware.memory * costs.USABLE
-    if needed is not None and needed > usable:
-        given.remark(
-            f"{given.name} needs {needed / 1e9:.0f} GB of the {usable / 1e9:.0f} GB usable on "
-            f"each {plan.device}: {made.relief}"
-        )
+def too_large(stage: StagePlan, plan: Planning, where: str = "") -> str:
+    """What a stage needs, of what there is ``where``, and what helps."""
+    needed, usable = stage.memory or 0.0, plan.hardware.memory * costs.USABLE
+    place = where or f"on each {plan.called}"
+    return f"needs {costs.gigabytes(needed)} of the {costs.gigabytes(usable)} usable {place}: {stage.relief}"
 
 
 def _fleet(launch: Launch | None, devices: int) -> Fleet:
@@ -165,8 +165,8 @@ def _basis(recipe: Recipe, devices: int) -> list[str]:
     """The assumptions common to all stages, with the numbers used."""
     plan, hardware = recipe.plan, recipe.plan.hardware
     return [
-        f"{devices} x {plan.device}: {hardware.flops / 1e12:g} TFLOP/s bf16, "
-        f"{hardware.bandwidth / 1e12:g} TB/s, {hardware.memory / 1e9:g} GB each ({hardware.note}); "
+        f"{devices} x {plan.called}: {hardware.flops / 1e12:g} TFLOP/s bf16, "
+        f"{hardware.bandwidth / 1e12:.3g} TB/s, {hardware.memory / 1e9:g} GB each ({hardware.note}); "
         f"${plan.price:g} per device and hour",
         f"training reaches {plan.mfu:.0%} of the peak, decoding {plan.decode:.0%} of the bandwidth, "
         "as serving engines do; the built-in engine, slower, was not measured on such devices",
@@ -192,9 +192,9 @@ def _listed(start: str, table: Mapping[str, int]) -> str:
     return start + ", ".join(f"{name} {count:,}" for name, count in table.items()) if table else ""
 
 
-def _row(stage: StagePlan, memory: float) -> list[str]:
+def _row(stage: StagePlan) -> list[str]:
     needed = "" if stage.memory is None else _gigabytes(stage.memory)
-    if stage.memory is not None and stage.memory > memory * costs.USABLE:
+    if stage.relief:
         needed += " !"
     return [
         stage.stage,

@@ -32,6 +32,8 @@ from longstep.wording import dotted
 from longstep.yaml12 import KeyPath, walk
 
 RECIPE_FILE = "recipe.yaml"
+#: The size that lays nothing over a recipe.
+AS_IT_IS = "recipe"
 ARTICLES = {"rows": "rows", "model": "a model", "report": "a report"}
 
 
@@ -135,6 +137,20 @@ def sizes_of(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml") if path.name != RECIPE_FILE)
 
 
+def sizes_told(folder: Path) -> dict[str, str]:
+    """The sizes of a recipe, each with the comment that its overlay begins with; ``recipe`` is the recipe as it is."""
+    names = sizes_of(folder)
+    told = {name: _first_comment(folder / f"{name}.yaml") for name in names}
+    return {**told, AS_IT_IS: f"{RECIPE_FILE} as it is"} if names else {}
+
+
+def _first_comment(file: Path) -> str:
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        first = next(lines, "")
+    sentence = first.removeprefix("#").strip().partition(". ")[0]
+    return sentence.rstrip(",.:") if first.startswith("#") else ""
+
+
 def find_recipe(name: str) -> Path:
     """The folder of a recipe: a path, or a name looked up in ``recipes/`` here and in the package.
 
@@ -165,7 +181,8 @@ def recipe_files(name: str, size: str | None) -> list[Path]:
         if size is not None:
             raise UserError(f"--size {size}: {found} is one file; sizes lie beside a {RECIPE_FILE}")
         return [found]
-    tops = [found / f"{part}.yaml" for part in size.split("+")] if size is not None else []
+    asked = size.split("+") if size not in (None, AS_IT_IS) else []
+    tops = [found / f"{part}.yaml" for part in asked]
     for top in tops:
         if not top.is_file() or top.name == RECIPE_FILE:
             sizes = sizes_of(found)

@@ -1,17 +1,17 @@
 """Runs a recipe in a folder: skip what is finished, continue what is not, refuse what changed.
 
-runs/<name>/run.json, events.jsonl, run.lock, report.html, and one folder per stage with ``config.json`` (written
-first), logs and checkpoints, ``out/`` (the artifact), ``blocks.json`` (what the report shows of it) and
-``manifest.json`` (written last).
+runs/<name>/run.json, commands.jsonl (who ran it where, with what), events.jsonl, run.lock, report.html, and one folder
+per stage with ``config.json`` (written first), logs and checkpoints, ``out/`` (the artifact), ``blocks.json`` (what the
+report shows of it) and ``manifest.json`` (written last).
 """
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,10 +28,14 @@ from longstep.closure import code_of
 from longstep.config import Located, UserError, dump, provenance
 from longstep.context import CHECKPOINTS, PARTIAL, Context, stage_seed
 from longstep.disk import disk_errors, locked
+from longstep.progress import FILE as PROGRESS
 from longstep.progress import Progress
 from longstep.report.blocks import write_blocks
 from longstep.report.shown import chosen
 from longstep.run.early import refuse_early
+from longstep.run.fit import refuse_unfit
+from longstep.run.origin import COMMANDS, circumstances
+from longstep.run.peak import begin_peak, peak_memory
 from longstep.run.recipe import Recipe
 from longstep.training.ranks import from_main, joined, rank, sharded, world
 from longstep.workfolder import WorkFolder, changeable, differences, rounding, settled
@@ -41,12 +45,13 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True)
 class Run:
-    """One recipe in one folder."""
+    """One recipe in one folder; ``anyway`` runs stages that this machine seems to have too little memory for."""
 
     recipe: Recipe
     located: Located
     folder: Path
     say: Callable[[str], None]
+    anyway: bool = False
 
     def stage_folder(self, name: str) -> Path:
         """The folder of a stage."""
@@ -88,7 +93,10 @@ def _lead(run: Run, names: Sequence[str]) -> list[str]:
         _refuse_processes(run, names)
         todo = [name for name in names if read_manifest(run.stage_folder(name)) is None]
         refuse_early(run.recipe, run.located, todo, here=True)
+        refuse_unfit(run.recipe, run.located, todo, run.say if run.anyway else None)
         _write_run_file(run)
+        with closing(AppendLog(run.folder / COMMANDS)) as commands:
+            commands.append({"time": time.time(), **circumstances()})
         with closing(AppendLog(run.folder / "events.jsonl")) as events:
             for name in names:
                 made = parts(run, name)  # hashes inputs from outside, so only once
@@ -195,18 +203,19 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
     changed = differences(begun.get("may_change", {}), may_change)
     context.event("resumed" if resumed else "started", {"changed": changed} if changed else {})
     _tell_of_rounding(run, name, changed)
-    started = time.monotonic()
+    started, own_peak = time.monotonic(), begin_peak()
     if stage.together:
         from_main(lambda: (name, run.folder))
-    try:
-        stage.run(context)
-    finally:  # a stage that refused its input shows best what was wrong with it
-        write_blocks(folder, [*stage.blocks(context.out), *chosen(folder)])
+    with _Ending(context.event):
+        try:
+            stage.run(context)
+        finally:  # a stage that refused its input shows best what was wrong with it
+            write_blocks(folder, [*stage.blocks(context.out), *chosen(folder)])
     seconds = time.monotonic() - started
     cost = {
         **asdict(context.cost),
         "seconds": round(seconds, 2),
-        "peak_memory_mb": _peak_mb(),
+        **peak_memory(own_peak),
         "resumed": resumed,
     }
     manifest = work.seal(
@@ -219,6 +228,27 @@ def _run_stage(run: Run, name: str, made: Mapping[str, Any], events: AppendLog) 
     )
     context.event("finished", {"seconds": round(seconds, 2), "content": manifest["content"]})
     run.say(f"{name:<12} done in {seconds:.1f} s")
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """Records why a stage ended before its end; a process that is killed cannot, which leaves its lock free instead."""
+
+    event: Callable[[str, Mapping[str, object]], None]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if kind is None:
+            return
+        with suppress(OSError):  # a full disk has said so already
+            if issubclass(kind, KeyboardInterrupt):
+                self.event("interrupted", {})
+            else:
+                self.event("failed", {"error": str(error) or kind.__name__})
 
 
 def _tell_of_rounding(run: Run, name: str, changed: Sequence[str]) -> None:
@@ -238,7 +268,12 @@ def _context(run: Run, name: str) -> Context:
         folder=run.stage_folder(name),
         seed=stage_seed(run.recipe.seed, name),
         inputs={f"@{n}": run.stage_folder(n) / "out" for n in run.recipe.inputs(name)},
-        progress=lambda label, total, unit: Progress(label, total, unit),
+        progress=lambda label, total, unit: Progress(
+            label,
+            total,
+            unit,
+            note=partial(write_json, run.stage_folder(name) / PARTIAL / PROGRESS),
+        ),
         event=lambda what, facts: None,
     )
 
@@ -252,7 +287,3 @@ def _origins(run: Run, name: str) -> dict[str, str]:
         for path, origin in everything.items()
         if path.startswith(prefix)
     }
-
-
-def _peak_mb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

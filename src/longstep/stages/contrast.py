@@ -150,7 +150,8 @@ class Contrast(Stage):
         mean = plan.tokens.get(given.name, min(plan.trace_tokens, longest))
         drawn = problems * self.sampling.samples
         expert, amateur = given.model(self.expert), given.model(self.amateur)
-        rolling = given.decoding(expert, Decoding(drawn, plan.prompt_tokens, mean, longest, slots))
+        work, word = Decoding(drawn, plan.prompt_tokens, mean, longest, slots), plan.hardware.word
+        rolling = given.decoding(expert, work)
         length = plan.prompt_tokens + mean
         flops = drawn * length * costs.token_flops(amateur, length, costs.FORWARD)
         # Both output heads are applied to every position, and once more to the kept ones.
@@ -158,15 +159,18 @@ class Contrast(Stage):
         flops += drawn * mean * 2 * heads * (1 + KEPT)
         steps = -(-drawn // slots) * longest
         hours = max(rolling.hours, given.launches(steps, costs.DECODE_STEP))
-        hours += given.training_hours(flops)
-        logits = 6 * 4 * self.entries
+        # One device works, as in the rollouts.
+        hours += given.training_hours(flops) * given.fleet.devices
+        held = word * amateur.parameters + 6 * 4 * self.entries
         spent = replace(
             rolling,
             hours=hours,
             dollars=given.price(hours),
-            memory=(rolling.memory or 0.0) + costs.HALF * amateur.parameters + logits,
+            memory=(rolling.memory or 0.0) + held,
+            together=given.together(expert, work, word * expert.parameters + held, word),
         )
-        return Estimate(Flow(problems, data.rates, drawn, mean), given.planned(spent, rows=drawn))
+        flow, room = Flow(problems, data.rates, drawn, mean), spent.room("sampling.batch_size")
+        return Estimate(flow, given.planned(spent, rows=drawn), room)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from longstep.artifacts import write_json, write_rows
 from longstep.config import Field, dump
 from longstep.context import PARTIAL, Artifact, Context
 from longstep.costs.arithmetic import Decoding
-from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.estimate import Estimate, Estimator, Spent
 from longstep.costs.flow import UNKNOWN_QUESTIONS, Flow
 from longstep.draw.drawing import Drawing, ShownProgress
 from longstep.draw.engines import Opened, desk_of
@@ -173,7 +173,7 @@ class Evaluate(Stage):
 
     def estimate(self, given: Estimator) -> Estimate:
         """Every model on every benchmark; nothing is handed on."""
-        planned = given.planned()
+        planned, tightest = given.planned(), Spent()
         for by in self.engines().values():
             for member in map(resolve, self.benchmarks):
                 questions = given.counted(
@@ -184,15 +184,16 @@ class Evaluate(Stage):
                 mean = given.mean(longest)
                 work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, self.batch_size)
                 part = by.spends(work, given)
+                tightest = max(tightest, part, key=lambda spent: spent.memory or 0.0)
                 planned = replace(
                     planned,
                     rows=planned.rows + drawn,
                     tokens_generated=planned.tokens_generated + part.tokens,
-                    memory=max(planned.memory or 0.0, part.memory or 0.0),
+                    memory=tightest.memory,
                     hours=(planned.hours or 0.0) + part.hours,
                     dollars=planned.dollars + part.dollars,
                 )
-        return Estimate(Flow(), planned)
+        return Estimate(Flow(), planned, tightest.room("batch_size"))
 
 
 @dataclass

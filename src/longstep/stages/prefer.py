@@ -29,7 +29,7 @@ from longstep.models.chat import (
 )
 from longstep.stages.base import Stage
 from longstep.training.config import Training
-from longstep.training.estimate import holding, passes, relief, rows_seen, trained
+from longstep.training.estimate import holding, passes, rows_seen, trained, training_relief
 from longstep.training.finish import Ended, finish_model
 from longstep.training.ranks import sharded, world
 from longstep.training.rows import PreferenceRow, training_order
@@ -174,7 +174,7 @@ class Prefer(Training, Stage):
         held = holding(self, given, shape, sides=2, reference=self.lora is None)
         spent = trained(self, given, shape, flops, held)
         planned = given.planned(spent, rows=pairs, trained=tokens)
-        return Estimate(Flow(shape=shape), planned, relief(self, given))
+        return Estimate(Flow(shape=shape), planned, training_relief(self, given, shape, held))
 
 
 def _length(row: PreferenceRow) -> int:

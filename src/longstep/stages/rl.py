@@ -35,12 +35,13 @@ from longstep.rl.ending import (
 )
 from longstep.rl.guiding import Hints
 from longstep.rl.health import Health, HealthConfig
+from longstep.rl.memory import Moments
 from longstep.rl.rollouts import Rollouts, sides
 from longstep.rl.stats import observe_health
 from longstep.rl.toggle import toggled
 from longstep.stages.base import Stage
 from longstep.training.config import Training
-from longstep.training.estimate import holding, passes, relief, trained
+from longstep.training.estimate import holding, passes, trained, ways
 from longstep.training.finish import Ended, finish_model
 from longstep.training.ranks import sharded, world
 from longstep.training.start import open_job, open_policy
@@ -365,13 +366,14 @@ class Rl(Training, Stage):
         reread = costs.FORWARD * (penalised + (self.updates > 1 or "drift" in needs))
         through = self.iterations * passes(self) * (1 + critic) + reread + costs.FORWARD * critic
         flops = rounds * kept * length * costs.token_flops(shape, length, through)
-        round_ = given.decoding(shape, Decoding(drawn, prompt, mean, self.max_tokens, self.batch))
-        decoding = rounds * round_.hours
+        together = self.rollout_batch or max(1, self.batch // given.fleet.devices)
+        work = Decoding(drawn, prompt, mean, self.max_tokens, together)
+        # Each process draws its own part, from a whole model.
+        decoding = rounds * costs.decoding_hours(shape, work, given.fleet.devices, given.plan)
         held = holding(self, given, shape, reference=penalised and self.lora is None)
-        # Rollouts are drawn from a whole copy, and TRL gathers GRPO's reference all at once.
-        held = replace(held, copies=1 + held.reference, critic=critic)
+        held = replace(held, copies=int(self.by is not None), critic=critic)
+        moments = Moments(shape, work, given.fleet.devices, given.usable)
         spent = trained(self, given, shape, flops, held)
-        drawing = costs.state_bytes(shape, held) + (round_.memory or 0.0)
         given.remark(
             f"{given.name}: rollouts take {decoding / (spent.hours + decoding):.0%} of its time, set by the longest "
             "answer of each step"
@@ -383,12 +385,13 @@ class Rl(Training, Stage):
         spent = replace(
             spent,
             tokens=rounds * drawn * mean,
-            memory=max(spent.memory or 0.0, drawing),
+            memory=moments.peak(held),
             hours=hours,
             dollars=given.price(hours),
         )
         planned = given.planned(spent, rows=problems, trained=steps * self.batch * length)
-        return Estimate(Flow(shape=shape), planned, relief(self, given))
+        relief = moments.relief(held, [*ways(self, given, shape)])
+        return Estimate(Flow(shape=shape), planned, relief)
 
     def blocks(self, out: Path) -> Iterator[Block]:
         """When it ended, and why."""

@@ -146,7 +146,7 @@ class Sample(Stage):
             write_rows(out / "rates.jsonl", (rated(p.id, rates[p.id]) for p in problems))
         facts |= {"engine": said, "queued": len(doubts)}
         counts = {"drawn": rounds.drawn, "kept": choice.kept, "verdicts": choice.verdicts}
-        write_json(out / "counts.json", {**counts, **facts})
+        write_json(out / shown.COUNTS, {**counts, **facts})
 
     def _draw(self, rounds: Rounds) -> dict[str, Any]:
         """Draw what is asked for; returns what is to be said about it."""
@@ -224,8 +224,9 @@ class Sample(Stage):
         rates = (0.0, 1.0) if self.rate else inside(self.where, data.rates)
         longest, slots = self.sampling.max_tokens, self.sampling.batch_size
         work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, slots)
-        planned = given.planned(self.by.spends(work, given), rows=kept)
-        return Estimate(Flow(problems, rates, kept, mean), planned)
+        spent = self.by.spends(work, given)
+        flow, room = Flow(problems, rates, kept, mean), spent.room("sampling.batch_size")
+        return Estimate(flow, given.planned(spent, rows=kept), room)
 
     def blocks(self, out: Path) -> Iterator[Block]:
         """Pass rates, unless they are only handed on; verdicts, and what a person should look at."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from longstep.artifacts import read_rows, write_json, write_rows
+from longstep.artifacts import read_json, read_rows, write_json, write_rows
 from longstep.config import Field, UserError
 from longstep.context import Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator
@@ -113,6 +113,8 @@ class Select(Stage):
         write_json(out / "funnel.json", funnel.rows())
         write_rows(out / "dropped.jsonl", funnel.dropped_rows())
         write_rows(out / FILE, doubts)
+        if audit := _audit(context, self.data):
+            write_json(out / shown.COUNTS, {"audit": audit})
         if not kept:
             raise UserError(
                 f"{context.name}: no problem is left: {funnel.told()}; see {out / 'dropped.jsonl'}"
@@ -221,6 +223,12 @@ def _beside(context: Context, reference: str, file: str, cls: type[R]) -> Iterat
     """Rows of another file of the artifact, if it has one."""
     path = context.artifact(reference) / file
     return read_rows(path, cls) if path.is_file() else iter(())
+
+
+def _audit(context: Context, reference: str) -> Any:
+    """How far the suspicions handed on can be believed, as the stage that sampled counted it."""
+    path = context.artifact(reference) / shown.COUNTS
+    return read_json(path).get("audit") if path.is_file() else None
 
 
 def _rates(context: Context, reference: str) -> Mapping[str, float]:

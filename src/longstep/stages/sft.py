@@ -16,7 +16,7 @@ from longstep.foresight import Ahead, Foreseen
 from longstep.models.tiny import ADDED, CHARACTERS, SPECIAL, TinySpec
 from longstep.stages.base import Stage
 from longstep.training.config import Training
-from longstep.training.estimate import holding, passes, relief, rows_seen, trained
+from longstep.training.estimate import holding, passes, rows_seen, trained, training_relief
 from longstep.training.finish import Ended, finish_model
 from longstep.training.ranks import world
 from longstep.training.rows import SftRow, training_order
@@ -92,9 +92,10 @@ class _Supervised(Training, Stage):
         length = min(data.tokens + given.plan.prompt_tokens, self.max_length)
         seen = rows_seen(self, used)
         flops = seen * length * costs.token_flops(shape, length, passes(self))
-        spent = trained(self, given, shape, flops, holding(self, given, shape))
+        held = holding(self, given, shape)
+        spent = trained(self, given, shape, flops, held)
         planned = given.planned(spent, rows=used, trained=seen * length)
-        return Estimate(Flow(shape=shape), planned, relief(self, given))
+        return Estimate(Flow(shape=shape), planned, training_relief(self, given, shape, held))
 
 
 class Sft(_Supervised):

@@ -19,7 +19,7 @@ from longstep.costs.flow import KEPT, Flow
 from longstep.foresight import Ahead, Foreseen
 from longstep.stages.base import Stage
 from longstep.training.config import Training
-from longstep.training.estimate import holding, passes, relief, rows_seen, trained
+from longstep.training.estimate import holding, passes, rows_seen, trained, training_relief
 from longstep.training.finish import PROBED, Ended, finish_model
 from longstep.training.last_column import LastColumn
 from longstep.training.ranks import world
@@ -149,11 +149,12 @@ class SoftSft(Training, Stage):
         length = min(mean, self.max_length)
         seen = rows_seen(self, used)
         flops = seen * length * costs.token_flops(shape, length, passes(self))
-        spent = trained(self, given, shape, flops, holding(self, given, shape))
+        held = holding(self, given, shape)
+        spent = trained(self, given, shape, flops, held)
         hours = max(spent.hours, given.launches(seen / self.batch, costs.TRAIN_STEP))
         spent = replace(spent, hours=hours, dollars=given.price(hours))
         planned = given.planned(spent, rows=used, trained=seen * length)
-        return Estimate(Flow(shape=shape), planned, relief(self, given))
+        return Estimate(Flow(shape=shape), planned, training_relief(self, given, shape, held))
 
 
 def _rollout_row(rollout: Completion, targets: list[SoftTarget]) -> SoftRow:
