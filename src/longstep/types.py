@@ -29,6 +29,8 @@ class Problem:
         source: where the problem comes from, e.g. ``chain`` or ``open-r1-math``.
         difficulty: the source's own difficulty (a generator's knob or a dataset's level), any scale.
         pass_rate: share of verified-correct samples of a rater model, in [0, 1].
+        before: turns of a conversation that stand before the question, each a role (``system``, ``user`` or
+            ``assistant``) and its content; the assistant's without their thoughts.
     """
 
     id: str
@@ -39,6 +41,13 @@ class Problem:
     source: str = ""
     difficulty: float | None = None
     pass_rate: float | None = None
+    before: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """Everything that the user asks, which is what repeats and benchmarks are looked for in."""
+        earlier = [content for role, content in self.before if role == "user"]
+        return "\n\n".join([*earlier, self.prompt])
 
 
 @dataclass(frozen=True, slots=True)

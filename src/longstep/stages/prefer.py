@@ -24,7 +24,7 @@ from longstep.models.chat import (
     THINK_OPEN,
     encode_text,
     encode_turn,
-    render_prompt,
+    render_problem,
     thinks,
 )
 from longstep.stages.base import Stage
@@ -207,7 +207,7 @@ def _usable(
 
 def encoded(completion: Completion, by_id: Mapping[str, Problem], tokenizer: Any) -> Completion:
     """A completion with this tokenizer's ids after the prompt as it is rendered here; text alone has none."""
-    rendered = render_prompt(tokenizer, by_id[completion.problem_id].prompt)
+    rendered = render_problem(tokenizer, by_id[completion.problem_id])
     if completion.token_ids and completion.prompt_ids == rendered.ids:
         return completion
     ids = tuple(encode_turn(tokenizer, rendered, completion.text))
