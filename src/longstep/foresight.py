@@ -17,7 +17,7 @@ from longstep.config import Strict, UserError, members
 from longstep.context import Where
 from longstep.models.load import hub_id
 from longstep.models.lora import Lora
-from longstep.types import Completion, Problem, SoftTarget
+from longstep.types import Completion, Pair, Problem, SoftTarget
 from longstep.wording import dotted
 
 R = TypeVar("R")
@@ -25,6 +25,7 @@ R = TypeVar("R")
 ROWS: Mapping[str, type] = {
     "problems.jsonl": Problem,
     "completions.jsonl": Completion,
+    "pairs.jsonl": Pair,
     "soft_targets.jsonl": SoftTarget,
 }
 #: Rows of somebody else's file that are looked at; problems are read to the end.
@@ -332,7 +333,8 @@ def _look(path: Path, cls: type[R] | None) -> None:
 def _maker(file: str) -> str:
     makers = {
         "problems.jsonl": "a stage of kind curate makes problems",
-        "completions.jsonl": "a stage of kind sample draws completions",
+        "completions.jsonl": "a stage of kind sample draws completions, one of kind traces reads published ones",
+        "pairs.jsonl": "a stage of kind pairs reads published ones",
     }
     return makers.get(file, "a stage of kind contrast or lrsamples makes soft targets")
 

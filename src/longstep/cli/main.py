@@ -71,27 +71,16 @@ def run(
 ) -> None:
     """Run a recipe; the same command continues an interrupted run."""
     quiet_libraries()
-    from longstep import report
+    from longstep.cli.bring import run_and_report
     from longstep.run.fork import fork as forked
-    from longstep.run.runner import Run, execute
+    from longstep.run.runner import Run
 
     loaded, located = _load(recipe, size, overrides)
     task = Run(loaded, located, _folder(out, loaded.name, size), say)
     if fork and rank() == 0:
         task = forked(task)
         say(f"forked into {task.folder}")
-    try:
-        execute(task, only or [])
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; the same command continues") from None
-    if rank() > 0:
-        return
-    rows = report.table(task.folder)
-    if len(rows) > 1:
-        print_table(rows, f"{loaded.name}: held-out scores, 95 % intervals")
-    # What a run made is whole without its page, which `longstep report` writes whenever the extra is there.
-    lacking = absent().get("report")
-    say(f"report: {lacking or report.build_report(task.folder)}")
+    run_and_report(task, only or [])
 
 
 @app.command()
@@ -308,8 +297,12 @@ def _stage_verb(kind: str, about: str) -> Callable[..., None]:
 def _add_stage_verbs() -> None:
     from longstep.cli.families import stage_verbs
 
+    from longstep.cli.bring import bringing
+    from longstep.run.brought import READERS
+
     for kind, about in stage_verbs().items():
-        app.command(name=kind, rich_help_panel="Stages, one at a time")(_stage_verb(kind, about))
+        verb = (bringing if kind in READERS else _stage_verb)(kind, about)
+        app.command(name=kind, rich_help_panel="Stages, one at a time")(verb)
 
 
 def _who() -> str:

@@ -34,7 +34,9 @@ def check_message(value: Any, place: str) -> Message:
     """
     value = _joined(value, place)
     beside = ("tool_calls", *THOUGHT_FIELDS)
-    calls = isinstance(value, dict) and value.get("role") == "assistant" and any(map(value.get, beside))
+    calls = (
+        isinstance(value, dict) and value.get("role") == "assistant" and any(map(value.get, beside))
+    )
     role = _two(value, ("role", "content"), place, needs_text=not calls)[0]
     if role not in ROLES:
         raise RowError(_role_problem(role, ROLES), f"{place}.role")

@@ -106,7 +106,8 @@ def _talk(messages: Sequence[Message]) -> _Talk:
         role = message["role"]
         if role in _TOOLS or message.get("tool_calls"):
             raise RowError(
-                "is a turn of tools, and turns of tools are not trained on; leave such rows out", place
+                "is a turn of tools, and turns of tools are not trained on; leave such rows out",
+                place,
             )
         if role in _SYSTEM:
             _begin(talk, str(message["content"]), place)
@@ -148,9 +149,9 @@ def _of_message(message: Message) -> Told:
     if thought is None:
         return _told(content or "", None, "")
     try:
-        return Told(parted(thought, content), text=content or "")
+        return Told(parted(thought, content), text=content or thought)
     except RowError as error:
-        return Told(None, error.reason, content or "")
+        return Told(None, error.reason, content or thought)
 
 
 def _told(text: str, right: bool | None, fault: str) -> Told:

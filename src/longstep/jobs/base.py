@@ -65,7 +65,9 @@ class PieceMaker:
 
     def whole(self, **others: bytes) -> Piece:
         """The piece, with outputs that were made at once."""
-        return Piece({name: b"".join(parts) for name, parts in self._outputs.items()} | others, self._counts)
+        return Piece(
+            {name: b"".join(parts) for name, parts in self._outputs.items()} | others, self._counts
+        )
 
 
 Work = Callable[[Chunk], Piece]

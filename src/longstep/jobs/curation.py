@@ -300,9 +300,7 @@ def _settling(rules: Rules, groups: Path) -> Work:
             if compared.worst is not None:
                 why = reason(compared.worst)
                 piece.count("contaminated", kind_of(why))
-                shown = (
-                    _withheld(problem) if compared.secret else problem
-                )
+                shown = _withheld(problem) if compared.secret else problem
                 gone = Dropped("decontaminate", why, shown)
                 piece.add(f"{_CONTAMINATED}.{DROPPED}", _line(gone))
             elif rules.instruction:

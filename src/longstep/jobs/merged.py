@@ -20,7 +20,15 @@ from longstep.jobs.base import Counts, Task
 from longstep.jobs.published import Published
 from longstep.jobs.repeats import gold, stored_problem
 from longstep.jobs.rows import hash64
-from longstep.jobs.traces import ANSWERS, DROPPED, OUTPUTS, QUARANTINE, QUESTIONS, pair_work, trace_work
+from longstep.jobs.traces import (
+    ANSWERS,
+    DROPPED,
+    OUTPUTS,
+    QUARANTINE,
+    QUESTIONS,
+    pair_work,
+    trace_work,
+)
 from longstep.types import Completion, Pair, Verdict
 
 PROBLEMS, COMPLETIONS, PAIRS = "problems.jsonl", "completions.jsonl", "pairs.jsonl"
@@ -114,7 +122,9 @@ class _Merging:
         self._join(DROPPED, [DROPPED, _MERGED])
         self._join(QUARANTINE, [QUARANTINE])
         if not kept:
-            raise UserError(f"{self.settings.data}: {nothing_left(counts)}; see {self.out / DROPPED}")
+            raise UserError(
+                f"{self.settings.data}: {nothing_left(counts)}; see {self.out / DROPPED}"
+            )
         write_rows(self.out / PROBLEMS, self._problems(index))
         return counts
 
@@ -150,7 +160,10 @@ def funnel_of(counts: Counts) -> Funnel:
     """What became of the answers, step by step."""
     rows, funnel = counts["rows"], Funnel()
     answers = rows.get("answers", 0)
-    rowless = {**({"bad row": rows["bad"]} if rows["bad"] else {}), **counts.get("dropped rows", {})}
+    rowless = {
+        **({"bad row": rows["bad"]} if rows["bad"] else {}),
+        **counts.get("dropped rows", {}),
+    }
     funnel.count("rows read", answers, rowless)
     gone = counts.get("dropped answers", {})
     funnel.count("answers read", answers - sum(gone.values()), gone)
@@ -174,7 +187,15 @@ def told(counts: Counts) -> str:
     """What came out, in one line."""
     rows = counts["rows"]
     said = [f"{rows['read']} rows, {rows.get('answers', 0)} answers, {rows['kept']} kept"]
-    names = ("verdicts", "published verdicts", "dropped rows", "dropped answers", "repeats", "prompts", "answers")
+    names = (
+        "verdicts",
+        "published verdicts",
+        "dropped rows",
+        "dropped answers",
+        "repeats",
+        "prompts",
+        "answers",
+    )
     for name in names:
         if table := counts.get(name):
             entries = sorted(table.items(), key=lambda each: -each[1])

@@ -121,7 +121,9 @@ class Published(Strict):
             return (path,)
         found = tuple(each for each in sorted(path.rglob("*")) if _is_data(each))
         if not found:
-            raise UserError(f"{path}: holds no file of rows ({', '.join(_ENDINGS)}, or these as .gz or .zst)")
+            raise UserError(
+                f"{path}: holds no file of rows ({', '.join(_ENDINGS)}, or these as .gz or .zst)"
+            )
         return found
 
     def reading(self, files: tuple[Path, ...]) -> RowJob:

@@ -106,7 +106,9 @@ class _Reading:
 
     def note(self, problem: Problem, made: PieceMaker) -> None:
         """What a reader should know of the questions."""
-        made.count("prompts", "that ask for a box" if asks_for_box(problem.prompt) else "that do not")
+        made.count(
+            "prompts", "that ask for a box" if asks_for_box(problem.prompt) else "that do not"
+        )
         if problem.before:
             made.count("prompts", "with turns before them")
 
@@ -137,7 +139,9 @@ class _Traces(_Reading):
             # A row's key is that of its last question.
             key = self.key(place) if number == len(found) - 1 else ""
             problem = self.problem(place, exchange.before, exchange.prompt, key)
-            kept = [self._answer(place, made, problem, told) for told in self._told(place, exchange)]
+            kept = [
+                self._answer(place, made, problem, told) for told in self._told(place, exchange)
+            ]
             if any(kept):
                 self.note(problem, made)
                 made.add(QUESTIONS, row_line(problem).encode())
@@ -164,7 +168,12 @@ class _Traces(_Reading):
             made.count("published verdicts", "the same here" if agree else "different here")
         if self.settings.require == "verified" and status != "correct":
             facts = {"prompt": problem.prompt, "text": told.text, "answer": problem.answer}
-            self.drop(place, made, f"not verified, {status}: {verdict.reason if verdict else 'no key'}", facts)
+            self.drop(
+                place,
+                made,
+                f"not verified, {status}: {verdict.reason if verdict else 'no key'}",
+                facts,
+            )
             return False
         if reply.respelt:
             made.count("answers", "that only talk about a tag, respelt")
@@ -207,7 +216,10 @@ class _Pairs(_Reading):
             return "both sides say the same"
         for name, status in statuses.items():
             made.count("verdicts", f"{name} {status}")
-        right = statuses["chosen"] == "correct" and statuses["rejected"] in ("incorrect", "unparseable")
+        right = statuses["chosen"] == "correct" and statuses["rejected"] in (
+            "incorrect",
+            "unparseable",
+        )
         if self.settings.require == "verified" and not right:
             said = ", ".join(f"{name} {status}" for name, status in statuses.items())
             return f"not verified, {said}"

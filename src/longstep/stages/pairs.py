@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from longstep.context import PARTIAL, Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator
-from longstep.costs.flow import PAIRED, Flow
+from longstep.costs.flow import Flow
 from longstep.foresight import Ahead, Foreseen
 from longstep.jobs.base import How, Task
 from longstep.jobs.first_rows import first_fault
@@ -43,9 +43,9 @@ class Pairs(Published, Stage):
         to_stderr(f"{context.name}: {told(counts)}\n")
 
     def estimate(self, given: Estimator) -> Estimate:
-        """A pair a row; ``prefer`` expects some problems to give none."""
+        """A pair a row."""
         count = given.rows(given.counted(self.rows(given.sizes), self.data))
-        flow = Flow(count / PAIRED, (0.0, 1.0), count, given.plan.trace_tokens)
+        flow = Flow(count, (0.0, 1.0), count, given.plan.trace_tokens)
         return Estimate(flow, given.planned(rows=count))
 
     def blocks(self, out: Path) -> Iterator[Block]:
