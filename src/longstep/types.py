@@ -14,6 +14,8 @@ FinishReason = Literal["stop", "length"]
 
 #: Statuses that say nothing about the model: excluded from pass rates, rewards and scores, and counted.
 UNSCORABLE: frozenset[str] = frozenset({"timeout", "bad_gold"})
+#: Rung of a verdict on a completion that nobody has: it is left out and counted, and nobody needs to look at it.
+ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,9 @@ def bringing(kind: str, about: str) -> Callable[..., None]:
         ] = None,
         data: Annotated[
             str | None,
-            typer.Option(help="a file or folder as it was published, or hub:OWNER/NAME,split=train"),
+            typer.Option(
+                help="a file or folder as it was published, or hub:OWNER/NAME,split=train"
+            ),
         ] = None,
         model: Annotated[
             str | None, typer.Option(help="the start: a shipped name, a folder or a hub id")
@@ -44,7 +46,8 @@ def bringing(kind: str, about: str) -> Callable[..., None]:
             str, typer.Option(help="how rows are laid out; auto: told from the first rows")
         ] = "auto",
         columns: Annotated[
-            str | None, typer.Option(help="instead of a layout: prompt=COLUMN,completion=COLUMN,...")
+            str | None,
+            typer.Option(help="instead of a layout: prompt=COLUMN,completion=COLUMN,..."),
         ] = None,
     ) -> None:
         config, overrides = _apart(words or [])

@@ -14,7 +14,6 @@ from rich.console import Console
 from longstep.cli.data import data
 from longstep.cli.evaluation import evaluation
 from longstep.cli.terminal import (
-    Interrupted,
     Json,
     harmless,
     print_json,
@@ -24,7 +23,7 @@ from longstep.cli.terminal import (
     say,
 )
 from longstep.config import UserError
-from longstep.run.extras import absent, missing
+from longstep.run.extras import missing
 from longstep.training.ranks import rank
 
 app = typer.Typer(
@@ -295,9 +294,8 @@ def _stage_verb(kind: str, about: str) -> Callable[..., None]:
 
 
 def _add_stage_verbs() -> None:
-    from longstep.cli.families import stage_verbs
-
     from longstep.cli.bring import bringing
+    from longstep.cli.families import stage_verbs
     from longstep.run.brought import READERS
 
     for kind, about in stage_verbs().items():

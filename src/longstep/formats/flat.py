@@ -164,8 +164,8 @@ _BOX = "\\boxed{"
 def _limo_answers(record: Record) -> list[PublishedAnswer]:
     r"""The chain without its end is the thought, the end is the answer.
 
-    The end begins at the last heading "Final Answer"; without one, at the line of the last box. A chain that has marks of
-    its own is left as it is.
+    The end begins at the last heading "Final Answer"; without one, at the line of the last box. A chain that has
+    marks of its own is left as it is.
     """
     text = record.completion or ""
     if "think>" in text or not text.strip():

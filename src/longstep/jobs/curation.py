@@ -48,8 +48,7 @@ from longstep.jobs.inputs import Chunk
 from longstep.jobs.near import find_near
 from longstep.jobs.repeats import gold, keys_of, number, repeats, stored_problem
 from longstep.jobs.rows import Read, Row
-from longstep.problems import AnySource
-from longstep.problems.source import Unread
+from longstep.problems.source import Source, Unread
 from longstep.types import Problem
 from longstep.verify import judge_gold
 
@@ -103,7 +102,7 @@ class Curation:
     funnel: Funnel = field(default_factory=Funnel)
     _ledger: dict[str, Any] | None = None
 
-    def run(self, sources: Sequence[AnySource], seed: int) -> Funnel:
+    def run(self, sources: Sequence[Source], seed: int) -> Funnel:
         """Make all passes, from where a killed process left them.
 
         Raises:
@@ -167,7 +166,7 @@ class Curation:
 
     # -- the passes --------------------------------------------------------------------------------
 
-    def _collect(self, sources: Sequence[AnySource], seed: int) -> int:
+    def _collect(self, sources: Sequence[Source], seed: int) -> int:
         """Write every problem of the sources down; the counts, written last, say that all are."""
         mark = self.task.scratch("collected.json")
         if not mark.is_file():

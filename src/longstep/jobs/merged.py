@@ -1,4 +1,4 @@
-"""Answers of published rows, merged by question: one problem with several answers, and what repeats or contradicts aside."""
+"""Answers of published rows, merged: one problem with several answers; what repeats or contradicts goes aside."""
 
 from __future__ import annotations
 

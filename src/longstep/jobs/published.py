@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +18,12 @@ from longstep.jobs.rows import RowJob
 from longstep.jobs.words import HUB
 from longstep.verify import verifier_fault
 
+#: Made-up rows that come with longstep, for the tiny recipes (``scripts/sample_rows.py``).
+SHIPPED_ROWS = ("longstep-pairs", "longstep-traces")
 #: Kinds of files that are read out of a folder, compressed or not.
 _ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
-#: A sentence that asks for the answer in a box and for nothing else, at the beginning or the end of a prompt. A sentence
-#: that may hold a part of the question ("Find x, and put it in a box") stays.
+#: A sentence that asks for the answer in a box and for nothing else, at the beginning or the end of a prompt. One that
+#: may hold a part of the question ("Find x, and put it in a box") stays.
 _ASKS = (
     r"(?:please |now |remember to |make sure to |be sure to )*"
     r"(?:reason|think|let's think|put|return|present|give|write|provide|enclose|place|wrap|output|express|state|box"
@@ -37,7 +40,8 @@ class Published(Strict):
     """What a published data set is read with; stages ``traces`` and ``pairs`` share it.
 
     Attributes:
-        data: a file, a folder of files, or ``hub:OWNER/NAME,split=train``.
+        data: a file, a folder of files, or ``hub:OWNER/NAME,split=train``; ``longstep-traces`` and ``longstep-pairs`` are
+            shipped with longstep.
         layout: how a row is laid out; ``auto`` tells it from the first rows of each file.
         columns: instead of a layout: field -> column, for fields ``prompt``, ``thought``, ``completion``, ``answer``
             (the key), ``chosen``, ``rejected``, ``solution`` and others of a record.
@@ -99,8 +103,8 @@ class Published(Strict):
         return frozenset([*hub, *["pyarrow"] * (".parquet" in Path(self.data).suffixes)])
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
-        """The file or folder."""
-        if not self.data.startswith(HUB):
+        """The file or folder; what is shipped is told by its name."""
+        if not self.data.startswith(HUB) and self.data not in SHIPPED_ROWS:
             yield self.data, "rows"
 
     def check(self) -> Iterator[str]:
@@ -117,6 +121,8 @@ class Published(Strict):
         path = Path(self.data)
         if self.data.startswith(HUB):
             return (fetched(path, folder),)
+        if self.data in SHIPPED_ROWS:
+            return (Path(str(resources.files("longstep") / "data" / "rows" / f"{path}.jsonl")),)
         if not path.is_dir():
             return (path,)
         found = tuple(each for each in sorted(path.rglob("*")) if _is_data(each))
@@ -143,7 +149,8 @@ class Published(Strict):
             known: rows of data sets by name.
         """
         name = dataset(Path(self.data)).name if self.data.startswith(HUB) else self.data
-        if name in known or self.data.startswith(HUB) or not Path(name).exists():
+        here = self.data in SHIPPED_ROWS or Path(name).exists()
+        if name in known or self.data.startswith(HUB) or not here:
             return known.get(name)
         return sum(_count(path) for path in self.files(Path()))
 

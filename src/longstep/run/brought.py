@@ -90,7 +90,9 @@ def brought_recipe(kind: str, brought: Brought) -> Located:
     for name, value in reader.defaults.items():
         if name != "epochs" or not length:
             chosen.setdefault(name, value)
-    return Located({**recipe.data, "stages": {**recipe.data["stages"], kind: chosen}}, recipe.origins)
+    return Located(
+        {**recipe.data, "stages": {**recipe.data["stages"], kind: chosen}}, recipe.origins
+    )
 
 
 def name_of(kind: str, data: str) -> str:

@@ -1,4 +1,4 @@
-"""Stage ``prefer``: preference training on pairs, given ones or made of a teacher's right and the model's own wrong answer.
+"""Stage ``prefer``: preference training on given pairs, or on a teacher's right and the model's own wrong answer.
 
 Light-R1 calls the latter semi-on-policy: the rejected side is sampled from the SFT model, the chosen side from R1.
 """
@@ -183,8 +183,8 @@ class Prefer(Training, Stage):
         """Pairs of a right and a wrong completion of the two sides."""
         by_id = {problem.id: problem for problem in problems}
         files = self._sides(context)
-        sides = [_usable(file, by_id, tokenizer) for file in files]
-        for problem, *places in choose_pairs(problems, *sides, self.pairs, context.seed):
+        chosen, rejected = (_usable(file, by_id, tokenizer) for file in files)
+        for problem, *places in choose_pairs(problems, chosen, rejected, self.pairs, context.seed):
             good, bad = (
                 encoded(side.at(place), by_id, tokenizer)
                 for side, place in zip(files, places, strict=True)
