@@ -106,14 +106,14 @@ def _talk(messages: Sequence[Message]) -> _Talk:
         role = message["role"]
         if role in _TOOLS or message.get("tool_calls"):
             raise RowError(
-                "is a turn of tools, and turns of tools are not trained on; leave such rows out",
+                "turns of tools: they are not trained on; leave such rows out",
                 place,
             )
         if role in _SYSTEM:
             _begin(talk, str(message["content"]), place)
         elif role == "user":
             if talk.before and talk.before[-1][0] == "user":
-                raise RowError("is a second question in a row, expected an answer between", place)
+                raise RowError("a second question in a row: expected an answer between", place)
             talk.before.append(("user", message["content"]))
         else:
             _answer(talk, message, place)
@@ -122,7 +122,7 @@ def _talk(messages: Sequence[Message]) -> _Talk:
 
 def _begin(talk: _Talk, content: str, place: str) -> None:
     if talk.before:
-        raise RowError("is a system's turn in the middle, expected it at the beginning", place)
+        raise RowError("a system's turn in the middle: expected it at the beginning", place)
     # A text about marks that the replies no longer have would teach a format that never comes.
     if content.strip() and not describes_marks(content):
         talk.before.append(("system", content))
@@ -130,7 +130,7 @@ def _begin(talk: _Talk, content: str, place: str) -> None:
 
 def _answer(talk: _Talk, message: Message, place: str) -> None:
     if not talk.before or talk.before[-1][0] != "user":
-        raise RowError("is an answer that no question stands before", place)
+        raise RowError("an answer that no question stands before", place)
     if talk.found and talk.found[-1].told[0].reply is None:
         raise RowError(f"{talk.found[-1].told[0].fault}, in an earlier turn", "messages")
     prompt = talk.before[-1][1]
