@@ -222,7 +222,7 @@ def tables() -> dict[str, str]:
         "sampling": Sampling,
         "adaptive": Adaptive,
         "audit": KeyAudit,
-        "pairs": PairConfig,
+        "pairing": PairConfig,
         "contamination": Decontaminate,
         "algorithm": Grpo,
         "health": HealthConfig,

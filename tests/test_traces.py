@@ -517,3 +517,37 @@ def test_each_verb_goes_from_a_file_to_a_model(tmp_path: Path):
     [trained] = lines(dpo / "prefer/pairs.jsonl")
     assert trained["prompt"] == "a2+1?" and trained["chosen_ids"] != trained["rejected_ids"]
     assert (dpo / "prefer/out/model.safetensors").is_file() and (sft / "report.html").is_file()
+
+
+# -- docs/your-data.md ----------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text("utf-8")
+
+
+def test_each_command_of_the_page_makes_a_recipe():
+    from longstep.run.brought import Brought, brought_recipe
+    from longstep.run.recipe import Recipe
+
+    commands = re.findall(r"longstep (sft|prefer) +(--data [^`\n]+)", PAGE)
+    whole = [(kind, words) for kind, words in commands if "--model" in words]
+    assert len(whole) >= 7
+    for kind, words in whole:
+        _, data, _, model, *rest = words.split()
+        columns = (
+            dict(each.split("=") for each in rest[1].split(",")) if "--columns" in rest else {}
+        )
+        overrides = [] if columns else [each.rstrip(":") for each in rest if "=" in each]
+        brought = Brought(data, model, overrides=overrides, reading={"columns": columns})
+        recipe = validate(Recipe, brought_recipe(kind, brought))
+        assert recipe.order()[-1] == kind and recipe.stages["base"]
+
+
+def test_the_recipe_of_the_page_is_one():
+    from longstep.run.recipe import Recipe
+    from longstep.yaml12 import parse
+
+    text = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[0]
+    data = parse(text)[0]
+    data["stages"]["base"] = {"kind": "checkpoint", "path": "longstep-tiny"}
+    recipe = validate(Recipe, Located({"name": "page", **data}))
+    assert recipe.order() == ["traces", "clean", "rated", "hard", "base", "sft"]
