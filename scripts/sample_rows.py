@@ -2,8 +2,8 @@
 
     python scripts/sample_rows.py        # writes src/longstep/data/rows
 
-Questions are of the family ``chain``, split ``train``. Traces are in layout ``messages``, one in ten wrong on purpose and
-a few cut; pairs are in layout ``sharegpt-preference``, the rejected side wrong in its last step.
+Questions are of the family ``chain``, split ``train``. Traces are in layout ``messages``, one in ten wrong on purpose
+and a few cut; pairs are in layout ``sharegpt-preference``, the rejected side wrong in its last step.
 """
 
 from __future__ import annotations

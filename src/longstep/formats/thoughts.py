@@ -30,7 +30,7 @@ _QUOTES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Reasoned:
     """What an assistant's turn says.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Tag:
     mark: bool
 
 
-def marked(text: str) -> Reply:
+def marked(text: str) -> Reasoned:
     """The reply that a text with marks in it is.
 
     White space beside ``<think>`` stays as published; where other marks stood, line ends are put.
@@ -83,7 +83,7 @@ def marked(text: str) -> Reply:
     return _reply(thought, answer)
 
 
-def parted(thought: str | None, answer: str | None) -> Reply:
+def parted(thought: str | None, answer: str | None) -> Reasoned:
     """The reply of a thought and an answer that stood in two fields; tags around the thought may come with it.
 
     Raises:
@@ -104,7 +104,7 @@ def parted(thought: str | None, answer: str | None) -> Reply:
     return _reply(_padded(bare), f"\n\n{said.answer.strip()}")
 
 
-def whole(reply: Reply, thoughtless: bool) -> Reply:
+def whole(reply: Reasoned, thoughtless: bool) -> Reasoned:
     """A reply that can be learnt from.
 
     Args:
@@ -126,10 +126,10 @@ def describes_marks(text: str) -> bool:
     return "begin_of_thought" in text
 
 
-def _reply(thought: str, answer: str) -> Reply:
+def _reply(thought: str, answer: str) -> Reasoned:
     answer = _unwrapped(answer).rstrip()
     (thought, first), (answer, second) = map(_respelt, (thought, answer))
-    return Reply(thought if thought.strip() else "", answer, first + second)
+    return Reasoned(thought if thought.strip() else "", answer, first + second)
 
 
 def _padded(thought: str) -> str:

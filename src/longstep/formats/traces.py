@@ -14,11 +14,11 @@ from longstep.formats import chat
 from longstep.formats.faults import RowError
 from longstep.formats.layout import Layout
 from longstep.formats.record import Message, Record, as_key
-from longstep.formats.thoughts import Reply, describes_marks, marked, parted
+from longstep.formats.thoughts import Reasoned, describes_marks, marked, parted
 
 #: A turn of a conversation: role and content.
 Turn = tuple[str, str]
-Turns = Literal["last", "all"]
+TrainedTurns = Literal["last", "all"]
 _TOOLS = ("tool", "function_call")
 _SYSTEM = ("system", "developer")
 
@@ -27,7 +27,7 @@ _SYSTEM = ("system", "developer")
 class Told:
     """One answer: a reply, or why it is none; and what its publisher's verifier said of it."""
 
-    reply: Reply | None
+    reply: Reasoned | None
     fault: str = ""
     text: str = ""
     right: bool | None = None
@@ -50,7 +50,7 @@ class _Talk:
     found: list[Exchange] = field(default_factory=list)
 
 
-def exchanges(record: Record, layout: Layout, turns: Turns) -> list[Exchange]:
+def exchanges(record: Record, layout: Layout, turns: TrainedTurns) -> list[Exchange]:
     """Every exchange of a record; none where it holds questions alone.
 
     Args:

@@ -15,7 +15,7 @@ from longstep.config import UserError
 from longstep.curate.funnel import Funnel
 from longstep.formats.files import read_file
 from longstep.formats.lines import parse
-from longstep.formats.traces import Turns
+from longstep.formats.traces import TrainedTurns
 from longstep.jobs.base import Counts, Task
 from longstep.jobs.published import Published
 from longstep.jobs.repeats import gold, stored_problem
@@ -67,7 +67,7 @@ class _Index:
         return ""
 
 
-def make_traces(settings: Published, turns: Turns, task: Task, out: Path) -> Counts:
+def make_traces(settings: Published, turns: TrainedTurns, task: Task, out: Path) -> Counts:
     """Write ``problems.jsonl`` and ``completions.jsonl``, and what went aside; gives the counts.
 
     Raises:

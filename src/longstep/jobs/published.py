@@ -40,8 +40,8 @@ class Published(Strict):
     """What a published data set is read with; stages ``traces`` and ``pairs`` share it.
 
     Attributes:
-        data: a file, a folder of files, or ``hub:OWNER/NAME,split=train``; ``longstep-traces`` and ``longstep-pairs`` are
-            shipped with longstep.
+        data: a file, a folder of files, or ``hub:OWNER/NAME,split=train``; ``longstep-traces`` and ``longstep-pairs``
+            are shipped with longstep.
         layout: how a row is laid out; ``auto`` tells it from the first rows of each file.
         columns: instead of a layout: field -> column, for fields ``prompt``, ``thought``, ``completion``, ``answer``
             (the key), ``chosen``, ``rejected``, ``solution`` and others of a record.

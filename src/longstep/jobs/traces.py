@@ -18,12 +18,12 @@ from longstep.formats.layout import Layout
 from longstep.formats.lines import parse
 from longstep.formats.quarantine import quarantined, quarantined_bad
 from longstep.formats.record import Record, as_key, value_of
-from longstep.formats.thoughts import Reply, parted, whole
+from longstep.formats.thoughts import Reasoned, parted, whole
 from longstep.formats.traces import (
     Exchange,
     Told,
+    TrainedTurns,
     Turn,
-    Turns,
     asked,
     exchanges,
     key_of_messages,
@@ -95,7 +95,7 @@ class _Reading:
         record = place.row.record
         return place.layout.key(record) or key_of_messages(record) or ""
 
-    def verdict(self, problem: Problem, reply: Reply) -> Verdict | None:
+    def verdict(self, problem: Problem, reply: Reasoned) -> Verdict | None:
         return judge(problem, reply.text) if problem.answer else None
 
     def drop(self, place: _Place, made: PieceMaker, reason: str, facts: Mapping[str, Any]) -> None:
@@ -127,9 +127,9 @@ class _Place:
 
 
 class _Traces(_Reading):
-    def __init__(self, settings: Published, job: RowJob, turns: Turns) -> None:
+    def __init__(self, settings: Published, job: RowJob, turns: TrainedTurns) -> None:
         super().__init__(settings, job)
-        self.turns: Turns = turns
+        self.turns: TrainedTurns = turns
 
     def take(self, place: _Place, made: PieceMaker) -> None:
         found = exchanges(place.row.record, place.layout, self.turns)
@@ -204,7 +204,7 @@ class _Pairs(_Reading):
     def _refused(self, problem: Problem, record: Record, made: PieceMaker) -> str:
         """Why a pair is not trained on; empty when it is."""
         statuses: dict[str, str] = {}
-        replies: list[Reply] = []
+        replies: list[Reasoned] = []
         for name, text in (("chosen", record.chosen), ("rejected", record.rejected)):
             reply = _whole(side(text or ""), self.settings)
             if isinstance(reply, str):
@@ -226,7 +226,7 @@ class _Pairs(_Reading):
         return ""
 
 
-def trace_work(settings: Published, job: RowJob, turns: Turns) -> Work:
+def trace_work(settings: Published, job: RowJob, turns: TrainedTurns) -> Work:
     """What turns a chunk of lines into questions and their answers."""
     return _Traces(settings, job, turns).piece
 
@@ -242,7 +242,7 @@ def _identity(place: _Place, problem: Problem) -> dict[str, Any]:
     return {**where, "problem_id": problem.id, "answer": problem.answer}
 
 
-def _whole(told: Told, settings: Published) -> Reply | str:
+def _whole(told: Told, settings: Published) -> Reasoned | str:
     """The reply to learn from, or why there is none."""
     if told.reply is None:
         return told.fault
@@ -252,9 +252,9 @@ def _whole(told: Told, settings: Published) -> Reply | str:
         return error.reason
 
 
-def _reply(text: str, settings: Published) -> Reply:
+def _reply(text: str, settings: Published) -> Reasoned:
     reply = _whole(side(text), settings)
-    assert isinstance(reply, Reply), reply
+    assert isinstance(reply, Reasoned), reply
     return reply
 
 

@@ -17,7 +17,7 @@ from longstep.jobs.words import HUB
 
 
 @dataclass(frozen=True)
-class Reader:
+class DataReader:
     """How a trainer's data are read: the kind of stage, and the file that such a stage makes."""
 
     stage: str
@@ -26,9 +26,9 @@ class Reader:
     defaults: Mapping[str, Any]
 
 
-READERS: Mapping[str, Reader] = {
-    "sft": Reader("traces", COMPLETIONS, {"epochs": 3, "max_length": 16384, "micro_batch": 1}),
-    "prefer": Reader(
+READERS: Mapping[str, DataReader] = {
+    "sft": DataReader("traces", COMPLETIONS, {"epochs": 3, "max_length": 16384, "micro_batch": 1}),
+    "prefer": DataReader(
         "pairs",
         PAIRS,
         {

@@ -10,7 +10,7 @@ from longstep.context import PARTIAL, Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow
 from longstep.foresight import Ahead, Foreseen
-from longstep.formats.traces import Turns
+from longstep.formats.traces import TrainedTurns
 from longstep.jobs.base import How, Task
 from longstep.jobs.first_rows import first_fault
 from longstep.jobs.merged import COMPLETIONS, PROBLEMS, make_traces, told
@@ -32,7 +32,7 @@ class Traces(Published, Stage):
 
     produces: ClassVar[Artifact] = "rows"
     kind: Literal["traces"] = "traces"
-    turns: Turns = "last"
+    turns: TrainedTurns = "last"
 
     def foreseen(self, ahead: Ahead) -> Foreseen:
         """Problems and completions, with verdicts where there are keys."""
