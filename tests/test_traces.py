@@ -400,6 +400,7 @@ def test_a_pair_that_says_nothing_goes_aside(tmp_path: Path):
         ),
         ([chat(INLINE)], {"require": "verified"}, "not verified.*; set require: any, or name the"),
         ([{"a": 1}], {}, "no layout fits its rows"),
+        ([chat(INLINE)], {"key": "gold"}, "no row of .* has the column 'gold'"),
         (
             [chat(INLINE)],
             {"columns": {"prompt": "q"}},
@@ -424,6 +425,7 @@ def test_a_file_without_anything_to_learn_is_refused_before_the_first_stage(
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
+        ({"data": "@drawn"}, "@drawn has been read by a stage; give it to the trainer"),
         ({"layout": "s1.2"}, "no layout is called 's1.2'; did you mean 's1.1'"),
         ({"layout": "s1", "columns": {"prompt": "q"}}, "both say how a row is laid out"),
         ({"columns": {"prompt": "q", "answer": "a"}, "key": "b"}, "both name the key's column"),

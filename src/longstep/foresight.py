@@ -168,7 +168,8 @@ class Ahead:
         """Files that an artifact of rows will not hold, or whose rows are of another kind."""
         path = Path(reference)
         if not reference.startswith("@") and path.is_file():
-            yield from _said(key, lambda: _look(path, ROWS.get(names[-1])))
+            for said in _said(key, lambda: _look(path, ROWS.get(names[-1]))):
+                yield f"{said}; {_maker(names[-1])}"
             return
         known = self.rows(reference).files
         for name in names:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from longstep.config import UserError
+from longstep.formats.faults import RowError
 from longstep.formats.files import read_file
 from longstep.formats.layouts import SAMPLE
+from longstep.formats.lines import parse
+from longstep.formats.record import has
 from longstep.jobs.base import Counts, Work
 from longstep.jobs.inputs import Chunk, Place, chunks
 from longstep.jobs.merged import nothing_left
@@ -33,10 +37,24 @@ def first_fault(settings: Published, make: Callable[[RowJob], Work]) -> Iterator
         job.examine()
         for path in files:
             job.layout_of(path)
+        yield from _absent(files, settings)
         if reason := _fault(files, make(job), settings):
             yield f"data: {settings.data}: {reason}"
     except UserError as error:
         yield f"{'columns' if settings.columns else 'data'}: {error}"
+
+
+def _absent(files: Sequence[Path], settings: Published) -> Iterator[str]:
+    """Columns beside those of a record that are in no row: all rows would lack them without a word."""
+    named = {"columns.thought": settings.columns.get("thought", ""), "key": settings.key}
+    wanted = {option: column for option, column in named.items() if column}
+    rows = (line for path in files for line in read_file(path, encoding=settings.encoding))
+    while wanted and (line := next(rows, None)) is not None:
+        with suppress(RowError):
+            row = parse(line)
+            wanted = {option: column for option, column in wanted.items() if not has(row, column)}
+    for option, column in wanted.items():
+        yield f"{option}: no row of {settings.data} has the column {column!r}"
 
 
 def _fault(files: Sequence[Path], work: Work, settings: Published) -> str:

@@ -73,6 +73,10 @@ class Published(Strict):
     @field_validator("data")
     @classmethod
     def _a_dataset(cls, value: str) -> str:
+        if value.startswith("@"):
+            raise ValueError(
+                f"{value} has been read by a stage; give it to the trainer, and a file, a folder or hub:OWNER/NAME here"
+            )
         if value.startswith(HUB):
             try:
                 dataset(Path(value))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError, model_validator
-from longstep.context import Artifact, Context
+from longstep.context import BESIDE, Artifact, Context, carry_along
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow
 from longstep.curate import AnyFilter, Decontaminate, Duplicates
@@ -24,13 +24,7 @@ from longstep.problems.stored import StoredProblems
 from longstep.report import shown
 from longstep.report.blocks import Block
 from longstep.stages.base import Stage, local_data
-from longstep.types import Completion, Pair, Problem
-
-#: Rows that belong to problems, by their files.
-_CARRIED: Mapping[str, type[Completion] | type[Pair]] = {
-    "completions.jsonl": Completion,
-    "pairs.jsonl": Pair,
-}
+from longstep.types import Problem
 
 
 class Curate(Stage):
@@ -101,7 +95,7 @@ class Curate(Stage):
             if known.files is None:
                 return Foreseen()
             found.append(known.lacks)
-            carried = known.files & _CARRIED.keys()
+            carried = known.files & BESIDE.keys()
         return Foreseen(files=carried | {PROBLEMS}, lacks=frozenset.intersection(*found))
 
     def misfits(self, ahead: Ahead) -> Iterator[str]:
@@ -131,7 +125,8 @@ class Curate(Stage):
         for control in self.controls:
             _control(control, out, context.seed)
         if self.data is not None:
-            _carry(context.artifact(self.data), out)
+            kept = {problem.id for problem in read_rows(out / PROBLEMS, Problem)}
+            carry_along(context.artifact(self.data), out, kept)
 
     def _stored(self, context: Context) -> list[StoredProblems]:
         """The problems of ``data``."""
@@ -164,15 +159,6 @@ class Curate(Stage):
         """What was dropped where and why, and what a person should look at."""
         yield from shown.funnel(out)
         yield from shown.queue(out)
-
-
-def _carry(data: Path, out: Path) -> None:
-    """Write what stands beside the problems of ``data`` beside those that stay; held are their ids."""
-    kept = {problem.id for problem in read_rows(out / PROBLEMS, Problem)}
-    for file, cls in _CARRIED.items():
-        if (data / file).is_file():
-            rows = read_rows(data / file, cls)
-            write_rows(out / file, (row for row in rows if row.problem_id in kept))
 
 
 def _control(control: AnyControl, out: Path, seed: int) -> None:
