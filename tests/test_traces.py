@@ -497,6 +497,7 @@ def verbs(folder: Path) -> None:
     small = ["steps=2", "batch=2", "log_every=1"]
     sft = ["--data", "t.jsonl", "--model", "longstep-tiny", "traces.turns=all"]
     dpo = ["--data", "p.jsonl", "--model", "runs/sft-t/sft/out", "loss={kind: dpo}"]
+    dpo += ["lora={r: 2, keep: beside}", "optimizer={kind: adamw, lr: 1e-2}"]
     for words in (["sft", *sft], ["prefer", *dpo]):
         main.app([*words, *small], standalone_mode=False)
 
@@ -518,7 +519,37 @@ def test_each_verb_goes_from_a_file_to_a_model(tmp_path: Path):
     assert [row["step"] for row in lines(sft / "sft/metrics.jsonl")] == [1, 2]
     [trained] = lines(dpo / "prefer/pairs.jsonl")
     assert trained["prompt"] == "a2+1?" and trained["chosen_ids"] != trained["rejected_ids"]
-    assert (dpo / "prefer/out/model.safetensors").is_file() and (sft / "report.html").is_file()
+    assert (sft / "report.html").is_file()
+    adapter_merged_again(tmp_path, sft / "sft/out", dpo / "prefer/out")
+
+
+def adapter_merged_again(folder: Path, base: Path, tuned: Path) -> None:
+    """The adapter that was kept beside its merged model makes the same model of its base once more."""
+    from safetensors.torch import load_file
+
+    from short_recipe import Setting, finish
+
+    text = f"""
+name: again
+stages:
+  again: {{kind: checkpoint, path: {base}, adapter: {tuned / "adapter"}}}
+  wrong: {{kind: checkpoint, path: longstep-tiny-rater, adapter: {tuned / "adapter"}}}
+"""
+    assert finish(folder / "again", Setting(text=text, only=("again",))) == "done"
+    weights = [
+        load_file(each / "model.safetensors") for each in (folder / "again/again/out", tuned)
+    ]
+    before = load_file(base / "model.safetensors")
+    assert all(weights[0][name].equal(weights[1][name]) for name in before)
+    assert not all(weights[0][name].equal(value) for name, value in before.items())
+    said = finish(folder / "again", Setting(text=text, only=("wrong",)))
+    assert "this adapter does not fit Qwen2ForCausalLM" in said
+    with pytest.raises(
+        UserError, match=r"holds an adapter of .*; a stage \{kind: checkpoint, path: "
+    ):
+        from longstep.models.load import refuse_unsafe
+
+        refuse_unsafe(tuned / "adapter")
 
 
 # -- docs/your-data.md ----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from longstep.models.load import (
     refuse_foreign,
     refuse_unsafe,
 )
-from longstep.models.lora import Lora, target_layers
+from longstep.models.lora import Lora, saved_modules, target_layers
 from longstep.models.think import add_tags
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Unopened:
             target_layers(self._skeleton(folder), lora)
         except UserError as error:
             raise UserError(str(error).removeprefix("lora.targets: ")) from None
+        saved_modules(self._skeleton(folder), lora)
 
     def context(self, folder: Path) -> int:
         """Tokens the model was built for.

@@ -6,6 +6,7 @@ from longstep.costs import arithmetic as costs
 from longstep.costs.arithmetic import Holding
 from longstep.costs.decoder import Shape
 from longstep.costs.estimate import Estimator, Spent
+from longstep.models.lora import Lora
 from longstep.training.config import Training
 
 
@@ -38,7 +39,7 @@ def holding(
         shards=fleet.devices if fleet.sharded else 1,
         tokens=sides * _micro_batch(stage, given) * stage.max_length,
         checkpointing=bool(stage.trainer.get("gradient_checkpointing", given.plan.device != "cpu")),
-        adapters=costs.adapter_parameters(shape, lora.r, lora.projections) if lora else 0,
+        adapters=_adapters(lora, shape) if lora else 0,
         reference=reference,
         offload=fleet.offload,
     )
@@ -73,6 +74,12 @@ def relief(stage: Training, given: Estimator) -> str:
     if stage.lora is None:
         advice.append("lora")
     return ", then ".join([*advice, "a shorter max_length"])
+
+
+def _adapters(lora: Lora, shape: Shape) -> int:
+    """Weights that are trained beside frozen ones; a module that is trained whole is taken for an embedding."""
+    whole = len(lora.modules_to_save) * shape.vocab * shape.width
+    return costs.adapter_parameters(shape, lora.r, lora.projections) + whole
 
 
 def _micro_batch(stage: Training, given: Estimator) -> int:
