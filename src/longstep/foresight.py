@@ -63,6 +63,10 @@ class Models(Protocol):
         """Refuse adapters for layers that the model lacks."""
         ...
 
+    def refuse_saved(self, folder: Path, lora: Any) -> None:
+        """Refuse to train modules beside adapters that the model lacks."""
+        ...
+
     def context(self, folder: Path) -> int:
         """Tokens the model was built for."""
         ...
@@ -235,10 +239,14 @@ class Ahead:
         if start is None or self.whole(key, start):
             return
         yield from _said(f"{key}.targets", lambda: self.models.refuse_adapters(start.folder, lora))
-        if start.untaught and lora.new_tokens == "refuse":
+        yield from _said(
+            f"{key}.modules_to_save", lambda: self.models.refuse_saved(start.folder, lora)
+        )
+        if start.untaught and lora.new_tokens == "refuse" and not lora.modules_to_save:
             yield (
                 f"{key}.new_tokens: the think tags of {reference} are new, and adapters never move their rows; "
-                "train all weights first (leave lora out), or write new_tokens: keep"
+                "train all weights first (leave lora out), name the embedding in modules_to_save, or write "
+                "new_tokens: keep"
             )
 
     def look(self, key: str, path: Path, cls: type) -> Iterator[str]:

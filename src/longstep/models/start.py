@@ -71,7 +71,13 @@ class Unopened:
             target_layers(self._skeleton(folder), lora)
         except UserError as error:
             raise UserError(str(error).removeprefix("lora.targets: ")) from None
-        saved_modules(self._skeleton(folder), lora)
+
+    def refuse_saved(self, folder: Path, lora: Lora) -> None:
+        """Refuse modules to be trained whole that the model lacks, or whose weight is shared."""
+        try:
+            saved_modules(self._skeleton(folder), lora)
+        except UserError as error:
+            raise UserError(str(error).removeprefix("lora.modules_to_save: ")) from None
 
     def context(self, folder: Path) -> int:
         """Tokens the model was built for.

@@ -22,8 +22,8 @@ from longstep.models.load import (
     refuse_unsafe,
     save_model,
 )
-from longstep.models.pointer import point_at
 from longstep.models.lora import refuse_no_adapter, with_adapter
+from longstep.models.pointer import point_at
 from longstep.models.think import add_think_tokens
 from longstep.stages.base import Stage
 
