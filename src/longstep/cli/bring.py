@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -95,6 +95,10 @@ def _apart(words: Sequence[str]) -> tuple[Path | None, list[str]]:
     return None, list(words)
 
 
+def _plain(value: Any) -> str:
+    return str(value).replace("'", "")
+
+
 def _train(kind: str, brought: Brought, out: Path | None) -> None:
     quiet_libraries()
     from longstep.run.recipe import Recipe, check
@@ -104,7 +108,9 @@ def _train(kind: str, brought: Brought, out: Path | None) -> None:
     recipe = validate(Recipe, located)
     check(recipe, located)
     stage = located.data["stages"][kind]
-    told = ", ".join(f"{name} {stage[name]}" for name in READERS[kind].defaults if name in stage)
+    told = ", ".join(
+        f"{name} {_plain(stage[name])}" for name in READERS[kind].defaults if name in stage
+    )
     say(f"{kind}: {brought.data} -> {told}; change any by KEY=VALUE")
     task = Run(recipe, located, out or Path("runs") / recipe.name, say)
     run_and_report(task)

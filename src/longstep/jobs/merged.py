@@ -93,8 +93,10 @@ def make_pairs(settings: Published, task: Task, out: Path) -> Counts:
     def pair(row: dict[str, Any], number: int) -> Pair:
         return Pair(row["problem_id"], "", row["chosen"], row["rejected"], (), (), ())
 
+    def said(row: dict[str, Any]) -> str:
+        return f"{row['chosen']}\n{row['rejected']}"
+
     work = partial(pair_work, settings, settings.reading(task.inputs))
-    said: Callable[[dict[str, Any]], str] = lambda row: f"{row['chosen']}\n{row['rejected']}"  # noqa: E731
     return _Merging(settings, task, out, pair, said).run(work, PAIRS)
 
 

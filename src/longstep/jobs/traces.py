@@ -17,7 +17,7 @@ from longstep.formats.faults import RowError
 from longstep.formats.layout import Layout
 from longstep.formats.lines import parse
 from longstep.formats.quarantine import quarantined, quarantined_bad
-from longstep.formats.record import Record, as_key, value_of
+from longstep.formats.record import as_key, value_of
 from longstep.formats.thoughts import Reasoned, parted, whole
 from longstep.formats.traces import (
     Exchange,
@@ -193,37 +193,35 @@ class _Pairs(_Reading):
         problem = self.problem(place, before, prompt, self.key(place))
         made.count("rows", "answers")
         texts = {"chosen": record.chosen, "rejected": record.rejected}
-        if reason := self._refused(problem, record, made):
-            self.drop(place, made, reason, {"prompt": problem.prompt, **texts})
+        said = self._sides(problem, texts, made)
+        if isinstance(said, str):
+            self.drop(place, made, said, {"prompt": problem.prompt, **texts})
             return
         self.note(problem, made)
         made.add(QUESTIONS, row_line(problem).encode())
-        said = {name: _reply(text, self.settings).text for name, text in texts.items()}
         made.add(ANSWERS, row_line(_identity(place, problem) | said).encode())
 
-    def _refused(self, problem: Problem, record: Record, made: PieceMaker) -> str:
-        """Why a pair is not trained on; empty when it is."""
+    def _sides(
+        self, problem: Problem, texts: Mapping[str, str], made: PieceMaker
+    ) -> dict[str, str] | str:
+        """Both sides as they are trained on, or why the pair is not."""
+        said: dict[str, str] = {}
         statuses: dict[str, str] = {}
-        replies: list[Reasoned] = []
-        for name, text in (("chosen", record.chosen), ("rejected", record.rejected)):
-            reply = _whole(side(text or ""), self.settings)
+        for name, text in texts.items():
+            reply = _whole(side(text), self.settings)
             if isinstance(reply, str):
                 return f"{reply}, {name}"
             verdict = self.verdict(problem, reply)
             statuses[name] = verdict.status if verdict else UNVERIFIED
-            replies.append(reply)
-        if replies[0].text == replies[1].text:
+            said[name] = reply.text
+        if said["chosen"] == said["rejected"]:
             return "both sides say the same"
         for name, status in statuses.items():
             made.count("verdicts", f"{name} {status}")
-        right = statuses["chosen"] == "correct" and statuses["rejected"] in (
-            "incorrect",
-            "unparseable",
-        )
-        if self.settings.require == "verified" and not right:
-            said = ", ".join(f"{name} {status}" for name, status in statuses.items())
-            return f"not verified, {said}"
-        return ""
+        wrong = statuses["rejected"] in ("incorrect", "unparseable")
+        if self.settings.require == "verified" and not (statuses["chosen"] == "correct" and wrong):
+            return f"not verified, {', '.join(f'{name} {each}' for name, each in statuses.items())}"
+        return said
 
 
 def trace_work(settings: Published, job: RowJob, turns: TrainedTurns) -> Work:
@@ -250,12 +248,6 @@ def _whole(told: Told, settings: Published) -> Reasoned | str:
         return whole(told.reply, settings.thoughtless == "empty")
     except RowError as error:
         return error.reason
-
-
-def _reply(text: str, settings: Published) -> Reasoned:
-    reply = _whole(side(text), settings)
-    assert isinstance(reply, Reasoned), reply
-    return reply
 
 
 def _with_thought(told: Told, thought: Any, column: str) -> Told:

@@ -85,7 +85,7 @@ def brought_recipe(kind: str, brought: Brought) -> Located:
     recipe = overlay(recipe, Located({"stages": {kind: brought.settings.data}}, origins))
     for assignment in brought.overrides:
         recipe = override(recipe, _placed(assignment, kind, stages))
-    chosen = {**recipe.data["stages"][kind], "model": "@base"}
+    chosen = {**recipe.data["stages"][kind], "model": "@base", "data": trainer["data"]}
     length = {"steps", "epochs"} & {name for name, value in chosen.items() if value is not None}
     for name, value in reader.defaults.items():
         if name != "epochs" or not length:
