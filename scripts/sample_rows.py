@@ -8,12 +8,13 @@ and a few cut; pairs are in layout ``sharegpt-preference``, the rejected side wr
 
 from __future__ import annotations
 
+import gzip
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from longstep.artifacts import write_rows
+from longstep.artifacts import row_line
 from longstep.problems import Chain
 from longstep.types import Problem
 
@@ -52,15 +53,19 @@ def pairs(problems: list[Problem], rng: random.Random) -> Iterator[dict[str, Any
         }
 
 
+def store(name: str, rows: Iterator[dict[str, Any]]) -> None:
+    """Write rows compressed; the same rows give the same bytes."""
+    text = "".join(map(row_line, rows)).encode()
+    (ROWS / f"{name}.gz").write_bytes(gzip.compress(text, mtime=0))
+
+
 def main() -> None:
     """Write both."""
     rng = random.Random(17)
-    weights = (4.0, 3.0, 2.0, 2.0, 1.0, 1.0, 0.5, 0.5)
-    source = Chain(count=900, difficulty=(1, 8), weights=weights, style="detour")
-    problems = list(source.load(17))
+    problems = list(Chain(count=4000, difficulty=(1, 8)).load(17))
     ROWS.mkdir(parents=True, exist_ok=True)
-    write_rows(ROWS / "longstep-traces.jsonl", traces(problems[:600], rng))
-    write_rows(ROWS / "longstep-pairs.jsonl", pairs(problems[600:], rng))
+    store("longstep-traces", traces(problems[:3000], rng))
+    store("longstep-pairs", pairs(problems[3000:], rng))
 
 
 if __name__ == "__main__":

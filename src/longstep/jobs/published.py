@@ -126,7 +126,7 @@ class Published(Strict):
         if self.data.startswith(HUB):
             return (fetched(path, folder),)
         if self.data in SHIPPED_ROWS:
-            return (Path(str(resources.files("longstep") / "data" / "rows" / f"{path}.jsonl")),)
+            return (Path(str(resources.files("longstep") / "data" / "rows" / f"{path}.gz")),)
         if not path.is_dir():
             return (path,)
         found = tuple(each for each in sorted(path.rglob("*")) if _is_data(each))
