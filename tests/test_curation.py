@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from longstep.artifacts import read_json, read_rows, write_rows
+from longstep.artifacts import read_json, read_rows, row_line, write_rows
 from longstep.config import TypeAdapter, dump
 from longstep.context import Context
 from longstep.curate import Duplicates, Funnel, drop_duplicates
@@ -104,8 +103,8 @@ def test_the_passes_keep_and_drop_what_plain_lists_in_memory_do(
         kept = funnel.apply(each["kind"], keep, kept)
     kept = funnel.record("duplicates", *drop_duplicates(kept, answer_key, how))
     out = tmp_path / "stage" / "out"
-    assert lines(out / "problems.jsonl") == [asdict(each) for each in kept]
-    assert lines(out / "dropped.jsonl") == funnel.dropped_rows()
+    assert lines(out / "problems.jsonl") == [json.loads(row_line(each)) for each in kept]
+    assert lines(out / "dropped.jsonl") == json.loads(json.dumps(funnel.dropped_rows()))
     assert read_json(out / "funnel.json") == funnel.rows()
     doubted = [
         each.problem.id for each in funnel.dropped if each.reason.startswith(("gold does", "confl"))

@@ -223,7 +223,7 @@ def tables() -> dict[str, str]:
         "sampling": Sampling,
         "adaptive": Adaptive,
         "audit": KeyAudit,
-        "pairs": PairConfig,
+        "pairing": PairConfig,
         "contamination": Decontaminate,
         "algorithm": Grpo,
         "critic": CriticConfig,

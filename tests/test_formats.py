@@ -127,6 +127,19 @@ ROWS: dict[str, tuple[dict[str, Any], Record]] = {
         },
         Record("2+3?", completion=THOUGHT, extra={"gemini_attempt": "5!"}),
     ),
+    "s1.1-gemini": (
+        {"question": "2+3?", "gemini_thinking_trajectory": "2 and 3", "gemini_attempt": "It is 5."},
+        Record("2+3?", completion=THOUGHT),
+    ),
+    "nemotron": (
+        {"input": [USER], "system_prompt": "Be brief.", "output": "5", "reasoning": "off"},
+        Record(
+            "2+3?",
+            completion="5",
+            messages=(SYSTEM, USER, ASSISTANT),
+            extra={"reasoning": "off"},
+        ),
+    ),
     "limo": (
         {"question": "2+3?", "solution": "Count: 5", "answer": "5"},
         Record("2+3?", answer="5", completion="Count: 5"),
@@ -184,9 +197,10 @@ TEXTS += [
 KEYS = ["level", "prompt", "answer", "problem", "question", "messages", "conversations", "extra"]
 KEYS += ["instruction", "input", "generations", "reward_model", "extra_info", "ability", "system"]
 KEYS += ["difficulty", "id", "uuid", "chosen", "solution", "completion", "correctness_llama"]
-CHATS = {"messages", "sharegpt", "light-r1", "chat-completion", "chat-prompt", "verl"}
+CHATS = {"messages", "sharegpt", "light-r1", "chat-completion", "chat-prompt", "verl", "nemotron"}
 CHATS |= {"sharegpt-preference", "chat-preference"}
 NEED_ANSWER = {"alpaca", "prompt-completion", "chat-completion", "limo", "s1", "s1.1"}
+NEED_ANSWER |= {"s1.1-gemini", "nemotron"}
 PAIRS = {"sharegpt-preference", "chat-preference", "preference", "alpaca-preference"}
 
 

@@ -230,3 +230,21 @@ def test_a_merged_adapter_is_the_adapter_and_not_the_base():
         adapter = model(probe).logits
     merged = merge(model, probe)
     torch.testing.assert_close(merged(probe).logits, adapter, atol=1e-4, rtol=1e-4)
+
+
+def test_a_module_beside_adapters_is_trained_whole_unless_its_weight_is_shared():
+    probe = torch.tensor([[8, 9, 10]])
+    lora = Lora(r=2, modules_to_save=("embed_tokens",))
+    with pytest.raises(UserError, match="'embed_tokens' shares its weight with another layer"):
+        wrap(build_model(SPEC, 0), lora)
+    with pytest.raises(UserError, match="has no module 'embed_token'; did you mean 'embed_tokens'"):
+        wrap(build_model(SPEC, 0), Lora(modules_to_save=("embed_token",)))
+    base = build_model(SPEC.model_copy(update={"tie": False}), 0)
+    before = base.get_input_embeddings().weight.detach().clone()
+    model = wrap(base, lora)
+    names = [name for name, each in model.named_parameters() if each.requires_grad]
+    [whole] = [name for name in names if "lora_" not in name]
+    with torch.no_grad():
+        dict(model.named_parameters())[whole].add_(1.0)
+    merged = merge(model, probe)
+    torch.testing.assert_close(merged.get_input_embeddings().weight, before + 1.0)

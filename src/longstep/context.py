@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +15,13 @@ from longstep.artifacts import (
     read_rows,
     sha256_json,
     write_json,
+    write_rows,
 )
 from longstep.config import Field, Strict, UserError, field_validator
 from longstep.models.load import locate
 from longstep.models.pointer import POINTER, pointed_at
 from longstep.progress import Progress
-from longstep.types import Problem
+from longstep.types import Completion, Pair, Problem
 from longstep.workfolder import PARTIAL
 
 Artifact = Literal["rows", "model", "report"]
@@ -29,9 +30,15 @@ CHECKPOINTS = "checkpoints"
 LEDGER = "ledger.json"
 #: What ``where`` left of the problems, in the stage's folder, for the report.
 CHOSEN = "chosen.json"
+#: Rows that belong to problems, by their files.
+BESIDE: Mapping[str, type[Completion] | type[Pair]] = {
+    "completions.jsonl": Completion,
+    "pairs.jsonl": Pair,
+}
 
 
 __all__ = [
+    "BESIDE",
     "CHECKPOINTS",
     "CHOSEN",
     "LEDGER",
@@ -40,6 +47,7 @@ __all__ = [
     "Context",
     "Cost",
     "Where",
+    "carry_along",
     "chosen_problems",
     "stage_seed",
 ]
@@ -162,6 +170,14 @@ class PromptChars(Strict):
     def keeps(self, prompt: str, edge: float) -> bool:
         """Whether a prompt is on this side of the cut."""
         return (len(prompt) <= edge) == (self.side == "short")
+
+
+def carry_along(data: Path, out: Path, ids: Container[str]) -> None:
+    """Write the rows that stand beside the problems of an artifact beside those that stay, by the ids of these."""
+    for file, cls in BESIDE.items():
+        if (data / file).is_file():
+            rows = read_rows(data / file, cls)
+            write_rows(out / file, (row for row in rows if row.problem_id in ids))
 
 
 class Where(Strict):

@@ -17,7 +17,7 @@ from longstep.config import Strict, UserError, members
 from longstep.context import Where
 from longstep.models.load import hub_id
 from longstep.models.lora import Lora
-from longstep.types import Completion, Problem, SoftTarget
+from longstep.types import Completion, Pair, Problem, SoftTarget
 from longstep.wording import dotted
 
 R = TypeVar("R")
@@ -25,6 +25,7 @@ R = TypeVar("R")
 ROWS: Mapping[str, type] = {
     "problems.jsonl": Problem,
     "completions.jsonl": Completion,
+    "pairs.jsonl": Pair,
     "soft_targets.jsonl": SoftTarget,
 }
 #: Rows of somebody else's file that are looked at; problems are read to the end.
@@ -60,6 +61,10 @@ class Models(Protocol):
 
     def refuse_adapters(self, folder: Path, lora: Any) -> None:
         """Refuse adapters for layers that the model lacks."""
+        ...
+
+    def refuse_saved(self, folder: Path, lora: Any) -> None:
+        """Refuse to train modules beside adapters that the model lacks."""
         ...
 
     def context(self, folder: Path) -> int:
@@ -167,7 +172,8 @@ class Ahead:
         """Files that an artifact of rows will not hold, or whose rows are of another kind."""
         path = Path(reference)
         if not reference.startswith("@") and path.is_file():
-            yield from _said(key, lambda: _look(path, ROWS.get(names[-1])))
+            for said in _said(key, lambda: _look(path, ROWS.get(names[-1]))):
+                yield f"{said}; {_maker(names[-1])}"
             return
         known = self.rows(reference).files
         for name in names:
@@ -233,10 +239,14 @@ class Ahead:
         if start is None or self.whole(key, start):
             return
         yield from _said(f"{key}.targets", lambda: self.models.refuse_adapters(start.folder, lora))
-        if start.untaught and lora.new_tokens == "refuse":
+        yield from _said(
+            f"{key}.modules_to_save", lambda: self.models.refuse_saved(start.folder, lora)
+        )
+        if start.untaught and lora.new_tokens == "refuse" and not lora.modules_to_save:
             yield (
                 f"{key}.new_tokens: the think tags of {reference} are new, and adapters never move their rows; "
-                "train all weights first (leave lora out), or write new_tokens: keep"
+                "train all weights first (leave lora out), name the embedding in modules_to_save, or write "
+                "new_tokens: keep"
             )
 
     def look(self, key: str, path: Path, cls: type) -> Iterator[str]:
@@ -332,7 +342,8 @@ def _look(path: Path, cls: type[R] | None) -> None:
 def _maker(file: str) -> str:
     makers = {
         "problems.jsonl": "a stage of kind curate makes problems",
-        "completions.jsonl": "a stage of kind sample draws completions",
+        "completions.jsonl": "a stage of kind sample draws completions, one of kind traces reads published ones",
+        "pairs.jsonl": "a stage of kind pairs reads published ones",
     }
     return makers.get(file, "a stage of kind contrast or lrsamples makes soft targets")
 

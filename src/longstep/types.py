@@ -14,6 +14,8 @@ FinishReason = Literal["stop", "length"]
 
 #: Statuses that say nothing about the model: excluded from pass rates, rewards and scores, and counted.
 UNSCORABLE: frozenset[str] = frozenset({"timeout", "bad_gold"})
+#: Rung of a verdict on a completion that nobody has: it is left out and counted, and nobody needs to look at it.
+ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Problem:
         source: where the problem comes from, e.g. ``chain`` or ``open-r1-math``.
         difficulty: the source's own difficulty (a generator's knob or a dataset's level), any scale.
         pass_rate: share of verified-correct samples of a rater model, in [0, 1].
+        before: turns of a conversation that stand before the question, each a role (``system``, ``user`` or
+            ``assistant``) and its content; the assistant's without their thoughts.
     """
 
     id: str
@@ -39,6 +43,13 @@ class Problem:
     source: str = ""
     difficulty: float | None = None
     pass_rate: float | None = None
+    before: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """Everything that the user asks, which is what repeats and benchmarks are looked for in."""
+        earlier = [content for role, content in self.before if role == "user"]
+        return "\n\n".join([*earlier, self.prompt])
 
 
 @dataclass(frozen=True, slots=True)

@@ -336,10 +336,13 @@ def _stage_verb(kind: str, about: str) -> Callable[..., None]:
 
 
 def _add_stage_verbs() -> None:
+    from longstep.cli.bring import bringing
     from longstep.cli.families import stage_verbs
+    from longstep.run.brought import READERS
 
     for kind, about in stage_verbs().items():
-        app.command(name=kind, rich_help_panel="Stages, one at a time")(_stage_verb(kind, about))
+        verb = (bringing if kind in READERS else _stage_verb)(kind, about)
+        app.command(name=kind, rich_help_panel="Stages, one at a time")(verb)
 
 
 def _who() -> str:

@@ -174,7 +174,7 @@ def conflicting_golds(
     """
     groups: dict[Hashable, list[Problem]] = {}
     for problem in problems:
-        groups.setdefault(question(problem.prompt), []).append(problem)
+        groups.setdefault(question(problem.asked), []).append(problem)
     for group in groups.values():
         if any(not same(group[0].answer, other.answer) for other in group[1:]):
             yield group

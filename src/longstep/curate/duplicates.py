@@ -136,9 +136,9 @@ def _numbers(bag: Sequence[str]) -> tuple[str, ...]:
 
 
 def _narrowest(first: Problem, other: Problem) -> Kind:
-    if _folded(first.prompt) == _folded(other.prompt):
+    if _folded(first.asked) == _folded(other.asked):
         return "exact"
-    return "normalised" if _normal_form(first.prompt) == _normal_form(other.prompt) else "near"
+    return "normalised" if _normal_form(first.asked) == _normal_form(other.asked) else "near"
 
 
 def _grouped(problems: Iterable[Problem], answer_key: AnswerKey, how: Duplicates) -> list[Group]:
@@ -146,7 +146,7 @@ def _grouped(problems: Iterable[Problem], answer_key: AnswerKey, how: Duplicates
     key = _exact_form if how.kind == "exact" else _normal_form
     found: dict[tuple[str, ...], list[Problem]] = {}
     for problem in problems:
-        found.setdefault(key(problem.prompt), []).append(problem)
+        found.setdefault(key(problem.asked), []).append(problem)
     groups = [
         Group(
             "exact" if how.kind == "exact" else _widest(members),
@@ -162,8 +162,8 @@ def _grouped(problems: Iterable[Problem], answer_key: AnswerKey, how: Duplicates
 
 
 def _widest(members: Sequence[Problem]) -> Kind:
-    first = _folded(members[0].prompt)
-    return "exact" if all(_folded(m.prompt) == first for m in members[1:]) else "normalised"
+    first = _folded(members[0].asked)
+    return "exact" if all(_folded(m.asked) == first for m in members[1:]) else "normalised"
 
 
 def _merged(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from longstep.curate.audit import Suspect
-from longstep.types import UNSCORABLE, Completion, Problem, Verdict
+from longstep.types import ABSENT, UNSCORABLE, Completion, Problem, Verdict
 
 FILE = "queue.jsonl"
 _LONGEST = 200
@@ -120,7 +120,7 @@ def suspected(doubts: Iterable[Doubt]) -> dict[str, str]:
 
 
 def _reasons(verdict: Verdict, other: Verdict | None) -> Iterable[str]:
-    if verdict.status in UNSCORABLE:
+    if verdict.status in UNSCORABLE and verdict.rung != ABSENT:
         yield f"{verdict.status}: {verdict.reason}"
     if other is None or UNSCORABLE & {verdict.status, other.status}:
         return

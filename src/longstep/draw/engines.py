@@ -42,6 +42,7 @@ class Desk:
         problems: everything that will be asked; empty when nobody knows yet.
         model: finds the folder behind a reference to a model.
         tell: told of what happens on the way.
+        artifact: finds the folder or file behind a reference to rows.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Desk:
     problems: Sequence[Problem]
     model: Callable[[str], Path]
     tell: Tell
+    artifact: Callable[[str], Path] = Path
 
 
 def desk_of(context: Context, problems: Sequence[Problem]) -> Desk:
@@ -59,7 +61,8 @@ def desk_of(context: Context, problems: Sequence[Problem]) -> Desk:
         if "warning" in facts:
             to_stderr(f"{context.name}: {facts['warning']}\n")
 
-    return Desk(context.name, context.folder / PARTIAL, problems, context.model, tell)
+    folder = context.folder / PARTIAL
+    return Desk(context.name, folder, problems, context.model, tell, context.artifact)
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,11 @@ class Engine(Strict):
     """Base of all members.
 
     ``gives`` names what it can do beyond text: token ids, their log-probabilities, whole distributions, continuing a
-    held prefix, and following a model in training.
+    held prefix, and following a model in training. ``once`` says that asking again gives the same completions again.
     """
 
     gives: ClassVar[frozenset[Gift]] = frozenset()
+    once: ClassVar[bool] = False
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """Artifacts it reads."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from longstep.generate import (
-    Prompt,
-)
+from longstep.config import UserError
+from longstep.generate import Prompt
 from longstep.types import Problem
 
 if TYPE_CHECKING:
@@ -28,7 +27,17 @@ def engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Transf
 
 
 def as_text(problems: Sequence[Problem]) -> list[Prompt]:
-    """Problems for a generator that renders chats itself, or needs no rendering."""
+    """Problems for a generator that renders chats itself, or needs no rendering.
+
+    Raises:
+        UserError: a problem has turns before its question; such a generator is sent one text.
+    """
+    for problem in problems:
+        if problem.before:
+            raise UserError(
+                f"problem {problem.id}: has {len(problem.before)} turns before its question, and this engine is sent "
+                "one text; take an engine of kind model, or leave conversations out"
+            )
     return [Prompt(problem.id, text=problem.prompt) for problem in problems]
 
 
@@ -36,10 +45,10 @@ def prompts_for(
     tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], thinking: bool = True
 ) -> list[Prompt]:
     """Render problems once, the forced prefix noted."""
-    from longstep.models.chat import render_prompt
+    from longstep.models.chat import render_problem
 
     prompts: list[Prompt] = []
     for problem in problems:
-        rendered = render_prompt(tokenizer, problem.prompt, thinking)
+        rendered = render_problem(tokenizer, problem, thinking)
         prompts.append(Prompt(problem.id, rendered.ids, rendered.prefix, problem.prompt))
     return prompts

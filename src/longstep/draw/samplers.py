@@ -1,4 +1,4 @@
-"""Who draws completions: a model, the worked solutions, an endpoint, or a server started for the work.
+"""Who draws completions: a model, the worked solutions, stored rows, an endpoint, or a server started for the work.
 
 One line in ``AnyEngine`` for each member; what all of them are is in ``draw.engines``.
 """
@@ -15,6 +15,7 @@ from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimator, Spent
 from longstep.draw.engines import Desk, Engine, Gift, Opened
 from longstep.draw.prompts import engine, prompts_for
+from longstep.draw.stored import ByStored
 from longstep.foresight import Ahead
 from longstep.generate import (
     Endpoint,
@@ -151,7 +152,9 @@ class ByServer(Engine, Managed):
         return Spent(tokens=work.completions * work.mean)
 
 
-AnyEngine = Annotated[ByModel | ByReference | ByEndpoint | ByServer, Field(discriminator="kind")]
+AnyEngine = Annotated[
+    ByModel | ByReference | ByEndpoint | ByServer | ByStored, Field(discriminator="kind")
+]
 
 
 def engine_kinds() -> list[str]:

@@ -9,6 +9,8 @@ from longstep.formats.record import Message, Record
 
 #: Roles of a record's messages. ``function_call`` is ShareGPT's; others put calls into the assistant's message.
 ROLES = ("system", "developer", "user", "assistant", "tool", "function_call")
+#: Where servers and gpt-oss's data put a thought beside the assistant's content, which may then be null.
+THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
 #: ShareGPT's names of them; Light-R1's files and others write ``user`` and ``assistant`` there.
 SHAREGPT = {
     "system": "system",
@@ -31,7 +33,10 @@ def check_message(value: Any, place: str) -> Message:
         RowError: it is none, or its role is unknown.
     """
     value = _joined(value, place)
-    calls = isinstance(value, dict) and value.get("role") == "assistant" and "tool_calls" in value
+    beside = ("tool_calls", *THOUGHT_FIELDS)
+    calls = (
+        isinstance(value, dict) and value.get("role") == "assistant" and any(map(value.get, beside))
+    )
     role = _two(value, ("role", "content"), place, needs_text=not calls)[0]
     if role not in ROLES:
         raise RowError(_role_problem(role, ROLES), f"{place}.role")

@@ -121,13 +121,45 @@ SHAREGPT_PREFERENCE = Layout(
 )
 
 
+# -- Llama-Nemotron -------------------------------------------------------------------------------
+
+
+def _nemotron_take(row: Taker) -> dict[str, Any]:
+    asked = _messages(row.a_list("input"), "input")
+    system = row.maybe_text("system_prompt")
+    if system and asked[0]["role"] != "system":
+        asked.insert(0, {"role": "system", "content": system})
+    _question(asked, "input")
+    answer = _say(row.any_text("output")) or []
+    fields = chat.conversation([*asked, *answer], "input")
+    return {**row.common(fields), **fields}
+
+
+def _nemotron_columns(record: Record) -> Row:
+    asked, answer = chat.parted(record)
+    row: Row = {"input": asked}
+    if asked[0]["role"] == "system":
+        row = {"input": asked[1:], "system_prompt": asked[0]["content"]}
+    output = answer[0]["content"] if answer else None
+    return {**row, "output": output, **common_columns(record, ("completion",))}
+
+
+NEMOTRON = Layout(
+    "nemotron",
+    {"input": "a list", "output": "text"},
+    "Llama-Nemotron's post-training rows: messages in input, the answer in output",
+    _nemotron_take,
+    _nemotron_columns,
+)
+
+
 # -- TRL ------------------------------------------------------------------------------------------
 
 
-def _question(messages: list[Message]) -> dict[str, Any]:
-    fields = chat.conversation(messages, "prompt")
+def _question(messages: list[Message], column: str = "prompt") -> dict[str, Any]:
+    fields = chat.conversation(messages, column)
     if fields.pop("completion") is not None:
-        raise RowError("ends with an answer, expected a question at the end", "prompt")
+        raise RowError("ends with an answer, expected a question at the end", column)
     return fields
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from longstep.formats import chat
 from longstep.formats.faults import RowError, describe
-from longstep.formats.layout import Layout
+from longstep.formats.layout import Layout, PublishedAnswer, the_completion
 from longstep.formats.record import NUMBERS, Message, Record, Row, Taker, common_columns
 
 _THINK, _END_OF_THOUGHT = "<think>\n", "\n</think>\n\n"
@@ -106,17 +108,33 @@ def _s1_columns(record: Record) -> Row:
     return _present(row | {"attempt": attempt} | common_columns(record, ("source", "completion")))
 
 
-def _s11_take(row: Taker) -> dict[str, Any]:
-    fields = take_named(row, {"prompt": "question", "source": "source_type"})
-    thought = row.maybe_text("deepseek_thinking_trajectory")
-    fields["completion"] = _think(thought, row.any_text("deepseek_attempt"))
-    return {**row.common(fields), **fields}
+def _s11(name: str, teacher: str, note: str) -> Layout:
+    thought, attempt = f"{teacher}_thinking_trajectory", f"{teacher}_attempt"
+
+    def take(row: Taker) -> dict[str, Any]:
+        fields = take_named(row, {"prompt": "question", "source": "source_type"})
+        fields["completion"] = _think(row.maybe_text(thought), row.any_text(attempt))
+        return {**row.common(fields), **fields}
+
+    def columns(record: Record) -> Row:
+        row = _s1_columns(record)
+        said = {thought: row.pop("thinking_trajectories")[0], attempt: row.pop("attempt", None)}
+        return _present(row | said)
+
+    def answers(record: Record) -> list[PublishedAnswer]:
+        right = _GRADES.get(str(record.extra.get(f"{teacher}_grade")))
+        return [replace(each, right=right) for each in the_completion(record)]
+
+    needs = {"question": "text", thought: "text", attempt: "text"}
+    return Layout(name, needs, note, take, columns, answers, _answer_or_solution)
 
 
-def _s11_columns(record: Record) -> Row:
-    row = _s1_columns(record)
-    thought, attempt = row.pop("thinking_trajectories")[0], row.pop("attempt", None)
-    return _present(row | {"deepseek_thinking_trajectory": thought, "deepseek_attempt": attempt})
+_GRADES = {"Yes": True, "No": False}
+
+
+def _answer_or_solution(record: Record) -> str | None:
+    """s1's column ``solution`` is the key of most rows and a worked solution, which ends with it, of the others."""
+    return record.answer if record.answer is not None else record.solution
 
 
 S1 = Layout(
@@ -125,19 +143,57 @@ S1 = Layout(
     "s1K: thought and attempt of the teacher in two columns",
     _s1_take,
     _s1_columns,
+    key=_answer_or_solution,
 )
-S11 = Layout(
+S11 = _s11(
     "s1.1",
-    {"question": "text", "deepseek_thinking_trajectory": "text", "deepseek_attempt": "text"},
+    "deepseek",
     "s1K-1.1: the same with the traces of DeepSeek-R1; Gemini's are kept as extra fields",
-    _s11_take,
-    _s11_columns,
+)
+S11_GEMINI = _s11(
+    "s1.1-gemini", "gemini", "s1K-1.1 with Gemini's traces; name it, for auto takes DeepSeek's"
+)
+
+
+# -- LIMO -----------------------------------------------------------------------------------------
+
+_FINAL = re.compile(r"\*\*\s*Final Answer\s*:?\s*\*\*", re.IGNORECASE)
+_BOX = "\\boxed{"
+
+
+def _limo_answers(record: Record) -> list[PublishedAnswer]:
+    r"""The chain without its end is the thought, the end is the answer.
+
+    The end begins at the last heading "Final Answer"; without one, at the line of the last box. A chain that has
+    marks of its own is left as it is.
+    """
+    text = record.completion or ""
+    if "think>" in text or not text.strip():
+        return the_completion(record)
+    heads = [found.start() for found in _FINAL.finditer(text)]
+    place = heads[-1] if heads else text.rfind(_BOX)
+    if place < 0:
+        return [PublishedAnswer(text, fault="no final answer: neither a heading nor a box")]
+    if not heads:
+        place = text.rfind("\n", 0, place) + 1
+    return [PublishedAnswer(_think(text[:place].strip(), text[place:].strip()) or "")]
+
+
+LIMO = replace(
+    plain(
+        "limo",
+        ("question", "solution", "answer"),
+        "LIMO: the solution is the trace to learn from",
+        {"prompt": "question", "completion": "solution", "answer": "answer"},
+    ),
+    answers=_limo_answers,
 )
 
 
 # -- open-r1 --------------------------------------------------------------------------------------
 
 _VERDICTS = ("correctness_math_verify", "correctness_llama")
+_CUT = "marked as cut by its publisher"
 
 
 def _open_r1_take(row: Taker) -> dict[str, Any]:
@@ -168,6 +224,27 @@ def _first_right(generations: list[Any], row: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _open_r1_answers(record: Record) -> list[PublishedAnswer]:
+    """Every generation, with the publisher's verdict on it; one that was cut is no whole answer."""
+    several = record.extra.get("generations")
+    texts = several if isinstance(several, list) else None
+    if texts is None:
+        texts = [] if record.completion is None else [record.completion]
+    marks = next((m for c in _VERDICTS if isinstance(m := record.extra.get(c), list)), [])
+    ended = record.extra.get("is_reasoning_complete")
+    return [
+        PublishedAnswer(text, right if isinstance(right, bool) else None, "" if whole else _CUT)
+        for text, right, whole in zip(
+            texts, _filled(marks, len(texts), None), _filled(ended, len(texts), True), strict=True
+        )
+    ]
+
+
+def _filled(marks: Any, count: int, otherwise: Any) -> list[Any]:
+    """Marks of so many generations; they say nothing where their number is another."""
+    return marks if isinstance(marks, list) and len(marks) == count else [otherwise] * count
+
+
 def _open_r1_columns(record: Record) -> Row:
     one_turn(record, "open-r1")
     generations = [] if record.completion is None else [record.completion]
@@ -190,6 +267,7 @@ OPEN_R1 = Layout(
     "OpenR1-Math: several generations; the first that a verifier called right is the completion",
     _open_r1_take,
     _open_r1_columns,
+    _open_r1_answers,
 )
 
 

@@ -21,6 +21,31 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedAnswer:
+    """One answer to the question of a row, as its publisher wrote it.
+
+    Attributes:
+        text: with the publisher's marks of a thought.
+        right: what the publisher's own verifier said of it, where it says so.
+        fault: why it is no whole answer, where the publisher says so.
+    """
+
+    text: str
+    right: bool | None = None
+    fault: str = ""
+
+
+def the_completion(record: Record) -> list[PublishedAnswer]:
+    """The one answer that most layouts have."""
+    return [] if record.completion is None else [PublishedAnswer(record.completion)]
+
+
+def the_answer(record: Record) -> str | None:
+    """The key, where the layout has a column for it."""
+    return record.answer
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """One way to lay out a row.
 
@@ -30,6 +55,8 @@ class Layout:
         note: who uses it.
         take: the record's fields from a row, everything unknown excluded.
         columns: the row of a record, its extra fields excluded.
+        answers: every answer to the record's question that a model can learn from.
+        key: the record's gold answer, wherever it stands.
     """
 
     name: str
@@ -37,6 +64,8 @@ class Layout:
     note: str
     take: Callable[[Taker], dict[str, Any]]
     columns: Callable[[Record], Row]
+    answers: Callable[[Record], list[PublishedAnswer]] = the_completion
+    key: Callable[[Record], str | None] = the_answer
 
     def read(self, row: Mapping[str, Any]) -> Record:
         """The record of a row.

@@ -12,12 +12,22 @@ from longstep.formats.conversational import (
     CHAT_PROMPT,
     LIGHT_R1,
     MESSAGES,
+    NEMOTRON,
     SHAREGPT,
     SHAREGPT_PREFERENCE,
     VERL,
 )
 from longstep.formats.faults import suggest
-from longstep.formats.flat import ALPACA, ALPACA_PREFERENCE, OPEN_R1, S1, S11, plain
+from longstep.formats.flat import (
+    ALPACA,
+    ALPACA_PREFERENCE,
+    LIMO,
+    OPEN_R1,
+    S1,
+    S11,
+    S11_GEMINI,
+    plain,
+)
 from longstep.formats.layout import Layout
 from longstep.formats.record import NUMBERS, TEXTS
 
@@ -43,12 +53,6 @@ _PREFERENCE = plain(
     ("prompt", "chosen", "rejected"),
     "TRL, preference as text, and longstep's pairs",
     {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},
-)
-_LIMO = plain(
-    "limo",
-    ("question", "solution", "answer"),
-    "LIMO: the solution is the trace to learn from",
-    {"prompt": "question", "completion": "solution", "answer": "answer"},
 )
 _PROBLEM = plain(
     "problem",
@@ -81,6 +85,7 @@ LAYOUTS: Mapping[str, Layout] = {
         CHAT_PREFERENCE,
         _PREFERENCE,
         S11,
+        S11_GEMINI,
         S1,
         OPEN_R1,
         CHAT_COMPLETION,
@@ -90,8 +95,9 @@ LAYOUTS: Mapping[str, Layout] = {
         MESSAGES,
         ALPACA_PREFERENCE,
         ALPACA,
+        NEMOTRON,
         _LONGSTEP,
-        _LIMO,
+        LIMO,
         _PROBLEM,
         _QUESTION,
         CHAT_PROMPT,

@@ -46,6 +46,30 @@ class Piece:
     counts: Counts
 
 
+class PieceMaker:
+    """A piece in the making."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._outputs: dict[str, list[bytes]] = {}
+        self._counts: Counts = {}
+
+    def add(self, output: str, data: bytes) -> None:
+        """Append to an output."""
+        self._outputs.setdefault(output, []).append(data)
+
+    def count(self, table: str, key: str, by: int = 1) -> None:
+        """Add to a count."""
+        entries = self._counts.setdefault(table, {})
+        entries[key] = entries.get(key, 0) + by
+
+    def whole(self, **others: bytes) -> Piece:
+        """The piece, with outputs that were made at once."""
+        return Piece(
+            {name: b"".join(parts) for name, parts in self._outputs.items()} | others, self._counts
+        )
+
+
 Work = Callable[[Chunk], Piece]
 
 

@@ -41,15 +41,14 @@ from longstep.curate.overlap import AnyContamination
 from longstep.curate.queue import doubt_of
 from longstep.formats.lines import Line, parse
 from longstep.formats.record import Record
-from longstep.jobs.base import Counts, Piece, Task, Work
+from longstep.jobs.base import Counts, Piece, PieceMaker, Task, Work
 from longstep.jobs.benchmarks import Compared, Comparison, Known
 from longstep.jobs.groups import KINDS, RECORD, SAID, Said, find_groups
 from longstep.jobs.inputs import Chunk
 from longstep.jobs.near import find_near
-from longstep.jobs.repeats import gold, keys_of, number, repeats
+from longstep.jobs.repeats import gold, keys_of, number, repeats, stored_problem
 from longstep.jobs.rows import Read, Row
-from longstep.problems import AnySource
-from longstep.problems.source import Unread
+from longstep.problems.source import Source, Unread
 from longstep.types import Problem
 from longstep.verify import judge_gold
 
@@ -103,7 +102,7 @@ class Curation:
     funnel: Funnel = field(default_factory=Funnel)
     _ledger: dict[str, Any] | None = None
 
-    def run(self, sources: Sequence[AnySource], seed: int) -> Funnel:
+    def run(self, sources: Sequence[Source], seed: int) -> Funnel:
         """Make all passes, from where a killed process left them.
 
         Raises:
@@ -167,7 +166,7 @@ class Curation:
 
     # -- the passes --------------------------------------------------------------------------------
 
-    def _collect(self, sources: Sequence[AnySource], seed: int) -> int:
+    def _collect(self, sources: Sequence[Source], seed: int) -> int:
         """Write every problem of the sources down; the counts, written last, say that all are."""
         mark = self.task.scratch("collected.json")
         if not mark.is_file():
@@ -235,30 +234,11 @@ def _filter(place: int) -> str:
 
 
 def _problem(line: Line) -> Problem:
-    return Problem(**parse(line))
+    return stored_problem(parse(line))
 
 
 def _line(row: object) -> bytes:
     return row_line(row).encode()
-
-
-class _Piece:
-    """A piece in the making."""
-
-    def __init__(self) -> None:
-        self.outputs: dict[str, list[bytes]] = {}
-        self.counts: Counts = {}
-
-    def add(self, output: str, data: bytes) -> None:
-        self.outputs.setdefault(output, []).append(data)
-
-    def count(self, table: str, key: str, by: int = 1) -> None:
-        entries = self.counts.setdefault(table, {})
-        entries[key] = entries.get(key, 0) + by
-
-    def whole(self, **arrays: np.ndarray) -> Piece:
-        texts = {name: b"".join(parts) for name, parts in self.outputs.items()}
-        return Piece(texts | {name: each.tobytes() for name, each in arrays.items()}, self.counts)
 
 
 def _sifting(rules: Rules) -> Work:
@@ -268,7 +248,7 @@ def _sifting(rules: Rules) -> Work:
     keys = keys_of(rules.duplicates)
 
     def work(chunk: Chunk) -> Piece:
-        piece = _Piece()
+        piece = PieceMaker()
         records: list[tuple[int, int, int, int]] = []
         for line in chunk.lines:
             problem = _problem(line)
@@ -283,7 +263,7 @@ def _sifting(rules: Rules) -> Work:
             else:
                 piece.add(_SIFTED, line.data + b"\n")
                 records.append(keys(problem))
-        return piece.whole(records=np.array(records, RECORD))
+        return piece.whole(records=np.array(records, RECORD).tobytes())
 
     return work
 
@@ -292,7 +272,7 @@ def _reader() -> Read:
     def read(chunk: Chunk) -> tuple[list[Row], list[Any]]:
         problems = ((line, _problem(line)) for line in chunk.lines)
         return [
-            Row(line.number, line, Record(each.prompt, answer=each.answer))
+            Row(line.number, line, Record(each.asked, answer=each.answer))
             for line, each in problems
         ], []
 
@@ -304,14 +284,14 @@ def _settling(rules: Rules, groups: Path) -> Work:
     comparison = Comparison(rules.contamination, rules.against) if rules.against else None
 
     def work(chunk: Chunk) -> Piece:
-        piece = _Piece()
+        piece = PieceMaker()
         known = said.between(chunk.lines[0].number, chunk.lines[-1].number)
         single = [line for line in chunk.lines if line.number not in known]
         problems = [_problem(line) for line in single]
         found: Iterable[Compared] = repeat(_CLEAN, len(problems))
         if comparison is not None:
             answers = [each.answer for each in problems]
-            found = comparison.compare([each.prompt for each in problems], answers)
+            found = comparison.compare([each.asked for each in problems], answers)
         for line, problem, compared in zip(single, problems, found, strict=True):
             for hit in _hits(problem, compared):
                 piece.count("hits", f"{hit['benchmark']}, {hit['kind']}")
@@ -319,9 +299,7 @@ def _settling(rules: Rules, groups: Path) -> Work:
             if compared.worst is not None:
                 why = reason(compared.worst)
                 piece.count("contaminated", kind_of(why))
-                shown = (
-                    replace(problem, prompt=WITHHELD, solution=None) if compared.secret else problem
-                )
+                shown = _withheld(problem) if compared.secret else problem
                 gone = Dropped("decontaminate", why, shown)
                 piece.add(f"{_CONTAMINATED}.{DROPPED}", _line(gone))
             elif rules.instruction:
@@ -331,10 +309,14 @@ def _settling(rules: Rules, groups: Path) -> Work:
                 piece.add(PROBLEMS, line.data + b"\n")
         piece.count("rows", "unique", len(single))
         rows = [(row, first, KINDS.index(kind)) for row, (kind, first) in known.items()]
-        offsets = [line.offset for line in chunk.lines]
-        return piece.whole(said=np.array(rows, SAID), offsets=np.array(offsets, "<u8"))
+        offsets = np.array([line.offset for line in chunk.lines], "<u8")
+        return piece.whole(said=np.array(rows, SAID).tobytes(), offsets=offsets.tobytes())
 
     return work
+
+
+def _withheld(problem: Problem) -> Problem:
+    return replace(problem, prompt=WITHHELD, solution=None, before=())
 
 
 def _hits(problem: Problem, found: Compared) -> Iterator[dict[str, Any]]:
@@ -348,5 +330,5 @@ def _hits(problem: Problem, found: Compared) -> Iterator[dict[str, Any]]:
             "kind": match.kind,
             "score": round(match.score, 4),
             "removed": match is found.worst,
-            "text": None if found.secret else problem.prompt[start:end][:500],
+            "text": None if found.secret else problem.asked[start:end][:500],
         }

@@ -6,10 +6,10 @@ bytes each; the rows themselves are read back from the file by their offsets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -29,11 +29,16 @@ def keys_of(how: Duplicates) -> Callable[[Problem], tuple[int, int, int, int]]:
     """Give what makes a ``RECORD`` of a problem; its row number comes later, see ``number``."""
 
     def keys(problem: Problem) -> tuple[int, int, int, int]:
-        exact = exact_key(problem.prompt)
-        key = exact if how.kind == "exact" else duplicate_key(problem.prompt)
+        exact = exact_key(problem.asked)
+        key = exact if how.kind == "exact" else duplicate_key(problem.asked)
         return key, exact, hash64(gold(problem.answer)), 0
 
     return keys
+
+
+def stored_problem(row: Mapping[str, Any]) -> Problem:
+    """A problem from a row that longstep wrote itself."""
+    return Problem(**{**row, "before": tuple(map(tuple, row["before"]))})
 
 
 def exact_key(text: str) -> int:
@@ -116,7 +121,7 @@ class _Lines:
         self._places.seek(8 * (row - 1))
         offset = int.from_bytes(self._places.read(8), "little")
         self._lines.seek(offset)
-        return Problem(**parse(Line(row, offset, self._lines.readline(), START)))
+        return stored_problem(parse(Line(row, offset, self._lines.readline(), START)))
 
 
 def _contradicted(rows: Sequence[int], at: _Lines) -> Iterator[tuple[Problem, str]]:

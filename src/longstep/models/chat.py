@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from longstep.config import UserError
 from longstep.models.damage import InWords
+from longstep.types import Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -62,6 +63,19 @@ def render_prompt(
     tail += prefix if not _forced_prefix(tail) else ""
     ids = [*_encode(tokenizer, head), *encode_text(tokenizer, prompt), *_encode(tokenizer, tail)]
     return RenderedPrompt(tuple(ids), prefix)
+
+
+def render_problem(
+    tokenizer: PreTrainedTokenizerBase, problem: Problem, thinking: bool = True
+) -> RenderedPrompt:
+    """Render a problem's question, with the turns before it where there are some.
+
+    Raises:
+        UserError: the template refuses or loses a turn.
+    """
+    turns = [*problem.before, ("user", problem.prompt)]
+    named = [{"role": role, "content": content} for role, content in turns]
+    return render_turns(tokenizer, named, thinking)
 
 
 def render_turns(

@@ -186,7 +186,8 @@ def refuse_adapter(folder: Path) -> None:
             "adapter instead of the model; move one of the two into a folder of its own"
         )
     raise UserError(
-        f"{folder}: holds an adapter of {base}, not a model; merge it into its base first (peft: merge_and_unload)"
+        f"{folder}: holds an adapter of {base}, not a model; a stage {{kind: checkpoint, path: {base}, adapter: "
+        f"{folder}}} merges it into its base"
     )
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from longstep.config import Field, Strict, UserError, field_validator, nearest
+from longstep.models.damage import InWords
+from longstep.models.load import model_json
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
 TOLERANCE = 1e-3
+ADAPTER = "adapter_model.safetensors"
 #: The projections of queries and values, which the paper adapts, as architectures call them; some fuse them.
 ATTENTION = (("q_proj", "v_proj"), ("qkv_proj",), ("query_key_value",), ("c_attn",), ("Wqkv",))
 #: Every projection of a layer of a Llama-like model, for a plan that knows no model yet.
@@ -29,6 +33,10 @@ class Lora(Strict):
             the architecture calls them, ``all-linear`` every linear layer but the output layer.
         new_tokens: adapters never move a token's row. ``keep`` trains a model whose think tags were only just added all
             the same: their rows stay the mean of their letters', and the adapters alone have to make sense of them.
+        modules_to_save: names of modules that are trained whole beside the adapters, such as ``embed_tokens`` and
+            ``lm_head`` where tokens were added.
+        keep: ``merged`` leaves the merged model alone; ``beside`` also the adapter as PEFT stores it, in ``adapter``
+            below the model.
     """
 
     r: int = Field(default=8, ge=1)
@@ -36,6 +44,8 @@ class Lora(Strict):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: Literal["attention", "all-linear"] | tuple[str, ...] = "attention"
     new_tokens: Literal["refuse", "keep"] = "refuse"
+    modules_to_save: tuple[str, ...] = ()
+    keep: Literal["merged", "beside"] = "merged"
 
     def libraries(self) -> frozenset[str]:
         """Who makes adapters."""
@@ -70,6 +80,7 @@ def wrap(model: PreTrainedModel, lora: Lora, seed: int = 0) -> Any:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=target_layers(model, lora),
+        modules_to_save=saved_modules(model, lora) or None,
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]):
@@ -96,6 +107,30 @@ def target_layers(model: PreTrainedModel, lora: Lora) -> list[str]:
         )
     assert isinstance(lora.targets, Sequence)
     return [_checked(name, layers, model) for name in lora.targets]
+
+
+def saved_modules(model: PreTrainedModel, lora: Lora) -> list[str]:
+    """The modules that are trained whole.
+
+    Raises:
+        UserError: the model has none of that name, or it shares its weight with another one.
+    """
+    names = list(dict.fromkeys(place.rpartition(".")[2] for place, _ in model.named_modules()))
+    outer = (model.get_input_embeddings(), model.get_output_embeddings())
+    for name in lora.modules_to_save:
+        found = [m for place, m in model.named_modules() if place.rpartition(".")[2] == name]
+        if not name or not found:
+            close = nearest(name, names)
+            hint = f"; did you mean {close!r}?" if close else ""
+            raise UserError(
+                f"lora.modules_to_save: {type(model).__name__} has no module {name!r}{hint}"
+            )
+        if model.config.tie_word_embeddings and any(m is each for m in found for each in outer):
+            raise UserError(
+                f"lora.modules_to_save: {name!r} shares its weight with another layer (tie_word_embeddings), and only "
+                "one of the two would be trained; leave it out, or train all weights"
+            )
+    return list(lora.modules_to_save)
 
 
 def _checked(name: str, layers: Sequence[str], model: PreTrainedModel) -> str:
@@ -136,6 +171,50 @@ def linear_layers(model: PreTrainedModel) -> list[str]:
         if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
     ]
     return list(dict.fromkeys(names))
+
+
+def store_adapter(peft_model: Any, folder: Path) -> None:
+    """Write the adapter as PEFT stores it, without the card that PEFT would write."""
+    peft_model.save_pretrained(folder, safe_serialization=True)
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+def refuse_no_adapter(folder: Path) -> None:
+    """Refuse a folder that holds no adapter that can be merged.
+
+    Raises:
+        UserError: saying what is there instead.
+    """
+    if not (folder / "adapter_config.json").is_file():
+        raise UserError(f"{folder}: no adapter_config.json; expected a folder as PEFT writes it")
+    if not (folder / ADAPTER).is_file():
+        raise UserError(
+            f"{folder}: no {ADAPTER}; pickled weights can execute code and are refused, store it again by PEFT"
+        )
+    kind = model_json(folder / "adapter_config.json").get("peft_type")
+    if kind != "LORA":
+        raise UserError(f"{folder}: an adapter of type {kind!r}; longstep merges LORA")
+
+
+def with_adapter(model: PreTrainedModel, folder: Path, probe_ids_BT: Tensor) -> PreTrainedModel:
+    """The model with the adapter of a folder merged into it, every tensor of it accounted for.
+
+    Raises:
+        UserError: it is none, belongs to another model, or changes nothing.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    refuse_no_adapter(folder)
+    with InWords(f"{folder}: this adapter does not fit {type(model).__name__}"):
+        wrapped = PeftModel.from_pretrained(model, folder)  # pyright: ignore[reportArgumentType]
+    there, taken = load_file(folder / ADAPTER), get_peft_model_state_dict(wrapped)
+    if strays := sorted(there.keys() ^ taken.keys()):
+        raise UserError(
+            f"{folder}: {len(strays)} tensors of the adapter and of the model do not meet, such as {strays[0]}; it was "
+            "made for another model"
+        )
+    return merge(wrapped, probe_ids_BT)
 
 
 def merge(peft_model: Any, probe_ids_BT: Tensor) -> PreTrainedModel:

@@ -16,7 +16,7 @@ from longstep.models.load import (
     refuse_foreign,
     refuse_unsafe,
 )
-from longstep.models.lora import Lora, target_layers
+from longstep.models.lora import Lora, saved_modules, target_layers
 from longstep.models.think import add_tags
 
 if TYPE_CHECKING:
@@ -71,6 +71,13 @@ class Unopened:
             target_layers(self._skeleton(folder), lora)
         except UserError as error:
             raise UserError(str(error).removeprefix("lora.targets: ")) from None
+
+    def refuse_saved(self, folder: Path, lora: Lora) -> None:
+        """Refuse modules to be trained whole that the model lacks, or whose weight is shared."""
+        try:
+            saved_modules(self._skeleton(folder), lora)
+        except UserError as error:
+            raise UserError(str(error).removeprefix("lora.modules_to_save: ")) from None
 
     def context(self, folder: Path) -> int:
         """Tokens the model was built for.

@@ -12,12 +12,14 @@ from longstep.stages.curate import Curate
 from longstep.stages.evaluate import Evaluate
 from longstep.stages.lrsamples import LrSamples
 from longstep.stages.merge import Merge
+from longstep.stages.pairs import Pairs
 from longstep.stages.prefer import Prefer
 from longstep.stages.rl import Rl
 from longstep.stages.sample import Sample
 from longstep.stages.select import Select
 from longstep.stages.sft import Pretrain, Sft
 from longstep.stages.soft_sft import SoftSft
+from longstep.stages.traces import Traces
 
 AnyStage = Annotated[
     Checkpoint
@@ -26,13 +28,15 @@ AnyStage = Annotated[
     | Evaluate
     | LrSamples
     | Merge
+    | Pairs
     | Prefer
     | Pretrain
     | Rl
     | Sample
     | Select
     | Sft
-    | SoftSft,
+    | SoftSft
+    | Traces,
     Field(discriminator="kind"),
 ]
 
@@ -44,6 +48,7 @@ __all__ = [
     "Evaluate",
     "LrSamples",
     "Merge",
+    "Pairs",
     "Prefer",
     "Pretrain",
     "Rl",
@@ -52,4 +57,5 @@ __all__ = [
     "Sft",
     "SoftSft",
     "Stage",
+    "Traces",
 ]

@@ -6,13 +6,14 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from longstep.config import UserError
 from longstep.context import Artifact, Context
 from longstep.costs.estimate import Estimate, Estimator, Spent
 from longstep.costs.flow import Flow
 from longstep.foresight import Ahead, Foreseen
+from longstep.models.chat import encode_text
 from longstep.models.load import (
     Dtype,
     load_model,
@@ -21,9 +22,13 @@ from longstep.models.load import (
     refuse_unsafe,
     save_model,
 )
+from longstep.models.lora import refuse_no_adapter, with_adapter
 from longstep.models.pointer import point_at
 from longstep.models.think import add_think_tokens
 from longstep.stages.base import Stage
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Checkpoint(Stage):
@@ -35,6 +40,7 @@ class Checkpoint(Stage):
         think_tokens: ``add`` makes ``<think>`` and ``</think>`` ordinary single tokens of a model that lacks them, as
             Light-R1 did for Qwen2.5; ``keep`` leaves the vocabulary alone.
         chat_template: a file with the Jinja template to use instead of the model's own, or for a base that has none.
+        adapter: a folder with a LoRA adapter of this model, as PEFT writes it, which is merged into it.
         dtype: of the written weights; given alone, it casts a model.
 
     A model that is changed is written anew; one that is not is only pointed at, unless it is small.
@@ -46,6 +52,7 @@ class Checkpoint(Stage):
     revision: str | None = None
     think_tokens: Literal["keep", "add"] = "keep"
     chat_template: Path | None = None
+    adapter: Path | None = None
     dtype: Dtype = "auto"
 
     def check(self) -> Iterator[str]:
@@ -59,11 +66,13 @@ class Checkpoint(Stage):
             yield self.path, "model"
         if self.chat_template is not None:
             yield str(self.chat_template), "rows"
+        if self.adapter is not None:
+            yield str(self.adapter), "rows"
 
     def libraries(self) -> frozenset[str]:
         """Only a model that is changed is opened."""
-        opened = {"torch", "transformers"} if self._changes() else set[str]()
-        return frozenset(opened)
+        opened = ["torch", "transformers"] * self._changes()
+        return frozenset([*opened, *["peft"] * (self.adapter is not None)])
 
     def foreseen(self, ahead: Ahead) -> Foreseen:
         """The model, with its new tags or template."""
@@ -89,6 +98,11 @@ class Checkpoint(Stage):
             key = "chat_template" if self.chat_template is not None else "path"
             changed = "think_tokens" if start.tagged else key
             yield from ahead.whole("path", start) or ahead.loads(changed, start)
+        if self.adapter is not None and self.adapter.exists():
+            try:
+                refuse_no_adapter(self.adapter)
+            except UserError as error:
+                yield f"adapter: {error}"
 
     def run(self, context: Context) -> None:
         """Find the model, refuse unsafe weights, and copy, extend or point at it."""
@@ -104,11 +118,14 @@ class Checkpoint(Stage):
             point_at(source, context.fresh_out())
 
     def _changes(self) -> bool:
-        return self.think_tokens == "add" or self.chat_template is not None or self.dtype != "auto"
+        given = self.chat_template is not None or self.adapter is not None
+        return self.think_tokens == "add" or given or self.dtype != "auto"
 
     def _write_changed(self, source: Path, out: Path) -> None:
         tokenizer = load_tokenizer(source, self.chat_template)
         model = load_model(source, self.dtype)
+        if self.adapter is not None:
+            model = _with_adapter(model, tokenizer, self.adapter)
         if self.think_tokens == "add":
             add_think_tokens(tokenizer, model, source)
         save_model(model, tokenizer, out)
@@ -118,3 +135,10 @@ class Checkpoint(Stage):
         """A model, for nothing."""
         shape = given.model(self.path)
         return Estimate(Flow(shape=shape), given.planned(Spent(shape.parameters)))
+
+
+def _with_adapter(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Any:
+    import torch
+
+    probe = torch.tensor([encode_text(tokenizer, "1")], device=model.device)
+    return with_adapter(model, folder, probe)

@@ -1,14 +1,15 @@
-"""Stage ``curate``: sources in, clean problems out, and a funnel that says what was dropped where and why."""
+"""Stage ``curate``: sources or rows in, clean problems out, and a funnel that says what was dropped where and why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from longstep.artifacts import read_rows, write_rows
-from longstep.config import Field, UserError
-from longstep.context import Artifact, Context
+from longstep.config import UserError, model_validator
+from longstep.context import BESIDE, Artifact, Context, carry_along
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import Flow
 from longstep.curate import AnyFilter, Decontaminate, Duplicates
@@ -19,6 +20,7 @@ from longstep.jobs.base import How, Task
 from longstep.jobs.benchmarks import by_fingerprint, known
 from longstep.jobs.curation import DROPPED, PROBLEMS, Curation, Rules
 from longstep.problems import AnySource
+from longstep.problems.stored import StoredProblems
 from longstep.report import shown
 from longstep.report.blocks import Block
 from longstep.stages.base import Stage, local_data
@@ -26,9 +28,11 @@ from longstep.types import Problem
 
 
 class Curate(Stage):
-    """Problems from sources.
+    """Problems from sources, or those of another stage.
 
     Attributes:
+        data: an artifact whose problems are curated, before those of ``sources`` and like them: the question is judged.
+            Completions and pairs beside them are carried along with the problems that stay.
         sources: where problems come from, in order; the order decides which of two duplicates stays. Rows of a file
             or dataset that cannot be read go to ``quarantine.jsonl``.
         filters: applied one after the other.
@@ -43,7 +47,8 @@ class Curate(Stage):
 
     produces: ClassVar[Artifact] = "rows"
     kind: Literal["curate"] = "curate"
-    sources: tuple[AnySource, ...] = Field(min_length=1)
+    data: str | None = None
+    sources: tuple[AnySource, ...] = ()
     filters: tuple[AnyFilter, ...] = ()
     duplicates: Duplicates = Duplicates()
     decontaminate: tuple[str | Benchmark, ...] = ()
@@ -53,14 +58,24 @@ class Curate(Stage):
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """Files and folders among the sources are inputs: their content enters the fingerprint."""
+        if self.data is not None:
+            yield self.data, "rows"
         for source in self.sources:
             yield from local_data(source.model_dump(mode="json"))
         for member in self.decontaminate:
             if not self._hashed(member) and not any(benchmark_faults(member, "")):
                 yield from local_data(resolve(member).source)
 
+    @model_validator(mode="after")
+    def _some(self) -> Curate:
+        if self.data is None and not self.sources:
+            raise ValueError("sources: expected at least 1 entry, got 0; or give data")
+        return self
+
     def check(self) -> Iterator[str]:
-        """Benchmarks that nobody knows."""
+        """Benchmarks that nobody knows, and keys changed under verdicts."""
+        if self.data is not None and self.controls:
+            yield "controls: change keys that the completions beside data were judged by; curate sources instead"
         for place, member in enumerate(self.decontaminate):
             if not self._hashed(member):
                 yield from benchmark_faults(member, f"decontaminate.{place}")
@@ -72,9 +87,21 @@ class Curate(Stage):
                 yield from unloadable(member, f"decontaminate.{place}")
 
     def foreseen(self, ahead: Ahead) -> Foreseen:
-        """Problems, with what any of the sources tells of them."""
-        lacks = frozenset.intersection(*(source.lacks() for source in self.sources))
-        return Foreseen(files=frozenset({PROBLEMS}), lacks=lacks)
+        """Problems, with what any of the sources tells of them, and what is carried along."""
+        found = [source.lacks() for source in self.sources]
+        carried: frozenset[str] = frozenset()
+        if self.data is not None:
+            known = ahead.rows(self.data)
+            if known.files is None:
+                return Foreseen()
+            found.append(known.lacks)
+            carried = known.files & BESIDE.keys()
+        return Foreseen(files=carried | {PROBLEMS}, lacks=frozenset.intersection(*found))
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """Rows without problems."""
+        if self.data is not None:
+            yield from ahead.files("data", self.data, PROBLEMS)
 
     def run(self, context: Context) -> None:
         """Collect, filter, drop duplicates and contaminated problems."""
@@ -84,8 +111,12 @@ class Curate(Stage):
         )
         task = Task(context.folder, (), "utf-8", How(progress=context.progress))
         curation = Curation(task, rules)
-        funnel = curation.run(self.sources, context.seed)
+        funnel = curation.run([*self._stored(context), *self.sources], context.seed)
         out = context.fresh_out()
+        if self.data is not None:
+            context.hand_on_ledger(
+                self.data
+            )  # that of this stage, if it compares, is written over it
         curation.write(out)
         if not funnel.rows()[-1]["kept"]:
             raise UserError(
@@ -93,6 +124,15 @@ class Curate(Stage):
             )
         for control in self.controls:
             _control(control, out, context.seed)
+        if self.data is not None:
+            kept = {problem.id for problem in read_rows(out / PROBLEMS, Problem)}
+            carry_along(context.artifact(self.data), out, kept)
+
+    def _stored(self, context: Context) -> list[StoredProblems]:
+        """The problems of ``data``."""
+        if self.data is None:
+            return []
+        return [StoredProblems(path=context.rows(self.data, PROBLEMS))]
 
     def _members(self) -> list[str | Benchmark]:
         """The benchmarks: names where the shipped hashes do, whole ones otherwise."""
@@ -109,8 +149,11 @@ class Curate(Stage):
             given.counted(source.rows(given.sizes), source.called or given.name)
             for source in self.sources
         )
-        kept = given.rows(collected * given.plan.clean)
-        return Estimate(Flow(problems=kept), given.planned(rows=kept))
+        data = Flow() if self.data is None else given.input(self.data)
+        clean = given.plan.clean
+        kept = given.rows((collected + data.problems) * clean)
+        flow = replace(data, problems=kept, completions=data.completions * clean)
+        return Estimate(flow, given.planned(rows=kept))
 
     def blocks(self, out: Path) -> Iterator[Block]:
         """What was dropped where and why, and what a person should look at."""

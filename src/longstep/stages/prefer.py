@@ -1,17 +1,17 @@
-"""Stage ``prefer``: preference training on pairs of a verified teacher trace and the model's own verified-wrong answer.
+"""Stage ``prefer``: preference training on given pairs, or on a teacher's right and the model's own wrong answer.
 
-Light-R1 calls the pairs semi-on-policy: the rejected side is sampled from the SFT model, the chosen side from R1.
+Light-R1 calls the latter semi-on-policy: the rejected side is sampled from the SFT model, the chosen side from R1.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from longstep.artifacts import RowFile, write_rows
-from longstep.config import UserError
+from longstep.artifacts import RowFile, read_rows, write_rows
+from longstep.config import UserError, model_validator
 from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator
@@ -24,7 +24,7 @@ from longstep.models.chat import (
     THINK_OPEN,
     encode_text,
     encode_turn,
-    render_prompt,
+    render_problem,
     thinks,
 )
 from longstep.stages.base import Stage
@@ -42,6 +42,7 @@ class Prefer(Training, Stage):
 
     Attributes:
         model: the start and the frozen reference.
+        data: an artifact with pairs, as a stage of kind ``pairs`` makes them; or give ``chosen`` and ``rejected``.
         chosen: an artifact with verified-correct completions (the teacher's traces).
         rejected: an artifact with the model's own completions; its wrong ones are rejected.
         where: which problems.
@@ -53,37 +54,43 @@ class Prefer(Training, Stage):
     produces: ClassVar[Artifact] = "model"
     kind: Literal["prefer"] = "prefer"
     model: str
-    chosen: str
-    rejected: str
+    data: str | None = None
+    chosen: str | None = None
+    rejected: str | None = None
     where: Where = Where()
     loss: AnyPreferenceLoss = Nca()
     pairs: PairConfig = PairConfig()
     control: SkippedTags | None = None
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
-        """The model and both sides of the pairs."""
+        """The model and the pairs, or both their sides."""
         yield self.model, "model"
-        yield self.chosen, "rows"
-        yield self.rejected, "rows"
+        for reference in self._artifacts():
+            yield reference, "rows"
 
     def check(self) -> Iterator[str]:
-        """Misspelt or owned ``trainer:`` keys."""
+        """Misspelt or owned ``trainer:`` keys, and settings for pairs that are given already."""
         yield from self.trainer_complaints("dpo")
+        if self.data is not None and self.pairs != PairConfig():
+            yield "pairs: has no effect on pairs that data gives; leave it out"
 
     def foreseen(self, ahead: Ahead) -> Foreseen:
         """Its start, trained."""
         return self.made_of(self.model, ahead)
 
     def misfits(self, ahead: Ahead) -> Iterator[str]:
-        """A model that cannot be trained so, and sides without verdicts."""
-        yield from self.training_misfits(self.model, ahead)
-        for key, side in (("chosen", self.chosen), ("rejected", self.rejected)):
-            yield from ahead.files(key, side, "completions.jsonl")
-            if "verdict" in ahead.rows(side).lacks:
-                yield f"{key}: the completions of {side} were never verified; {REMEDIES['verdict']}"
-        yield from ahead.files("rejected", self.rejected, "problems.jsonl")
-        yield from ahead.fields(self, self.rejected)
-        yield from ahead.where(self.where, self.rejected)
+        """A model that cannot be trained so, artifacts without pairs, and sides without verdicts."""
+        yield from self.training_misfits(self.model, ahead, reasons=self.data is not None)
+        if self.data is None:
+            for key, side in zip(("chosen", "rejected"), self._artifacts(), strict=True):
+                yield from ahead.files(key, side, "completions.jsonl")
+                if "verdict" in ahead.rows(side).lacks:
+                    yield f"{key}: the completions of {side} were never verified; {REMEDIES['verdict']}"
+            yield from ahead.files("rejected", self._asked, "problems.jsonl")
+        else:
+            yield from ahead.files("data", self.data, "problems.jsonl", "pairs.jsonl")
+        yield from ahead.fields(self, self._asked)
+        yield from ahead.where(self.where, self._asked)
 
     def run(self, context: Context) -> None:
         """Build pairs, train, save."""
@@ -103,9 +110,9 @@ class Prefer(Training, Stage):
         train_preference(job, [rows[i] for i in order], reference, self.loss)
         context.cost.tokens_trained += 2 * sum(lengths[i] for i in order)
         used = {row.name for row in rows}
-        problems = chosen_problems(context, self.rejected, Where(), used)
+        problems = chosen_problems(context, self._asked, Where(), used)
         facts = {"pairs": len(rows), "pairs seen": seen, "steps": steps}
-        data = [self.chosen, self.rejected]
+        data = self._artifacts()
         finish_model(
             context, self, Ended(job.model, tokenizer, [self.model], data, problems, facts)
         )
@@ -116,12 +123,8 @@ class Prefer(Training, Stage):
         Raises:
             UserError: no problem has both a right and a wrong completion.
         """
-        problems = chosen_problems(context, self.rejected, self.where)
-        by_id = {problem.id: problem for problem in problems}
-        right, wrong = (
-            RowFile(context.rows(side, "completions.jsonl"), Completion)
-            for side in (self.chosen, self.rejected)
-        )
+        problems = chosen_problems(context, self._asked, self.where)
+        given = self._given if self.data is not None else self._made
         tags = (THINK_OPEN, THINK_CLOSE)
         ids = frozenset(i for tag in tags for i in encode_text(tokenizer, tag))
         rows: list[PreferenceRow] = []
@@ -129,17 +132,13 @@ class Prefer(Training, Stage):
 
         def fitting() -> Iterator[Pair]:
             nonlocal made
-            sides = _usable(right, by_id, tokenizer), _usable(wrong, by_id, tokenizer)
-            for problem, *places in choose_pairs(problems, *sides, self.pairs, context.seed):
-                good, bad = (
-                    encoded(side.at(place), by_id, tokenizer)
-                    for side, place in zip((right, wrong), places, strict=True)
-                )
-                pair = pair_of(problem, good, bad)
+            for pair in given(context, problems, tokenizer):
                 if self.control is not None:
                     [pair] = self.control.spoil([pair], ids)
                 made += 1
-                row = PreferenceRow(problem.id, pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
+                row = PreferenceRow(
+                    pair.problem_id, pair.prompt_ids, pair.chosen_ids, pair.rejected_ids
+                )
                 if _length(row) <= longest:
                     rows.append(row)
                     yield pair
@@ -151,23 +150,94 @@ class Prefer(Training, Stage):
                 "and the model's context); raise max_length, or take shorter answers"
             )
         if not rows:
-            sides = [
-                _told(key, rows, by_id) for key, rows in (("chosen", right), ("rejected", wrong))
-            ]
             raise UserError(
-                f"{context.name}: no pair to train on: no problem of {len(problems)} has both a correct and a wrong "
-                f"completion that begins with {THINK_OPEN} ({'; '.join(sides)}); verify both sides by a stage of kind "
-                "sample, or sample more answers"
+                f"{context.name}: no pair to train on: {self._lacking(context, problems)}"
             )
         return rows
 
+    def _given(
+        self, context: Context, problems: Sequence[Problem], tokenizer: Any
+    ) -> Iterator[Pair]:
+        """The pairs of ``data`` with this tokenizer's ids."""
+        by_id = {problem.id: problem for problem in problems}
+        for pair in read_rows(context.rows(self._asked, "pairs.jsonl"), Pair):
+            problem = by_id.get(pair.problem_id)
+            if problem is None:
+                continue
+            rendered = render_problem(tokenizer, problem)
+            sides = [
+                tuple(encode_turn(tokenizer, rendered, text))
+                for text in (pair.chosen, pair.rejected)
+            ]
+            yield replace(
+                pair,
+                prompt=problem.prompt,
+                prompt_ids=rendered.ids,
+                chosen_ids=sides[0],
+                rejected_ids=sides[1],
+            )
+
+    def _made(
+        self, context: Context, problems: Sequence[Problem], tokenizer: Any
+    ) -> Iterator[Pair]:
+        """Pairs of a right and a wrong completion of the two sides."""
+        by_id = {problem.id: problem for problem in problems}
+        files = self._sides(context)
+        chosen, rejected = (_usable(file, by_id, tokenizer) for file in files)
+        for problem, *places in choose_pairs(problems, chosen, rejected, self.pairs, context.seed):
+            good, bad = (
+                encoded(side.at(place), by_id, tokenizer)
+                for side, place in zip(files, places, strict=True)
+            )
+            yield pair_of(problem, good, bad)
+
+    def _lacking(self, context: Context, problems: Sequence[Problem]) -> str:
+        """Why there is no pair."""
+        if self.data is not None:
+            return f"no pair of {self.data} belongs to one of {len(problems)} problems inside where; widen it"
+        ids = {problem.id for problem in problems}
+        keys = ("chosen", "rejected")
+        sides = [
+            _told(key, rows, ids) for key, rows in zip(keys, self._sides(context), strict=True)
+        ]
+        return (
+            f"no problem of {len(problems)} has both a correct and a wrong completion that begins with {THINK_OPEN} "
+            f"({'; '.join(sides)}); verify both sides by a stage of kind sample, or sample more answers"
+        )
+
+    def _sides(self, context: Context) -> list[RowFile[Completion]]:
+        return [
+            RowFile(context.rows(side, "completions.jsonl"), Completion)
+            for side in self._artifacts()
+        ]
+
+    def _artifacts(self) -> list[str]:
+        """What is read: the pairs, or both sides."""
+        return [each for each in (self.data, self.chosen, self.rejected) if each is not None]
+
+    @property
+    def _asked(self) -> str:
+        """The artifact whose problems the pairs are about."""
+        return self._artifacts()[-1]
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Prefer:
+        sides = (self.chosen is not None) + (self.rejected is not None)
+        if (self.data is not None, sides) not in ((True, 0), (False, 2)):
+            given = [k for k in ("data", "chosen", "rejected") if k in self.model_fields_set]
+            raise ValueError(
+                f"give data, or both chosen and rejected (given: {', '.join(given) or 'none of them'})"
+            )
+        return self
+
     def estimate(self, given: Estimator) -> Estimate:
         """Both sides of each pair, trained and passed through the reference."""
-        chosen, rejected = given.input(self.chosen), given.input(self.rejected)
+        flows = [given.input(each) for each in self._artifacts()]
         shape = given.model(self.model)
-        problems = min(chosen.problems, rejected.problems) * share(self.where, rejected)
-        pairs = given.rows(problems * PAIRED * self.pairs.per_problem)
-        mean = (chosen.tokens + rejected.tokens) / 2 + given.plan.prompt_tokens
+        kept = min(flow.problems for flow in flows) * share(self.where, flows[-1])
+        made = PAIRED * self.pairs.per_problem if self.data is None else 1.0
+        pairs = given.rows(kept * made)
+        mean = sum(flow.tokens for flow in flows) / len(flows) + given.plan.prompt_tokens
         length = min(mean, self.max_length)
         tokens = 2 * rows_seen(self, pairs) * length
         flops = tokens * costs.token_flops(shape, length, passes(self) + costs.FORWARD)
@@ -181,7 +251,7 @@ def _length(row: PreferenceRow) -> int:
     return len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids))
 
 
-def _told(key: str, rows: RowFile[Completion], by_id: Mapping[str, Problem]) -> str:
+def _told(key: str, rows: RowFile[Completion], ids: Collection[str]) -> str:
     """How many completions of one side were judged how."""
     counts = Counter(
         "without thinking"
@@ -190,7 +260,7 @@ def _told(key: str, rows: RowFile[Completion], by_id: Mapping[str, Problem]) -> 
         if row.verdict is None
         else row.verdict.status
         for _, row in rows
-        if row.problem_id in by_id
+        if row.problem_id in ids
     )
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     return f"{key}: {told or 'none of these problems'}"
@@ -207,7 +277,7 @@ def _usable(
 
 def encoded(completion: Completion, by_id: Mapping[str, Problem], tokenizer: Any) -> Completion:
     """A completion with this tokenizer's ids after the prompt as it is rendered here; text alone has none."""
-    rendered = render_prompt(tokenizer, by_id[completion.problem_id].prompt)
+    rendered = render_problem(tokenizer, by_id[completion.problem_id])
     if completion.token_ids and completion.prompt_ids == rendered.ids:
         return completion
     ids = tuple(encode_turn(tokenizer, rendered, completion.text))

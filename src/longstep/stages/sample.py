@@ -101,6 +101,9 @@ class Sample(Stage):
             yield "adaptive: has no effect without rate: true"
         if self.audit.extra and not self.rate:
             yield "audit.extra: has no effect without rate: true"
+        if self.by.once and (self.adaptive is not None or self.audit.extra):
+            key = "audit.extra" if self.adaptive is None else "adaptive"
+            yield f"{key}: asks in rounds, and this engine would give the same completions again; set sampling.samples"
         if self.second and (fault := verifier_fault(self.second)):
             yield f"second: {fault}"
 

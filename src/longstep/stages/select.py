@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from longstep.artifacts import read_json, read_rows, write_json, write_rows
 from longstep.config import Field, UserError
-from longstep.context import Artifact, Context
+from longstep.context import Artifact, Context, carry_along
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.curate import Dropped, Funnel
 from longstep.curate.audit import conflict_suspects, conflicting_golds
@@ -119,9 +119,7 @@ class Select(Stage):
             raise UserError(
                 f"{context.name}: no problem is left: {funnel.told()}; see {out / 'dropped.jsonl'}"
             )
-        if chains:
-            drawn = _beside(context, self.data, COMPLETIONS, Completion)
-            write_rows(out / COMPLETIONS, (row for row in drawn if row.problem_id in ids))
+        carry_along(context.artifact(self.data), out, ids)
         rates = imported
         if self.ratings is None:
             rates = list(_beside(context, self.data, RATES, Rated))

@@ -47,7 +47,7 @@ def holding(
         shards=fleet.devices if fleet.sharded else 1,
         tokens=sides * _micro_batch(stage, given) * stage.max_length,
         checkpointing=bool(stage.trainer.get("gradient_checkpointing", not cores)),
-        adapters=costs.adapter_parameters(shape, lora.r, lora.projections) if lora else 0,
+        adapters=_adapters(lora, shape) if lora else 0,
         reference=reference,
         offload=fleet.offload,
         word=given.plan.hardware.word,
@@ -128,6 +128,12 @@ def training_relief(stage: Training, given: Estimator, shape: Shape, held: Holdi
         return ""
     choice = [*ways(stage, given, shape)]
     return relief(held, choice, lambda held: costs.updating_bytes(shape, held), given.usable)
+
+
+def _adapters(lora: Lora, shape: Shape) -> int:
+    """Weights that are trained beside frozen ones; a module that is trained whole is taken for an embedding."""
+    whole = len(lora.modules_to_save) * shape.vocab * shape.width
+    return costs.adapter_parameters(shape, lora.r, lora.projections) + whole
 
 
 def _micro_batch(stage: Training, given: Estimator) -> int:

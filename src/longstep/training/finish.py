@@ -48,9 +48,12 @@ class Ended:
 def finish_model(context: Context, config: Training, ended: Ended) -> None:
     """Write ``out/``: weights, tokenizer, template, generation config and card."""
     from longstep.models.load import save_model, whole_weights
-    from longstep.models.lora import merge
+    from longstep.models.lora import merge, store_adapter
 
     model, tokenizer, problems = ended.model, ended.tokenizer, ended.problems
+    kept = context.folder / "adapter"
+    if config.lora is not None and config.lora.keep == "beside" and rank() == 0:
+        store_adapter(model, kept)
     if config.lora is not None:
         model = merge(model, _probe_ids(tokenizer, problems[0], ended.thinking).to(model.device))
     model.eval()
@@ -69,6 +72,8 @@ def finish_model(context: Context, config: Training, ended: Ended) -> None:
     if rank() == 0:
         out = context.fresh_out()
         save_model(model, tokenizer, out, weights)
+        if kept.is_dir():
+            kept.rename(out / kept.name)
         said = {
             **ended.facts,
             "stop rate": f"{rate:.3f}",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError
 from longstep.context import Context, Where, chosen_problems
-from longstep.models.chat import THINK_OPEN, encode_turn, lint, render_prompt, thinks
+from longstep.models.chat import THINK_OPEN, encode_turn, lint, render_problem, thinks
 from longstep.training.rows import SftRow
 from longstep.types import Completion, Problem
 
@@ -95,7 +95,7 @@ def told(counts: Mapping[str, int]) -> str:
 
 
 def _row(problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase) -> SftRow:
-    rendered = render_prompt(tokenizer, problem.prompt)
+    rendered = render_problem(tokenizer, problem)
     if completion.token_ids and completion.prompt_ids == rendered.ids:
         turn = completion.token_ids
     else:

@@ -1,0 +1,109 @@
+"""A recipe made in memory of somebody's data and somebody's model: what ``longstep sft --data FILE --model M`` runs.
+
+It is a recipe like any other: ``run.json`` of its folder holds it whole, every setting can be overridden, and a killed
+run goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from longstep.config import Located, UserError, overlay, override
+from longstep.jobs.merged import COMPLETIONS, PAIRS
+from longstep.jobs.words import HUB
+
+
+@dataclass(frozen=True)
+class DataReader:
+    """How a trainer's data are read: the kind of stage, and the file that such a stage makes."""
+
+    stage: str
+    makes: str
+    #: What the trainer is given where the user says nothing; printed, because it is a guess about the method.
+    defaults: Mapping[str, Any]
+
+
+READERS: Mapping[str, DataReader] = {
+    "sft": DataReader("traces", COMPLETIONS, {"epochs": 3, "max_length": 16384, "micro_batch": 1}),
+    "prefer": DataReader(
+        "pairs",
+        PAIRS,
+        {
+            "epochs": 1,
+            "batch": 8,
+            "max_length": 16384,
+            "micro_batch": 1,
+            "optimizer": {"kind": "adamw", "lr": 5e-7},
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What a user brings.
+
+    Attributes:
+        data: a published data set, or the folder of an artifact that a stage made of one.
+        model: a shipped name, a folder or a hub id; ``None`` where the settings name one.
+        settings: of the trainer, from a file.
+        overrides: ``key=value`` of the trainer, ``traces.key=value`` or ``pairs.key=value`` of the reading stage,
+            ``base.key=value`` of the model's.
+        reading: settings of the reading stage that options gave.
+    """
+
+    data: str
+    model: str | None = None
+    settings: Located = field(default_factory=lambda: Located({}))
+    overrides: Sequence[str] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
+
+
+def brought_recipe(kind: str, brought: Brought) -> Located:
+    """The recipe that trains a model on data.
+
+    Raises:
+        UserError: no model is named, or an override cannot be read.
+    """
+    reader = READERS[kind]
+    ready = Path(brought.data, reader.makes).is_file()
+    trainer: dict[str, Any] = {"kind": kind, "data": brought.data if ready else f"@{reader.stage}"}
+    reading = {"kind": reader.stage, "data": brought.data, **brought.reading}
+    model = brought.model or brought.settings.data.get("model")
+    if model is None:
+        raise UserError(f"{kind} --data: needs --model: a shipped name, a folder or a hub id")
+    stages: dict[str, Any] = {
+        "base": {"kind": "checkpoint", "path": model},
+        **({} if ready else {reader.stage: reading}),
+        kind: trainer,
+    }
+    recipe = Located({"name": name_of(kind, brought.data), "stages": stages})
+    origins = {("stages", kind, *path): at for path, at in brought.settings.origins.items()}
+    recipe = overlay(recipe, Located({"stages": {kind: brought.settings.data}}, origins))
+    for assignment in brought.overrides:
+        recipe = override(recipe, _placed(assignment, kind, stages))
+    chosen = {**recipe.data["stages"][kind], "model": "@base", "data": trainer["data"]}
+    length = {"steps", "epochs"} & {name for name, value in chosen.items() if value is not None}
+    for name, value in reader.defaults.items():
+        if name != "epochs" or not length:
+            chosen.setdefault(name, value)
+    return Located(
+        {**recipe.data, "stages": {**recipe.data["stages"], kind: chosen}}, recipe.origins
+    )
+
+
+def name_of(kind: str, data: str) -> str:
+    """How the recipe is called, and its run folder: after the trainer and the data."""
+    stem = Path(data.removeprefix(HUB).split(",")[0]).name.split(".")[0]
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in stem)
+    return f"{kind}-{plain.strip('-') or 'data'}"
+
+
+def _placed(assignment: str, kind: str, stages: Mapping[str, Any]) -> str:
+    first = assignment.partition("=")[0].partition(".")[0].strip()
+    if first in ("stages", "seed", "plan", "launch"):
+        return assignment
+    return f"stages.{assignment}" if first in stages else f"stages.{kind}.{assignment}"
