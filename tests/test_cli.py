@@ -122,10 +122,14 @@ def test_diff_names_what_flipped_and_why(scores: Path, tmp_path: Path):
             rows[n] = replace(row, text=f"<think></think>\\boxed{{{answer}}}")
     write_rows(path, rows)
     typed("eval", "score", str(other))
-    flips = json.loads(typed("eval", "diff", str(scores), str(other), "--json").stdout)
-    assert [flip["problem_id"] for flip in flips] == [victim]
-    assert flips[0]["why"]
-    assert json.loads(typed("eval", "diff", str(scores), str(scores), "--json").stdout) == []
+    found = json.loads(typed("eval", "diff", str(scores), str(other), "--json").stdout)[
+        "comparisons"
+    ]
+    flips = [flip for each in found for flip in each["flips"]]
+    assert [(flip["problem_id"], flip["gold"]) for flip in flips] == [(victim, right)]
+    assert list(flips[0]["causes"]) == ["sampled"]
+    same = json.loads(typed("eval", "diff", str(scores), str(scores), "--json").stdout)
+    assert [each["flips"] for each in same["comparisons"]] == [[]] * len(found)
 
 
 def test_eval_report_says_in_words_what_is_distinguishable(scores: Path):
