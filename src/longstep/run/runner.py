@@ -240,7 +240,15 @@ def _context(run: Run, name: str) -> Context:
         inputs={f"@{n}": run.stage_folder(n) / "out" for n in run.recipe.inputs(name)},
         progress=lambda label, total, unit: Progress(label, total, unit),
         event=lambda what, facts: None,
+        datasets=_datasets(run, name),
     )
+
+
+def _datasets(run: Run, name: str) -> tuple[str, ...]:
+    """What the rows of a stage, and of all that it reads, come from."""
+    stages = run.recipe.stages
+    needed = run.recipe.needed_for([name])
+    return tuple(dict.fromkeys(each for one in needed for each in stages[one].datasets()))
 
 
 def _origins(run: Run, name: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from longstep.models.load import (
     refuse_unsafe,
     save_model,
 )
+from longstep.models.origin import write_origin
 from longstep.models.pointer import point_at
 from longstep.models.think import add_think_tokens
 from longstep.stages.base import Stage
@@ -59,6 +60,10 @@ class Checkpoint(Stage):
             yield self.path, "model"
         if self.chat_template is not None:
             yield str(self.chat_template), "rows"
+
+    def datasets(self) -> Iterator[str]:
+        """None: a template is no data."""
+        yield from ()
 
     def libraries(self) -> frozenset[str]:
         """Only a model that is changed is opened."""
@@ -102,6 +107,7 @@ class Checkpoint(Stage):
                 shutil.copyfile(file, out / file.name)
         else:
             point_at(source, context.fresh_out())
+        write_origin(context.out, source, self.path)
 
     def _changes(self) -> bool:
         return self.think_tokens == "add" or self.chat_template is not None or self.dtype != "auto"

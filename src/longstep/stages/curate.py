@@ -59,6 +59,12 @@ class Curate(Stage):
             if not self._hashed(member) and not any(benchmark_faults(member, "")):
                 yield from local_data(resolve(member).source)
 
+    def datasets(self) -> Iterator[str]:
+        """Those of the sources; what rows are compared with is none."""
+        for source in self.sources:
+            if source.called:
+                yield Path(source.called).name if Path(source.called).exists() else source.called
+
     def check(self) -> Iterator[str]:
         """Benchmarks that nobody knows."""
         for place, member in enumerate(self.decontaminate):
