@@ -1,11 +1,12 @@
 # demo: the whole path on a laptop. test: the suite. check: lint and types. bench: ratios against references.
 # check-cpus: the tests of equality, once as each kind of CPU that this one can stand for.
 # zoo: every architecture through every verb; writes docs/models.md. About ten minutes.
+# package: source distribution and wheel in dist/, links of the README below URL; uploads nothing.
 # tiny-base: train the two shipped models again and put them into the package.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check check-cpus zoo bench tiny-base clean
+.PHONY: demo test check check-cpus zoo bench package tiny-base clean
 
 demo: .venv/core
 	$(BIN)/longstep run light-r1 --size tiny
@@ -29,6 +30,9 @@ zoo: .venv/dev
 bench: .venv/dev
 	for file in $(filter-out bench/lm_eval.py,$(wildcard bench/*.py)); do $(BIN)/python $$file || exit 1; done
 
+package: .venv/core
+	$(BIN)/python scripts/package.py dist --url $(URL)
+
 tiny-base: .venv/core
 	$(BIN)/longstep run tiny-base
 	$(BIN)/python scripts/install_tiny.py runs/tiny-base
@@ -45,4 +49,4 @@ tiny-base: .venv/core
 	touch $@
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs dist
