@@ -39,23 +39,23 @@ __all__ = [
 
 #: Public name -> where it lives; loaded when it is first asked for, so that ``import longstep`` stays cheap.
 _LATER = {
-    "compare": "longstep.evaluate.front:compare_marks",
-    "declare": "longstep.verify.front:declare",
-    "decontaminate": "longstep.jobs.front:decontaminate",
-    "dedup": "longstep.jobs.front:dedup",
-    "extract": "longstep.verify.extract:extract",
-    "judge": "longstep.verify.front:judge_completion",
-    "read_problems": "longstep.jobs.front:read_problems",
-    "read_rows": "longstep.jobs.front:read_rows",
-    "same": "longstep.verify.front:same_answers",
-    "score": "longstep.evaluate.front:score_marks",
+    "compare": ("longstep.evaluate.front", "compare_marks"),
+    "declare": ("longstep.verify.front", "declare"),
+    "decontaminate": ("longstep.jobs.front", "decontaminate"),
+    "dedup": ("longstep.jobs.front", "dedup"),
+    "extract": ("longstep.verify.extract", "extract"),
+    "judge": ("longstep.verify.front", "judge_completion"),
+    "read_problems": ("longstep.jobs.front", "read_problems"),
+    "read_rows": ("longstep.jobs.front", "read_rows"),
+    "same": ("longstep.verify.front", "same_answers"),
+    "score": ("longstep.evaluate.front", "score_marks"),
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, attribute = _LATER[name].partition(":")
+    module, attribute = _LATER[name]
     value = globals()[name] = vars(import_module(module))[attribute]
     return value
 

@@ -18,7 +18,7 @@ from longstep.artifacts import (
 )
 from longstep.config import Field, Strict, UserError, field_validator
 from longstep.models.load import locate
-from longstep.models.origin import Origin, origins
+from longstep.models.origin import Ancestor, origins
 from longstep.models.pointer import POINTER, pointed_at
 from longstep.progress import Progress
 from longstep.types import Problem
@@ -116,7 +116,7 @@ class Context:
         folder = self.artifact(reference)
         return pointed_at(folder / POINTER) if (folder / POINTER).is_file() else folder
 
-    def origins(self, reference: str) -> tuple[Origin, ...]:
+    def origins(self, reference: str) -> tuple[Ancestor, ...]:
         """What the model behind a reference goes back to, and its licence."""
         at = self.artifact(reference) if reference.startswith("@") else locate(reference)
         return origins(at, reference)

@@ -19,7 +19,35 @@ evaluation = typer.Typer(
 Folder = Annotated[
     Path, typer.Argument(help="a run, or the folder of an evaluate stage in it; out/ may be added")
 ]
-OWN = "Benchmarks of your own"
+Questions = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME|FILE",
+        help="a benchmark by name (longstep show benchmarks), a file of problems, NAME=FILE, or "
+        "hub:OWNER/NAME,split=test; repeatable",
+    ),
+]
+Servers = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URL,...", help="servers that serve every MODEL by this name; repeatable"),
+]
+ServersKey = Annotated[
+    str | None, typer.Option(help="environment variable that holds the servers' key")
+]
+_OWN = "Benchmarks of your own"
+OwnColumns = Annotated[
+    str | None,
+    typer.Option(help="prompt=COLUMN,answer=COLUMN where not told", rich_help_panel=_OWN),
+]
+OwnLayout = Annotated[
+    str | None, typer.Option(help="how their rows are laid out; default auto", rich_help_panel=_OWN)
+]
+OwnVerifier = Annotated[
+    str | None, typer.Option(help="who judges; default math", rich_help_panel=_OWN)
+]
+OwnSuffix = Annotated[
+    str | None, typer.Option(help="added to every prompt; default nothing", rich_help_panel=_OWN)
+]
 
 
 @evaluation.command(name="run")
@@ -31,14 +59,7 @@ def eval_run(
             "server:command=[...],model=NAME"
         ),
     ],
-    benchmark: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME|FILE",
-            help="a benchmark by name (longstep show benchmarks), a file of problems, NAME=FILE, or "
-            "hub:OWNER/NAME,split=test; repeatable",
-        ),
-    ],
+    benchmark: Questions,
     out: Annotated[Path, typer.Option(help="run folder")],
     samples: Annotated[
         int | None,
@@ -52,29 +73,12 @@ def eval_run(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="of samples and intervals; default 17")] = None,
     thinking: Annotated[bool, typer.Option(help="let models in this process think first")] = True,
-    endpoint: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URL,...", help="servers that serve every MODEL by this name; repeatable"
-        ),
-    ] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="environment variable that holds the servers' key")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(help="prompt=COLUMN,answer=COLUMN where not told", rich_help_panel=OWN),
-    ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(help="how their rows are laid out; default auto", rich_help_panel=OWN),
-    ] = None,
-    verifier: Annotated[
-        str | None, typer.Option(help="who judges; default math", rich_help_panel=OWN)
-    ] = None,
-    suffix: Annotated[
-        str | None, typer.Option(help="added to every prompt; default nothing", rich_help_panel=OWN)
-    ] = None,
+    endpoint: Servers = None,
+    api_key_env: ServersKey = None,
+    columns: OwnColumns = None,
+    layout: OwnLayout = None,
+    verifier: OwnVerifier = None,
+    suffix: OwnSuffix = None,
 ) -> None:
     """Sample models on benchmarks, store every completion, score, and print the table."""
     servers = (endpoint or [], api_key_env)

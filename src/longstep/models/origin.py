@@ -37,7 +37,7 @@ class License:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Ancestor:
     """One published model, or a folder, that a model goes back to."""
 
     model: str
@@ -49,7 +49,7 @@ def write_origin(out: Path, source: Path, reference: str) -> None:
     write_json(out / ORIGIN, [asdict(each) for each in origins(source, reference)])
 
 
-def origins(folder: Path, reference: str) -> tuple[Origin, ...]:
+def origins(folder: Path, reference: str) -> tuple[Ancestor, ...]:
     """What a model goes back to: itself, unless a stage made it; then what its card says that it was made from.
 
     Args:
@@ -58,17 +58,18 @@ def origins(folder: Path, reference: str) -> tuple[Origin, ...]:
     """
     if (folder / ORIGIN).is_file():
         return tuple(
-            Origin(each["model"], License(**each["license"])) for each in read_json(folder / ORIGIN)
+            Ancestor(each["model"], License(**each["license"]))
+            for each in read_json(folder / ORIGIN)
         )
     front = front_matter(folder)
     licence = _license(front)
     made_from = _words(front.get("base_model"))
     if TAG in _words(front.get("tags")) and made_from:
-        return tuple(Origin(name, licence) for name in made_from)
-    return (Origin(_called(reference), licence),)
+        return tuple(Ancestor(name, licence) for name in made_from)
+    return (Ancestor(_called(reference), licence),)
 
 
-def together(found: Iterable[Origin]) -> License:
+def together(found: Iterable[Ancestor]) -> License:
     """The licence of what is made of several models: theirs where they agree, else ``unknown`` or ``other``."""
     licences = {each.license for each in found}
     if len(licences) == 1:

@@ -12,7 +12,7 @@ from longstep.artifacts import write_bytes
 from longstep.config import Strict, dump
 from longstep.context import Context
 from longstep.models.load import hub_id
-from longstep.models.origin import CARD, TAG, License, Origin, together
+from longstep.models.origin import CARD, TAG, Ancestor, License, together
 from longstep.workfolder import settled
 
 TEXT = """---
@@ -80,7 +80,7 @@ def write_card(out: Path, context: Context, config: Strict, made: Made) -> None:
 
 
 def _front(
-    licence: License, bases: Sequence[Origin], datasets: Sequence[str], relation: str
+    licence: License, bases: Sequence[Ancestor], datasets: Sequence[str], relation: str
 ) -> list[str]:
     """The lines that the hub reads; a name is quoted as JSON, which YAML reads too."""
     lines = [f"license: {json.dumps(licence.id)}"]
@@ -94,7 +94,7 @@ def _front(
     return lines
 
 
-def _about(licence: License, bases: Sequence[Origin]) -> str:
+def _about(licence: License, bases: Sequence[Ancestor]) -> str:
     if not bases:
         return "unknown; the weights were random, so it is yours to choose, as far as the data leaves you the choice."
     said = "; ".join(sorted(f"{each.model}: {each.license.told}" for each in bases))
