@@ -48,7 +48,12 @@ def soft_overlong_punishment(length: int, max_length: int, cache: int) -> float:
 
 
 class Correctness(Strict):
-    """One number for right, one for wrong."""
+    """One number for right, one for wrong.
+
+    Attributes:
+        right: for a right answer.
+        wrong: for a wrong one.
+    """
 
     kind: Literal["correctness"] = "correctness"
     right: float = 1.0
@@ -62,6 +67,15 @@ class Correctness(Strict):
 
 
 class _Bounds(Strict):
+    """What the cosine is stretched between.
+
+    Attributes:
+        right_short: for a right answer of no length.
+        right_long: for a right answer of the longest length.
+        wrong_short: for a wrong answer of no length.
+        wrong_long: for a wrong answer of the longest length.
+    """
+
     right_short: float = 1.0
     right_long: float = 0.5
     wrong_short: float = -1.0
@@ -92,6 +106,10 @@ class ClippedCosine(_Bounds):
     Light-R1 (arXiv 2503.10460, section 4) clips that bonus against an early collapse of length and
     published neither formula nor constants: the floor (a share of the longest allowed answer) and
     the narrower bounds for correct answers are our choice.
+
+    Attributes:
+        right_long: for a right answer of the longest length.
+        floor: share of the longest length below which shorter earns no more.
     """
 
     kind: Literal["clipped-cosine"] = "clipped-cosine"
@@ -108,8 +126,8 @@ class ClippedCosine(_Bounds):
 class SoftOverlong(Strict):
     """DAPO's soft punishment of overlong answers, right or wrong; add it to ``correctness``.
 
-    ``cache`` is the share of the longest allowed answer in which the punishment grows: DAPO's 4,096
-    of 20,480.
+    Attributes:
+        cache: share of the longest allowed answer in which the punishment grows: DAPO's 4,096 of 20,480.
     """
 
     kind: Literal["soft-overlong"] = "soft-overlong"
