@@ -82,6 +82,7 @@ class Context:
         progress: makes a progress line with a label.
         event: records one event in the run's ``events.jsonl``.
         datasets: published data sets and files that the rows of this stage come from, for model cards.
+        trackers: where metric lines go too.
         cost: filled in by the stage.
     """
 
@@ -92,6 +93,7 @@ class Context:
     progress: Callable[[str, int, str], Progress]
     event: Callable[[str, Mapping[str, object]], None]
     datasets: tuple[str, ...] = ()
+    trackers: tuple[str, ...] = ()
     cost: Cost = field(default_factory=Cost)
 
     @property

@@ -241,6 +241,7 @@ def _context(run: Run, name: str) -> Context:
         progress=lambda label, total, unit: Progress(label, total, unit),
         event=lambda what, facts: None,
         datasets=_datasets(run, name),
+        trackers=run.recipe.trackers,
     )
 
 

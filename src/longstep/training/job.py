@@ -34,6 +34,7 @@ from longstep.training.journal import (
     cut_log,
 )
 from longstep.training.ranks import from_main, sharded, world
+from longstep.training.trackers import Mirror
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,6 +55,7 @@ class Job:
         ends: asked after each step with their number; a reason ends the training there, and the model is saved as it
             is.
         side: states saved inside each checkpoint and restored from it, by file name.
+        mirror: gets every metric line, for trackers.
     """
 
     model: Any
@@ -67,6 +69,7 @@ class Job:
     watch: Watch = lambda row: []
     ends: Callable[[int], str] = lambda step: ""
     side: Mapping[str, Side] = field(default_factory=dict)
+    mirror: Mirror = field(default_factory=Mirror)
 
     @property
     def checkpoints(self) -> Path:
@@ -178,7 +181,7 @@ def run(trainer: Any, job: Job) -> dict[str, float]:
     trainer.job = job
     side = {**job.side, "tokens.json": _counter(trainer)}
     trainer.add_callback(
-        Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, side)
+        Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, side, job.mirror)
     )
     trainer.add_callback(Ending(job.ends))
     trainer.remove_callback(PrinterCallback)
