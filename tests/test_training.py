@@ -230,3 +230,18 @@ def test_a_merged_adapter_is_the_adapter_and_not_the_base():
         adapter = model(probe).logits
     merged = merge(model, probe)
     torch.testing.assert_close(merged(probe).logits, adapter, atol=1e-4, rtol=1e-4)
+
+
+def test_no_memory_left_is_said_with_the_setting_to_lower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import Trainer
+
+    def full(*given: object, **named: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Trainer, "training_step", full)
+    with pytest.raises(
+        UserError, match=r"step 1 \(rows .*\): out of memory with micro_batch 4; lower it"
+    ):
+        trained(tmp_path, rows(16), micro_batch=4)

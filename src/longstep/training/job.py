@@ -35,6 +35,7 @@ from longstep.training.journal import (
 )
 from longstep.training.ranks import from_main, sharded, world
 from longstep.training.trackers import Mirror
+from longstep.wording import page
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -132,7 +133,14 @@ class Ours:
         self, model: Any, inputs: Any, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """One forward and backward pass, refused when the loss is not finite."""
-        loss = super().training_step(model, inputs, num_items_in_batch)  # pyright: ignore
+        try:
+            loss = super().training_step(model, inputs, num_items_in_batch)  # pyright: ignore
+        except torch.OutOfMemoryError:
+            rows = self.job.training.micro_batch or self.job.training.batch
+            raise UserError(
+                f"{self._where()}: out of memory with micro_batch {rows}; lower it, then max_length, and type the same "
+                f"command again{page('out-of-memory')}"
+            ) from None
         if not torch.isfinite(loss).all():
             raise UserError(
                 f"{self._where()}: the loss is {loss.item()}; no step was taken and checkpoints are intact"
