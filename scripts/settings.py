@@ -49,6 +49,11 @@ training stage takes what TRL's config class takes (`SFTConfig`, `DPOConfig`, `G
 itself: that is refused with the name of its place.
 """
 
+WRITTEN_OUT = """
+A stage of a recipe may have `arms` and, where it trains, `phases`: mappings of names to settings that are laid over the
+stage's own, written out as stages before anything is checked ([recipes.md](recipes.md#the-language)).
+"""
+
 
 def configs(annotation: Any) -> Iterator[type[Strict]]:
     """Every config that a value of this type may hold."""
@@ -262,7 +267,9 @@ def page() -> str:
     for name in sorted(of, key=lambda each: (each != "stage", each)):
         members = sorted(of[name], key=title)
         parts.append(f"## {_section(name)}")
-        if name != "stage":
+        if name == "stage":
+            parts.append(WRITTEN_OUT.strip())
+        else:
             places = dict.fromkeys(place for each in members for place in reached()[each])
             parts.append(f"Stand in {', '.join(places)}.")
         for config in members:
