@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from longstep.cli import main as cli
 from longstep.config import UserError
-from longstep.run.init import look
+from longstep.run.init import look, recipe_text
 from longstep.run.init.look import verifier_for
 from longstep.run.plan import make_plan
 from longstep.run.recipe import Recipe, load
+from longstep.yaml12 import parse
 
 
 def typed(*words: str) -> str:
@@ -109,3 +110,31 @@ def test_the_version_is_said() -> None:
     import longstep
 
     assert typed("--version").strip() == f"longstep {longstep.__version__}"
+
+
+def test_traces_and_pairs_have_recipes_of_their_own(tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "content": "What is 1 plus 1?"},
+        {"role": "assistant", "content": "2 " * 1500},
+    ]
+    traces = look(rows(tmp_path / "t.jsonl", {"messages": turns}))
+    stages = parse(recipe_text(traces, "longstep-tiny"))[0]["stages"]
+    assert [stage["kind"] for stage in stages.values()] == [
+        "checkpoint",
+        "traces",
+        "sft",
+        "evaluate",
+    ]
+    assert (
+        stages["sft"]["max_length"] == 256
+    )  # a row has 1,000 tokens or so, the model's context is shorter
+    assert parse(recipe_text(traces, "a/b"))[0]["stages"]["sft"]["max_length"] == 1024
+    pairs = look(rows(tmp_path / "p.jsonl", {"prompt": "1+1?", "chosen": "2", "rejected": "3"}))
+    stages = parse(recipe_text(pairs, "a/b"))[0]["stages"]
+    assert [stage["kind"] for stage in stages.values()] == [
+        "checkpoint",
+        "pairs",
+        "prefer",
+        "evaluate",
+    ]
+    assert (stages["prefer"]["data"], stages["prefer"]["max_length"]) == ("@pairs", 256)

@@ -92,7 +92,7 @@ _SFT = """\
     models: {{base: "@base", sft: "@sft"}}
     benchmarks: [math500]
     samples: 4
-    max_tokens: {length}
+    max_tokens: {tokens}
 """
 _PREFER = """\
   pairs:
@@ -103,7 +103,7 @@ _PREFER = """\
   prefer:
     kind: prefer
     model: "@base"
-    pairs: "@pairs"
+    data: "@pairs"
     loss: {{kind: dpo}}   # longstep show losses
     epochs: 1
     batch: 32
@@ -115,7 +115,7 @@ _PREFER = """\
     models: {{base: "@base", prefer: "@prefer"}}
     benchmarks: [math500]
     samples: 4
-    max_tokens: {length}
+    max_tokens: {tokens}
 """
 
 
@@ -157,9 +157,10 @@ def _base(model: str) -> Base:
 
 
 def _body(seen: Seen, context: int) -> str:
-    given = {"path": json.dumps(seen.path), "reading": _reading(seen, " " * 4)}
+    given: dict[str, object] = {"path": json.dumps(seen.path), "reading": _reading(seen, " " * 4)}
     verifier, why = verifier_for(seen.keys) if seen.keys else ("math", "no key here: unverified")
     given |= {"verifier": json.dumps(verifier), "why": why}
+    given["tokens"] = tokens = min(_ANSWER, context // 2)
     prompt = _tokens(seen.characters["prompt"])
     if seen.has["chosen"] and seen.has["rejected"]:
         longest = max(seen.characters["chosen"], seen.characters["rejected"])
@@ -174,11 +175,10 @@ def _body(seen: Seen, context: int) -> str:
             "--columns prompt=COLUMN,answer=COLUMN"
         )
     given["reading"] = _reading(seen, " " * 8)
-    tokens = min(_ANSWER, context // 2)
     length = min(tokens + _rounded(prompt), context)
     rated = not seen.all_have("pass_rate")
     return _RL.format(
-        **given, boxed=_BOXED, tokens=tokens, prompt=prompt, length=length,
+        **given, boxed=_BOXED, prompt=prompt, length=length,
         rated=_RATED.format(tokens=tokens) if rated else "", rows="rated" if rated else "problems",
     )  # fmt: skip
 
