@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import longstep
@@ -43,8 +44,8 @@ def with_urls(pyproject: str, url: str, tag: str) -> str:
     return pyproject.replace("[project.scripts]", f"{urls}[project.scripts]")
 
 
-def build(out: Path, url: str) -> list[Path]:
-    """Build both in a copy, so that nothing is left in the working tree; returns the files."""
+def build(out: Path, url: str, hooks: Sequence[str] = ("build_sdist", "build_wheel")) -> list[Path]:
+    """Build in a copy, so that nothing is left in the working tree; returns the files."""
     tag = f"v{longstep.__version__}"
     out.mkdir(parents=True, exist_ok=True)
     before = set(out.iterdir())
@@ -60,7 +61,7 @@ def build(out: Path, url: str) -> list[Path]:
         for name, change in (("README.md", absolute), ("pyproject.toml", with_urls)):
             text = (copy / name).read_text("utf-8")
             (copy / name).write_text(change(text, url, tag), "utf-8")
-        for hook in ("build_sdist", "build_wheel"):
+        for hook in hooks:
             code = f"import sys, setuptools.build_meta as backend; backend.{hook}(sys.argv[1])"
             words = [sys.executable, "-c", code, str(out.resolve())]
             done = subprocess.run(words, cwd=copy, capture_output=True, text=True)

@@ -27,8 +27,8 @@ from package import absolute, build  # noqa: E402
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real wheel, built here and unpacked as ``pip install`` would."""
     folder = tmp_path_factory.mktemp("package")
-    built, archive = build(folder / "dist", URL)
-    assert archive.name == f"longstep-{longstep.__version__}.tar.gz" and built.suffix == ".whl"
+    [built] = build(folder / "dist", URL, ["build_wheel"])
+    assert built.name == f"longstep-{longstep.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(built) as content:
         content.extractall(folder / "site")
     return folder / "site"
