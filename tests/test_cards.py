@@ -66,6 +66,14 @@ def test_45_the_licence_is_the_bases_and_goes_from_stage_to_stage(tmp_path: Path
     }
 
 
+def test_45_a_published_model_is_its_own_base_whoever_made_it(tmp_path: Path) -> None:
+    card = "---\nlicense: mit\ntags: [longstep]\nbase_model: [Qwen/Q]\n---\n"
+    (tmp_path / "README.md").write_text(card, "utf-8")
+    [hub], [local] = origins(tmp_path, "me/mine"), origins(tmp_path, str(tmp_path))
+    assert (hub.model, local.model) == ("me/mine", "Qwen/Q")
+    assert hub.license == local.license == License("mit")
+
+
 @pytest.mark.parametrize(
     "card",
     [

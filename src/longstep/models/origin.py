@@ -50,7 +50,7 @@ def write_origin(out: Path, source: Path, reference: str) -> None:
 
 
 def origins(folder: Path, reference: str) -> tuple[Ancestor, ...]:
-    """What a model goes back to: itself, unless a stage made it; then what its card says that it was made from.
+    """What a model goes back to: itself where it has a name or no stage made it, else what its card names.
 
     Args:
         folder: the model.
@@ -64,7 +64,7 @@ def origins(folder: Path, reference: str) -> tuple[Ancestor, ...]:
     front = front_matter(folder)
     licence = _license(front)
     made_from = _words(front.get("base_model"))
-    if TAG in _words(front.get("tags")) and made_from:
+    if TAG in _words(front.get("tags")) and made_from and not published(reference):
         return tuple(Ancestor(name, licence) for name in made_from)
     return (Ancestor(_called(reference), licence),)
 
@@ -108,6 +108,9 @@ def _words(value: object) -> list[str]:
 
 def _called(reference: str) -> str:
     """A name that says nothing of the disk of whoever made it."""
-    if reference in SHIPPED or (hub_id(reference) and not Path(reference).exists()):
-        return reference
-    return Path(reference).resolve().name
+    return reference if published(reference) else Path(reference).resolve().name
+
+
+def published(reference: str) -> bool:
+    """Whether others find it by this name: a shipped model, or something of the hub."""
+    return reference in SHIPPED or (hub_id(reference) and not Path(reference).exists())

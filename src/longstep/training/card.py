@@ -11,8 +11,7 @@ import longstep
 from longstep.artifacts import write_bytes
 from longstep.config import Strict, dump
 from longstep.context import Context
-from longstep.models.load import hub_id
-from longstep.models.origin import CARD, TAG, Ancestor, License, together
+from longstep.models.origin import CARD, TAG, Ancestor, License, published, together
 from longstep.workfolder import settled
 
 TEXT = """---
@@ -89,7 +88,7 @@ def _front(
     if bases:
         lines.append(f"base_model: {json.dumps(sorted({each.model for each in bases}))}")
         lines.append(f"base_model_relation: {relation}")
-    if named := [each for each in datasets if hub_id(each) and not Path(each).exists()]:
+    if named := [each for each in datasets if published(each)]:
         lines.append(f"datasets: {json.dumps(named)}")
     return lines
 
