@@ -56,7 +56,7 @@ def test_45_the_licence_is_the_bases_and_goes_from_stage_to_stage(tmp_path: Path
     assert first["base_model"] == [
         "llama"
     ]  # a folder is no name of the hub, and says nothing of this disk
-    assert str(tmp_path) not in first["text"]
+    assert str(tmp_path) not in first["text"] and "from `@base` (llama)." in first["text"]
     assert first["datasets"] == ["open-r1/OpenR1-Math-220k"]  # a file is no data set of the hub
     assert "* data: open-r1/OpenR1-Math-220k, mine.jsonl" in first["text"]
     assert "* tokens: 1,200 trained, 7 probe" in first["text"]

@@ -70,12 +70,20 @@ def write_card(out: Path, context: Context, config: Strict, made: Made) -> None:
         name=context.name,
         version=longstep.__version__,
         kind=dump(config)["kind"],
-        parents=", ".join(f"`{parent}`" for parent in made.parents) or "random weights",
+        parents=_parents(context, made.parents) or "random weights",
         licence=_about(licence, bases),
         settings=json.dumps(settled(config), indent=1, sort_keys=True),
         facts=f"\n## Facts\n{lines}\n" if lines else "",
     )
     write_bytes(out / CARD, text.encode())
+
+
+def _parents(context: Context, parents: Sequence[str]) -> str:
+    """``@base`` means nothing outside of its recipe, so what it goes back to stands beside it."""
+    return ", ".join(
+        f"`{parent}` ({' and '.join(sorted({each.model for each in context.origins(parent)}))})"
+        for parent in parents
+    )
 
 
 def _front(
