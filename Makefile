@@ -1,11 +1,13 @@
 # demo: the whole path on a laptop. test: the suite. check: lint and types. bench: ratios against references.
 # check-cpus: the tests of equality, once as each kind of CPU that this one can stand for.
 # zoo: every architecture through every verb; writes docs/models.md. About ten minutes.
+# docs: the pages as a site in build/site; only the first call, which installs mkdocs-material, needs a network.
+# package: source distribution and wheel in dist/, links of the README below URL; uploads nothing.
 # tiny-base: train the two shipped models again and put them into the package.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check check-cpus zoo bench tiny-base clean
+.PHONY: demo test check check-cpus zoo bench docs package tiny-base clean
 
 demo: .venv/core
 	$(BIN)/longstep run light-r1 --size tiny
@@ -29,6 +31,12 @@ zoo: .venv/dev
 bench: .venv/dev
 	for file in $(filter-out bench/lm_eval.py,$(wildcard bench/*.py)); do $(BIN)/python $$file || exit 1; done
 
+docs: .venv/docs
+	$(BIN)/mkdocs build --strict
+
+package: .venv/core
+	$(BIN)/python scripts/package.py dist --url $(URL)
+
 tiny-base: .venv/core
 	$(BIN)/longstep run tiny-base
 	$(BIN)/python scripts/install_tiny.py runs/tiny-base
@@ -44,5 +52,9 @@ tiny-base: .venv/core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
+.venv/docs: .venv/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check mkdocs==1.6.1 mkdocs-material==9.8.2
+	touch $@
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs dist build

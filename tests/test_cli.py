@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from longstep.artifacts import read_json, read_rows, verify_manifest, write_rows
 from longstep.cli import main as cli
 from longstep.config import UserError
+from longstep.run.card import whole_card
 from longstep.types import Completion
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,10 +123,14 @@ def test_diff_names_what_flipped_and_why(scores: Path, tmp_path: Path):
             rows[n] = replace(row, text=f"<think></think>\\boxed{{{answer}}}")
     write_rows(path, rows)
     typed("eval", "score", str(other))
-    flips = json.loads(typed("eval", "diff", str(scores), str(other), "--json").stdout)
-    assert [flip["problem_id"] for flip in flips] == [victim]
-    assert flips[0]["why"]
-    assert json.loads(typed("eval", "diff", str(scores), str(scores), "--json").stdout) == []
+    found = json.loads(typed("eval", "diff", str(scores), str(other), "--json").stdout)[
+        "comparisons"
+    ]
+    flips = [flip for each in found for flip in each["flips"]]
+    assert [(flip["problem_id"], flip["gold"]) for flip in flips] == [(victim, right)]
+    assert list(flips[0]["causes"]) == ["sampled"]
+    same = json.loads(typed("eval", "diff", str(scores), str(scores), "--json").stdout)
+    assert [each["flips"] for each in same["comparisons"]] == [[]] * len(found)
 
 
 def test_eval_report_says_in_words_what_is_distinguishable(scores: Path):
@@ -148,6 +153,26 @@ def test_every_model_folder_loads_by_itself(finished: Path):
         )
         card = folder / "README.md"
         assert card.is_file() and "Made by longstep" in card.read_text()
+
+
+def test_45_the_whole_card_has_scores_protocol_and_ledger(finished: Path, tmp_path: Path) -> None:
+    text = whole_card(finished, "rl")
+    assert 'license: "apache-2.0"\nbase_model: ["longstep-tiny"]\n' in text
+    assert "## Scores, by stage `scores`" in text and "| easy | 12 | avg@2 " in text
+    assert "* easy: extraction strict, max_tokens 24, samples 2, temperature 0.6" in text
+    ledger = text.split("## Ledger")[1]
+    assert "| stage | seconds | tokens trained | tokens generated |" in ledger
+    assert [line.split("|")[1].strip() for line in ledger.strip().splitlines()[2:]] == [
+        "`base`", "`problems`", "`rated`", "`traces`", "`sft1`", "`sft2`", "`own`", "`nca`", "`merged`", "`pool`", "`rl`",
+        "all",
+    ]  # fmt: skip
+    out = tmp_path / "card.md"
+    assert typed("card", str(finished), "rl", "--out", str(out)).exit_code == 0
+    assert out.read_text("utf-8") == text
+    with pytest.raises(
+        UserError, match="stage rated has no card; expected a finished stage that makes a model"
+    ):
+        whole_card(finished, "rated")
 
 
 def test_chat_answers_once_and_shows_its_thinking():

@@ -510,8 +510,7 @@ KEYS = {
     ),
     "batchsize: 3": "batchsize: unknown key 'batchsize'; did you mean 'batch'? (choices: batch,",
     "trainer: {report_to: wandb}": (
-        "trainer.report_to: report_to belongs to longstep; it cannot be set: metrics.jsonl in the stage's folder is the "
-        "record; read it, or open the report; leave it out"
+        "trainer.report_to: report_to belongs to longstep; set trackers at the top of the recipe instead"
     ),
     "trainer: {lr: 1}": "trainer.lr: is no key of the trainer; set optimizer.lr of the stage",
     "optimizer: adamw": "optimizer: expected a mapping, got text 'adamw'; write {kind: adamw}",

@@ -10,16 +10,17 @@ from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError, ValidationError
 from longstep.evaluate import (
     Protocol,
+    Side,
     completions_path,
     diff,
-    found_by,
+    notes,
     problems_path,
     rescore,
     score,
     store,
 )
 from longstep.evaluate.benchmarks import BENCHMARKS, Asked, Benchmark, benchmark
-from longstep.evaluate.diff import summary
+from longstep.evaluate.diff import summary, told
 from longstep.evaluate.published import PUBLISHED, published, tolerance
 from longstep.report.scores import read_scores
 from longstep.types import Completion, Problem, Verdict
@@ -75,6 +76,10 @@ def folder(path: Path, **models: list[Completion]) -> Path:
     return path
 
 
+def side(path: Path, **models: list[Completion]) -> Side:
+    return Side(folder(path, **models), path.name)
+
+
 def test_a_score_says_what_was_declared_about_judging() -> None:
     stored = {"one": {"add": judged(BASE)}}
     plain = score(stored, {"add": PROBLEMS}, protocol(4, "one"))
@@ -105,15 +110,23 @@ def test_keys_that_cannot_be_read_are_named_beside_the_score() -> None:
 
 
 def test_scores_under_two_protocols_are_told_apart(tmp_path: Path) -> None:
-    ours = folder(tmp_path / "a", base=judged(BASE))
-    theirs = folder(tmp_path / "b", base=judged(BASE))
-    assert found_by(ours, theirs) == ["add: answers are found by strict in both"]
-    path = problems_path(theirs, "add")
+    ours = side(tmp_path / "a", base=judged(BASE))
+    theirs = side(tmp_path / "b", base=judged(BASE))
+    alike = "add: asked and judged alike in both, answers are found by strict"
+    assert list(notes(ours, theirs)) == [alike]
+    path = problems_path(theirs.folder, "add")
     write_rows(path, [replace(each, verifier="math(extract=qwen-math)") for each in PROBLEMS])
-    (sentence,) = found_by(ours, theirs)
-    assert sentence.startswith(
-        f"add: answers are found by strict in {ours} and by qwen-math in {theirs}"
+    asked = Asked(samples=4, temperature=0.0)
+    store(
+        ours.folder, Protocol(models=("base", "sft"), benchmarks={"add": asked}), {"add": PROBLEMS}
     )
+    sentences = list(notes(Side(ours.folder, "a"), Side(theirs.folder, "b")))
+    assert sentences == [
+        "add: not asked and judged alike: temperature is 0 in the first and 0.6 in the second; extraction is strict in "
+        "the first and qwen-math in the second; verifier is none in the first and math(extract=qwen-math) in the "
+        "second; so the two scores do not say which model is better, score both under one protocol",
+        "model sft: only in a, not compared by name",
+    ]
 
 
 def test_score_by_hand():
@@ -228,10 +241,10 @@ def test_rescore_names_what_is_missing(tmp_path):
 
 
 def test_diff_of_equal_folders_is_empty(tmp_path):
-    a = folder(tmp_path / "a", base=judged(BASE))
-    b = folder(tmp_path / "b", base=judged(BASE))
-    assert diff(a, b) == []
-    assert summary([]) == "no problem flipped"
+    a, b = side(tmp_path / "a", base=judged(BASE)), side(tmp_path / "b", base=judged(BASE))
+    (found,) = diff(a, b)
+    assert found.flips == () and found.delta == 0 and not found.distinguishable
+    assert summary(found.flips) == "no problem flipped"
 
 
 def test_diff_names_the_flipped_problems_and_why(tmp_path):
@@ -245,9 +258,8 @@ def test_diff_names_the_flipped_problems_and_why(tmp_path):
     rows[12] = replace(rows[12], text="luck", verdict=right)  # p3: sampled
     rows[16] = replace(rows[16], verdict=right)  # p4: one up, one down, same score
     rows = rows[:31]  # p7: a sample is gone, but its score stays 0
-    a = folder(tmp_path / "a", base=judged(BASE))
-    b = folder(tmp_path / "b", base=rows)
-    flips = {flip.problem_id: flip for flip in diff(a, b)}
+    (found,) = diff(side(tmp_path / "a", base=judged(BASE)), side(tmp_path / "b", base=rows))
+    flips = {flip.problem_id: flip for flip in found.flips}
     assert {name: flip.why for name, flip in flips.items()} == {
         "p0": "verifier",
         "p1": "prompt",
@@ -256,37 +268,50 @@ def test_diff_names_the_flipped_problems_and_why(tmp_path):
         "p4": "verifier",
     }
     assert (flips["p0"].score_a, flips["p0"].score_b) == (1.0, 0.75)
-    assert flips["p0"].sentence.startswith("add p0 (base): 1.000 -> 0.750: 1 x the same text")
-    assert summary(list(flips.values())).startswith(
-        "5 problems flipped: 1 because the prompt differs"
+    assert told(flips["p0"]).startswith(
+        "0+1? (key 1): 1.00 -> 0.75; answers 4 x x -> 4 x x; 1 x the same text"
     )
+    assert summary(found.flips).startswith("5 problems flipped: 1 because the prompt differs")
 
 
 def test_diff_sees_a_changed_verdict_behind_an_equal_score(tmp_path):
     rows = judged(BASE)
     rows[4] = replace(rows[4], verdict=Verdict("incorrect", "x"))
     rows[7] = replace(rows[7], verdict=Verdict("correct", "x"))
-    flips = diff(folder(tmp_path / "a", base=judged(BASE)), folder(tmp_path / "b", base=rows))
-    assert [(f.problem_id, f.causes, f.score_a == f.score_b) for f in flips] == [
-        ("p1", {"verifier": 2}, True)
-    ]
+    (found,) = diff(side(tmp_path / "a", base=judged(BASE)), side(tmp_path / "b", base=rows))
+    assert [(f.problem_id, f.causes, f.change) for f in found.flips] == [("p1", {"verifier": 2}, 0)]
 
 
-def test_diff_sees_a_changed_gold_answer(tmp_path):
+def test_diff_sees_a_changed_gold_answer_and_a_changed_question(tmp_path):
     rows = judged(BASE)
     rows[0:4] = [replace(row, verdict=Verdict("incorrect", "x")) for row in rows[0:4]]
-    a, b = folder(tmp_path / "a", base=judged(BASE)), folder(tmp_path / "b", base=rows)
-    write_rows(problems_path(b, "add"), [replace(PROBLEMS[0], answer="5"), *PROBLEMS[1:]])
-    assert [(flip.problem_id, flip.why) for flip in diff(a, b)] == [("p0", "gold")]
+    a, b = side(tmp_path / "a", base=judged(BASE)), side(tmp_path / "b", base=rows)
+    write_rows(problems_path(b.folder, "add"), [replace(PROBLEMS[0], answer="5"), *PROBLEMS[1:]])
+    assert [(flip.problem_id, flip.why) for flip in diff(a, b)[0].flips] == [("p0", "gold")]
+    # what an endpoint was asked has no ids, so the text counts
+    write_rows(problems_path(b.folder, "add"), [replace(PROBLEMS[0], prompt="?"), *PROBLEMS[1:]])
+    assert [(flip.question, flip.why) for flip in diff(a, b)[0].flips] == [("?", "prompt")]
 
 
 def test_diff_between_two_models_of_one_run(tmp_path):
-    path = folder(tmp_path / "run", base=judged(BASE), tuned=judged(TUNED))
-    flips = diff(path, path, ("base", "tuned"))
-    assert [flip.problem_id for flip in flips] == ["p1", "p2", "p3", "p4", "p5", "p6"]
-    other = folder(tmp_path / "other", else_=judged(BASE), more=judged(BASE))
-    with pytest.raises(UserError, match="share no model"):
-        diff(path, other)
+    run = side(tmp_path / "run", base=judged(BASE), tuned=judged(TUNED))
+    (found,) = diff(run, run, ("base", "tuned"))
+    assert [flip.problem_id for flip in found.flips] == ["p1", "p2", "p3", "p4", "p5", "p6"]
+    # 9 of 32 against 21 of 32, and the interval is that of the score table
+    stored = {"base": {"add": judged(BASE)}, "tuned": {"add": judged(TUNED)}}
+    whole = score(stored, {"add": PROBLEMS}, protocol())["comparisons"][0]
+    assert (found.score_a, found.score_b, found.delta) == (9 / 32, 21 / 32, 12 / 32)
+    assert found.sentence == whole["sentence"] and found.ci95 == pytest.approx(
+        whole["ci95"], abs=1e-6
+    )
+    assert (found.problems, found.gained, found.lost) == (8, 6, 0)
+    other = side(tmp_path / "other", else_=judged(BASE), more=judged(BASE))
+    with pytest.raises(
+        UserError, match="share no model: one has base, tuned, the other else_, more"
+    ):
+        diff(run, other)
+    with pytest.raises(UserError, match="other: no model is called 'mor'; did you mean 'more'"):
+        diff(run, other, ("base", "mor"))
 
 
 def test_published_table_is_light_r1s():

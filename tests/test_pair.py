@@ -1,4 +1,4 @@
-"""``show pair``, the reader of published samples, and the drift alarms."""
+"""``pair``, the reader of published samples, and the drift alarms."""
 
 from __future__ import annotations
 

@@ -248,3 +248,18 @@ def test_a_module_beside_adapters_is_trained_whole_unless_its_weight_is_shared()
         dict(model.named_parameters())[whole].add_(1.0)
     merged = merge(model, probe)
     torch.testing.assert_close(merged.get_input_embeddings().weight, before + 1.0)
+
+
+def test_no_memory_left_is_said_with_the_setting_to_lower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import Trainer
+
+    def full(*given: object, **named: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Trainer, "training_step", full)
+    with pytest.raises(
+        UserError, match=r"step 1 \(rows .*\): out of memory with micro_batch 4; lower it"
+    ):
+        trained(tmp_path, rows(16), micro_batch=4)

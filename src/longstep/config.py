@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from longstep.wording import did_you_mean, dotted, got, joined, locate, message, nearest
+from longstep.wording import did_you_mean, dotted, got, joined, locate, message, nearest, page
 from longstep.yaml12 import KeyPath, Located, Origin, YamlError, overlay, parse, walk
 
 __all__ = [
@@ -117,7 +117,9 @@ def lookup(spec: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there; one that it imports is not
-        raise UserError(f"{spec!r}: no module named {error.name!r} on the Python path") from None
+        raise UserError(
+            f"{spec!r}: no module named {error.name!r} on the Python path{page('own-modules')}"
+        ) from None
     for name in attribute.split("."):
         if not hasattr(found, name):
             close = nearest(name, (each for each in dir(found) if not each.startswith("_")))

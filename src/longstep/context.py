@@ -19,6 +19,7 @@ from longstep.artifacts import (
 )
 from longstep.config import Field, Strict, UserError, field_validator
 from longstep.models.load import locate
+from longstep.models.origin import Ancestor, origins
 from longstep.models.pointer import POINTER, pointed_at
 from longstep.progress import Progress
 from longstep.types import Completion, Pair, Problem
@@ -88,6 +89,8 @@ class Context:
         inputs: ``@name`` to the artifact folder of that stage.
         progress: makes a progress line with a label.
         event: records one event in the run's ``events.jsonl``.
+        datasets: published data sets and files that the rows of this stage come from, for model cards.
+        trackers: where metric lines go too.
         cost: filled in by the stage.
     """
 
@@ -97,6 +100,8 @@ class Context:
     inputs: Mapping[str, Path]
     progress: Callable[[str, int, str], Progress]
     event: Callable[[str, Mapping[str, object]], None]
+    datasets: tuple[str, ...] = ()
+    trackers: tuple[str, ...] = ()
     cost: Cost = field(default_factory=Cost)
 
     @property
@@ -120,6 +125,11 @@ class Context:
             return locate(reference)
         folder = self.artifact(reference)
         return pointed_at(folder / POINTER) if (folder / POINTER).is_file() else folder
+
+    def origins(self, reference: str) -> tuple[Ancestor, ...]:
+        """What the model behind a reference goes back to, and its licence."""
+        at = self.artifact(reference) if reference.startswith("@") else locate(reference)
+        return origins(at, reference)
 
     def rows(self, reference: str, file: str) -> Path:
         """One row file of an artifact; a path to a file stands for itself.

@@ -23,6 +23,11 @@ def did_you_mean(name: str | None) -> str:
     return f"; did you mean {name!r}?" if name else ""
 
 
+def page(anchor: str) -> str:
+    """The end of a complaint that leads to a longer answer."""
+    return f" (docs/troubleshooting.md#{anchor})"
+
+
 def choices(name: str, names: Iterable[str]) -> str:
     """The end of a complaint that proposes the nearest name and lists all, the nearest first."""
     names = list(names)

@@ -186,7 +186,9 @@ def rate(
     problems = given.folder("rate") / "problems" / "out" / "problems.jsonl"
     drawn = {name: value for name, value in drawn.items() if value is not None}
     _measure(
-        given, sampling(problems, sampler(model, endpoint or [], api_key_env), drawn, rule), seed
+        given,
+        sampling(problems, sampler(model, endpoint or [], api_key_env, "rate"), drawn, rule),
+        seed,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 from rich.console import Console
 
+import longstep
 from longstep.cli.data import data
 from longstep.cli.evaluation import evaluation
 from longstep.cli.running import (
@@ -37,7 +38,6 @@ from longstep.training.ranks import rank
 app = typer.Typer(
     help="Train long chain-of-thought reasoners cheaply, step by step: from raw problems to a judged model.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(evaluation, name="eval")
@@ -54,6 +54,22 @@ Anyway = Annotated[
     bool, typer.Option("--anyway", help="run stages that seem to need more memory than there is")
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")]
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        say(f"longstep {longstep.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_say_version, help="print the version"),
+    ] = False,
+) -> None:
+    """What stands before any command: nothing but its version."""
 
 
 def _load(recipe: str, size: str | None, overrides: list[str] | None) -> Any:
@@ -145,6 +161,24 @@ def plan(
 
 
 @app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="problems, traces or pairs")],
+    model: Annotated[
+        str, typer.Option(help="the model to train: hub id, folder or shipped name")
+    ] = "Qwen/Qwen2.5-1.5B-Instruct",
+    layout: Annotated[str, typer.Option(help="how rows are laid out; auto: told")] = "auto",
+    columns: Annotated[
+        str | None, typer.Option(help="instead of a layout: prompt=COLUMN,answer=COLUMN,...")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="recipe to write; default ./FILE.yaml")] = None,
+) -> None:
+    """Write a first recipe for rows of your own, each choice with what was seen of them."""
+    from longstep.cli.beginning import begin
+
+    begin(file, model, (layout, columns), out)
+
+
+@app.command()
 def status(
     run_folder: RunFolder,
     stage: Annotated[
@@ -173,28 +207,11 @@ def status(
 def show(
     family: Annotated[
         str,
-        typer.Argument(help="a family (recipes, sources, losses, stages, ...), schema, or pair"),
+        typer.Argument(help="a family (recipes, sources, losses, stages, ...), or schema"),
     ],
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[EXPERT AMATEUR]", help="the two models of a pair"),
-    ] = None,
-    questions: Annotated[int, typer.Option(help="pair: how many questions")] = 50,
-    data: Annotated[Path | None, typer.Option(help="pair: JSONL with prompt and answer")] = None,
-    thinking: Annotated[bool, typer.Option(help="pair: let both think before they answer")] = True,
-    vocabulary: Annotated[
-        Literal["same", "shared"], typer.Option(help="pair: which token ids are compared")
-    ] = "same",
-    out: Annotated[Path, typer.Option(help="pair: where the page goes")] = Path("pair.html"),
     as_json: Json = False,
 ) -> None:
-    """List the members of a family with their defaults, print the recipe's JSON Schema, or examine a pair of models."""
-    if family == "pair":
-        asked = {"data": data, "thinking": thinking, "vocabulary": vocabulary}
-        _show_pair(models or [], {"questions": questions, **asked}, out, as_json)
-        return
-    if models:
-        raise UserError(f"show {family} takes no models; only show pair EXPERT AMATEUR does")
+    """List the members of a family with their defaults, or print the recipe's JSON Schema."""
     from longstep.cli.families import family_rows, recipe_schema
 
     if family == "schema":
@@ -208,13 +225,25 @@ def show(
     print_table([list(names), *[[row[name] for name in names] for row in rows]], family)
 
 
-def _show_pair(models: list[str], asked: dict[str, Any], out: Path, as_json: bool) -> None:
-    if len(models) != 2:
-        raise UserError("show pair needs two models: longstep show pair EXPERT AMATEUR")
+@app.command()
+def pair(
+    expert: Annotated[str, typer.Argument(help="the model that would be taught")],
+    amateur: Annotated[str, typer.Argument(help="the weaker one it is compared with")],
+    questions: Annotated[int, typer.Option(help="how many questions")] = 50,
+    data: Annotated[Path | None, typer.Option(help="JSONL with prompt and answer")] = None,
+    thinking: Annotated[bool, typer.Option(help="let both think before they answer")] = True,
+    vocabulary: Annotated[
+        Literal["same", "shared"], typer.Option(help="which token ids are compared")
+    ] = "same",
+    out: Annotated[Path, typer.Option(help="where the page goes")] = Path("pair.html"),
+    as_json: Json = False,
+) -> None:
+    """Say whether this amateur would teach this expert anything, before anything is spent."""
     quiet_libraries()
     from longstep.contrast.examine import Asked, examine_pair
 
-    facts = examine_pair(Asked(models[0], models[1], **asked), out)
+    asked = Asked(expert, amateur, questions, data=data, thinking=thinking, vocabulary=vocabulary)
+    facts = examine_pair(asked, out)
     if as_json:
         print_json(facts)
         return
@@ -266,6 +295,26 @@ def report_command(
     if out is not None:
         raise UserError("--out is for several runs; the page of one is report.html in its folder")
     say(f"report: {build_report(run_folders[0])}")
+
+
+@app.command()
+def card(
+    run_folder: RunFolder,
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="a stage that made a model")],
+    out: Annotated[
+        Path | None, typer.Option(help="file to write, such as README.md; default: print")
+    ] = None,
+) -> None:
+    """Give a model's card with scores, their protocol, and what the whole way to it cost."""
+    from longstep.artifacts import write_bytes
+    from longstep.run.card import whole_card
+
+    text = whole_card(run_folder, stage)
+    if out is None:
+        say(text)
+        return
+    write_bytes(out, text.encode())
+    say(f"card: {out}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``longstep show pair``: would this amateur teach this expert anything? Asked before anything is spent."""
+"""``longstep pair``: would this amateur teach this expert anything? Asked before anything is spent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAST_KEPT, MOST_KEPT = 0.02, 0.5
 
 @dataclass(frozen=True)
 class Asked:
-    """What ``show pair`` is asked.
+    """What ``pair`` is asked.
 
     Attributes:
         expert: shipped name, folder or hub id.

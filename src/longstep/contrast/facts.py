@@ -17,7 +17,7 @@ KL_BINS = (0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 
 @dataclass
 class Summary:
-    """What the report and ``show pair`` say about a pair of models, counted rollout by rollout."""
+    """What the report and ``pair`` say about a pair of models, counted rollout by rollout."""
 
     rollouts: int = 0
     positions: int = 0

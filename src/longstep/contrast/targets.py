@@ -83,7 +83,11 @@ def contrast_weights(expert_NV: Tensor, amateur_NV: Tensor, alpha: float) -> Ten
 
 
 class Contrast(Strict):
-    """The paper's target: the expert's plausible tokens, weighted by how much more it believes in them."""
+    """The paper's target: the expert's plausible tokens, weighted by how much more it believes in them.
+
+    Attributes:
+        alpha: a token is plausible from this share of the expert's highest probability on.
+    """
 
     kind: Literal["contrast"] = "contrast"
     alpha: float = Field(default=0.2, gt=0, le=1)
@@ -105,7 +109,12 @@ class OneHot(Strict):
 
 
 class Sharpen(Strict):
-    """The control the paper lacks: ``pE^tau`` on the same plausible set, with no amateur in it."""
+    """The control the paper lacks: ``pE^tau`` on the same plausible set, with no amateur in it.
+
+    Attributes:
+        tau: the power; above 1 it sharpens.
+        alpha: a token is plausible from this share of the expert's highest probability on.
+    """
 
     kind: Literal["sharpen"] = "sharpen"
     tau: float = Field(default=2.0, gt=0)
@@ -119,7 +128,11 @@ class Sharpen(Strict):
 
 
 class KlGate(Strict):
-    """The paper's positions: those where the KL exceeds ``beta`` nats."""
+    """The paper's positions: those where the KL exceeds ``beta`` nats.
+
+    Attributes:
+        beta: nats.
+    """
 
     kind: Literal["kl"] = "kl"
     beta: float = Field(default=0.4, ge=0)
@@ -130,7 +143,11 @@ class KlGate(Strict):
 
 
 class RandomPositions(Strict):
-    """The control of the gate: as many positions of a rollout as the gate would keep, drawn at random."""
+    """The control of the gate: as many positions of a rollout as the gate would keep, drawn at random.
+
+    Attributes:
+        beta: of the gate whose number of positions is drawn, in nats.
+    """
 
     kind: Literal["random"] = "random"
     beta: float = Field(default=0.4, ge=0)

@@ -15,7 +15,12 @@ from longstep.types import Problem
 
 
 class Length(Strict):
-    """Prompts between two lengths in characters, both included; outer spaces do not count."""
+    """Prompts between two lengths in characters, both included; outer spaces do not count.
+
+    Attributes:
+        min_chars: of the prompt.
+        max_chars: of the prompt.
+    """
 
     kind: Literal["length"] = "length"
     min_chars: int = Field(1, ge=0)
@@ -69,7 +74,11 @@ class VerifiableGold(Strict):
 
 
 class Characters(Strict):
-    """Prompts free of control and replacement characters and of the chat format's own tokens."""
+    """Prompts free of control and replacement characters and of the chat format's own tokens.
+
+    Attributes:
+        forbidden: texts that no prompt may hold.
+    """
 
     kind: Literal["characters"] = "characters"
     forbidden: tuple[str, ...] = ("<|", "<think>", "</think>", "\ufffd")

@@ -249,7 +249,11 @@ class Hardest(SelectionRule, Strict):
 
 
 class AtRandom(SelectionRule, Strict):
-    """The control of every selection: so many, drawn evenly."""
+    """The control of every selection: so many, drawn evenly.
+
+    Attributes:
+        count: so many.
+    """
 
     kind: Literal["random"] = "random"
     count: int = Field(ge=1)

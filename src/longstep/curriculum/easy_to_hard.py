@@ -12,7 +12,11 @@ from longstep.types import Problem
 
 
 class EasyToHard(Strict):
-    """Sorted by difficulty; equally hard problems are in seeded random order."""
+    """Sorted by difficulty; equally hard problems are in seeded random order.
+
+    Attributes:
+        by: the source's own difficulty, or one minus the pass rate.
+    """
 
     kind: Literal["easy_to_hard"] = "easy_to_hard"
     by: Literal["difficulty", "pass_rate"] = "difficulty"

@@ -28,7 +28,12 @@ from longstep.generate import (
 
 
 class ByModel(Engine):
-    """A local model samples; ``thinking: false`` asks its template for an empty think block."""
+    """A local model samples; ``thinking: false`` asks its template for an empty think block.
+
+    Attributes:
+        model: a stage, a shipped name, a folder or a hub id.
+        thinking: ``false`` asks the template for an empty think block.
+    """
 
     gives: ClassVar[frozenset[Gift]] = frozenset({"ids", "logprobs", "distribution", "sync"})
     kind: Literal["model"] = "model"
@@ -66,7 +71,11 @@ class ByModel(Engine):
 
 
 class ByReference(Engine):
-    """The problems' own worked solutions; with a model's tokenizer their ids too, without one text alone."""
+    """The problems' own worked solutions; with a model's tokenizer their ids too, without one text alone.
+
+    Attributes:
+        model: whose tokenizer is used.
+    """
 
     # Ids only with a tokenizer, so nobody may count on them.
     kind: Literal["reference"] = "reference"

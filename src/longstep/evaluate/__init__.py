@@ -9,10 +9,11 @@ from longstep.evaluate.benchmarks import (
     resolve,
     unloadable,
 )
-from longstep.evaluate.diff import Flip, diff, found_by, summary
+from longstep.evaluate.diff import Difference, Flip, diff, sentences
 from longstep.evaluate.published import PUBLISHED, PublishedScore, published, tolerance
 from longstep.evaluate.reducers import REDUCERS, Sample, Samples, avg_at, collect, maj_at, pass_at
 from longstep.evaluate.score import Protocol, score, score_samples
+from longstep.evaluate.sides import Side, evaluation_in, notes
 from longstep.evaluate.statistics import Comparison, compare, sample_size_sentence, samples_needed
 from longstep.evaluate.store import completions_path, problems_path, rescore, store
 
@@ -23,11 +24,13 @@ __all__ = [
     "Asked",
     "Benchmark",
     "Comparison",
+    "Difference",
     "Flip",
     "Protocol",
     "PublishedScore",
     "Sample",
     "Samples",
+    "Side",
     "avg_at",
     "benchmark",
     "benchmark_faults",
@@ -35,8 +38,9 @@ __all__ = [
     "compare",
     "completions_path",
     "diff",
-    "found_by",
+    "evaluation_in",
     "maj_at",
+    "notes",
     "pass_at",
     "problems_path",
     "published",
@@ -46,8 +50,8 @@ __all__ = [
     "samples_needed",
     "score",
     "score_samples",
+    "sentences",
     "store",
-    "summary",
     "tolerance",
     "unloadable",
 ]

@@ -24,7 +24,13 @@ Slices = dict[str, tuple[float, float]]
 
 
 class Asked(Strict):
-    """How a benchmark is sampled and sliced; the defaults are how long reasoners are scored."""
+    """How a benchmark is sampled and sliced; the defaults are how long reasoners are scored.
+
+    Attributes:
+        temperature: 0 takes the likeliest token.
+        top_p: share of probability that may be drawn.
+        max_tokens: longest answer.
+    """
 
     samples: int = Field(default=64, ge=1, description="k of avg@k: samples per problem")
     temperature: float = Field(default=0.6, ge=0)
@@ -36,7 +42,12 @@ class Asked(Strict):
 
 
 class Benchmark(Asked):
-    """One benchmark: where its problems come from, how they are asked and judged."""
+    """One benchmark: where its problems come from, how they are asked and judged.
+
+    Attributes:
+        name: in tables; becomes a file name.
+        source: where its questions come from.
+    """
 
     name: str
     source: AnySource

@@ -111,14 +111,14 @@ def score_samples(
         found["sentence"] = f"{found['benchmark']}{part}: {found['sentence']}"
     return _rounded(
         {
-            "protocol": _said(protocol, problems),
+            "protocol": said_protocol(protocol, problems),
             "models": models,
             "comparisons": comparisons,
         }
     )
 
 
-def _said(protocol: Protocol, problems: Mapping[str, Sequence[Problem]]) -> dict[str, Any]:
+def said_protocol(protocol: Protocol, problems: Mapping[str, Sequence[Problem]]) -> dict[str, Any]:
     """The protocol, how answers are found and judged, and which keys say nothing.
 
     A score under a tolerance is not one of exact keys, and one that takes the last number for an answer is higher.

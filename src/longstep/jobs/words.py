@@ -131,7 +131,7 @@ def is_engine(text: str) -> bool:
     return bool(colon) and kind.strip() in engine_kinds() and "=" in rest
 
 
-def sampler(model: str, endpoints: Sequence[str], key: str | None) -> dict[str, Any]:
+def sampler(model: str, endpoints: Sequence[str], key: str | None, verb: str) -> dict[str, Any]:
     """Who samples: the model in this process, or the servers that serve it.
 
     Raises:
@@ -140,10 +140,10 @@ def sampler(model: str, endpoints: Sequence[str], key: str | None) -> dict[str, 
     urls = [url.strip() for each in endpoints for url in each.split(",") if url.strip()]
     if not urls:
         if key is not None:
-            raise UserError("rate: --api-key-env belongs to --endpoint URL")
-        return drawer(model, "--model")
+            raise UserError(f"{verb}: --api-key-env belongs to --endpoint URL")
+        return drawer(model, verb)
     if is_engine(model):
-        raise UserError(f"rate: --model {model} says who draws already; leave --endpoint out")
+        raise UserError(f"{verb}: {model} says who draws already; leave --endpoint out")
     addresses = [{"url": url, "api_key_env": key} for url in urls]
     return {"kind": "endpoint", "model": model, "endpoints": addresses}
 

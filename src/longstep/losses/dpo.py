@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class Dpo(PreferenceLoss):
-    """Direct preference optimisation (arXiv 2305.18290, equation 7), the sigmoid form."""
+    """Direct preference optimisation (arXiv 2305.18290, equation 7), the sigmoid form.
+
+    Attributes:
+        beta: how much a log-ratio counts; larger keeps nearer to the reference.
+    """
 
     kind: Literal["dpo"] = "dpo"
     beta: float = Field(default=0.1, gt=0)

@@ -19,6 +19,9 @@ class Nca(PreferenceLoss):
     this model make a valid pair. The chosen reward has a finite best value, ``ln 2``: at ``beta``
     0.3 that is 2.3 nats over the *whole* answer, after which NCA pushes it down again. The rejected
     reward has no floor.
+
+    Attributes:
+        beta: how much a log-ratio counts; larger keeps nearer to the reference.
     """
 
     kind: Literal["nca"] = "nca"

@@ -52,10 +52,13 @@ class MergeMethod(Strict):
 
 
 class Weighted(MergeMethod):
-    """Base of methods with one weight per parent."""
+    """Base of methods with one weight per parent.
+
+    Attributes:
+        weights: one per parent; ``None`` for equal weights that sum to 1.
+    """
 
     weights: tuple[float, ...] | None = None
-    """One per parent; ``None`` for equal weights that sum to 1."""
 
     @model_validator(mode="after")
     def _weights_sum(self) -> Self:

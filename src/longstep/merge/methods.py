@@ -108,7 +108,11 @@ class Linear(Weighted):
 
 
 class Slerp(MergeMethod):
-    """Spherical interpolation of exactly two parents: ``t`` 0 is the first, 1 the second."""
+    """Spherical interpolation of exactly two parents: ``t`` 0 is the first, 1 the second.
+
+    Attributes:
+        t: the way from the first parent to the second, 0 to 1.
+    """
 
     most: ClassVar[int | None] = 2
     kind: Literal["slerp"] = "slerp"
@@ -121,7 +125,12 @@ class Slerp(MergeMethod):
 
 
 class Ties(Weighted):
-    """TIES over the parents' differences from a base; Light-R1 printed no settings."""
+    """TIES over the parents' differences from a base; Light-R1 printed no settings.
+
+    Attributes:
+        density: share of each difference that is kept, the largest entries.
+        scale: of the merged difference.
+    """
 
     wants_base: ClassVar[bool] = True
     kind: Literal["ties"] = "ties"
@@ -135,7 +144,11 @@ class Ties(Weighted):
 
 
 class Dare(Weighted):
-    """DARE over the parents' differences from a base."""
+    """DARE over the parents' differences from a base.
+
+    Attributes:
+        density: share of each difference that is kept, at random; the rest is scaled up.
+    """
 
     wants_base: ClassVar[bool] = True
     kind: Literal["dare"] = "dare"

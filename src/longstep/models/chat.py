@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from longstep.config import UserError
 from longstep.models.damage import InWords
 from longstep.types import Problem
+from longstep.wording import page
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -171,7 +172,7 @@ def _rendered(
     if tokenizer.chat_template is None:
         raise UserError(
             "the tokenizer has no chat template; longstep trains and samples only through one: give a base model one "
-            "by a stage of kind checkpoint with chat_template: FILE"
+            f"by a stage of kind checkpoint with chat_template: FILE{page('chat-template')}"
         )
     roles = ", ".join(turn["role"] for turn in turns)
     what = "a user's question" if roles == "user" else f"messages of {roles}"
@@ -300,7 +301,7 @@ def lint(tokenizer: PreTrainedTokenizerBase) -> list[str]:
             )
         elif number != 1:
             problems.append(
-                f"{tag} is {number} tokens; make it one (checkpoint: think_tokens: add)"
+                f"{tag} is {number} tokens; make it one (checkpoint: think_tokens: add){page('think-tokens')}"
             )
     rendered = render_prompt(tokenizer, "1")
     turn = encode_turn(tokenizer, rendered, f"{rendered.prefix}12{THINK_CLOSE}3")

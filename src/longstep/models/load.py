@@ -26,7 +26,8 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 #: What architectures call the longest sequence in config.json.
 _CONTEXTS = {"max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"}
-DESCRIPTIONS = ("*.json", "*.txt", "*.jinja", "*.model")
+#: The card is among them for its licence.
+DESCRIPTIONS = ("*.json", "*.txt", "*.jinja", "*.model", "README.md")
 WEIGHTS = (*DESCRIPTIONS, "*.safetensors")
 SHIPPED = ("longstep-tiny", "longstep-tiny-rater")
 

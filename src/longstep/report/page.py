@@ -93,7 +93,7 @@ def render(run: Run) -> str:
 def pair_page(
     path: Path, expert: str, amateur: str, sentences: Sequence[str], steering: Steering
 ) -> None:
-    """Write the page of ``show pair``, atomically."""
+    """Write the page of ``pair``, atomically."""
     page = _environment().get_template("pair.html.j2")
     found = [_steered("rollouts of the expert", steering)]
     given = {"title": f"{expert} and {amateur}", "sentences": sentences, "steering": found}

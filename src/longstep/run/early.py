@@ -15,6 +15,7 @@ from longstep.models.start import Unopened
 from longstep.run.extras import command, extra_of, is_here
 from longstep.run.recipe import Recipe, placed
 from longstep.stages import Stage
+from longstep.training.trackers import module_of, package_of
 from longstep.wording import dotted
 
 
@@ -34,7 +35,7 @@ def refuse_early(
     """
     models, seen = Unopened(ask=here), dict[str, Foreseen]()
     foreseen: dict[str, Foreseen] = {}
-    said: dict[str, str] = {}
+    said = {each: each for each in _trackers(recipe)} if here and names else {}
     for name in recipe.order():
         stage = recipe.stages[name]
         inputs = {f"@{each}": foreseen[each] for each in recipe.inputs(name)}
@@ -45,6 +46,16 @@ def refuse_early(
             said.setdefault(complaint.partition(": ")[2], placed(recipe, located, name, complaint))
     if said:
         raise UserError("\n".join(said.values()))
+
+
+def _trackers(recipe: Recipe) -> Iterator[str]:
+    """Trackers that are not installed."""
+    for name in recipe.trackers:
+        if not is_here(module_of(name)):
+            yield (
+                f"trackers: {name} is not installed: pip install {package_of(name)}; or leave it out, metrics.jsonl "
+                "of each stage holds the same numbers"
+            )
 
 
 def _foreseen(stage: Stage, ahead: Ahead) -> Foreseen:

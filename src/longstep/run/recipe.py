@@ -28,6 +28,7 @@ from longstep.run.arms import spread
 from longstep.run.launch.accelerate import Launch
 from longstep.run.phases import expanded
 from longstep.stages import AnyStage, Stage
+from longstep.training.trackers import Tracker
 from longstep.wording import dotted
 from longstep.yaml12 import KeyPath, walk
 
@@ -46,6 +47,8 @@ class Recipe(Strict):
         differs_from_paper: sentences for the report: what this recipe does differently, and why.
         plan: assumptions of ``longstep plan``; no stage reads them.
         launch: how the processes are started; no stage reads it.
+        trackers: where the metric lines of training stages go too; ``metrics.jsonl`` stays the record. ``tensorboard``
+            and ``wandb`` write into the stage's folder, wandb online only where ``WANDB_MODE=online`` is set.
         stages: by name; a stage reads others as ``@name``.
     """
 
@@ -54,6 +57,7 @@ class Recipe(Strict):
     differs_from_paper: tuple[str, ...] = ()
     plan: Planning = Planning()
     launch: Launch | None = None
+    trackers: tuple[Tracker, ...] = ()
     stages: dict[str, AnyStage] = Field(min_length=1)
 
     @field_validator("stages")

@@ -275,7 +275,16 @@ def _context(run: Run, name: str) -> Context:
             note=partial(write_json, run.stage_folder(name) / PARTIAL / PROGRESS),
         ),
         event=lambda what, facts: None,
+        datasets=_datasets(run, name),
+        trackers=run.recipe.trackers,
     )
+
+
+def _datasets(run: Run, name: str) -> tuple[str, ...]:
+    """What the rows of a stage, and of all that it reads, come from."""
+    stages = run.recipe.stages
+    needed = run.recipe.needed_for([name])
+    return tuple(dict.fromkeys(each for one in needed for each in stages[one].datasets()))
 
 
 def _origins(run: Run, name: str) -> dict[str, str]:

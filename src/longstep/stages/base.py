@@ -27,6 +27,12 @@ class Stage(Strict):
         """Every ``@name`` or path this stage reads, with the kind of artifact it must be."""
         raise NotImplementedError
 
+    def datasets(self) -> Iterator[str]:
+        """Published data sets and files that it takes rows from, as a model card names them."""
+        for reference, artifact in self.references():
+            if artifact == "rows" and not reference.startswith("@"):
+                yield Path(reference).name
+
     def misfits(self, ahead: Ahead) -> Iterator[str]:
         """Complaints that what is there before the run, or what earlier stages will make, justifies: ``key: sentence``.
 

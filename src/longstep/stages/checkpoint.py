@@ -23,6 +23,7 @@ from longstep.models.load import (
     save_model,
 )
 from longstep.models.lora import refuse_no_adapter, with_adapter
+from longstep.models.origin import write_origin
 from longstep.models.pointer import point_at
 from longstep.models.think import add_think_tokens
 from longstep.stages.base import Stage
@@ -68,6 +69,10 @@ class Checkpoint(Stage):
             yield str(self.chat_template), "rows"
         if self.adapter is not None:
             yield str(self.adapter), "rows"
+
+    def datasets(self) -> Iterator[str]:
+        """None: a template is no data."""
+        yield from ()
 
     def libraries(self) -> frozenset[str]:
         """Only a model that is changed is opened."""
@@ -116,6 +121,7 @@ class Checkpoint(Stage):
                 shutil.copyfile(file, out / file.name)
         else:
             point_at(source, context.fresh_out())
+        write_origin(context.out, source, self.path)
 
     def _changes(self) -> bool:
         given = self.chat_template is not None or self.adapter is not None

@@ -72,6 +72,12 @@ class Curate(Stage):
             raise ValueError("sources: expected at least 1 entry, got 0; or give data")
         return self
 
+    def datasets(self) -> Iterator[str]:
+        """Those of the sources; what rows are compared with is none."""
+        for source in self.sources:
+            if source.called:
+                yield Path(source.called).name if Path(source.called).exists() else source.called
+
     def check(self) -> Iterator[str]:
         """Benchmarks that nobody knows, and keys changed under verdicts."""
         if self.data is not None and self.controls:

@@ -13,7 +13,7 @@ from longstep.costs.flow import Flow
 from longstep.foresight import Ahead, Foreseen
 from longstep.merge import AnyMerge, check_configs, check_tokenizers, merge_models
 from longstep.stages.base import Stage
-from longstep.training.card import write_card
+from longstep.training.card import Made, write_card
 
 
 class Merge(Stage):
@@ -70,7 +70,7 @@ class Merge(Stage):
         base = context.model(self.base) if self.base is not None else None
         out = context.fresh_out()
         merge_models(self.method, parents, base, out, context.seed, self.dtype)
-        write_card(out, context.name, self, list(self.parents))
+        write_card(out, context, self, Made(self.parents, relation="merge"))
 
     def estimate(self, given: Estimator) -> Estimate:
         """A model like its parents; the arithmetic of a merge takes minutes and is not counted."""

@@ -25,7 +25,11 @@ from longstep.training.supervised import read_supervised
 
 
 class Select(Strict):
-    """Checkpoint selection: part of the problems is held out, and the checkpoint with the lowest loss there wins."""
+    """Checkpoint selection: part of the problems is held out, and the checkpoint with the lowest loss there wins.
+
+    Attributes:
+        share: of the problems, held out.
+    """
 
     share: float = Field(default=0.05, gt=0, lt=0.5)
 

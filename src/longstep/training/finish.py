@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from longstep.context import Context
 from longstep.draw.prompts import engine, prompts_for
 from longstep.generate import Sampling
-from longstep.training.card import write_card
+from longstep.training.card import Made, write_card
 from longstep.training.config import Training
 from longstep.training.ranks import barrier, rank, sharded
 from longstep.types import Problem
@@ -79,7 +79,7 @@ def finish_model(context: Context, config: Training, ended: Ended) -> None:
             "stop rate": f"{rate:.3f}",
             "decontaminated": _decontaminated(context, ended.data),
         }
-        write_card(out, context.name, config, ended.parents, said)
+        write_card(out, context, config, Made(ended.parents, said))
     barrier()
 
 

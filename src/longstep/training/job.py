@@ -34,6 +34,8 @@ from longstep.training.journal import (
     cut_log,
 )
 from longstep.training.ranks import from_main, sharded, world
+from longstep.training.trackers import Mirror
+from longstep.wording import page
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,6 +56,7 @@ class Job:
         ends: asked after each step with their number; a reason ends the training there, and the model is saved as it
             is.
         side: states saved inside each checkpoint and restored from it, by file name.
+        mirror: gets every metric line, for trackers.
     """
 
     model: Any
@@ -67,6 +70,7 @@ class Job:
     watch: Watch = lambda row: []
     ends: Callable[[int], str] = lambda step: ""
     side: Mapping[str, Side] = field(default_factory=dict)
+    mirror: Mirror = field(default_factory=Mirror)
 
     @property
     def checkpoints(self) -> Path:
@@ -129,7 +133,14 @@ class Ours:
         self, model: Any, inputs: Any, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """One forward and backward pass, refused when the loss is not finite."""
-        loss = super().training_step(model, inputs, num_items_in_batch)  # pyright: ignore
+        try:
+            loss = super().training_step(model, inputs, num_items_in_batch)  # pyright: ignore
+        except torch.OutOfMemoryError:
+            rows = self.job.training.micro_batch or self.job.training.batch
+            raise UserError(
+                f"{self._where()}: out of memory with micro_batch {rows}; lower it, then max_length, and type the same "
+                f"command again{page('out-of-memory')}"
+            ) from None
         if not torch.isfinite(loss).all():
             raise UserError(
                 f"{self._where()}: the loss is {loss.item()}; no step was taken and checkpoints are intact"
@@ -178,7 +189,7 @@ def run(trainer: Any, job: Job) -> dict[str, float]:
     trainer.job = job
     side = {**job.side, "tokens.json": _counter(trainer)}
     trainer.add_callback(
-        Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, side)
+        Journal(job.folder / "metrics.jsonl", job.progress, job.extra, job.watch, side, job.mirror)
     )
     trainer.add_callback(Ending(job.ends))
     trainer.remove_callback(PrinterCallback)

@@ -23,6 +23,7 @@ from longstep.models.account import is_whole, prove_saved
 from longstep.progress import Progress
 from longstep.training.checkpoints import PREFIX, Side, seal
 from longstep.training.ranks import barrier, rank, sharded
+from longstep.training.trackers import Mirror
 
 __all__ = [
     "STEP_LOGS",
@@ -69,7 +70,13 @@ class Journal(TrainerCallback):
     """Writes metrics, shows progress and seals checkpoints."""
 
     def __init__(
-        self, path: Path, progress: Progress, extra: Facts, watch: Watch, side: Mapping[str, Side]
+        self,
+        path: Path,
+        progress: Progress,
+        extra: Facts,
+        watch: Watch,
+        side: Mapping[str, Side],
+        mirror: Mirror,
     ) -> None:
         """Take where things go and what to add.
 
@@ -79,7 +86,9 @@ class Journal(TrainerCallback):
             extra: further numbers for every metric line.
             watch: sees every metric line and may stop the run.
             side: written into every checkpoint, by file name, before it is sealed.
+            mirror: gets every metric line after the log has it.
         """
+        self._mirror = mirror
         self._path, self._progress, self._side = path, progress, side
         self._extra, self._watch = extra, watch
         self._last: dict[str, float] = {}
@@ -94,6 +103,8 @@ class Journal(TrainerCallback):
         for name in STEP_LOGS:
             cut_log(self._path.with_name(name), state.global_step)
         self._log = AppendLog(self._path)
+        if rank() == 0:
+            self._mirror.open(state.global_step)
         self._progress.total = state.max_steps
         self._progress.start_at(state.global_step)
         self._started = time.monotonic()
@@ -128,6 +139,7 @@ class Journal(TrainerCallback):
                 for k, v in row.items()
             }
         )  # JSON has no NaN
+        self._mirror.log(row)
         if reasons := self._watch(row):
             raise UserError(
                 f"step {state.global_step}: stopped by a health rule: {'; '.join(reasons)}"
@@ -135,6 +147,12 @@ class Journal(TrainerCallback):
         self._last = {
             k: numbers[k] for k in ("loss", "eval_loss", "reward", "kl") if k in numbers
         } or self._last
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Let the trackers send what is left."""
+        self._mirror.close()
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -49,7 +49,7 @@ OWNED: dict[str, str] = {
     "eval_strategy": "select",
     "use_vllm": "nothing: rollouts come from longstep's own engine, which the curriculum needs",
     "model_init_kwargs": "nothing: longstep loads the model",
-    "report_to": "nothing: metrics.jsonl in the stage's folder is the record; read it, or open the report",
+    "report_to": "trackers at the top of the recipe",
     "remove_unused_columns": "nothing: rows carry what the loss reads",
     "loss_type": "loss.kind or algorithm.kind",
     "beta": "loss.beta or algorithm.penalty",

@@ -9,6 +9,7 @@ from longstep.context import Context
 from longstep.models.lora import Lora
 from longstep.training.config import Training
 from longstep.training.ranks import sharded
+from longstep.training.trackers import Mirror
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -55,4 +56,5 @@ def open_job(
         seed=context.seed % 2**31,
         folder=context.folder,
         progress=context.progress(context.name, steps, "step"),
+        mirror=Mirror(context.trackers, context.folder),
     )

@@ -84,7 +84,11 @@ class LightR1(_Published):
 
 
 class OpenR1(_Published):
-    """open-r1: any shared window of words after lower-casing and folding white space (released: 8 words)."""
+    """open-r1: any shared window of words after lower-casing and folding white space (released: 8 words).
+
+    Attributes:
+        words: length of the window.
+    """
 
     kind: Literal["open-r1"] = "open-r1"
     words: int = Field(default=8, ge=1)
@@ -98,6 +102,9 @@ class S1(_Published):
     """s1: the same windows as open-r1's, which names s1 as its source.
 
     The original indexes the training rows and looks the benchmark up, which takes more memory and flags the same rows.
+
+    Attributes:
+        words: length of the window.
     """
 
     kind: Literal["s1"] = "s1"

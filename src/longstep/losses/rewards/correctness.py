@@ -8,7 +8,12 @@ from longstep.losses.rewards.base import Graded, Reward
 
 
 class Correctness(Reward):
-    """One number for right, one for wrong."""
+    """One number for right, one for wrong.
+
+    Attributes:
+        right: for a right answer.
+        wrong: for a wrong one.
+    """
 
     kind: Literal["correctness"] = "correctness"
     right: float = 1.0

@@ -23,6 +23,15 @@ def cosine_length_reward(length: int, max_length: int, at_zero: float, at_max: f
 
 
 class _Bounds(Reward):
+    """What the cosine is stretched between.
+
+    Attributes:
+        right_short: for a right answer of no length.
+        right_long: for a right answer of the longest length.
+        wrong_short: for a wrong answer of no length.
+        wrong_long: for a wrong answer of the longest length.
+    """
+
     right_short: float = 1.0
     right_long: float = 0.5
     wrong_short: float = -1.0
@@ -52,6 +61,10 @@ class ClippedCosine(_Bounds):
     Light-R1 (arXiv 2503.10460, section 4) clips that bonus against an early collapse of length and
     published neither formula nor constants: the floor (a share of the longest allowed answer) and
     the narrower bounds for correct answers are our choice.
+
+    Attributes:
+        right_long: for a right answer of the longest length.
+        floor: share of the longest length below which shorter earns no more.
     """
 
     kind: Literal["clipped-cosine"] = "clipped-cosine"

@@ -21,8 +21,8 @@ def soft_overlong_punishment(length: int, max_length: int, cache: int) -> float:
 class SoftOverlong(Reward):
     """DAPO's soft punishment of overlong answers, right or wrong; add it to ``correctness``.
 
-    ``cache`` is the share of the longest allowed answer in which the punishment grows: DAPO's 4,096
-    of 20,480.
+    Attributes:
+        cache: share of the longest allowed answer in which the punishment grows: DAPO's 4,096 of 20,480.
     """
 
     kind: Literal["soft-overlong"] = "soft-overlong"
