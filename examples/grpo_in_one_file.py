@@ -32,8 +32,9 @@ from longstep.generate import Prompt, Sampling
 from longstep.generate.engine import TransformersEngine
 from longstep.losses import Groups, LightR1, Tokens, Whole, next_token, token_logps
 from longstep.losses.rewards import Correctness, Graded, shaped_reward
+from longstep.models.bounds import stop_ids
 from longstep.models.chat import encode_turn, render_prompt
-from longstep.models.load import load_model, load_tokenizer, locate, save_model, stop_ids
+from longstep.models.load import load_model, load_tokenizer, locate, save_model
 from longstep.optimizers import Muon
 from longstep.problems import Chain
 from longstep.types import Completion, Problem, Verdict

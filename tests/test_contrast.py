@@ -31,7 +31,8 @@ from longstep.generate import Prompt, Sampling
 from longstep.generate.batches import plan_batches
 from longstep.generate.engine import TransformersEngine
 from longstep.generate.seals import Sealed
-from longstep.models.load import load_model, load_tokenizer, shipped_folder, stop_ids
+from longstep.models.bounds import stop_ids
+from longstep.models.load import load_model, load_tokenizer, shipped_folder
 from longstep.types import Completion, SoftTarget
 from short_recipe import Setting, finish, lines
 

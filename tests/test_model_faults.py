@@ -18,6 +18,7 @@ from longstep.generate import Prompt, Sampling
 from longstep.generate.engine import TransformersEngine
 from longstep.merge import Linear, merge_models
 from longstep.models.account import prove_saved, refill
+from longstep.models.bounds import stop_ids, unknown_ids
 from longstep.models.chat import encode_text, lint, render_prompt
 from longstep.models.load import (
     SHIPPED,
@@ -25,8 +26,6 @@ from longstep.models.load import (
     load_tokenizer,
     save_model,
     shipped_folder,
-    stop_ids,
-    unknown_ids,
 )
 from longstep.models.lora import Lora, target_layers, wrap
 from longstep.models.think import add_think_tokens

@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from longstep.config import UserError
 from longstep.context import Context
+from longstep.models.bounds import stop_ids
 from longstep.models.chat import _encode, encode_text, encode_turn, lint, render_prompt
-from longstep.models.load import load_model, load_tokenizer, save_model, shipped_folder, stop_ids
+from longstep.models.load import load_model, load_tokenizer, save_model, shipped_folder
 from longstep.models.pointer import POINTER, point_at, pointed_at
 from longstep.progress import Progress
 from longstep.stages import Checkpoint

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.console import Console
 import longstep
 from longstep.cli.data import data
 from longstep.cli.evaluation import evaluation
+from longstep.cli.models import models
 from longstep.cli.running import (
     run_one,
     run_seeds,
@@ -42,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(evaluation, name="eval")
 app.add_typer(data, name="data")
+app.add_typer(models)
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="recipe name, folder or YAML file")
 ]
@@ -225,57 +226,6 @@ def show(
     print_table([list(names), *[[row[name] for name in names] for row in rows]], family)
 
 
-@app.command()
-def pair(
-    expert: Annotated[str, typer.Argument(help="the model that would be taught")],
-    amateur: Annotated[str, typer.Argument(help="the weaker one it is compared with")],
-    questions: Annotated[int, typer.Option(help="how many questions")] = 50,
-    data: Annotated[Path | None, typer.Option(help="JSONL with prompt and answer")] = None,
-    thinking: Annotated[bool, typer.Option(help="let both think before they answer")] = True,
-    vocabulary: Annotated[
-        Literal["same", "shared"], typer.Option(help="which token ids are compared")
-    ] = "same",
-    out: Annotated[Path, typer.Option(help="where the page goes")] = Path("pair.html"),
-    as_json: Json = False,
-) -> None:
-    """Say whether this amateur would teach this expert anything, before anything is spent."""
-    quiet_libraries()
-    from longstep.contrast.examine import Asked, examine_pair
-
-    asked = Asked(expert, amateur, questions, data=data, thinking=thinking, vocabulary=vocabulary)
-    facts = examine_pair(asked, out)
-    if as_json:
-        print_json(facts)
-        return
-    for sentence in facts["sentences"]:
-        say(sentence)
-    say(f"page: {out}")
-
-
-@app.command()
-def serve(
-    source: Annotated[
-        str,
-        typer.Argument(help="a model (shipped name, folder, hub id), or JSONL of solved problems"),
-    ],
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port; 0 takes a free one")] = 8000,
-    name: Annotated[
-        str | None, typer.Option("--model", help="what requests call the model")
-    ] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="environment variable with the key that requests must carry")
-    ] = None,
-    thinking: Annotated[bool, typer.Option(help="let the model think before it answers")] = True,
-) -> None:
-    """Serve a model, or the worked solutions of a file, as an OpenAI-compatible endpoint."""
-    quiet_libraries()
-    from longstep.draw.serving import source_of
-    from longstep.generate.serve import serve as listen
-
-    listen(source_of(source, name, thinking), host, port, api_key_env, say)
-
-
 @app.command(name="report")
 def report_command(
     run_folders: Annotated[
@@ -315,55 +265,6 @@ def card(
         return
     write_bytes(out, text.encode())
     say(f"card: {out}")
-
-
-@app.command()
-def doctor(
-    model: Annotated[
-        str | None,
-        typer.Argument(help="a model to examine: shipped name, folder, or hub id in the cache"),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Print versions, devices and what is missing, then sample from the shipped model; or examine one model."""
-    quiet_libraries()
-    from longstep.cli.doctor import examine, examine_reference, in_words
-
-    facts = examine() if model is None else examine_reference(model)
-    if as_json:
-        print_json(facts)
-    elif model is not None:
-        for line in in_words(facts):
-            say(line)
-    else:
-        print_table([["what", "found"], *[[key, str(value)] for key, value in facts.items()]])
-    if facts["problems" if model is None else "wrong"]:
-        raise typer.Exit(1)
-
-
-@app.command()
-def chat(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="shipped name, folder or hub id; or who draws: endpoint:url=URL,model=NAME"
-        ),
-    ],
-    question: Annotated[str | None, typer.Option(help="ask once instead of a conversation")] = None,
-    thinking: Annotated[bool, typer.Option(help="let the model think before it answers")] = True,
-    max_tokens: Annotated[int, typer.Option(help="longest answer")] = 2048,
-) -> None:
-    """Ask a model, one question at a time."""
-    quiet_libraries()
-    from longstep.cli.chat import Chat
-
-    with closing(Chat(model, thinking, max_tokens)) as talk:
-        if question is not None:
-            say(talk.ask(question))
-            return
-        for line in sys.stdin:
-            if line.strip():
-                say(talk.ask(line.strip()))
 
 
 def _stage_verb(kind: str, about: str) -> Callable[..., None]:

@@ -19,7 +19,8 @@ def engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Transf
     """The in-process engine over a loaded model."""
     from longstep.generate.engine import TransformersEngine
     from longstep.models.account import refuse_rowless
-    from longstep.models.load import copy_weights, stop_ids, unknown_ids
+    from longstep.models.bounds import stop_ids, unknown_ids
+    from longstep.models.load import copy_weights
 
     refuse_rowless(model, tokenizer)
     stops, unknown = stop_ids(model, tokenizer), unknown_ids(model, tokenizer)

@@ -55,7 +55,8 @@ class ByModel(Engine):
 
     def open(self, desk: Desk) -> Opened:
         """Load it."""
-        from longstep.models.load import context_length, load_model, load_tokenizer
+        from longstep.models.bounds import context_length
+        from longstep.models.load import load_model, load_tokenizer
 
         folder = desk.model(self.model)
         tokenizer, model = load_tokenizer(folder), load_model(folder)

@@ -41,8 +41,9 @@ def _solutions(path: Path, name: str) -> Served:
 
 
 def _model(place: str, name: str, thinking: bool) -> Served:
+    from longstep.models.bounds import context_length
     from longstep.models.chat import encode_plain, render_turns
-    from longstep.models.load import context_length, load_model, load_tokenizer, locate
+    from longstep.models.load import load_model, load_tokenizer, locate
 
     folder = locate(place)
     tokenizer, model = load_tokenizer(folder), load_model(folder)

@@ -288,7 +288,8 @@ class Rl(Training, Stage):
         """Who draws: the model in training or, with shards or when ``by`` says so, a whole copy in each process."""
         if self.by is not None:
             return self.by.open(desk_of(context, ()))
-        from longstep.models.load import context_length, load_model
+        from longstep.models.bounds import context_length
+        from longstep.models.load import load_model
 
         if sharded():  # in the precision of sampling
             model = load_model(context.model(self.model))

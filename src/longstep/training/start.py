@@ -33,7 +33,7 @@ def longest_row(training: Training, model: Any) -> int:
 
     Beyond the context some models raise in the last stage and others train positions they will never be asked at.
     """
-    from longstep.models.load import context_length
+    from longstep.models.bounds import context_length
 
     return min(training.max_length, context_length(model))
 
