@@ -129,12 +129,13 @@ def eval_report(folder: Folder) -> None:
     from longstep.evaluate import evaluation_in
     from longstep.evaluate.store import left_out_notes
     from longstep.report import score_rows
-    from longstep.report.scores import read_scores
+    from longstep.report.scores import legend, narrowed, read_scores
 
     folder = evaluation_in(folder)
     results = read_json(folder / "results.json")
     print_table(score_rows(results))
-    for line in read_scores("", results).protocol:
+    scores = read_scores("", results)
+    for line in (*filter(None, [legend([scores])]), *scores.protocol, *narrowed(scores)):
         say(line)
     for comparison in results["comparisons"]:
         say(comparison["sentence"])

@@ -84,8 +84,9 @@ def ways(stage: Training, given: Estimator, shape: Shape) -> Iterator[Way]:
         yield "launch.offload: true", lambda held: replace(held, offload=True)
     if fleet.sharded and not any(stage.refusals(2 * several, True)):
         yield f"{2 * several} devices", lambda held: replace(held, shards=2 * several)
-    if stage.lora is None and not fleet.sharded:
-        own = Lora()
+    own = Lora()
+    adapted = stage.model_copy(update={"lora": own})
+    if stage.lora is None and not fleet.sharded and {*adapted.check()} <= {*stage.check()}:
         few = costs.adapter_parameters(shape, own.r, own.projections)
         yield "lora: {}", lambda held: _adapted(held, few)
     half = stage.max_length // 2
