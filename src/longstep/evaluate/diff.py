@@ -80,7 +80,7 @@ class Difference:
         benchmark: its name.
         model_a: a model of the first evaluation.
         model_b: one of the second.
-        problems: those that both sides can be scored on; everything below the flips is over these.
+        problems: those that both sides can be scored on; scores and changes are over these.
         unscored: problems that only one of the two evaluations has, or has a scorable sample of.
         score_a: mean over ``problems``.
         score_b: of the second side.
