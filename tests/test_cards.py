@@ -12,7 +12,7 @@ from longstep.context import Context
 from longstep.models.load import shipped_folder
 from longstep.models.origin import License, front_matter, origins
 from longstep.progress import Progress
-from longstep.stages import Checkpoint, Merge
+from longstep.stages import Checkpoint, Merge, Traces
 from longstep.training.card import Made, write_card
 
 LLAMA = "---\nlicense: other\nlicense_name: llama3.2\nlicense_link: https://example.org/l\nbase_model: some/older\n---\n# L\n"
@@ -99,6 +99,12 @@ def test_45_several_licences_are_all_named_and_none_is_chosen(tmp_path: Path) ->
     assert "llama: other (llama3.2, https://example.org/l); mit: mit" in both["text"]
     quiet = base(tmp_path, "quiet", None)
     assert made(tmp_path, "again", mit=mit, quiet=quiet)["license"] == "unknown"
+
+
+def test_45_traces_of_the_hub_and_of_a_file_are_named() -> None:
+    published = Traces(data="hub:open-r1/OpenR1-Math-220k,split=train")
+    assert list(published.datasets()) == ["open-r1/OpenR1-Math-220k"]
+    assert list(Traces(data="some/folder/mine.jsonl").datasets()) == ["mine.jsonl"]
 
 
 def test_45_the_shipped_models_are_what_their_cards_say() -> None:

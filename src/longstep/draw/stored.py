@@ -48,7 +48,11 @@ class StoredGenerator(Batched):
 
 
 class ByStored(Engine):
-    """Completions that an artifact holds already, such as published traces: nothing is drawn, all are judged anew."""
+    """Completions that an artifact holds already, such as published traces: nothing is drawn, all are judged anew.
+
+    Attributes:
+        data: the stage that holds the completions.
+    """
 
     once: ClassVar[bool] = True
     kind: Literal["stored"] = "stored"

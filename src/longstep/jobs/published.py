@@ -101,6 +101,11 @@ class Published(Strict):
         """The named columns that are fields of a record; a thought is put before its answer later."""
         return {field: column for field, column in self.columns.items() if field != "thought"}
 
+    def datasets(self) -> Iterator[str]:
+        """The data set, as a model card names it."""
+        given = Path(self.data)
+        yield dataset(given).name if self.data.startswith(HUB) else given.name
+
     def libraries(self) -> frozenset[str]:
         """What fetches a hub's rows, and what reads Parquet."""
         hub = ["datasets"] * self.data.startswith(HUB)

@@ -13,6 +13,9 @@ class EntropyBonus(Bonus):
 
     With verified rewards a fixed weight does little for long and then too much: once the advantages are small it is the
     only term left, and pushes up without an end. ``adaptive-entropy`` lets go.
+
+    Attributes:
+        weight: nats of a token's entropy count so much in its loss.
     """
 
     kind: Literal["entropy"] = "entropy"

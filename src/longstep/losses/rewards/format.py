@@ -16,6 +16,10 @@ class Format(Reward):
     numbers, so the two here are ours. An opening tag that the template forces counts as said, because the text of an
     answer holds it; a rule that looks for it among the drawn tokens would find none in any answer. Which mode an answer
     was asked in is told by its prompt (``unthinking`` of the stage).
+
+    Attributes:
+        kept: for an answer that keeps the form.
+        broken: for one that breaks it.
     """
 
     texts: ClassVar[bool] = True

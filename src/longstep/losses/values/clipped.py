@@ -16,6 +16,9 @@ class ClippedSquared(ValueLoss):
 
     A prediction that has left ``old +- epsilon`` on the way to its target has no gradient any more until the next draw.
     0.2 is the value of OpenAI's code and of TRL's; verl has 0.5. It is in units of the reward.
+
+    Attributes:
+        epsilon: how far a value may move from that of the draw.
     """
 
     kind: Literal["clipped"] = "clipped"
