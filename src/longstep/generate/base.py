@@ -158,8 +158,12 @@ class Generator(Protocol):
         ...
 
     def frontier(self) -> Frontier:
-        """Begin to write answers on piece by piece; only of an engine that gives ``continues``."""
-        raise NotImplementedError
+        """Begin to write answers on piece by piece; only of an engine that gives ``continues``.
+
+        Raises:
+            UserError: this one does not.
+        """
+        raise UserError(f"{type(self).__name__} cannot continue a text of its own")
 
     def sync(self, model: Any, step: int) -> None:
         """Become the policy of this step of a training run; only of an engine that gives ``sync``."""
