@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from longstep.artifacts import read_json, write_rows
+from longstep.config import UserError
 from longstep.generate import Continuation, Continued, FakeGenerator, Prompt, Sampling
 from longstep.generate.fake import FakeFrontier
+from longstep.scaling import AnyStrategy
 from longstep.scaling.account import bill
 from longstep.scaling.adaptive import AdaptiveConsistency, settled
 from longstep.scaling.base import Strategy
@@ -30,6 +33,18 @@ from longstep.scaling.picks.oracle import OraclePick
 from longstep.scaling.picks.weighted import WeightedVote
 from longstep.scaling.rebase import Rebase, shares
 from longstep.scaling.samples import IndependentSamples
+from longstep.scaling.shown import blocks_of, tree_lines
+from longstep.scaling.store import (
+    CHOICES,
+    CURVES,
+    PROTOCOL,
+    Scaled,
+    begin,
+    finish,
+    nodes_path,
+    rescore,
+    trees,
+)
 from longstep.scaling.tree import Trail, leaves, on_paths
 from longstep.scaling.votes import classes
 from longstep.types import Problem, Segment, Verdict
@@ -450,3 +465,76 @@ def test_what_was_interrupted_goes_on_to_the_same_bytes(strategy: Strategy, tmp_
     assert cut.read_bytes() == (tmp_path / "whole").read_bytes()
     reading = Dies(0)
     assert list(grower(strategy, how, reading).forest(asked(), cut)) == whole
+
+
+def stored(folder: Path) -> Path:
+    """The folder of a stage over the script."""
+    strategies: dict[str, AnyStrategy] = {
+        "vote": IndependentSamples(n=6),
+        "beam": BeamSearch(keep=2, expand=2, step=STEP),
+        "budget": BudgetForcing(most=9),
+    }
+    begin(folder, PROBLEMS, [prompt for _, prompt in asked()])
+    for name, strategy in strategies.items():
+        forest = grower(strategy).forest(asked(), folder / f"{name}.journal")
+        write_rows(nodes_path(folder, name), (each for tree in forest for each in tree))
+    picks = (AnyAnswer(), MajorityVote(), WeightedVote(), BestScore(), OraclePick())
+    named = tuple((pick.name, pick) for pick in picks)
+    finish(
+        folder,
+        Scaled(strategies=tuple(strategies.items()), picks=named, seed=1, resamples=100, files={}),
+    )
+    return folder
+
+
+def test_stored_trees_are_picked_and_counted_again_to_the_same_bytes(tmp_path: Path):
+    folder = stored(tmp_path / "a")
+    names = (PROTOCOL, CURVES, CHOICES)
+    before = [(folder / name).read_bytes() for name in names]
+    for name in (CURVES, CHOICES):
+        (folder / name).unlink()
+    rescore(folder)
+    assert [(folder / name).read_bytes() for name in names] == before
+    other = rescore(folder, [BordaVote()])
+    assert {point["pick"] for point in other["points"]} == {"borda"}
+
+    path = nodes_path(folder, "beam")
+    text = path.read_text()
+    path.write_text(text.replace("120, ", "121, ", 1))  # one x of one segment
+    assert path.read_text() != text
+    with pytest.raises(UserError, match=r"beam.jsonl: is not the file the stage wrote"):
+        rescore(folder)
+    path.unlink()
+    with pytest.raises(UserError, match=r"beam.jsonl"):
+        rescore(folder)
+    with pytest.raises(UserError, match=r"not the out/ folder of a scale stage"):
+        rescore(tmp_path)
+
+
+def test_curves_say_what_was_stored(tmp_path: Path):
+    folder = stored(tmp_path / "a")
+    found = read_json(folder / CURVES)
+    points = {(p["strategy"], p["pick"], p["budget"]): p for p in found["points"]}
+    trees_ = dict(trees(folder, "vote"))
+    right = [
+        [leaf.correctness or 0.0 for leaf in leaves(trees_[problem.id])] for problem in PROBLEMS
+    ]
+    mean = sum(map(sum, right)) / sum(map(len, right))
+    assert points["vote", "average", 1]["accuracy"] == pytest.approx(mean, abs=1e-6)
+    assert points["vote", "oracle", 1]["accuracy"] == pytest.approx(mean, abs=1e-6)
+    assert points["vote", "oracle", 6]["accuracy"] == sum(map(any, right)) / len(right)
+    assert sorted(b for s, p, b in points if (s, p) == ("vote", "majority")) == [1, 2, 4, 6]
+    drawn = sum(len(each.token_ids) for tree in trees_.values() for each in tree) / len(PROBLEMS)
+    assert points["vote", "best", 6]["tokens"] == pytest.approx(drawn, abs=1e-5)
+    assert points["vote", "best", 2]["tokens"] == pytest.approx(drawn / 3, abs=1e-5)
+    assert found["bills"]["vote"]["drawn"] == pytest.approx(drawn, abs=1e-5)
+    front = found["front"]
+    assert [p["tokens"] for p in front] == sorted(p["tokens"] for p in front)
+    assert all(p["pick"] != "oracle" for p in front)
+    for p in front[1:]:  # five problems can show nothing
+        assert not p["distinguishable"] and "not distinguishable" in p["sentence"]
+    lines = list(tree_lines(dict(trees(folder, "beam"))["p0"]))
+    assert len(lines) == len(dict(trees(folder, "beam"))["p0"])
+    assert any(line.startswith("x") for line in lines)
+    titles = [block.title for block in blocks_of(folder)]
+    assert titles[0] == "Accuracy against tokens" and "What was paid, tokens a problem" in titles

@@ -48,7 +48,7 @@ class Tally:
         self.bills.append(bill)
         self.answers += len(leaves)
         for name, pick in self.picks.items():
-            for budget in self.budgets:
+            for budget in self.budgets if pick.chooses else self.budgets[:1]:
                 n = budget if len(self.budgets) > 1 else len(leaves)
                 seed = f"{self.seed}:{problem_id}:{n}"
                 value = pick.at(leaves, n, self.same, seed) if leaves else 0.0

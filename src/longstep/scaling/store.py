@@ -10,7 +10,7 @@ curves.json               accuracy against tokens
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
@@ -38,15 +38,15 @@ class Scaled(Strict):
     """What was asked of the model; stored beside the trees.
 
     Attributes:
-        strategies: by name, in the order of the report.
-        picks: by name.
+        strategies: names and settings, in the order of the report.
+        picks: names and settings.
         seed: of random subsets and of the bootstrap.
         resamples: of the bootstrap.
         files: hash of each strategy's segments.
     """
 
-    strategies: dict[str, AnyStrategy] = Field(min_length=1)
-    picks: dict[str, AnyPick] = Field(min_length=1)
+    strategies: tuple[tuple[str, AnyStrategy], ...] = Field(min_length=1)
+    picks: tuple[tuple[str, AnyPick], ...] = Field(min_length=1)
     seed: int
     resamples: int = Field(ge=100)
     files: dict[str, str]
@@ -86,13 +86,13 @@ def begin(folder: Path, problems: Sequence[Problem], prompts: Sequence[Prompt]) 
 
 def finish(folder: Path, asked: Scaled) -> None:
     """Write the protocol with the hashes of the segments, and what follows from them."""
-    files = {name: sha256_file(nodes_path(folder, name)) for name in asked.strategies}
+    files = {name: sha256_file(nodes_path(folder, name)) for name, _ in asked.strategies}
     protocol = asked.model_copy(update={"files": files})
     write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
     _score(folder, protocol, again=False)
 
 
-def rescore(folder: Path, picks: Mapping[str, AnyPick] | None = None) -> dict[str, Any]:
+def rescore(folder: Path, picks: Sequence[AnyPick] = ()) -> dict[str, Any]:
     """Judge, pick and count again from the stored trees, without a model; the same trees give the same bytes.
 
     Args:
@@ -111,7 +111,7 @@ def rescore(folder: Path, picks: Mapping[str, AnyPick] | None = None) -> dict[st
                 "the stage again"
             )
     if picks:
-        protocol = protocol.model_copy(update={"picks": dict(picks)})
+        protocol = protocol.model_copy(update={"picks": tuple((pick.name, pick) for pick in picks)})
         write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
     return _score(folder, protocol, again=True)
 
@@ -148,9 +148,9 @@ def _score(folder: Path, protocol: Scaled, again: bool) -> dict[str, Any]:
     tallies: list[Tally] = []
 
     def choices() -> Iterator[GivenAnswer]:
-        for name, strategy in protocol.strategies.items():
+        for name, strategy in protocol.strategies:
             budgets = budgets_of(strategy.rows, strategy.exchangeable)
-            tally = Tally(name, budgets, protocol.picks, same_answer, protocol.seed)
+            tally = Tally(name, budgets, dict(protocol.picks), same_answer, protocol.seed)
             tallies.append(tally)
             for problem_id, tree in trees(folder, name):
                 prompt = prompts[problem_id]
@@ -158,7 +158,7 @@ def _score(folder: Path, protocol: Scaled, again: bool) -> dict[str, Any]:
                 if again:
                     found = _judged(problems[problem_id], found)
                 tally.add(problem_id, found, bill(tree, prompt.tokens))
-                for pick_name, pick in protocol.picks.items():
+                for pick_name, pick in protocol.picks:
                     yield _given((problem_id, name, pick_name), pick, found)
 
     write_rows(folder / CHOICES, choices())

@@ -134,8 +134,8 @@ class Scale(Stage):
         finish(
             out,
             Scaled(
-                strategies=self.strategies,
-                picks={pick.name: pick for pick in self.picks},
+                strategies=tuple(self.strategies.items()),
+                picks=tuple((pick.name, pick) for pick in self.picks),
                 seed=context.seed % 2**31,
                 resamples=self.resamples,
                 files={},

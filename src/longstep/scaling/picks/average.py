@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from longstep.scaling.picks.base import Pick, expected
 from longstep.scaling.tree import Trail
@@ -13,6 +13,7 @@ from longstep.scaling.votes import SameAnswer
 class AnyAnswer(Pick):
     """An answer at random: the model's accuracy without any choice (avg@n)."""
 
+    chooses: ClassVar[bool] = False
     kind: Literal["average"] = "average"
 
     def pick(self, leaves: Sequence[Trail], same: SameAnswer) -> list[float]:

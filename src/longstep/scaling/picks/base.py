@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
+from math import comb
 from typing import ClassVar
 
 from longstep.config import Strict
@@ -20,6 +22,8 @@ class Pick(Strict):
 
     #: It knows the key: a bound, never a method.
     knows: ClassVar[bool] = False
+    #: More answers may make it better; what does not is worth the tokens of one.
+    chooses: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -37,18 +41,19 @@ class Pick(Strict):
     def at(self, leaves: Sequence[Trail], n: int, same: SameAnswer, seed: str) -> float | None:
         """Expected correctness had only n of these answers been drawn, which must be exchangeable.
 
-        Every subset of n is as likely as any other, so a mean over subsets is unbiased; here over random ones.
+        Every subset of n is as likely as any other, so a mean over subsets is unbiased: over all of them where they
+        are few, else over random ones.
         """
         if n >= len(leaves):
             return expected(self.pick(leaves, same), leaves)
-        rng = random.Random(seed)
-        found: list[float] = []
-        for _ in range(SUBSETS):
-            some = [leaves[at] for at in sorted(rng.sample(range(len(leaves)), n))]
-            value = expected(self.pick(some, same), some)
-            if value is not None:
-                found.append(value)
-        return sum(found) / len(found) if found else None
+        subsets: Iterable[Sequence[int]] = combinations(range(len(leaves)), n)
+        if comb(len(leaves), n) > SUBSETS:
+            rng = random.Random(seed)
+            subsets = (sorted(rng.sample(range(len(leaves)), n)) for _ in range(SUBSETS))
+        parts = ([leaves[at] for at in places] for places in subsets)
+        values = [expected(self.pick(some, same), some) for some in parts]
+        found = [value for value in values if value is not None]
+        return round(sum(found) / len(found), 12) if found else None
 
 
 class Vote(Pick):
@@ -85,4 +90,5 @@ def expected(chosen_L: Sequence[float], leaves: Sequence[Trail]) -> float | None
     nothing = bool(leaves) and all(leaf.correctness is None for leaf in leaves)
     if nothing or judged < 1e-9:
         return None
-    return sum(p * right for p, right in pairs if right is not None) / judged
+    # Thirds do not sum to 1 to the last bit, and two picks that give the same must not seem to differ.
+    return round(sum(p * right for p, right in pairs if right is not None) / judged, 12)
