@@ -8,7 +8,7 @@ model look at the whole row (windows, recurrent states), nothing is held and eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,7 @@ class HeldFrontier:
         """Take the engine, and whether the caches of its model may be held."""
         self._engine, self._hold = engine, hold
         self._batches: list[_Batch] = []
+        self._texts: dict[Ids, str] = {}  # of the answers that the last request wrote on
 
     def extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
         """Write each on, in one batch for what was begun together."""
@@ -71,7 +72,10 @@ class HeldFrontier:
         finally:
             engine.model.train(training)
         self._batches = batches if self._hold else []
-        return [self._continued(piece, how) for piece in pieces]
+        texts: dict[Ids, str] = {}
+        found = [self._continued(piece, how, texts) for piece in pieces]
+        self._texts = texts
+        return found
 
     def _sorted(self, pieces: Sequence[_Piece]) -> list[_Batch]:
         """Batches that go on, and one of all that begins; a held row serves what shares its answer so far."""
@@ -104,12 +108,13 @@ class HeldFrontier:
                     best = at, row, common
         return best
 
-    def _continued(self, piece: _Piece, how: Sampling) -> Continued:
+    def _continued(self, piece: _Piece, how: Sampling, texts: dict[Ids, str]) -> Continued:
         engine, ids = self._engine, tuple(piece.ids)
         assert piece.finish is not None
         shown = ids[:-1] if piece.finish == "stop" else ids
-        before = engine.text(piece.ask.ids)
-        text = engine.text(piece.ask.ids + shown)
+        known = self._texts.get(piece.ask.ids)
+        before = engine.text(piece.ask.ids) if known is None else known
+        text = texts[piece.ask.ids + shown] = engine.text(piece.ask.ids + shown)
         # A character of several tokens may be cut at the border; then the piece is read by itself.
         text = text[len(before) :] if text.startswith(before) else engine.text(shown)
         return Continued(ids, text, piece.finish, tuple(piece.logps) if how.logprobs else None)
@@ -153,7 +158,9 @@ class _Batch:
         engine, state = self.engine, self.state
         device = state.position_B.device
         unknown_U = engine.unknown_U.to(device)
-        ends = [_Ends(engine, piece.ask.after) for piece in self.pieces]
+        kinds = {piece.ask.after for piece in self.pieces}
+        known = {after: _Ends(engine.text, after) for after in kinds}
+        ends = [known[piece.ask.after] for piece in self.pieces]
         step = 0
         while any(piece.finish is None for piece in self.pieces):
             logits_BV = state.logits_BV
@@ -223,17 +230,28 @@ class _Batch:
 class _Ends:
     """Tells when what a row writes ends with, or holds, one of some texts for the first time."""
 
-    def __init__(self, engine: TransformersEngine, after: Sequence[str]) -> None:
-        self._engine, self._after = engine, after
+    def __init__(self, text: Callable[[Sequence[int]], str], after: Sequence[str]) -> None:
+        self._text, self._after = text, after
         # Of so many tokens at most is such a text made, for each has a byte of it.
         self._window = max((len(text.encode()) for text in after), default=0)
+        self._last = {text[-1] for text in after}
+        # A token by itself shows whether it can be the last of one, unless decoding may hide that.
+        self._shows = all(char.isascii() and char != " " for char in self._last)
+        self._may: dict[int, bool] = {}
 
     def reached(self, ids: Sequence[int]) -> bool:
         """Whether the last token completed one."""
-        if not self._after:
+        if not self._after or not self._can_end(ids[-1]):
             return False
-        text = self._engine.text(ids[-self._window :])
+        text = self._text(ids[-self._window :])
         return any(each in text for each in self._after)
+
+    def _can_end(self, token: int) -> bool:
+        if not self._shows:
+            return True
+        if token not in self._may:
+            self._may[token] = not self._last.isdisjoint(self._text([token]))
+        return self._may[token]
 
 
 def _common(first: Ids, second: Ids) -> int:
