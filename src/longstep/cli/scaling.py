@@ -18,7 +18,9 @@ scaling = typer.Typer(
     help="Accuracy against tokens of inference-time strategies: run, score, show.",
     no_args_is_help=True,
 )
-Out = Annotated[Path, typer.Argument(metavar="FOLDER", help="the out/ folder of a scale stage")]
+StoredTrees = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="the out/ folder of a scale stage")
+]
 
 
 class _Picks(Strict):
@@ -76,7 +78,7 @@ def _strategies(texts: Sequence[str]) -> dict[str, Any]:
 
 @scaling.command(name="score")
 def scale_score(
-    folder: Out,
+    folder: StoredTrees,
     pick: Annotated[
         list[str] | None,
         typer.Option(help="pick by these instead of the stage's: KIND[:key=value,...]"),
@@ -98,7 +100,7 @@ def scale_score(
 
 @scaling.command(name="show")
 def scale_show(
-    folder: Out,
+    folder: StoredTrees,
     problem: Annotated[
         str | None, typer.Argument(metavar="[PROBLEM]", help="id of a problem: its trees")
     ] = None,

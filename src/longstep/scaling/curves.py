@@ -22,7 +22,7 @@ LEAST_FOR_STRATA = 4
 
 
 @dataclass
-class Tally:
+class StrategyTally:
     """What is kept of a strategy's trees: one number a problem for each pick and budget, and the bill.
 
     Attributes:
@@ -84,7 +84,7 @@ def budgets_of(answers: int, exchangeable: bool) -> list[int]:
     return sorted({2**i for i in range(answers.bit_length())} | {answers})
 
 
-def curves(tallies: Sequence[Tally], seed: int, resamples: int) -> dict[str, Any]:
+def curves(tallies: Sequence[StrategyTally], seed: int, resamples: int) -> dict[str, Any]:
     """The content of ``curves.json``: points, the front, comparisons, bills, strata; rounded, without times."""
     points = [point for tally in tallies for point in _points(tally, seed, resamples)]
     front = _front([p for p in points if not p["bound"]], tallies, (seed, resamples))
@@ -99,7 +99,7 @@ def curves(tallies: Sequence[Tally], seed: int, resamples: int) -> dict[str, Any
     )
 
 
-def _points(tally: Tally, seed: int, resamples: int) -> Iterator[dict[str, Any]]:
+def _points(tally: StrategyTally, seed: int, resamples: int) -> Iterator[dict[str, Any]]:
     for (name, budget), values in tally.values.items():
         known_P = np.array([value for value in values if value is not None])
         if not len(known_P):
@@ -123,7 +123,7 @@ def _knows(pick: AnyPick) -> bool:
 
 
 def _front(
-    points: Sequence[dict[str, Any]], tallies: Sequence[Tally], resampling: tuple[int, int]
+    points: Sequence[dict[str, Any]], tallies: Sequence[StrategyTally], resampling: tuple[int, int]
 ) -> list[dict[str, Any]]:
     """Points that nothing cheaper is as good as, each with what it adds to the one before."""
     found: list[dict[str, Any]] = []
@@ -141,11 +141,11 @@ def _front(
 
 
 def _comparisons(
-    points: Sequence[dict[str, Any]], tallies: Sequence[Tally], resampling: tuple[int, int]
+    points: Sequence[dict[str, Any]], tallies: Sequence[StrategyTally], resampling: tuple[int, int]
 ) -> Iterator[dict[str, Any]]:
     """Every strategy against the first, by the same pick, all their answers used."""
     last = {tally.strategy: tally.budgets[-1] for tally in tallies}
-    whole = [p for p in points if p["budget"] == last[p["strategy"]]]
+    whole = [p for p in points if p["budget"] == last[p["strategy"]] and not p["bound"]]
     for other in whole:
         one = next((p for p in whole if p["pick"] == other["pick"]), other)
         if one["strategy"] != other["strategy"]:
@@ -160,7 +160,7 @@ def _comparisons(
 def compared(
     one: Mapping[str, Any],
     other: Mapping[str, Any],
-    tallies: Sequence[Tally],
+    tallies: Sequence[StrategyTally],
     resampling: tuple[int, int],
 ) -> dict[str, Any]:
     """The second point against the first, problem by problem."""
@@ -189,7 +189,7 @@ def called(point: Mapping[str, Any]) -> str:
     return f"{point['strategy']}, {point['pick']} of {point['answers']:.3g}"
 
 
-def _values(tallies: Sequence[Tally], point: Mapping[str, Any]) -> list[float | None]:
+def _values(tallies: Sequence[StrategyTally], point: Mapping[str, Any]) -> list[float | None]:
     tally = next(each for each in tallies if each.strategy == point["strategy"])
     return tally.values[point["pick"], point["budget"]]
 
@@ -199,7 +199,7 @@ def _mean_bill(bills: Sequence[Bill]) -> dict[str, float]:
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]} if rows else {}
 
 
-def _strata(tally: Tally) -> dict[str, Any]:
+def _strata(tally: StrategyTally) -> dict[str, Any]:
     """Mean and plurality of one half of the answers, by whether the other half's plurality is right."""
     found = {}
     for name, right in (("plurality right", True), ("plurality wrong", False)):

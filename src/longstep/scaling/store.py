@@ -22,7 +22,7 @@ from longstep.config import Field, Strict, UserError, ValidationError
 from longstep.generate import Prompt
 from longstep.scaling import AnyStrategy
 from longstep.scaling.account import bill
-from longstep.scaling.curves import Tally, budgets_of, curves
+from longstep.scaling.curves import StrategyTally, budgets_of, curves
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.picks.base import expected
 from longstep.scaling.tree import Trail, leaves
@@ -145,12 +145,12 @@ def trees(folder: Path, strategy: str) -> Iterator[tuple[str, list[Segment]]]:
 def _score(folder: Path, protocol: Scaled, again: bool) -> dict[str, Any]:
     problems = {p.id: p for p in read_rows(folder / PROBLEMS, Problem)}
     prompts = {p.problem_id: p for p in read_rows(folder / PROMPTS, Begun)}
-    tallies: list[Tally] = []
+    tallies: list[StrategyTally] = []
 
     def choices() -> Iterator[GivenAnswer]:
         for name, strategy in protocol.strategies:
             budgets = budgets_of(strategy.rows, strategy.exchangeable)
-            tally = Tally(name, budgets, dict(protocol.picks), same_answer, protocol.seed)
+            tally = StrategyTally(name, budgets, dict(protocol.picks), same_answer, protocol.seed)
             tallies.append(tally)
             for problem_id, tree in trees(folder, name):
                 prompt = prompts[problem_id]

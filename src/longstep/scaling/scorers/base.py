@@ -16,8 +16,6 @@ class Scorer(Strict):
     partial: ClassVar[bool] = False
     #: It needs the log-probabilities of what was drawn.
     logprobs: ClassVar[bool] = False
-    #: It reads the tokens of a path with a model of its own, which costs as much as drawing them with that model.
-    reads: ClassVar[bool] = False
     #: It knows the key: a bound, never a method.
     knows: ClassVar[bool] = False
 
