@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations, pairwise
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from longstep.artifacts import read_json, write_rows
-from longstep.config import UserError
+from longstep.config import Located, UserError, validate
+from longstep.draw.engines import Opened
 from longstep.generate import Continuation, Continued, FakeGenerator, Prompt, Sampling
 from longstep.generate.fake import FakeFrontier
+from longstep.run.recipe import Recipe, check
 from longstep.scaling import AnyStrategy
 from longstep.scaling.account import bill
 from longstep.scaling.adaptive import AdaptiveConsistency, settled
@@ -47,6 +50,7 @@ from longstep.scaling.store import (
 )
 from longstep.scaling.tree import Trail, leaves, on_paths
 from longstep.scaling.votes import classes
+from longstep.stages import Scale
 from longstep.types import Problem, Segment, Verdict
 from longstep.verify.keys import same_answer
 
@@ -538,3 +542,77 @@ def test_curves_say_what_was_stored(tmp_path: Path):
     assert any(line.startswith("x") for line in lines)
     titles = [block.title for block in blocks_of(folder)]
     assert titles[0] == "Accuracy against tokens" and "What was paid, tokens a problem" in titles
+
+
+# -- the stage ---------------------------------------------------------------------------------------
+
+MODEL = {"kind": "model", "model": "longstep-tiny"}
+VOTE = {"vote": {"kind": "samples", "n": 2}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"benchmark": None}, "either data or benchmark"),
+        ({"data": "somewhere"}, "either data or benchmark"),
+        ({"benchmark": "chian"}, "did you mean 'chain'"),
+        ({"by": {"kind": "reference"}}, "gives no token ids and cannot continue a text of its own"),
+        (
+            {"by": {"kind": "endpoint", "url": "http://127.0.0.1:9/v1", "model": "m"}},
+            "cannot continue a text of its own",
+        ),
+        ({"strategies": {"a/b": {"kind": "samples"}}}, "becomes a file name"),
+        ({"strategies": {}}, "strategies"),
+        ({"strategies": {"b": {"kind": "beams"}}}, "beam"),
+        ({"strategies": {"b": {"kind": "budget"}}}, "nothing is forced"),
+        ({"strategies": {"b": {"kind": "budget", "most": 0}}}, "greater than or equal to 1"),
+        ({"strategies": {"b": {"kind": "budget", "most": 9, "wait": "~"}}}, "without waits"),
+        ({"strategies": {"b": {"kind": "budget", "waits": 1, "answer": "x"}}}, "without most"),
+        ({"strategies": {"b": {"kind": "beam", "step": []}}}, "step"),
+        ({"strategies": {"b": {"kind": "beam", "step": [""]}}}, "an empty text ends no step"),
+        (
+            {"strategies": {"b": {"kind": "rebase", "scorer": {"kind": "oracle"}}}},
+            "oracle scores whole answers only",
+        ),
+        ({"picks": [{"kind": "majority"}, {"kind": "majority"}]}, "'majority' stands there twice"),
+        ({"sampling": {"samples": 4}}, "sampling.samples: has no effect"),
+        ({"sampling": {"seed": 4}}, "sampling.seed: has no effect"),
+        ({"where": {"count": 3}}, "has no effect on a benchmark"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_drawn(
+    changes: dict[str, object], sentence: str
+):
+    stage = {"kind": "scale", "by": MODEL, "benchmark": "chain", "strategies": VOTE, **changes}
+    located = Located({"name": "x", "stages": {"s": stage}}, {})
+    with pytest.raises(UserError, match="(?s)" + re.escape(sentence)):
+        check(validate(Recipe, located), located)
+
+
+def test_a_closing_tag_of_several_tokens_is_refused_before_anything_is_drawn(tmp_path: Path):
+    stage = Scale.model_validate(
+        {
+            "by": {"kind": "model", "model": "m"},
+            "benchmark": "chain",
+            "strategies": {"forced": {"kind": "budget", "most": 9}},
+        }
+    )
+    with pytest.raises(UserError, match=r"strategies.forced: .* </think> as 8 tokens"):
+        stage.refuse_tags(Opened(FAKE, encode=chars))
+    stage.refuse_tags(Opened(FAKE, encode=lambda text: [1]))
+
+
+def test_a_plan_prices_every_strategy():
+    """Whole answers of 100 tokens for one problem; a thought of at most 50 and an answer are 1.5 of them."""
+    wanted = {
+        IndependentSamples(n=8): 8,
+        AdaptiveConsistency(most=12): 12,
+        EarlyStopping(most=12): 12,
+        BeamSearch(keep=2, expand=3): 6,
+        DiverseTrees(trees=2, expand=3): 6,
+        Rebase(n=5): 5,
+        BudgetForcing(most=50): 1,
+        BudgetForcing(most=50, waits=1): 1.5,
+        BudgetForcing(waits=2): 3,
+    }
+    assert {each: each.answers(100.0) for each in wanted} == wanted

@@ -74,4 +74,4 @@ class BudgetForcing(Strategy):
     def answers(self, mean: float) -> float:
         """A thought may be written anew after every wait, and is never longer than ``most``."""
         long = mean * (1 + self.waits)
-        return min(long, mean if self.most is None else self.most + mean) / mean if mean else 1.0
+        return (long if self.most is None else min(long, self.most + mean)) / mean

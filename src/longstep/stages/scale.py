@@ -122,7 +122,7 @@ class Scale(Stage):
         problems = {problem.id: problem for problem in self._problems(context)}
         out = context.fresh_out()
         with closing(self.by.open(desk_of(context, list(problems.values())))) as opened:
-            self._refuse_tags(opened)
+            self.refuse_tags(opened)
             prompts = canonical(opened.prompts(list(problems.values())))
             asked = [(problems[prompt.problem_id], prompt) for prompt in prompts]
             begin(out, [problem for problem, _ in asked], prompts)
@@ -148,7 +148,8 @@ class Scale(Stage):
         assert self.benchmark is not None
         return resolve(self.benchmark).load()
 
-    def _refuse_tags(self, opened: Opened) -> None:
+    def refuse_tags(self, opened: Opened) -> None:
+        """Refuse a model that writes in several tokens what a strategy takes for one."""
         for name, strategy in self.strategies.items():
             for tag in strategy.tags():
                 count = len(opened.encode(tag))
