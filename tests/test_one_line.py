@@ -111,6 +111,52 @@ class Absolute(ValueLoss):
     def each(self, values_BT: Any, old_BT: Any, targets_BT: Any) -> Any:
         return 1 + (values_BT - targets_BT).abs()
 ''',
+    "strategy": '''
+from typing import Literal
+from longstep.scaling.base import ROOT, Extend, Play, Strategy
+from longstep.scaling.votes import SameAnswer
+
+class SecondLook(Strategy):
+    """Draws a second answer where the first is long."""
+
+    kind: Literal["second-look"] = "second-look"
+    long: int = 5
+
+    def play(self, same: SameAnswer) -> Play:
+        (first,) = yield [Extend(ROOT)]
+        if first.tokens > self.long:
+            yield [Extend(ROOT)]
+
+    @property
+    def rows(self) -> int:
+        return 1
+
+    def answers(self, mean: float) -> float:
+        return 2
+''',
+    "scorer": '''
+from typing import ClassVar, Literal
+from longstep.scaling.scorers.base import Scorer
+
+class Brevity(Scorer):
+    """Minus the tokens of a path."""
+    partial: ClassVar[bool] = True
+    kind: Literal["brevity"] = "brevity"
+
+    def score(self, trails):
+        return [-float(len(trail.ids)) for trail in trails]
+''',
+    "pick": '''
+from typing import Literal
+from longstep.scaling.picks.base import Pick
+
+class FirstAnswer(Pick):
+    """The first that was drawn."""
+    kind: Literal["first-answer"] = "first-answer"
+
+    def pick(self, leaves, same):
+        return [float(place == 0) for place in range(len(leaves))]
+''',
     "source": '''
 from collections.abc import Iterator, Mapping
 from typing import Literal
@@ -165,6 +211,7 @@ SHOW = {
     "value loss": "values",
     "merge method": "merges",
     "optimiser": "optimizers",
+    "strategy": "strategies",
 }
 #: Stages for the members that the page's recipe does not use.
 MORE = """
@@ -174,6 +221,9 @@ MORE = """
     batch: 4, max_length: 96, log_every: 1, loss: {kind: hinge}}
   valued: {kind: rl, model: "@merged", data: "@problems", algorithm: {kind: ppo, minibatches: 1, critic: {loss: {kind:
     absolute}}}, group: 2, batch: 4, steps: 1, max_tokens: 8, max_length: 96, log_every: 1}
+  scaled: {kind: scale, by: {kind: model, model: "@base"}, benchmark: few, sampling: {max_tokens: 24},
+    strategies: {twice: {kind: second-look}, short: {kind: rebase, n: 2, step: ["1"], scorer: {kind: brevity}}},
+    picks: [{kind: first-answer}]}
 """
 DRIVER = """
 import json, sys
@@ -298,8 +348,8 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def test_the_page_is_short_and_tells_of_every_family():
-    assert len(PAGE.splitlines()) <= 380
-    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 20
+    assert len(PAGE.splitlines()) <= 395
+    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 23
     assert leaves().keys() == {*SHOWN, "evaluate/benchmarks.py"}
 
 
@@ -333,6 +383,9 @@ def test_plan_asks_every_member(said: Mapping[str, Any]):
         ("verifiers", "bit", "One binary digit."),
         ("merges", "task-arithmetic", "``base + scale"),
         ("optimizers", "sgd", "Gradient descent with momentum"),
+        ("strategies", "second-look", "Draws a second answer where the first is long."),
+        ("scorers", "brevity", "Minus the tokens of a path."),
+        ("picks", "first-answer", "The first that was drawn."),
         ("benchmarks", "few", "chain"),
     ],
 )
@@ -350,6 +403,21 @@ def test_a_stage_that_makes_a_model(home: Path, said: Mapping[str, Any]):
     assert all(torch.equal(w, w.bfloat16().float()) for w in after.values())
     assert "rounded to 8 bits" in (run / "report.html").read_text("utf-8")
     assert "rounded to 8 bits" in said["rounded"]
+
+
+def test_a_strategy_a_scorer_and_a_pick(home: Path):
+    out = home / "run" / "scaled" / "out"
+    points = json.loads((out / "curves.json").read_text("utf-8"))["points"]
+    assert [(p["strategy"], p["pick"]) for p in points] == [
+        ("twice", "first-answer"),
+        ("short", "first-answer"),
+    ]
+    twice = rows(out / "nodes" / "twice.jsonl")
+    first = {row["problem_id"]: len(row["token_ids"]) for row in twice if row["node"] == 0}
+    again = {row["problem_id"] for row in twice if row["node"] == 1}
+    assert again == {name for name, tokens in first.items() if tokens > 5}
+    for row in rows(out / "nodes" / "short.jsonl"):
+        assert row["parent"] >= 0 or row["scores"] == {"brevity": -len(row["token_ids"])}
 
 
 def test_a_merge_and_an_optimiser(home: Path, said: Mapping[str, Any]):

@@ -6,11 +6,16 @@ ever decodes a prefix and tokenises it again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["correct", "incorrect", "unparseable", "timeout", "truncated", "bad_gold"]
 FinishReason = Literal["stop", "length"]
+SegmentOrigin = Literal["model", "forced", "tool"]
+#: How a segment ended: the model's turn; no room was left; a text that was asked for; as long as was asked for; it was
+#: not drawn.
+SegmentFinish = Literal["stop", "length", "after", "cut", "given"]
 
 #: Statuses that say nothing about the model: excluded from pass rates, rewards and scores, and counted.
 UNSCORABLE: frozenset[str] = frozenset({"timeout", "bad_gold"})
@@ -135,3 +140,39 @@ class SoftTarget:
     token_ids: tuple[int, ...]
     weights: tuple[float, ...]
     kl: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One node of the tree that an inference-time strategy grows for a problem: a piece of an answer.
+
+    Attributes:
+        problem_id: the problem.
+        node: number in order of creation, from 0; parents come first.
+        parent: number of the segment before it; -1 is the prompt.
+        round: which of the strategy's requests asked for it, from 0.
+        origin: ``model`` drew it, it was ``forced``, or a ``tool`` returned it.
+        token_ids: its ids, a stop token included; empty when only text is known.
+        text: as the reader sees it, the stop token left out.
+        finish: how it ended; ``stop`` and ``length`` end the answer.
+        logprobs: of each token at temperature 1, of what the model drew; or ``None``.
+        scores: by the scorer's name: what the path up to its end is worth.
+        verdict: of an answer that ended here.
+    """
+
+    problem_id: str
+    node: int
+    parent: int
+    round: int
+    origin: SegmentOrigin
+    token_ids: tuple[int, ...]
+    text: str
+    finish: SegmentFinish
+    logprobs: tuple[float, ...] | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    verdict: Verdict | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer is over."""
+        return self.finish in ("stop", "length")

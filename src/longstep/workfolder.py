@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,15 +194,15 @@ def _short(value: object) -> str:
 # -- results that are scored anew -----------------------------------------------------------------
 
 
-def check_sealed(out: Path) -> None:
+def check_sealed(out: Path, anew: Collection[str] = ("results.json",)) -> None:
     """Refuse to score files that are not those the stage wrote; an exported evaluation has nothing to compare with.
 
-    ``results.json`` may be missing or old: it is about to be written again.
+    The files ``anew`` may be missing or old: they are about to be written again.
     """
     manifest = read_manifest(out.parent)
     for name, entry in (manifest["files"] if manifest else {}).items():
         path = out / name
-        if name != "results.json" and (not path.is_file() or sha256_file(path) != entry["sha256"]):
+        if name not in anew and (not path.is_file() or sha256_file(path) != entry["sha256"]):
             raise UserError(
                 f"{path}: is not the file the stage wrote; restore it, or score a copy without manifest.json"
             )

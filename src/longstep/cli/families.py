@@ -29,6 +29,9 @@ from longstep.optimizers import AnyOptimizer
 from longstep.problems import AnySource
 from longstep.run.phases import described
 from longstep.run.recipe import RECIPE_FILE, Recipe, known_recipes, sizes_of
+from longstep.scaling import AnyStrategy
+from longstep.scaling.picks import AnyPick
+from longstep.scaling.scorers import AnyScorer
 from longstep.stages import AnyStage
 from longstep.verify import VERIFIERS
 
@@ -121,13 +124,16 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "merges": lambda: _config_rows(AnyMerge),
     "optimizers": lambda: _config_rows(AnyOptimizer),
     "penalties": lambda: _config_rows(AnyPenalty),
+    "picks": lambda: _config_rows(AnyPick),
     "positions": lambda: _config_rows(AnyPositions),
     "recipes": _recipe_rows,
     "reducers": lambda: _table_rows(REDUCERS),
     "rewards": lambda: _config_rows(AnyReward),
+    "scorers": lambda: _config_rows(AnyScorer),
     "selections": lambda: _config_rows(AnySelection),
     "sources": lambda: _config_rows(AnySource),
     "stages": lambda: _config_rows(AnyStage),
+    "strategies": lambda: _config_rows(AnyStrategy),
     "targets": lambda: _config_rows(AnyTarget),
     "until": lambda: _config_rows(AnyUntil),
     "values": lambda: _config_rows(AnyValueLoss),
@@ -151,9 +157,11 @@ def family_rows(family: str) -> list[dict[str, str]]:
 
 
 def stage_verbs() -> dict[str, str]:
-    """Every stage kind with a line about it; ``evaluate`` and ``checkpoint`` have better verbs of their own."""
+    """Every stage kind with a line about it; those that have better verbs of their own are left out."""
     return {
-        row["kind"]: row["what"] for row in _config_rows(AnyStage) if row["kind"] != "checkpoint"
+        row["kind"]: row["what"]
+        for row in _config_rows(AnyStage)
+        if row["kind"] not in ("checkpoint", "scale")
     }
 
 

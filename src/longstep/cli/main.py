@@ -22,6 +22,7 @@ from longstep.cli.running import (
     tell_of_several,
     tell_status,
 )
+from longstep.cli.scaling import scaling
 from longstep.cli.terminal import (
     Json,
     harmless,
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.add_typer(evaluation, name="eval")
 app.add_typer(data, name="data")
 app.add_typer(models)
+app.add_typer(scaling, name="scale")
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="recipe name, folder or YAML file")
 ]

@@ -73,11 +73,13 @@ class Opened:
         generator: draws.
         prompts: renders problems as this engine is asked.
         context: tokens of prompt and completion together, where they are known.
+        encode: ids of a text that is put into an answer, where the engine ``continues``.
     """
 
     generator: Generator
     prompts: Callable[[Sequence[Problem]], list[Prompt]] = as_text
     context: int | None = None
+    encode: Callable[[str], Sequence[int]] = lambda text: ()
 
     def close(self) -> None:
         """Stop what was started."""

@@ -35,7 +35,9 @@ class ByModel(Engine):
         thinking: ``false`` asks the template for an empty think block.
     """
 
-    gives: ClassVar[frozenset[Gift]] = frozenset({"ids", "logprobs", "distribution", "sync"})
+    gives: ClassVar[frozenset[Gift]] = frozenset(
+        {"ids", "logprobs", "distribution", "continues", "sync"}
+    )
     kind: Literal["model"] = "model"
     model: str
     thinking: bool = True
@@ -56,6 +58,7 @@ class ByModel(Engine):
     def open(self, desk: Desk) -> Opened:
         """Load it."""
         from longstep.models.bounds import context_length
+        from longstep.models.chat import encode_text
         from longstep.models.load import load_model, load_tokenizer
 
         folder = desk.model(self.model)
@@ -64,6 +67,7 @@ class ByModel(Engine):
             engine(model.eval(), tokenizer),
             lambda problems: prompts_for(tokenizer, problems, self.thinking),
             context_length(model),
+            lambda text: encode_text(tokenizer, text),
         )
 
     def spends(self, work: Decoding, given: Estimator) -> Spent:

@@ -109,7 +109,7 @@ def score_samples(
     for found in comparisons:
         part = "" if found["slice"] == ALL else f" {found['slice']}"
         found["sentence"] = f"{found['benchmark']}{part}: {found['sentence']}"
-    return _rounded(
+    return rounded(
         {
             "protocol": said_protocol(protocol, problems),
             "models": models,
@@ -259,10 +259,10 @@ def _comparison(
     }
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Plain JSON values, floats rounded to six digits so that last bits cannot show."""
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
+        return [rounded(item) for item in value]
     return round(float(value), 6) + 0.0 if isinstance(value, float | np.floating) else value

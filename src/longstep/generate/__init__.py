@@ -3,7 +3,17 @@
 The one that needs torch is ``engine.TransformersEngine``.
 """
 
-from longstep.generate.base import Generator, Headway, Prompt, Sampling, Watch, unwatched
+from longstep.generate.base import (
+    Continuation,
+    Continued,
+    Frontier,
+    Generator,
+    Headway,
+    Prompt,
+    Sampling,
+    Watch,
+    unwatched,
+)
 from longstep.generate.batches import Batch, Batched, Row, plan_batches
 from longstep.generate.endpoint import Endpoint, EndpointGenerator
 from longstep.generate.fake import FakeGenerator, ReferenceGenerator, worked
@@ -15,9 +25,12 @@ __all__ = [
     "Address",
     "Batch",
     "Batched",
+    "Continuation",
+    "Continued",
     "Endpoint",
     "EndpointGenerator",
     "FakeGenerator",
+    "Frontier",
     "Generator",
     "Headway",
     "Managed",

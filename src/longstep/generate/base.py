@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from longstep.config import Field, Strict, UserError
-from longstep.types import Completion
+from longstep.types import Completion, SegmentFinish
 
 
 class Sampling(Strict):
@@ -60,6 +60,44 @@ class Prompt:
     def name(self) -> str:
         """What tells it from every other prompt of one draw."""
         return self.key or self.problem_id
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What a frontier is asked to write on.
+
+    Attributes:
+        prompt: where the answer begins.
+        ids: of the answer so far.
+        noise: name and index of the stream its randomness comes from; the place in it is the number of ``ids``, so
+            ``(prompt.name, k)`` from nothing to the end is sample k of a plain draw.
+        most: tokens to draw at most.
+        after: texts behind which it ends, complete; none of them reaches back into ``ids``.
+    """
+
+    prompt: Prompt
+    ids: tuple[int, ...]
+    noise: tuple[str, int]
+    most: int
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """What was written on: its ids, its text without the stop token, how it ended, and log-probabilities."""
+
+    token_ids: tuple[int, ...]
+    text: str
+    finish: SegmentFinish
+    logprobs: tuple[float, ...] | None = None
+
+
+class Frontier(Protocol):
+    """Unfinished answers at hand. What it is asked depends on what it gave before, and it may keep what that took."""
+
+    def extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
+        """Write each on; ``how.max_tokens`` is the longest whole answer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +156,14 @@ class Generator(Protocol):
     def describe(self) -> dict[str, Any]:
         """Say which engine and versions draw the completions, for the manifest."""
         ...
+
+    def frontier(self) -> Frontier:
+        """Begin to write answers on piece by piece; only of an engine that gives ``continues``.
+
+        Raises:
+            UserError: this one does not.
+        """
+        raise UserError(f"{type(self).__name__} cannot continue a text of its own")
 
     def sync(self, model: Any, step: int) -> None:
         """Become the policy of this step of a training run; only of an engine that gives ``sync``."""

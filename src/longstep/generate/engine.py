@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ from longstep.config import UserError
 from longstep.generate.base import Prompt, Sampling
 from longstep.generate.batches import Batch, Batched, Row
 from longstep.generate.choose import choose
+from longstep.generate.held import HeldFrontier
 from longstep.generate.noise import row_key, uniforms
+from longstep.generate.prefilled import Prefilled, logp, looks_everywhere
 from longstep.generate.stops import cut
 from longstep.types import Completion
 
@@ -64,12 +66,16 @@ class TransformersEngine(Batched):
         self.tokenizer = tokenizer
         self.stop_ids = frozenset(stop_ids)
         self._copy = copy
-        self._unknown_U = torch.tensor(sorted(unknown_ids), dtype=torch.int64)
+        self.unknown_U = torch.tensor(sorted(unknown_ids), dtype=torch.int64)
 
     def sync(self, model: Any, step: int) -> None:
         """Take over the weights of a model in training, unless it is the very one that is drawn from."""
         if model is not self.model and self._copy is not None:
             self._copy(model, self.model)
+
+    def frontier(self) -> HeldFrontier:
+        """Write answers on piece by piece, holding their caches where every layer looks at the whole row."""
+        return HeldFrontier(self, looks_everywhere(self.model))
 
     def describe(self) -> dict[str, Any]:
         """Name the engine, its versions and what else can move the last bits of a float."""
@@ -127,12 +133,12 @@ class TransformersEngine(Batched):
         """Give ids [B, T] and log-probabilities; what follows a row's stop id means nothing."""
         device = self.model.device
         stops = torch.tensor(sorted(self.stop_ids), device=device)
-        unknown_U = self._unknown_U.to(device)
+        unknown_U = self.unknown_U.to(device)
         keys_B = np.array(
             [row_key(sampling.seed, row.prompt.name, row.sample_index) for row in rows],
             dtype=np.uint64,
         )
-        state = _Prefilled(self.model, rows, observe is not None)
+        state = Prefilled(self.model, rows, observe is not None)
         alive_B = torch.arange(len(rows), device=device)
         done_B = torch.zeros(len(rows), dtype=torch.bool, device=device)
         bad_B = done_B.clone()
@@ -154,7 +160,7 @@ class TransformersEngine(Batched):
                 token_B = choose(logits_BV, noise_BS[:, step], sampling)
                 tokens_BT[alive_B, start + step] = token_B.int()
                 if logps_BT is not None:
-                    logps_BT[alive_B, start + step] = _logp(logits_BV, token_B)
+                    logps_BT[alive_B, start + step] = logp(logits_BV, token_B)
                 done_B |= torch.isin(token_B, stops)
                 if start + step + 1 < sampling.max_tokens:
                     state.advance(token_B)
@@ -172,10 +178,14 @@ class TransformersEngine(Batched):
     def _refuse_bad(self, rows: Sequence[Row], alive_B: Tensor, bad_B: Tensor) -> None:
         if bad_B.any():
             row = rows[int(alive_B[bad_B][0])]
-            raise UserError(
-                f"the model gave logits that are not finite on problem {row.prompt.problem_id!r},"
-                f" sample {row.sample_index}; check that its weights are sound and try float32"
-            )
+            self.refuse(row.prompt.problem_id, row.sample_index)
+
+    def refuse(self, problem_id: str, sample_index: int) -> NoReturn:
+        """Say that a distribution is none."""
+        raise UserError(
+            f"the model gave logits that are not finite on problem {problem_id!r},"
+            f" sample {sample_index}; check that its weights are sound and try float32"
+        )
 
     def _stopped(self, rows: Sequence[Row], alive_B: Tensor, tokens_BT: Tensor) -> Tensor:
         """Which of the running rows have written one of their stop texts."""
@@ -183,11 +193,12 @@ class TransformersEngine(Batched):
         if not any(row.prompt.stops for row in rows):
             return stopped_B
         for place, index in enumerate(alive_B.tolist()):
-            text = self._text(tokens_BT[index].tolist())
+            text = self.text(tokens_BT[index].tolist())
             stopped_B[place] = any(stop in text for stop in rows[index].prompt.stops)
         return stopped_B
 
-    def _text(self, ids: Sequence[int]) -> str:
+    def text(self, ids: Sequence[int]) -> str:
+        """Ids as text, control tokens and all."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
 
     def _completion(self, row: Row, ids: list[int], logps: list[float] | None) -> Completion:
@@ -199,95 +210,8 @@ class TransformersEngine(Batched):
             sample_index=row.sample_index,
             prompt_ids=prompt.prompt_ids,
             token_ids=tuple(ids[:length]),
-            text=prompt.prefix + self._text(ids[:end]),
+            text=prompt.prefix + self.text(ids[:end]),
             finish_reason="length" if end is None else "stop",
             logprobs=None if logps is None else tuple(logps[:length]),
         )
-        return cut(whole, prompt.prefix, prompt.stops, self._text)
-
-
-class _Prefilled:
-    """The model's cache and next-token logits, one row per completion still in the batch."""
-
-    def __init__(self, model: Any, rows: Sequence[Row], watched: bool) -> None:
-        """Encode each prompt once, padded on the left, and copy its cache to its samples."""
-        self.model = model
-        self.watched = watched
-        self.head_input_BH: Tensor | None = None
-        prompts = list({row.prompt.name: row.prompt.prompt_ids for row in rows}.items())
-        place = {name: i for i, (name, _) in enumerate(prompts)}
-        width = max(len(ids) for _, ids in prompts)
-        ids_PT = torch.zeros((len(prompts), width), dtype=torch.int64)
-        self.mask_BT = torch.zeros_like(ids_PT)
-        for i, (_, ids) in enumerate(prompts):
-            ids_PT[i, width - len(ids) :] = torch.tensor(ids)
-            self.mask_BT[i, width - len(ids) :] = 1
-        self.mask_BT = self.mask_BT.to(model.device)
-        self.position_B = self.mask_BT.sum(-1)
-        # Without padding no mask is needed, and attention without a mask is faster.
-        self.padded = not bool(self.mask_BT.all())
-        self.wide_mask = _takes_wide_masks(model)
-        # A trainer leaves the routers' logits switched on in a mixture of experts; their loss cannot read our masks.
-        routed = hasattr(model.config, "output_router_logits")
-        self.quiet = {"output_router_logits": False} if routed else {}
-        self.cache: Any = None
-        positions_PT = (self.mask_BT.cumsum(-1) - 1).clamp(min=0)
-        self._forward(ids_PT.to(model.device), positions_PT)
-        if len(rows) > len(prompts):
-            of_row = [place[row.prompt.name] for row in rows]
-            self.select(torch.tensor(of_row, device=model.device))
-
-    def advance(self, token_B: Tensor) -> None:
-        """Feed one token per row."""
-        if self.padded:
-            ones_B1 = self.mask_BT.new_ones(len(token_B), 1)
-            self.mask_BT = torch.cat([self.mask_BT, ones_B1], dim=-1)
-        self._forward(token_B[:, None], self.position_B[:, None])
-        self.position_B = self.position_B + 1
-
-    def select(self, index_B: Tensor) -> None:
-        """Keep, or repeat, the rows at these places."""
-        self.cache.batch_select_indices(index_B)
-        self.mask_BT = self.mask_BT[index_B]
-        self.position_B = self.position_B[index_B]
-        self.logits_BV = self.logits_BV[index_B]
-        if self.head_input_BH is not None:
-            self.head_input_BH = self.head_input_BH[index_B]
-
-    def _forward(self, ids_BT: Tensor, positions_BT: Tensor) -> None:
-        seen: list[Tensor] = []
-        if self.watched:
-            head = self.model.get_output_embeddings()
-            hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        else:
-            hook = None
-        mask = self.mask_BT if self.padded else None
-        if mask is not None and self.wide_mask and ids_BT.shape[1] == 1:
-            mask = mask[:, None, None, :].bool()  # as the model would make it, at every step anew
-        out = self.model(
-            input_ids=ids_BT,
-            attention_mask=mask,
-            position_ids=positions_BT,
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-            **self.quiet,
-        )
-        if hook is not None:
-            hook.remove()
-            self.head_input_BH = seen[0][:, -1]
-        self.cache = out.past_key_values
-        self.logits_BV = out.logits[:, -1]
-
-
-def _takes_wide_masks(model: Any) -> bool:
-    """Whether one mask [B, 1, 1, T] is what all attention layers need; windows and other kernels make their own."""
-    kinds = model.config.to_dict().get("layer_types") or ()
-    return model.config._attn_implementation == "sdpa" and set(kinds) == {"full_attention"}
-
-
-def _logp(logits_BV: Tensor, token_B: Tensor) -> Tensor:
-    """Log-probability of the chosen tokens at temperature 1, in float32."""
-    wide_BV = logits_BV.float()
-    chosen_B = wide_BV.gather(-1, token_B[:, None]).squeeze(-1)
-    return chosen_B - wide_BV.logsumexp(-1)
+        return cut(whole, prompt.prefix, prompt.stops, self.text)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from longstep.config import UserError
-from longstep.generate.base import Prompt, Sampling
+from longstep.generate.base import Continuation, Continued, Prompt, Sampling
 from longstep.generate.batches import Batch, Batched, Row
-from longstep.types import Completion, Problem
+from longstep.types import Completion, Problem, SegmentFinish
 
 Answers = Mapping[str, Sequence[str]] | Callable[[Prompt, int], str]
 
@@ -30,6 +31,19 @@ class FakeGenerator(Batched):
         """Name the engine."""
         return {"engine": "fake"}
 
+    def frontier(self) -> FakeFrontier:
+        """Continue the scripted texts, of which each has one token a character."""
+        return FakeFrontier(self)
+
+    def written(self, ask: Continuation) -> tuple[str, tuple[int, ...]]:
+        """What the stream of a continuation still says behind its place, and the ids of that."""
+        name, index = ask.noise
+        said = self._answer(replace(ask.prompt, key=name), index)
+        ids = tuple(self.encode(said))
+        if len(ids) != len(said):
+            raise ValueError(f"{said!r} has {len(ids)} ids; expected one a character")
+        return said[len(ask.ids) :], ids[len(ask.ids) :]
+
     def _complete(self, row: Row) -> Completion:
         prompt, said = row.prompt, self._answer(row.prompt, row.sample_index)
         ids = tuple(self.encode(said))
@@ -42,6 +56,29 @@ class FakeGenerator(Batched):
             assert not isinstance(texts, str), "give a list of texts, not one text"
             return texts[sample_index % len(texts)]
         return self.answers(prompt, sample_index)
+
+
+class FakeFrontier:
+    """Writes scripted texts on: the stream's name is the key of the prompt that the script is asked for."""
+
+    def __init__(self, of: FakeGenerator) -> None:
+        """Take the script."""
+        self._of = of
+
+    def extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
+        """Cut the rest of each text where its continuation ends."""
+        return [self._extended(ask, how) for ask in asked]
+
+    def _extended(self, ask: Continuation, how: Sampling) -> Continued:
+        left, ids = self._of.written(ask)
+        finish: SegmentFinish = "stop"
+        ends = [(left.find(text) + len(text), text) for text in ask.after if text in left]
+        if ends:
+            left, finish = left[: min(ends)[0]], "after"
+        if len(left) > ask.most:
+            left, finish = left[: ask.most], "cut"
+        logps = (-1.0,) * len(left) if how.logprobs else None
+        return Continued(ids[: len(left)], left, finish, logps)
 
 
 class ReferenceGenerator(Batched):

@@ -29,9 +29,13 @@ def uniforms(keys_B: np.ndarray, start: int, count: int) -> np.ndarray:
     Returns:
         float64 in [0, 1), shape [B, count].
     """
-    position_T = np.arange(start + 1, start + count + 1, dtype=np.uint64)
-    z_BT = keys_B[:, None] + position_T * _GOLDEN
-    z_BT = (z_BT ^ (z_BT >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z_BT = (z_BT ^ (z_BT >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z_BT ^= z_BT >> np.uint64(31)
-    return (z_BT >> np.uint64(11)) * 2.0**-53
+    return uniforms_at(keys_B[:, None], np.arange(start, start + count)[None, :])
+
+
+def uniforms_at(keys: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Draw one uniform per row, each at a position of its own; the two are broadcast against each other."""
+    z = keys + (positions.astype(np.uint64) + np.uint64(1)) * _GOLDEN
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return (z >> np.uint64(11)) * 2.0**-53

@@ -16,6 +16,7 @@ from longstep.stages.pairs import Pairs
 from longstep.stages.prefer import Prefer
 from longstep.stages.rl import Rl
 from longstep.stages.sample import Sample
+from longstep.stages.scale import Scale
 from longstep.stages.select import Select
 from longstep.stages.sft import Pretrain, Sft
 from longstep.stages.soft_sft import SoftSft
@@ -33,6 +34,7 @@ AnyStage = Annotated[
     | Pretrain
     | Rl
     | Sample
+    | Scale
     | Select
     | Sft
     | SoftSft
@@ -53,6 +55,7 @@ __all__ = [
     "Pretrain",
     "Rl",
     "Sample",
+    "Scale",
     "Select",
     "Sft",
     "SoftSft",

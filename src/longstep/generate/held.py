@@ -1,0 +1,260 @@
+"""Answers written on piece by piece, their keys and values held between the requests.
+
+Rows of a batch stop at different places and wait for each other: the cache of a waiting row grows by columns that its
+mask leaves out. A piece that goes on where a row stopped costs its own tokens; one that goes back costs what it leaves
+out again, at most. Columns are moved together when less than ``DENSE`` of them are in use. Where not all layers of a
+model look at the whole row (windows, recurrent states), nothing is held and every prefix is encoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from longstep.generate.base import Continuation, Continued, Prompt, Sampling
+from longstep.generate.batches import Row
+from longstep.generate.choose import choose
+from longstep.generate.noise import row_key, uniforms_at
+from longstep.generate.prefilled import Prefilled, logp
+from longstep.types import SegmentFinish
+
+if TYPE_CHECKING:
+    from longstep.generate.engine import TransformersEngine
+
+Ids = tuple[int, ...]
+DENSE = 0.7  # repack the cache when a smaller share of its columns is in use
+LOOK = 8  # steps between looks at how dense it is: each waits for the device
+SHRINK = 0.9  # drop answers that are over when at most this share of the rows is not: dropping copies the cache
+
+
+@dataclass(eq=False)
+class _Piece:
+    """One row's work: tokens that are only fed, then tokens that are drawn."""
+
+    ask: Continuation
+    key: int
+    given: list[int]
+    ids: list[int] = field(default_factory=list)
+    logps: list[float] = field(default_factory=list)
+    finish: SegmentFinish | None = None
+
+    @property
+    def whole(self) -> Ids:
+        """Everything the model has read by the end."""
+        return self.ask.prompt.prompt_ids + self.ask.ids + tuple(self.ids)
+
+
+class HeldFrontier:
+    """Unfinished answers of one model; see ``Frontier``. What one request leaves out is not held for the next."""
+
+    def __init__(self, engine: TransformersEngine, hold: bool) -> None:
+        """Take the engine, and whether the caches of its model may be held."""
+        self._engine, self._hold = engine, hold
+        self._batches: list[_Batch] = []
+        self._texts: dict[Ids, str] = {}  # of the answers that the last request wrote on
+
+    def extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
+        """Write each on, in one batch for what was begun together."""
+        engine = self._engine
+        engine.check([ask.prompt for ask in asked], how)
+        pieces = [_Piece(ask, row_key(how.seed, *ask.noise), []) for ask in asked]
+        training = engine.model.training
+        engine.model.eval()
+        try:
+            with torch.inference_mode(), engine.precision():
+                batches = self._sorted(pieces)
+                for batch in batches:
+                    batch.run(how)
+        finally:
+            engine.model.train(training)
+        self._batches = batches if self._hold else []
+        texts: dict[Ids, str] = {}
+        found = [self._continued(piece, how, texts) for piece in pieces]
+        self._texts = texts
+        return found
+
+    def _sorted(self, pieces: Sequence[_Piece]) -> list[_Batch]:
+        """Batches that go on, and one of all that begins; a held row serves what shares its answer so far."""
+        begun: list[_Piece] = []
+        going: dict[int, list[tuple[_Piece, int, int]]] = {}
+        for piece in pieces:
+            at, row, common = self._nearest(piece)
+            if common <= len(piece.ask.prompt.prompt_ids):
+                begun.append(piece)
+            else:
+                going.setdefault(at, []).append((piece, row, common))
+        found = []
+        for at, chosen in going.items():
+            self._batches[at].go_on(chosen)
+            found.append(self._batches[at])
+        if begun:
+            found.append(_Batch(self._engine, begun, self._hold))
+        return found
+
+    def _nearest(self, piece: _Piece) -> tuple[int, int, int]:
+        """Batch and row that share the most tokens with what a piece goes on from, and how many."""
+        whole, best = piece.whole, (0, 0, 0)
+        for at, batch in enumerate(self._batches):
+            exact = batch.places.get(whole)
+            if exact is not None:
+                return at, exact, len(whole)
+            for row in batch.rows_of.get(piece.ask.prompt.name, ()):
+                common = _common(batch.read[row], whole)
+                if common > best[2]:
+                    best = at, row, common
+        return best
+
+    def _continued(self, piece: _Piece, how: Sampling, texts: dict[Ids, str]) -> Continued:
+        engine, ids = self._engine, tuple(piece.ids)
+        assert piece.finish is not None
+        shown = ids[:-1] if piece.finish == "stop" else ids
+        known = self._texts.get(piece.ask.ids)
+        before = engine.text(piece.ask.ids) if known is None else known
+        text = texts[piece.ask.ids + shown] = engine.text(piece.ask.ids + shown)
+        # A character of several tokens may be cut at the border; then the piece is read by itself.
+        text = text[len(before) :] if text.startswith(before) else engine.text(shown)
+        return Continued(ids, text, piece.finish, tuple(piece.logps) if how.logprobs else None)
+
+
+class _Batch:
+    """Rows with one cache, at different places of their answers."""
+
+    def __init__(self, engine: TransformersEngine, pieces: list[_Piece], hold: bool) -> None:
+        """Encode what each piece goes on from, equal ones once."""
+        numbers: dict[Ids, int] = {}
+        rows = []
+        for piece in pieces:
+            number = numbers.setdefault(piece.whole, len(numbers))
+            rows.append(Row(Prompt(piece.ask.prompt.problem_id, piece.whole, key=str(number)), 0))
+        self.engine, self.pieces, self.hold = engine, pieces, hold
+        self.state = Prefilled(engine.model, rows, watched=False)
+        self.read: list[Ids] = []
+        self.places: dict[Ids, int] = {}
+        self.rows_of: dict[str, list[int]] = {}
+
+    def go_on(self, chosen: Sequence[tuple[_Piece, int, int]]) -> None:
+        """Take rows for pieces, each back to what it shares with its piece; the rest is fed again."""
+        state = self.state
+        device = state.position_B.device
+        state.select(torch.tensor([row for _, row, _ in chosen], device=device))
+        pieces = []
+        for place, (piece, row, common) in enumerate(chosen):
+            whole = piece.whole
+            # The next token's distribution is known where a row ends, and nowhere before.
+            kept = common if common == len(self.read[row]) else min(common, len(whole) - 1)
+            surplus = len(self.read[row]) - kept
+            if surplus:
+                state.go_back(place, surplus)
+            piece.given = list(whole[kept:])
+            pieces.append(piece)
+        self.pieces = pieces
+
+    def run(self, how: Sampling) -> None:
+        """Feed and draw until every row stands where it was asked to stop."""
+        engine, state = self.engine, self.state
+        device = state.position_B.device
+        unknown_U = engine.unknown_U.to(device)
+        kinds = {piece.ask.after for piece in self.pieces}
+        known = {after: _Ends(engine.text, after) for after in kinds}
+        ends = [known[piece.ask.after] for piece in self.pieces]
+        step = 0
+        while any(piece.finish is None for piece in self.pieces):
+            logits_BV = state.logits_BV
+            if len(unknown_U):
+                logits_BV = logits_BV.index_fill(-1, unknown_U, -torch.inf)
+            keys_B = np.array([piece.key for piece in self.pieces], dtype=np.uint64)
+            places_B = np.array([len(p.ask.ids) + len(p.ids) for p in self.pieces])
+            noise_B = torch.from_numpy(uniforms_at(keys_B, places_B)).to(device)
+            token_B = choose(logits_BV, noise_B, how)
+            logps_B = logp(logits_BV, token_B).tolist() if how.logprobs else [0.0] * len(token_B)
+            finite_B = logits_BV.amax(-1).isfinite().tolist()
+            fed, live = [0] * len(self.pieces), [False] * len(self.pieces)
+            drawn = token_B.tolist()
+            for at, piece in enumerate(self.pieces):
+                if piece.finish is None:
+                    live[at] = True
+                    fed[at] = self._next(piece, drawn[at], logps_B[at], finite_B[at], ends[at])
+            if any(piece.finish != "stop" for piece in self.pieces):
+                state.advance_some(
+                    torch.tensor(fed, device=device), torch.tensor(live, device=device)
+                )
+            step += 1
+            if step % LOOK == 0:
+                ends = self._shrink(ends)
+        self._settle()
+
+    def _next(self, piece: _Piece, drawn: int, logp: float, finite: bool, ends: _Ends) -> int:
+        """The token that a row is fed: one it was given, or the one that was drawn for it."""
+        if piece.given:
+            return piece.given.pop(0)
+        if not finite:
+            self.engine.refuse(piece.ask.prompt.problem_id, piece.ask.noise[1])
+        piece.ids.append(drawn)
+        piece.logps.append(logp)
+        if drawn in self.engine.stop_ids:
+            piece.finish = "stop"
+        elif ends.reached(piece.ids):
+            piece.finish = "after"
+        elif len(piece.ids) == piece.ask.most:
+            piece.finish = "cut"
+        return drawn
+
+    def _shrink(self, ends: list[_Ends]) -> list[_Ends]:
+        """Drop answers that are over, and columns that no row needs."""
+        kept = [at for at, piece in enumerate(self.pieces) if piece.finish != "stop"]
+        if kept and len(kept) <= SHRINK * len(self.pieces):
+            self.state.select(torch.tensor(kept, device=self.state.position_B.device))
+            self.pieces = [self.pieces[at] for at in kept]
+            ends = [ends[at] for at in kept]
+        if self.hold:
+            self.state.pack(DENSE)
+        return ends
+
+    def _settle(self) -> None:
+        """Know which row has read what; nothing goes on behind the end of an answer."""
+        if self.hold:
+            self.state.pack(DENSE)
+        self.read = [piece.whole for piece in self.pieces]
+        self.places = {}
+        self.rows_of = {}
+        for row, (piece, read) in enumerate(zip(self.pieces, self.read, strict=True)):
+            if piece.finish != "stop":
+                self.places.setdefault(read, row)
+                self.rows_of.setdefault(piece.ask.prompt.name, []).append(row)
+
+
+class _Ends:
+    """Tells when what a row writes ends with, or holds, one of some texts for the first time."""
+
+    def __init__(self, text: Callable[[Sequence[int]], str], after: Sequence[str]) -> None:
+        self._text, self._after = text, after
+        # Of so many tokens at most is such a text made, for each has a byte of it.
+        self._window = max((len(text.encode()) for text in after), default=0)
+        self._last = {text[-1] for text in after}
+        # A token by itself shows whether it can be the last of one, unless decoding may hide that.
+        self._shows = all(char.isascii() and char != " " for char in self._last)
+        self._may: dict[int, bool] = {}
+
+    def reached(self, ids: Sequence[int]) -> bool:
+        """Whether the last token completed one."""
+        if not self._after or not self._can_end(ids[-1]):
+            return False
+        text = self._text(ids[-self._window :])
+        return any(each in text for each in self._after)
+
+    def _can_end(self, token: int) -> bool:
+        if not self._shows:
+            return True
+        if token not in self._may:
+            self._may[token] = not self._last.isdisjoint(self._text([token]))
+        return self._may[token]
+
+
+def _common(first: Ids, second: Ids) -> int:
+    """How many tokens two rows share from their beginning."""
+    pairs = zip(first, second, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))

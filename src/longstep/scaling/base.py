@@ -1,0 +1,159 @@
+"""What a strategy is: a coroutine that asks for pieces of answers and is handed them.
+
+A strategy sees no model, no clock, no file and no key: it yields requests and receives what came of them, until it has
+enough. The driver (``scaling.drive``) does so for many problems at once, draws, scores, judges and stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from longstep.config import Field, Strict, field_validator
+from longstep.scaling.scorers import AnyScorer
+from longstep.scaling.scorers.logprob import LogProbScorer
+from longstep.scaling.votes import SameAnswer
+from longstep.types import SegmentFinish
+
+#: The parent of what begins at the prompt.
+ROOT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Let the model write on.
+
+    Attributes:
+        parent: number of the segment to continue; ``ROOT`` is the prompt.
+        count: how many independent times.
+        after: texts behind which a segment ends; without any it goes to the end of the answer.
+        most: tokens of a segment; ``None`` is what room there is.
+        apart: a text that ended the segment is a segment of its own behind it, so that one may go on without it; it
+            must be one token.
+    """
+
+    parent: int
+    count: int = 1
+    after: tuple[str, ...] = ()
+    most: int | None = None
+    apart: bool = False
+
+    @property
+    def times(self) -> int:
+        """How many segments come of it directly behind the parent."""
+        return self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Put a text behind a segment, as if the model had written it."""
+
+    parent: int
+    text: str
+    origin: Literal["forced", "tool"] = "forced"
+
+    @property
+    def times(self) -> int:
+        """How many segments come of it directly behind the parent."""
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a strategy is told of a segment.
+
+    Attributes:
+        node: its number.
+        tokens: how many it has.
+        text: what it says.
+        finish: how it ended.
+        answer: of an answer that ended here, when there is one; never whether it is right.
+        score: of the path up to its end, by the strategy's scorer; 0 without one.
+    """
+
+    node: int
+    tokens: int
+    text: str
+    finish: SegmentFinish
+    answer: str | None = None
+    score: float = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer is over."""
+        return self.finish in ("stop", "length")
+
+
+#: Requests out, segments in: those of each request in order, the times of one beside each other.
+Play = Generator[Sequence[Extend | Insert], Sequence[Seen], None]
+
+
+class Strategy(Strict):
+    """Base of all members."""
+
+    #: Its answers are independent draws of one kind, so any of them are what a smaller budget would have drawn.
+    exchangeable: ClassVar[bool] = False
+
+    def play(self, same: SameAnswer) -> Play:
+        """Begin with one problem."""
+        raise NotImplementedError
+
+    def scorers(self) -> Iterator[AnyScorer]:
+        """What scores its segments."""
+        yield from ()
+
+    def tags(self) -> Iterator[str]:
+        """Texts that must be one token each of the model's."""
+        yield from ()
+
+    @property
+    def rows(self) -> int:
+        """Segments it asks for at once, at most."""
+        raise NotImplementedError
+
+    def answers(self, mean: float) -> float:
+        """Tokens it draws for a problem at most, in whole answers of ``mean`` tokens; for ``longstep plan``."""
+        raise NotImplementedError
+
+
+class Stepwise(Strategy):
+    """Base of searches that go on step by step.
+
+    Attributes:
+        step: texts behind which a step ends.
+        max_step: tokens of the longest step; what is cut there goes on as another step.
+        rounds: steps at most; answers that are not over then give none.
+        scorer: what a path up to the end of a step is worth.
+    """
+
+    step: tuple[str, ...] = Field(default=("\n\n",), min_length=1)
+    max_step: int = Field(default=256, ge=1)
+    rounds: int = Field(default=40, ge=1)
+    scorer: AnyScorer = LogProbScorer()
+
+    @field_validator("step")
+    @classmethod
+    def _texts(cls, step: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(step):
+            raise ValueError("an empty text ends no step")
+        return step
+
+    def check(self) -> Iterator[str]:
+        """A scorer that knows nothing of unfinished answers."""
+        if not self.scorer.partial:
+            kind = type(self.scorer).model_fields["kind"].default
+            yield f"scorer: {kind} scores whole answers only; a search needs one for steps, such as logprob"
+
+    def scorers(self) -> Iterator[AnyScorer]:
+        """The one that guides it."""
+        yield self.scorer
+
+    def further(self, parent: int, count: int) -> Extend:
+        """One step on."""
+        return Extend(parent, count, self.step, self.max_step)
+
+
+def best_first(seen: Collection[Seen]) -> list[Seen]:
+    """By score, the best first; of equal ones the earlier."""
+    return sorted(seen, key=lambda each: (-each.score, each.node))

@@ -1,0 +1,205 @@
+"""The driver: strategies of many problems side by side, their requests drawn together, every segment kept.
+
+Problems are worked off in waves. A wave is grown from its first request to its last and sealed as one, as batches of a
+plain draw are: what a kill loses is one wave, and a wave that is grown again gives the same bytes, because whatever the
+frontier holds was made inside of it. Held prefixes could not be rebuilt to the last bit from what is on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from longstep.generate import Continuation, Continued, Frontier, Generator, Prompt, Sampling
+from longstep.generate.batches import plan_of
+from longstep.generate.seals import Sealed
+from longstep.scaling.base import ROOT, Extend, Insert, Play, Seen, Strategy
+from longstep.scaling.tree import Noise, noise_of, trail
+from longstep.types import Problem, Segment, SegmentOrigin
+from longstep.verify import judge
+from longstep.verify.keys import same_answer
+
+Encode = Callable[[str], Sequence[int]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Grower:
+    """What trees are grown with.
+
+    Attributes:
+        generator: draws; it must give ``continues``.
+        encode: ids of a text that is put into an answer.
+        how: sampling; ``max_tokens`` is the longest whole answer, ``batch_size`` the most pieces drawn together.
+        strategy: what asks.
+    """
+
+    generator: Generator
+    encode: Encode
+    how: Sampling
+    strategy: Strategy
+
+    def forest(
+        self, asked: Sequence[tuple[Problem, Prompt]], journal: Path
+    ) -> Iterator[list[Segment]]:
+        """The trees of all problems in order, one list each; what the journal holds is not grown again."""
+        size = max(1, self.how.batch_size // self.strategy.rows)
+        with closing(Sealed(journal, Segment, self._plan(asked))) as sealed:
+            for wave in _parts(asked, size):
+                rows = sealed.next()
+                if rows is None:
+                    rows = [each for tree in self.wave(wave) for each in tree]
+                    sealed.append(rows)
+                trees: dict[str, list[Segment]] = {problem.id: [] for problem, _ in wave}
+                for each in rows:
+                    trees[each.problem_id].append(each)
+                yield from trees.values()
+
+    def wave(self, asked: Sequence[tuple[Problem, Prompt]]) -> list[list[Segment]]:
+        """Grow trees side by side."""
+        frontier = self.generator.frontier()
+        plants = [_Plant(self, problem, prompt) for problem, prompt in asked]
+        growing = [plant for plant in plants if plant.begin()]
+        while growing:
+            wanted = [plant.asks() for plant in growing]
+            drawn = iter(self._drawn(frontier, [ask for asks in wanted for ask in asks]))
+            found = [[next(drawn) for _ in asks] for asks in wanted]
+            growing = [p for p, each in zip(growing, found, strict=True) if p.grow(each)]
+        return [plant.tree for plant in plants]
+
+    def _drawn(self, frontier: Frontier, asks: Sequence[Continuation]) -> list[Continued]:
+        parts = _parts(asks, self.how.batch_size)
+        return [each for some in parts for each in frontier.extend(some, self.how)]
+
+    def _plan(self, asked: Sequence[tuple[Problem, Prompt]]) -> str:
+        """A hash of everything that the trees depend on, beside the model."""
+        digest = hashlib.sha256(plan_of([prompt for _, prompt in asked], self.how).encode())
+        digest.update(self.strategy.model_dump_json().encode())
+        for problem, _ in asked:
+            digest.update(repr((problem.id, problem.answer, problem.verifier)).encode())
+        return digest.hexdigest()
+
+
+def _parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (things[at : at + size] for at in range(0, len(things), size))
+
+
+class _Plant:
+    """One problem's tree while it grows."""
+
+    def __init__(self, grower: Grower, problem: Problem, prompt: Prompt) -> None:
+        self.tree: list[Segment] = []
+        self._by, self._problem, self._prompt = grower, problem, prompt
+        self._play: Play = grower.strategy.play(same_answer)
+        self._wanted: Sequence[Extend | Insert] = ()
+        self._round = 0
+        # of each segment: ids of the path to its end, noise, path by places, children; of the prompt at -1
+        self._ids: dict[int, tuple[int, ...]] = {ROOT: ()}
+        self._noise: list[Noise] = []
+        self._paths: list[str] = []
+        self._children: dict[int, int] = {ROOT: 0}
+
+    def begin(self) -> bool:
+        """Hear what is wanted first; ``False`` when nothing is."""
+        self._wanted = next(self._play, ())
+        return bool(self._wanted)
+
+    def asks(self) -> list[Continuation]:
+        """What has to be drawn for what is wanted; where no room is left, nothing is."""
+        found: list[Continuation] = []
+        begun: dict[int, int] = {}
+        for want in self._wanted:
+            place = begun.get(want.parent, self._children[want.parent])
+            begun[want.parent] = place + want.times
+            if not isinstance(want, Extend) or not (room := self._room(want)):
+                continue
+            assert want.parent < 0 or not self.tree[want.parent].ended, "an answer is over"
+            ids = self._ids[want.parent]
+            for k in range(place, place + want.count):
+                noise = noise_of(self._prompt.name, k, want.parent, self._noise, self._paths)
+                found.append(Continuation(self._prompt, ids, noise, room, want.after))
+        return found
+
+    def grow(self, drawn: Sequence[Continued]) -> bool:
+        """Add what came, tell the strategy, hear what is wanted next; ``False`` at the end."""
+        left, begin = iter(drawn), len(self.tree)
+        for want in self._wanted:
+            if isinstance(want, Insert):
+                ids = tuple(self._by.encode(want.text))
+                self._add(want.parent, want.origin, Continued(ids, want.text, "given"))
+                continue
+            room = self._room(want)
+            for _ in range(want.count):
+                self._put(want, next(left) if room else Continued((), "", "length"))
+        self._judge(begin)
+        self._round += 1
+        try:
+            self._wanted = self._play.send([self._seen(each) for each in self.tree[begin:]])
+        except StopIteration:
+            return False
+        return bool(self._wanted)
+
+    def _room(self, want: Extend) -> int:
+        left = self._by.how.max_tokens - len(self._ids[want.parent])
+        return max(0, left if want.most is None else min(left, want.most))
+
+    def _put(self, want: Extend, found: Continued) -> None:
+        """Add what was drawn, and what ended it as a segment of its own where that is wanted."""
+        if not (want.apart and found.finish == "after"):
+            self._add(want.parent, "model", found)
+            return
+        tag = next(text for text in want.after if found.text.endswith(text))
+        logps, cut = found.logprobs, len(found.token_ids) - len(self._by.encode(tag))
+        body = found.token_ids[:cut], found.text.removesuffix(tag), logps and logps[:cut]
+        end = found.token_ids[cut:], tag, logps and logps[cut:]
+        self._add(want.parent, "model", Continued(body[0], body[1], "cut", body[2]))
+        self._add(len(self.tree) - 1, "model", Continued(end[0], end[1], "after", end[2]))
+
+    def _add(self, parent: int, origin: SegmentOrigin, found: Continued) -> None:
+        node, place = len(self.tree), self._children[parent]
+        ids = self._ids[parent] + found.token_ids
+        finish = found.finish
+        if finish == "cut" and len(ids) >= self._by.how.max_tokens:
+            finish = "length"
+        self._noise.append(noise_of(self._prompt.name, place, parent, self._noise, self._paths))
+        self._paths.append(f"{self._paths[parent]}/{place}" if parent >= 0 else str(place))
+        self._children[parent] += 1
+        self._children[node] = 0
+        self._ids[node] = ids
+        self.tree.append(
+            Segment(
+                problem_id=self._problem.id,
+                node=node,
+                parent=parent,
+                round=self._round,
+                origin=origin,
+                token_ids=found.token_ids,
+                text=found.text,
+                finish=finish,
+                logprobs=found.logprobs,
+            )
+        )
+
+    def _judge(self, begin: int) -> None:
+        """Verdicts of answers that are over, scores of what was drawn."""
+        prefix = self._prompt.prefix
+        for each in self.tree[begin:]:
+            if each.ended:
+                text = trail(self.tree, each.node, prefix).text
+                verdict = judge(self._problem, text, each.finish)
+                self.tree[each.node] = replace(each, verdict=verdict)
+        drawn = [each.node for each in self.tree[begin:] if each.origin == "model"]
+        for scorer in self._by.strategy.scorers():
+            scores = scorer.score([trail(self.tree, node, prefix) for node in drawn])
+            for node, score in zip(drawn, scores, strict=True):
+                each = self.tree[node]
+                self.tree[node] = replace(each, scores={**each.scores, scorer.name: score})
+
+    def _seen(self, each: Segment) -> Seen:
+        answer = None if each.verdict is None else each.verdict.answer
+        score = next(iter(each.scores.values()), 0.0)
+        return Seen(each.node, len(each.token_ids), each.text, each.finish, answer, score)

@@ -1,0 +1,25 @@
+"""Any of the answers: what a single one is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from longstep.scaling.picks.base import Pick, expected
+from longstep.scaling.tree import Trail
+from longstep.scaling.votes import SameAnswer
+
+
+class AnyAnswer(Pick):
+    """An answer at random: the model's accuracy without any choice (avg@n)."""
+
+    chooses: ClassVar[bool] = False
+    kind: Literal["average"] = "average"
+
+    def pick(self, leaves: Sequence[Trail], same: SameAnswer) -> list[float]:
+        """Each as likely; one that was cut is a wrong answer like others."""
+        return [1 / len(leaves)] * len(leaves)
+
+    def at(self, leaves: Sequence[Trail], n: int, same: SameAnswer, seed: str) -> float | None:
+        """The same for every n."""
+        return expected(self.pick(leaves, same), leaves)

@@ -1,0 +1,218 @@
+"""Stage ``scale``: inference-time strategies on one model, their trees stored, picks and curves made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from longstep.artifacts import write_json, write_rows
+from longstep.config import Field, UserError
+from longstep.context import PARTIAL, Artifact, Context, Where, chosen_problems
+from longstep.costs.arithmetic import Decoding
+from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.flow import UNKNOWN_QUESTIONS, Flow, share
+from longstep.draw.engines import Gift, Opened, desk_of
+from longstep.draw.samplers import AnyEngine
+from longstep.evaluate import Benchmark, benchmark_faults, resolve, unloadable
+from longstep.evaluate.score import no_file_names
+from longstep.foresight import Ahead
+from longstep.generate import Prompt, Sampling
+from longstep.generate.base import canonical
+from longstep.report.blocks import Block
+from longstep.scaling import AnyStrategy
+from longstep.scaling.drive import Grower
+from longstep.scaling.picks import AnyPick
+from longstep.scaling.picks.average import AnyAnswer
+from longstep.scaling.picks.majority import MajorityVote
+from longstep.scaling.picks.oracle import OraclePick
+from longstep.scaling.shown import blocks_of
+from longstep.scaling.store import Scaled, begin, finish, nodes_path
+from longstep.stages.base import Stage, local_data
+from longstep.types import Problem, Segment
+
+ENGINE = "engine.json"
+
+
+class Scale(Stage):
+    """Accuracy against tokens of inference-time strategies, each grown once and picked from without a model.
+
+    Attributes:
+        by: who draws; it must be able to continue a text of its own.
+        data: problems; or a benchmark, one of the two.
+        where: which problems of ``data``.
+        benchmark: a name from the benchmark list, or a whole one; its problems are taken, not how it samples.
+        strategies: by the names of the report; each is compared with the first.
+        picks: which answer of a problem is given.
+        sampling: temperature, longest answer, and the most pieces drawn together.
+        resamples: of the bootstrap.
+    """
+
+    produces: ClassVar[Artifact] = "report"
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "model": "by",
+        "engine": "by",
+        "n": "strategies.NAME.n",
+        "samples": "strategies.NAME.n",
+        "benchmarks": "benchmark",
+        "max_tokens": "sampling.max_tokens",
+        "temperature": "sampling.temperature",
+    }
+    kind: Literal["scale"] = "scale"
+    by: AnyEngine
+    data: str | None = None
+    where: Where = Where()
+    benchmark: str | Benchmark | None = None
+    strategies: dict[str, AnyStrategy] = Field(min_length=1)
+    picks: tuple[AnyPick, ...] = Field(
+        default=(AnyAnswer(), MajorityVote(), OraclePick()), min_length=1
+    )
+    sampling: Sampling = Sampling()
+    resamples: int = Field(default=10_000, ge=100)
+
+    def references(self) -> Iterator[tuple[str, Artifact]]:
+        """What the engine reads, and the problems."""
+        yield from self.by.references()
+        if self.data is not None:
+            yield self.data, "rows"
+        if self.benchmark is not None and not any(benchmark_faults(self.benchmark, "")):
+            yield from local_data(resolve(self.benchmark).source)
+
+    def check(self) -> Iterator[str]:
+        """No problems or twice some, names that cannot be told apart, an engine that cannot do it."""
+        if (self.data is None) == (self.benchmark is None):
+            yield "data: expected either data or benchmark, for the problems come from one place"
+        if self.benchmark is not None:
+            yield from benchmark_faults(self.benchmark, "benchmark")
+            if self.where != Where():
+                yield "where: has no effect on a benchmark"
+        yield from (f"strategies: {said}" for said in no_file_names(self.strategies))
+        names = [pick.name for pick in self.picks]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"picks: {name!r} stands there twice"
+        yield from self.by.complaints(self._needs())
+        for key in ("seed", "samples", "logprobs"):
+            if key in self.sampling.model_fields_set:
+                yield f"sampling.{key}: has no effect: strategies and scorers decide it, the recipe has the seed"
+
+    def absent(self) -> Iterator[str]:
+        """A benchmark that can be had neither here nor from the hub."""
+        if self.benchmark is not None:
+            yield from unloadable(self.benchmark, "benchmark")
+
+    def misfits(self, ahead: Ahead) -> Iterator[str]:
+        """No problems to ask, or an engine that cannot ask them."""
+        if self.data is not None:
+            yield from ahead.files("data", self.data, "problems.jsonl")
+            yield from ahead.fields(self, self.data)
+            yield from ahead.where(self.where, self.data)
+        yield from self.by.misfits(ahead, self.sampling.max_tokens)
+
+    def _needs(self) -> set[Gift]:
+        return {"ids", "continues", *(["logprobs"] * self._logprobs())}  # pyright: ignore
+
+    def _logprobs(self) -> bool:
+        users = (*self.strategies.values(), *self.picks)
+        return any(scorer.logprobs for user in users for scorer in user.scorers())
+
+    def run(self, context: Context) -> None:
+        """Grow every strategy's trees, store them, pick and count."""
+        problems = {problem.id: problem for problem in self._problems(context)}
+        out = context.fresh_out()
+        with closing(self.by.open(desk_of(context, list(problems.values())))) as opened:
+            self.refuse_tags(opened)
+            prompts = canonical(opened.prompts(list(problems.values())))
+            asked = [(problems[prompt.problem_id], prompt) for prompt in prompts]
+            begin(out, [problem for problem, _ in asked], prompts)
+            for name, strategy in self.strategies.items():
+                grower = self._grower(opened, strategy, context.seed)
+                rows = self._grown(context, grower, asked, name)
+                write_rows(nodes_path(out, name), rows)
+            write_json(out / ENGINE, opened.generator.describe())
+        finish(
+            out,
+            Scaled(
+                strategies=tuple(self.strategies.items()),
+                picks=tuple((pick.name, pick) for pick in self.picks),
+                seed=context.seed % 2**31,
+                resamples=self.resamples,
+                files={},
+            ),
+        )
+
+    def _problems(self, context: Context) -> list[Problem]:
+        if self.data is not None:
+            return chosen_problems(context, self.data, self.where)
+        assert self.benchmark is not None
+        return resolve(self.benchmark).load()
+
+    def refuse_tags(self, opened: Opened) -> None:
+        """Refuse a model that writes in several tokens what a strategy takes for one."""
+        for name, strategy in self.strategies.items():
+            for tag in strategy.tags():
+                count = len(opened.encode(tag))
+                if count != 1:
+                    raise UserError(
+                        f"strategies.{name}: the model's tokenizer writes {tag} as {count} tokens, so a thought cannot "
+                        "be cut before it; make it one (a stage of kind checkpoint with think_tokens: add)"
+                    )
+
+    def _grower(self, opened: Opened, strategy: AnyStrategy, seed: int) -> Grower:
+        changes = {"seed": seed, "logprobs": self._logprobs()}
+        how = self.sampling.model_copy(update=changes)
+        return Grower(opened.generator, opened.encode, how, strategy)
+
+    def _grown(
+        self,
+        context: Context,
+        grower: Grower,
+        asked: Sequence[tuple[Problem, Prompt]],
+        name: str,
+    ) -> Iterator[Segment]:
+        """Segments problem by problem; each is counted as it passes."""
+        shown = context.progress(f"{context.name}/{name}", len(asked), "problem")
+        for tree in grower.forest(asked, context.folder / PARTIAL / f"{name}.jsonl"):
+            drawn = sum(len(each.token_ids) for each in tree if each.origin == "model")
+            context.cost.tokens_generated += drawn
+            yield from tree
+            shown.advance()
+        shown.finish()
+
+    def estimate(self, given: Estimator) -> Estimate:
+        """Every strategy at its largest, on all problems; nothing is handed on."""
+        longest = self.sampling.max_tokens
+        mean, questions = given.mean(longest), self._questions(given)
+        planned = given.planned()
+        for strategy in self.strategies.values():
+            drawn = questions * strategy.answers(mean)
+            slots = self.sampling.batch_size
+            work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, slots)
+            part = self.by.spends(work, given)
+            planned = replace(
+                planned,
+                parameters=part.parameters,
+                rows=planned.rows + drawn,
+                tokens_generated=planned.tokens_generated + part.tokens,
+                memory=max(planned.memory or 0.0, part.memory or 0.0),
+                hours=(planned.hours or 0.0) + part.hours,
+                dollars=planned.dollars + part.dollars,
+            )
+        given.remark(
+            f"{given.name}: strategies that stop early are counted at their most, and a search as if its steps were "
+            "drawn together without a pause"
+        )
+        return Estimate(Flow(), planned)
+
+    def _questions(self, given: Estimator) -> float:
+        if self.data is not None:
+            flow = given.input(self.data)
+            return flow.problems * share(self.where, flow)
+        assert self.benchmark is not None
+        member = resolve(self.benchmark)
+        return given.counted(member.rows(given.sizes), member.called, UNKNOWN_QUESTIONS)
+
+    def blocks(self, out: Path) -> Iterator[Block]:
+        """Accuracy against tokens, the front in words, what was paid."""
+        yield from blocks_of(out)

@@ -1,0 +1,127 @@
+"""Pieces written on from held caches, against plain draws and against prefixes that are encoded again."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from longstep.generate import Continuation, Prompt, Sampling
+from longstep.generate.engine import TransformersEngine
+from longstep.generate.held import HeldFrontier
+from longstep.scaling.base import Strategy
+from longstep.scaling.beam import BeamSearch
+from longstep.scaling.budget import BudgetForcing
+from longstep.scaling.drive import Grower
+from longstep.scaling.dvts import DiverseTrees
+from longstep.scaling.rebase import Rebase
+from longstep.scaling.samples import IndependentSamples
+from longstep.scaling.tree import leaves
+from longstep.types import Problem, Segment
+
+STOP, VOCAB = 1, 12
+
+
+class Letters:
+    """Id n is the n-th letter; m closes a thought."""
+
+    def decode(self, token_ids, skip_special_tokens=False):
+        return "".join("</think>" if token == 11 else chr(97 + token) for token in token_ids)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=VOCAB,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=96,
+        initializer_range=0.4,
+    )
+    return TransformersEngine(Qwen2ForCausalLM(config).double().eval(), Letters(), {STOP})
+
+
+PROBLEMS = [Problem(f"p{n}", "", "1", verifier="exact") for n in range(4)]
+PROMPTS = [Prompt(f"p{n}", tuple(range(2, 4 + n)), "<think>") for n in range(4)]
+HOW = Sampling(temperature=1.0, top_p=0.95, max_tokens=40, seed=7, batch_size=16, logprobs=True)
+STEP = ("c", "ef")
+
+
+class Again(TransformersEngine):
+    """Holds nothing."""
+
+    def frontier(self):
+        return HeldFrontier(self, hold=False)
+
+
+def grown(engine: TransformersEngine, strategy: Strategy) -> list[list[Segment]]:
+    encode = {"</think>": [11], "ab": [0, 1], "hi": [7, 8]}.__getitem__
+    return Grower(engine, encode, HOW, strategy).wave(list(zip(PROBLEMS, PROMPTS, strict=True)))
+
+
+@pytest.mark.equality
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        IndependentSamples(n=4),
+        Rebase(n=4, temperature=1e9, step=STEP),
+        BeamSearch(keep=4, expand=1, step=STEP),
+        BeamSearch(keep=4, expand=1, step=("never",), max_step=3),
+    ],
+    ids=["samples", "rebase", "beams", "three tokens"],
+)
+def test_what_is_not_pruned_is_a_plain_draw_token_for_token(engine, strategy: Strategy):
+    plain: dict[str, list] = {}
+    for row in engine.draw(PROMPTS, HOW.model_copy(update={"samples": 4})):
+        plain.setdefault(row.problem_id, []).append(row)
+    for prompt, tree in zip(PROMPTS, grown(engine, strategy), strict=True):
+        found = sorted(leaves(tree, prompt.prefix), key=lambda leaf: leaf.ids)
+        rows = sorted(plain[prompt.problem_id], key=lambda row: row.token_ids)
+        assert [leaf.ids for leaf in found] == [row.token_ids for row in rows]
+        assert [leaf.text for leaf in found] == [row.text for row in rows]
+        assert [leaf.last.finish for leaf in found] == [row.finish_reason for row in rows]
+        for leaf, row in zip(found, rows, strict=True):
+            logps = [p for each in leaf.segments for p in each.logprobs or ()]
+            assert logps == pytest.approx(row.logprobs, abs=1e-5)
+
+
+@pytest.mark.equality
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        BeamSearch(keep=2, expand=3, step=STEP),
+        DiverseTrees(trees=2, expand=2, step=STEP),
+        Rebase(n=6, step=STEP),
+        BudgetForcing(most=12, waits=2, wait="hi"),
+        BudgetForcing(waits=2, wait="hi"),
+    ],
+    ids=["beam", "dvts", "rebase", "most", "waits"],
+)
+def test_a_held_prefix_gives_what_an_encoded_one_gives(engine, strategy: Strategy):
+    again = Again(engine.model, Letters(), {STOP})
+    for held, encoded in zip(grown(engine, strategy), grown(again, strategy), strict=True):
+        assert [(s.parent, s.token_ids, s.text, s.finish) for s in held] == [
+            (s.parent, s.token_ids, s.text, s.finish) for s in encoded
+        ]
+        for one, two in zip(held, encoded, strict=True):
+            assert one.logprobs == pytest.approx(two.logprobs, abs=1e-5)
+    assert grown(engine, strategy) == grown(engine, strategy)
+
+
+def test_a_piece_ends_with_the_first_text_that_is_whole(engine):
+    ask = Continuation(PROMPTS[1], (), (PROMPTS[1].name, 0), 40, ("c", "ef", "bd"))
+    (whole,) = engine.frontier().extend([ask], HOW)
+    (plain,) = engine.draw([PROMPTS[1]], HOW)
+    text = plain.text.removeprefix("<think>")
+    ends = [text.find(t) + len(t) for t in ask.after if t in text]
+    assert ends and whole.text == text[: min(ends)] and whole.finish == "after"
+    (none,) = engine.frontier().extend(
+        [Continuation(PROMPTS[1], (), (PROMPTS[1].name, 0), 2, ("zz",))], HOW
+    )
+    assert none.finish == "cut" and none.token_ids == plain.token_ids[:2]
