@@ -60,7 +60,7 @@ class Insert:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenSegment:
     """What a strategy is told of a segment.
 
     Attributes:
@@ -86,7 +86,7 @@ class Seen:
 
 
 #: Requests out, segments in: those of each request in order, the times of one beside each other.
-Play = Generator[Sequence[Extend | Insert], Sequence[Seen], None]
+Play = Generator[Sequence[Extend | Insert], Sequence[SeenSegment], None]
 
 
 class Strategy(Strict):
@@ -154,6 +154,6 @@ class Stepwise(Strategy):
         return Extend(parent, count, self.step, self.max_step)
 
 
-def best_first(seen: Collection[Seen]) -> list[Seen]:
+def best_first(seen: Collection[SeenSegment]) -> list[SeenSegment]:
     """By score, the best first; of equal ones the earlier."""
     return sorted(seen, key=lambda each: (-each.score, each.node))

@@ -17,7 +17,7 @@ from typing import TypeVar
 from longstep.generate import Continuation, Continued, Frontier, Generator, Prompt, Sampling
 from longstep.generate.batches import plan_of
 from longstep.generate.seals import Sealed
-from longstep.scaling.base import ROOT, Extend, Insert, Play, Seen, Strategy
+from longstep.scaling.base import ROOT, Extend, Insert, Play, SeenSegment, Strategy
 from longstep.scaling.tree import Noise, noise_of, trail
 from longstep.types import Problem, Segment, SegmentOrigin
 from longstep.verify import judge
@@ -199,7 +199,7 @@ class _Plant:
                 each = self.tree[node]
                 self.tree[node] = replace(each, scores={**each.scores, scorer.name: score})
 
-    def _seen(self, each: Segment) -> Seen:
+    def _seen(self, each: Segment) -> SeenSegment:
         answer = None if each.verdict is None else each.verdict.answer
         score = next(iter(each.scores.values()), 0.0)
-        return Seen(each.node, len(each.token_ids), each.text, each.finish, answer, score)
+        return SeenSegment(each.node, len(each.token_ids), each.text, each.finish, answer, score)
