@@ -286,15 +286,19 @@ def test_the_table_of_verbs_is_complete():
     from longstep.cli.evaluation import evaluation
     from longstep.cli.families import stage_verbs
     from longstep.cli.main import app
+    from longstep.cli.models import models
+    from longstep.cli.scaling import scaling
 
     text = RECIPES.read_text("utf-8")
-    verbs = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    top = [*app.registered_commands, *models.registered_commands]
+    verbs = {c.name or c.callback.__name__ for c in top if c.callback}
     verbs = {verb.removesuffix("_command") for verb in verbs} - stage_verbs().keys()
     verbs |= {f"eval {c.name}" for c in evaluation.registered_commands}
+    verbs |= {f"scale {c.name}" for c in scaling.registered_commands}
     verbs |= {
         f"data {c.name or c.callback.__name__}" for c in data.registered_commands if c.callback
     }
-    told = set(re.findall(r"^\| `longstep ((?:eval |data )?[a-z]+)", text, re.MULTILINE))
+    told = set(re.findall(r"^\| `longstep ((?:eval |data |scale )?[a-z]+)", text, re.MULTILINE))
     assert told == verbs
 
 

@@ -10,7 +10,11 @@ from longstep.scaling.votes import SameAnswer
 
 
 class IndependentSamples(Strategy):
-    """Draws n whole answers; every smaller number of them is a smaller budget, estimated without bias from these."""
+    """Draws n whole answers; every smaller number of them is a smaller budget, estimated without bias from these.
+
+    Attributes:
+        n: answers.
+    """
 
     exchangeable: ClassVar[bool] = True
     kind: Literal["samples"] = "samples"

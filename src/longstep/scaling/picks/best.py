@@ -15,7 +15,11 @@ from longstep.scaling.votes import SameAnswer
 
 
 class BestScore(Pick):
-    """Best-of-N: the answer with the highest score; it amplifies whatever is wrong with the scorer."""
+    """Best-of-N: the answer with the highest score; it amplifies whatever is wrong with the scorer.
+
+    Attributes:
+        scorer: what an answer is worth.
+    """
 
     kind: Literal["best"] = "best"
     scorer: AnyScorer = LogProbScorer()

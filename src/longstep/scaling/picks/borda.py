@@ -16,7 +16,11 @@ from longstep.scaling.tree import Trail
 class BordaVote(Vote):
     """Rank r of n by score weighs ``(n - r + 1) ** power`` in a vote (Kang et al. 2025, arXiv 2502.18581, section 4).
 
-    Answers with one score share the mean of their ranks. A power of 0 is the majority; a high one gives the best.
+    Answers with one score share the mean of their ranks.
+
+    Attributes:
+        scorer: what ranks the answers.
+        power: 0 is the majority; a high one gives the best.
     """
 
     kind: Literal["borda"] = "borda"

@@ -12,7 +12,11 @@ from longstep.scaling.tree import Trail
 
 
 class WeightedVote(Vote):
-    """A majority in which each answer weighs what a scorer gives it; a bad scorer harms it least."""
+    """A majority in which each answer weighs what a scorer gives it; a bad scorer harms it least.
+
+    Attributes:
+        scorer: what an answer weighs.
+    """
 
     kind: Literal["weighted"] = "weighted"
     scorer: AnyScorer = LogProbScorer()
