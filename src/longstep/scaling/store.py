@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -146,11 +147,13 @@ def _score(folder: Path, protocol: Scaled, again: bool) -> dict[str, Any]:
     problems = {p.id: p for p in read_rows(folder / PROBLEMS, Problem)}
     prompts = {p.problem_id: p for p in read_rows(folder / PROMPTS, Begun)}
     tallies: list[StrategyTally] = []
+    # Subsets of a problem's answers ask the same questions many times.
+    same = lru_cache(maxsize=100_000)(same_answer)
 
     def choices() -> Iterator[GivenAnswer]:
         for name, strategy in protocol.strategies:
             budgets = budgets_of(strategy.rows, strategy.exchangeable)
-            tally = StrategyTally(name, budgets, dict(protocol.picks), same_answer, protocol.seed)
+            tally = StrategyTally(name, budgets, dict(protocol.picks), same, protocol.seed)
             tallies.append(tally)
             for problem_id, tree in trees(folder, name):
                 prompt = prompts[problem_id]
