@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from evidence import correctness, interval, score_table, table
+from evidence import correctness, score_table, table
 
 from longstep.artifacts import read_json
+from longstep.evaluate.seeds import crossed_interval
 
 #: arm -> what it is compared with; all others with random order
 CONTROLS = {"rl-mixed_16": "rl-uniform_16"}
@@ -41,7 +42,7 @@ def differences(runs: list[Path]) -> str:
             values_SP = np.stack(
                 [correctness(run, arm, part) - correctness(run, control, part) for run in runs]
             )
-            low, high = interval(values_SP)
+            low, high = crossed_interval(values_SP)
             cells.append(f"{100 * values_SP.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
             if part == "all":
                 above = int((values_SP.mean(1) > 0).sum())

@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from evidence import interval, table
+from evidence import table
 
 from longstep.artifacts import read_json, read_rows
+from longstep.evaluate.seeds import crossed_interval
 from longstep.types import Completion, Problem
 
 #: (claim, better arm, other arm)
@@ -91,7 +92,7 @@ def score_table(scores: Scores) -> str:
         cells = [model]
         for benchmark in ("chain", "chain-greedy"):
             values_SP = scores(model, benchmark)
-            low, high = interval(values_SP)
+            low, high = crossed_interval(values_SP)
             cells.append(f"{100 * values_SP.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]")
         cells.append(" ".join(f"{100 * value:.1f}" for value in scores(model).mean(1)))
         rows.append(cells)
@@ -104,7 +105,7 @@ def claim_table(scores: Scores) -> str:
         cells = [claim]
         for benchmark in ("chain", "chain-greedy"):
             values_SP = scores(better, benchmark) - scores(other, benchmark)
-            low, high = interval(values_SP)
+            low, high = crossed_interval(values_SP)
             agree, seeds = int((values_SP.mean(1) > 0).sum()), len(values_SP)
             held = low > 0 and agree >= 0.8 * seeds
             verdict = "holds" if held else "reversed" if high < 0 else "null"
