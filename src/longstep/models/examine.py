@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from longstep.config import UserError
 from longstep.models.account import refuse_rowless, stored_types
+from longstep.models.bounds import context_length, stop_ids
 from longstep.models.chat import THINK_CLOSE, THINK_OPEN, forces_thought, lint, render_prompt
 from longstep.models.load import (
-    context_length,
     load_model,
     load_tokenizer,
     model_json,
     refuse_unsafe,
-    stop_ids,
 )
 from longstep.models.lora import Lora, target_layers
 from longstep.models.tokens import others_differ
