@@ -301,9 +301,15 @@ def test_an_evaluation_that_stopped_goes_on_to_the_same_bytes(tmp_path: Path):
 def test_a_word_names_an_engine_on_the_command_line(teacher: FaultServer):
     word = f"endpoint:url={teacher.url},model=org/r1,concurrency=2"
     by = {"kind": "endpoint", "url": teacher.url, "model": "org/r1", "concurrency": 2}
-    assert _named(word) == ("r1", by) and _named(f"teacher={word}") == ("teacher", by)
-    assert _named("a=@b") == ("a", "@b") and _named("/x/y=z") == ("y=z", "/x/y=z")
-    served = _named('server:model=m,command=[serve, x, --port, "{port}"]')[1]
+    assert _named(word, ([], None)) == ("r1", by) and _named(f"teacher={word}", ([], None)) == (
+        "teacher",
+        by,
+    )
+    assert _named("a=@b", ([], None)) == ("a", "@b") and _named("/x/y=z", ([], None)) == (
+        "y=z",
+        "/x/y=z",
+    )
+    served = _named('server:model=m,command=[serve, x, --port, "{port}"]', ([], None))[1]
     assert served == {"kind": "server", "model": "m", "command": ["serve", "x", "--port", "{port}"]}
     with closing(Chat(word, True, 20)) as talk:
         assert talk.ask("a2b+1?") == "<think>a2b+1=3</think>\\boxed{3}"

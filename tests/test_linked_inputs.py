@@ -44,8 +44,9 @@ def test_32_a_hub_cache_folder_is_an_input_of_every_stage_and_equals_its_copy(tm
     source = build("qwen2", tmp_path / "plain")
     linked = cached(source, tmp_path / "hub")
     assert hash_input(linked) == hash_input(source)
+    copy = shutil.copytree(source, tmp_path / "copy" / linked.name)  # cards name the folder
     assert run_in(tmp_path / "one", linked) == "done"
-    assert run_in(tmp_path / "two", source) == "done"
+    assert run_in(tmp_path / "two", copy) == "done"
     made = contents(tmp_path / "one")
     assert made["base"] == contents(tmp_path / "two")["base"] and len(made) == 5
     assert not any(path.is_symlink() for path in (tmp_path / "one").rglob("*"))

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from longstep.config import UserError
 from longstep.contrast.drift import Drift, _perplexity, alarms, repeated
 from longstep.contrast.examine import Asked, examine_pair
 from longstep.models.load import load_model, load_tokenizer, shipped_folder
@@ -121,12 +120,3 @@ def test_perplexity_shifts_its_labels_and_repetition_counts_grams():
     fine, worse = Drift(2.0, 0.1), Drift(3.1, 0.25)
     assert alarms(fine, fine) == []
     assert [note["rule"] for note in alarms(fine, worse)] == ["perplexity", "repetition"]
-
-
-def test_show_pair_asks_for_two_models():
-    from longstep.cli.main import show
-
-    with pytest.raises(UserError, match="needs two models"):
-        show("pair", ["longstep-tiny"])
-    with pytest.raises(UserError, match="takes no models"):
-        show("losses", ["longstep-tiny"])

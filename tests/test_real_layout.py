@@ -39,7 +39,7 @@ stages:
     max_length: 120
     packing: true
     optimizer: {kind: adamw, lr: 1e-3}
-    lora: {r: 2, targets: [q_proj, v_proj]}
+    lora: {r: 2, targets: [q_proj, v_proj], new_tokens: keep}
     trainer: {gradient_checkpointing: true}
   preferred:
     kind: prefer
@@ -52,7 +52,7 @@ stages:
     batch: 2
     max_length: 120
     optimizer: {kind: adamw, lr: 1e-3}
-    lora: {r: 2, targets: [q_proj, v_proj]}
+    lora: {r: 2, targets: [q_proj, v_proj], new_tokens: keep}
   rl:
     kind: rl
     model: "@tuned"
@@ -66,7 +66,7 @@ stages:
     max_tokens: 80
     max_length: 120
     optimizer: {kind: adamw, lr: 1e-3}
-    lora: {r: 2, targets: [q_proj, v_proj]}
+    lora: {r: 2, targets: [q_proj, v_proj], new_tokens: keep}
     log_every: 1
 """
 
