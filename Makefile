@@ -12,10 +12,10 @@ BIN := .venv/bin
 demo: .venv/core
 	$(BIN)/longstep run light-r1 --size tiny
 
-# Two processes: the suite has to end within ten minutes on the two cores every machine has. A file stays in one
-# process, because its tests share what its module-wide fixtures made.
+# Three processes on the two cores that every machine has: some tests wait for servers, locks and limits, and the suite
+# has to end within ten minutes. A file stays in one process, because its tests share what its module-wide fixtures made.
 test: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
