@@ -16,7 +16,7 @@ PAGES = sorted(
     for path in ROOT.glob(f"{folder}/*.md")
 )
 #: Sections of docs/results.md that READMEs name before the runs they tell of have ended. The list only shrinks.
-PENDING = {"curricula-on-one-pool", "three-recipes-at-equal-tokens"}
+PENDING = {"three-recipes-at-equal-tokens"}
 _LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s]+)\)")
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
