@@ -15,8 +15,6 @@ PAGES = sorted(
     for folder in (".", "docs", "recipes/*", "tests/labels")
     for path in ROOT.glob(f"{folder}/*.md")
 )
-#: Sections of docs/results.md that READMEs name before the runs they tell of have ended. The list only shrinks.
-PENDING = {"three-recipes-at-equal-tokens"}
 _LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s]+)\)")
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -36,7 +34,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         target = (page.parent / file).resolve() if file else page
         if page.parent.name == "docs" and target.parent != page.parent:
             broken.append(f"{link}: is outside of the site")
-        if not target.exists() or (fragment and fragment not in PENDING | anchors(target)):
+        if not target.exists() or (fragment and fragment not in anchors(target)):
             broken.append(link)
     assert broken == []
 
