@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 import types
@@ -353,3 +354,13 @@ if __name__ == "__main__":
     RECIPES.write_text(
         MARKED.sub(lambda match: f"{match[1]}{fresh[match[2]]}\n{match[4]}", text), "utf-8"
     )
+
+
+@pytest.mark.parametrize("name", ["evidence", "lightreasoner_evidence", "curricula_evidence"])
+def test_a_script_of_evidence_says_how_it_is_called(name: str, monkeypatch: pytest.MonkeyPatch):
+    """All that it imports is there: it is run by hand, after an hour of training."""
+    path = ROOT / "scripts" / f"{name}.py"
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    monkeypatch.syspath_prepend(str(path.parent))
+    with pytest.raises(SystemExit, match="longstep run"):
+        runpy.run_path(str(path), run_name="__main__")
