@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +14,6 @@ from longstep.cli.terminal import quiet_libraries, run_single, say
 from longstep.config import Located, UserError, load_yaml, override, validate
 from longstep.run.brought import READERS, Brought, brought_recipe
 from longstep.training.ranks import rank
-
-if TYPE_CHECKING:
-    pass
 
 
 def bringing(kind: str, about: str) -> Callable[..., None]:

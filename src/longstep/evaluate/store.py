@@ -13,14 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from longstep.artifacts import read_json, read_rows, write_json, write_rows
-from longstep.config import UserError, ValidationError
+from longstep.config import Strict, UserError, ValidationError
 from longstep.evaluate.reducers import Samples, collect
 from longstep.evaluate.score import Protocol, score_samples
 from longstep.types import Completion, Problem, Verdict
 from longstep.verify import judge_all
+
+M = TypeVar("M", bound=Strict)
 
 RESULTS = "results.json"
 PROTOCOL = "protocol.json"
@@ -51,11 +53,20 @@ def read_protocol(folder: Path) -> Protocol:
     Raises:
         UserError: the folder holds no evaluation, or its protocol does not fit.
     """
+    return stored_as(Protocol, folder, "the output of an evaluate stage")
+
+
+def stored_as(form: type[M], folder: Path, what: str) -> M:
+    """The protocol of a folder that is scored again; ``what`` says which folder holds one.
+
+    Raises:
+        UserError: there is none, or it does not fit.
+    """
     path = folder / PROTOCOL
     if not path.is_file():
-        raise UserError(f"{folder}: no {PROTOCOL}, so this is not the output of an evaluate stage")
+        raise UserError(f"{folder}: no {PROTOCOL}, so this is not {what}")
     try:
-        return Protocol.model_validate(read_json(path))
+        return form.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])

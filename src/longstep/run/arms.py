@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from longstep.config import Located, Origin, overlay
-from longstep.run.phases import below, refusal, refuse_names
+from longstep.run.phases import below, refusal, refuse_names, written_out
 from longstep.wording import got
 from longstep.yaml12 import KeyPath
 
@@ -29,25 +29,17 @@ def spread(located: Located) -> Located:
     Raises:
         UserError: arms that are no stages, or references to the stage that they take the place of.
     """
-    stages = located.data.get("stages")
-    if not isinstance(stages, dict):
-        return located  # the recipe's own check says so
-    made: dict[str, Any] = {}
     arms: dict[str, list[str]] = {}
-    origins = {path: found for path, found in located.origins.items() if path[:1] != ("stages",)}
-    for name, entry in stages.items():
-        if isinstance(entry, dict) and ARMS in entry:
-            several = list(_arms(located, name))
-            arms[name] = [each for each, _ in several]
-        else:
-            several = [(name, below(located, ("stages", name)))]
-        for each, stage in several:
-            if each != name and each in stages:
-                why = f"is an arm of {name}, too; rename one of the two"
-                raise refusal(located, ("stages", each), why)
-            made[each] = stage.data
-            origins |= {("stages", each, *path): found for path, found in stage.origins.items()}
-    found = replace(located, data={**located.data, "stages": made}, origins=origins)
+
+    def several(located: Located, name: str) -> list[tuple[str, Located]]:
+        found = list(_arms(located, name))
+        arms[name] = [each for each, _ in found]
+        return found
+
+    def clash(name: str, each: str) -> str:
+        return f"is an arm of {name}, too; rename one of the two"
+
+    found = written_out(located, ARMS, several, clash)
     return _all_named(found, arms) if arms else found
 
 
@@ -76,9 +68,9 @@ def _all_named(located: Located, arms: Mapping[str, list[str]]) -> Located:
     """Write ``"rl-*": "@rl-*"`` out, and refuse references to a stage that is arms now."""
     origins = dict(located.origins)
 
-    def written_out(node: Any, path: KeyPath) -> Any:
+    def replaced(node: Any, path: KeyPath) -> Any:
         if isinstance(node, list):
-            return [written_out(each, (*path, place)) for place, each in enumerate(node)]
+            return [replaced(each, (*path, place)) for place, each in enumerate(node)]
         if not isinstance(node, dict):
             if isinstance(node, str) and node.startswith("@") and node[1:] in arms:
                 names = ", ".join(f"@{each}" for each in arms[node[1:]])
@@ -91,10 +83,10 @@ def _all_named(located: Located, arms: Mapping[str, list[str]]) -> Located:
                 made[name] = f"@{name}"
                 _copy(origins, (*path, key), (*path, name))
             if not whole:
-                made[key] = written_out(value, (*path, key))
+                made[key] = replaced(value, (*path, key))
         return made
 
-    stages = written_out(located.data["stages"], ("stages",))
+    stages = replaced(located.data["stages"], ("stages",))
     return replace(located, data={**located.data, "stages": stages}, origins=origins)
 
 

@@ -15,7 +15,7 @@ a penalty compares with is a setting, ``reference``: ``phase`` (what the phase s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,22 +38,39 @@ def expanded(located: Located) -> Located:
     Raises:
         UserError: phases that make no chain.
     """
+
+    def clash(name: str, each: str) -> str:
+        phase = f"stages.{name}.{PHASES}.{each.removeprefix(f'{name}-')}"
+        return f"is a phase of {name}; set {phase}, or rename one"
+
+    return written_out(located, PHASES, _chain, clash)
+
+
+def written_out(
+    located: Located,
+    key: str,
+    several: Callable[[Located, str], Iterable[tuple[str, Located]]],
+    clash: Callable[[str, str], str],
+) -> Located:
+    """A recipe in which each stage that has ``key`` is the stages it stands for; every value keeps its file and line.
+
+    Args:
+        located: the recipe, not checked yet.
+        key: of the stages that are written out.
+        several: the stages that the stage of this name stands for, by name.
+        clash: what is said where a stage has the name of one of them; given the stage's name and that one.
+    """
     stages = located.data.get("stages")
     if not isinstance(stages, dict):
         return located  # the recipe's own check says so
     made: dict[str, Any] = {}
     origins = {path: found for path, found in located.origins.items() if path[:1] != ("stages",)}
     for name, entry in stages.items():
-        place = ("stages", name)
-        phased = isinstance(entry, dict) and PHASES in entry
-        chain = _chain(located, name) if phased else [(name, below(located, place))]
-        for each, stage in chain:
+        stands = isinstance(entry, dict) and key in entry
+        all_ = several(located, name) if stands else [(name, below(located, ("stages", name)))]
+        for each, stage in all_:
             if each != name and each in stages:
-                raise refusal(
-                    located,
-                    ("stages", each),
-                    f"is a phase of {name}; set stages.{name}.{PHASES}.{each.removeprefix(f'{name}-')}, or rename one",
-                )
+                raise refusal(located, ("stages", each), clash(name, each))
             made[each] = stage.data
             origins |= {("stages", each, *path): found for path, found in stage.origins.items()}
     return replace(located, data={**located.data, "stages": made}, origins=origins)

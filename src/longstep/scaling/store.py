@@ -18,8 +18,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from longstep.artifacts import read_json, read_rows, sha256_file, write_json, write_rows
-from longstep.config import Field, Strict, UserError, ValidationError
+from longstep.artifacts import read_rows, sha256_file, write_json, write_rows
+from longstep.config import Field, Strict, UserError
+from longstep.evaluate.store import PROTOCOL, stored_as
 from longstep.generate import Prompt
 from longstep.scaling import AnyStrategy
 from longstep.scaling.account import bill
@@ -31,7 +32,7 @@ from longstep.types import Problem, Segment
 from longstep.verify import judge_all
 from longstep.verify.keys import same_answer
 
-PROTOCOL, CURVES, CHOICES = "protocol.json", "curves.json", "choices.jsonl"
+CURVES, CHOICES = "curves.json", "choices.jsonl"
 PROBLEMS, PROMPTS = "problems.jsonl", "prompts.jsonl"
 
 
@@ -123,17 +124,7 @@ def read_protocol(folder: Path) -> Scaled:
     Raises:
         UserError: the folder holds none, or one that does not fit.
     """
-    path = folder / PROTOCOL
-    if not path.is_file():
-        raise UserError(f"{folder}: no {PROTOCOL}, so this is not the out/ folder of a scale stage")
-    try:
-        return Scaled.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(
-            f"{path}:{place}: {first['msg']}; restore the file the stage wrote"
-        ) from None
+    return stored_as(Scaled, folder, "the out/ folder of a scale stage")
 
 
 def trees(folder: Path, strategy: str) -> Iterator[tuple[str, list[Segment]]]:
