@@ -31,7 +31,7 @@ from longstep.scaling.store import nodes_path
 from longstep.scaling.tree import leaves
 from longstep.stages import Sample, Scale
 from longstep.types import Problem, Segment
-from test_scaling import FAKE, HOW, PROBLEMS, STEP, WHOLE, chars, grown, plain
+from test_scaling import FAKE, HOW, STEP, WHOLE, chars, grown, plain
 from test_scaling import asked as asked_fake
 from test_serve import call, running
 from vllm_stub import END, PROMPT, SIZE, Stub, decode, encode, honest
@@ -67,7 +67,9 @@ def remote(*servers: Stub, folder: Path | None = None, **settings: Any) -> Piece
 
 def asked(count: int = 3) -> list[tuple[Problem, Prompt]]:
     problems = [Problem(f"p{n}", "", "1", verifier="exact") for n in range(count)]
-    return [(each, Prompt(each.id, (*PROMPT, 65 + n), "<think>")) for n, each in enumerate(problems)]
+    return [
+        (each, Prompt(each.id, (*PROMPT, 65 + n), "<think>")) for n, each in enumerate(problems)
+    ]
 
 
 def trees_of(
@@ -324,10 +326,11 @@ def test_what_cannot_be_the_answer_is_asked_for_again_and_never_believed(name: s
     change, sentence = UNTRUE[name]
     truth = trees_of(remote(stub()), STRATEGIES["beam"])
     once = stub(after_the_probe(change))
-    assert trees_of(remote(once, patience=30), STRATEGIES["beam"]) == truth
+    assert trees_of(remote(once, open_after=1000), STRATEGIES["beam"]) == truth
     if sentence:
         with pytest.raises(UserError) as caught:
-            trees_of(remote(stub(after_the_probe(change, True))), STRATEGIES["beam"])
+            always = stub(after_the_probe(change, True))
+            trees_of(remote(always, open_after=1000), STRATEGIES["beam"])
         assert sentence in str(caught.value)
         assert "problem 'p" in str(caught.value) and "run again" in str(caught.value)
 

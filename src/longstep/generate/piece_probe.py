@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from longstep.config import Strict
@@ -108,6 +108,7 @@ class _Probe:
     tokens: Tokens
     body: dict[str, Any]
     named: bool = True
+    over: bool = False  # an answer was longer than it might be
 
     async def features(self, logprobs: bool) -> PieceFeatures:
         first, seed = await self._long()
@@ -116,11 +117,11 @@ class _Probe:
         seen: dict[str, Honour] = {
             "ids": "honoured" if noise == "honoured" else await self._ids(),
             "words": self._words(first),
-            "budget": "honoured" if len(first.ids) <= TOKENS else "ignored",
             "stop": await self._stop(first, seed),
             "seed": "honoured" if again.ids == first.ids else "ignored",
             "noise": noise,
         }
+        seen["budget"] = "ignored" if self.over else "honoured"
         if logprobs:
             told = first.logprobs is not None and len(first.logprobs) == len(first.ids)
             seen["logprobs"] = "honoured" if told else "ignored"
@@ -199,6 +200,16 @@ class _Probe:
             return "unknown"  # a character may be cut
         return "honoured" if answer.text.strip() in (whole.strip(), shown.strip()) else "ignored"
 
+    def _bounded(self, content: bytes, most: int) -> Answer:
+        """An answer, of one that is too long the beginning."""
+        answer = parse_piece(content, self.lane.transport.scrub, self.lane.model)
+        if len(answer.ids) <= most:
+            return answer
+        self.over = True
+        logprobs = answer.logprobs and answer.logprobs[:most]
+        text = self.tokens.decode(answer.ids[:most])
+        return replace(answer, ids=answer.ids[:most], logprobs=logprobs, text=text)
+
     async def _ask(self, seed: int, given: Sequence[int] = (), **changes: Any) -> Answer:
         """One request, again while the server is busy."""
         body = {**self.body, "seed": seed, **changes}
@@ -211,7 +222,7 @@ class _Probe:
             try:
                 async with asyncio.timeout(SECONDS):
                     content = await send(self.lane, body)
-                return parse_piece(content, self.lane.transport.scrub, self.lane.model)
+                return self._bounded(content, body["max_tokens"])
             except (Busy, Failed, Unreachable):
                 if not left:
                     raise
