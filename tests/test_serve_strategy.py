@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -123,14 +124,14 @@ def test_where_no_answer_can_be_read_the_first_is_given():
 
 
 def test_requests_of_several_people_are_answered_each_by_itself():
-    from concurrent.futures import ThreadPoolExecutor
-
     for server in served("adaptive:most=8", None, None, None):
-        alone = [ask(server, f"q{n}", seed=n, max_tokens=120)[1] for n in range(12)]
+
+        def one_of(n: int, server: Server = server) -> Any:
+            return ask(server, f"q{n}", seed=n, max_tokens=120)[1]
+
+        alone = [one_of(n) for n in range(12)]
         with ThreadPoolExecutor(12) as people:
-            crowd = list(
-                people.map(lambda n: ask(server, f"q{n}", seed=n, max_tokens=120)[1], range(12))
-            )
+            crowd = list(people.map(one_of, range(12)))
         for one, other in zip(alone, crowd, strict=True):
             assert one["choices"] == other["choices"] and one["usage"] == other["usage"]
 

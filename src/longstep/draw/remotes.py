@@ -114,7 +114,7 @@ class ByEndpoint(_Served, Endpoint):
         tokens, price = work.completions * work.mean, given.plan.endpoint_price
         given.remark(
             f"{given.name}: {self.model} draws {tokens / 1e9:.2f} billion tokens elsewhere, at "
-            f"${price} per million; its hours are not estimated"
+            f"${price} per million, what it reads not counted; its hours are not estimated"
         )
         return Spent(tokens=tokens, dollars=tokens * price / 1e6)
 

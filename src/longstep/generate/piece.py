@@ -130,10 +130,8 @@ def fault_of(answer: Answer, body: Mapping[str, Any], tokens: Tokens) -> str:
     ids, most = answer.ids, body["max_tokens"]
     if len(ids) > most:
         return f"it sent {len(ids)} tokens where {most} were asked for at most"
-    if strange := [each for each in ids if not 0 <= each < tokens.size]:
-        return (
-            f"it sent token id {strange[0]}, and the tokenizer has ids from 0 to {tokens.size - 1}"
-        )
+    if fault := strange_id(answer, tokens):
+        return fault
     if not tokens.stop_ids.isdisjoint(ids[:-1]):
         return "it wrote on behind the end of its turn"
     stops = body.get("stop", ())
@@ -147,6 +145,14 @@ def fault_of(answer: Answer, body: Mapping[str, Any], tokens: Tokens) -> str:
         )
     if "logprobs" in body and (answer.logprobs is None or len(answer.logprobs) != len(ids)):
         return "it sent no log-probability for each of its tokens"
+    return ""
+
+
+def strange_id(answer: Answer, tokens: Tokens) -> str:
+    """What is wrong with an answer that holds an id which nobody knows; empty when it holds none."""
+    for each in answer.ids:
+        if not 0 <= each < tokens.size:
+            return f"it sent token id {each}, and the tokenizer has ids from 0 to {tokens.size - 1}"
     return ""
 
 

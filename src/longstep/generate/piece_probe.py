@@ -11,7 +11,7 @@ from longstep.config import Strict
 from longstep.generate.answer import Answer, Barred, Malformed, Refused
 from longstep.generate.lane import SECONDS, TOKENS, Busy, Failed, Lane, send
 from longstep.generate.parameters import left_out
-from longstep.generate.piece import Tokens, parse_piece, piece_body, stop_at
+from longstep.generate.piece import Tokens, parse_piece, piece_body, stop_at, strange_id
 from longstep.generate.probe import Honour
 from longstep.generate.transport import Broken, Overdue, Unreachable
 
@@ -193,8 +193,6 @@ class _Probe:
 
     def _words(self, answer: Answer) -> Honour:
         decode = self.tokens.decode
-        if any(not 0 <= each < self.tokens.size for each in answer.ids):
-            return "ignored"
         whole, shown = decode(answer.ids), decode(answer.ids[:-1])
         if "\ufffd" in whole:
             return "unknown"  # a character may be cut
@@ -203,6 +201,8 @@ class _Probe:
     def _bounded(self, content: bytes, most: int) -> Answer:
         """An answer, of one that is too long the beginning."""
         answer = parse_piece(content, self.lane.transport.scrub, self.lane.model)
+        if fault := strange_id(answer, self.tokens):
+            raise Malformed(fault)
         if len(answer.ids) <= most:
             return answer
         self.over = True

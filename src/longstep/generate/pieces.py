@@ -8,19 +8,28 @@ is asked once. An answer that cannot be what was asked for is asked for again, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from longstep.config import TypeAdapter, UserError, ValidationError
-from longstep.generate.base import Continuation, Continued, Frontier, Prompt, Sampling
+from longstep.generate.base import (
+    Continuation,
+    Continued,
+    Frontier,
+    Prompt,
+    Sampling,
+    Watch,
+    unwatched,
+)
 from longstep.generate.endpoint import Endpoint, EndpointGenerator
 from longstep.generate.journal import Journal, request_key
 from longstep.generate.managed import Managed
 from longstep.generate.piece import Tokens, body_of, continued, way_of
 from longstep.generate.piece_probe import PieceFeatures, probe_pieces, refusal
 from longstep.generate.pool import Job, Pool, Tally, Tell
+from longstep.types import Completion
 
 PIECES, PROBED_PIECES = "pieces.jsonl", "pieces-probe.json"
 _PROBED = TypeAdapter(dict[str, PieceFeatures])
@@ -50,6 +59,22 @@ class PiecesGenerator(EndpointGenerator):
         self._tokens, self._folder = tokens, folder
         self._work: _Work | None = None
         self._seen: dict[str, PieceFeatures] = {}
+
+    def draw(
+        self,
+        asked: Iterable[Prompt],
+        how: Sampling,
+        journal: Path | None = None,
+        watch: Watch = unwatched,
+    ) -> Iterator[Completion]:
+        """Refuse: whole answers are drawn as text, and somebody meant that ids travel.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(
+            "by.tokenizer: has no effect on a stage that draws whole answers, which travel as text; leave it out"
+        )
 
     def frontier(self) -> Frontier:
         """Write answers on at the servers, which hold what they like between the requests."""

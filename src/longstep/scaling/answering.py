@@ -53,13 +53,15 @@ class PickedAnswers:
     most: int | None = None
 
     def longest(self, room: int) -> int:
-        """Tokens of each answer, so that the strategy at its largest stays within ``most``."""
-        if self.most is None or self._cost(room) <= self.most:
+        """Tokens of each answer, so that the strategy stays within ``most`` at its worst."""
+        if self.most is None or self.strategy.worst(room) <= self.most:
             return max(0, room)
         fits, over = 0, room
         while over - fits > 1:
             middle = (fits + over) // 2
-            fits, over = (middle, over) if self._cost(middle) <= self.most else (fits, middle)
+            fits, over = (
+                (middle, over) if self.strategy.worst(middle) <= self.most else (fits, middle)
+            )
         return fits
 
     def answer(self, asked: Sequence[Prompt], how: Sampling) -> list[Chosen]:
@@ -74,9 +76,6 @@ class PickedAnswers:
             trees = grower.wave([(_question(prompt), prompt) for prompt in some])
             found += [self._chosen(*each) for each in zip(some, trees, strict=True)]
         return found
-
-    def _cost(self, longest: int) -> float:
-        return longest * self.strategy.answers(longest) if longest > 0 else 0.0
 
     def _chosen(self, prompt: Prompt, tree: Sequence[Segment]) -> Chosen:
         found = leaves(tree, prompt.prefix)
