@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +21,7 @@ from longstep.context import PARTIAL, Context
 from longstep.draw.engines import Desk
 from longstep.draw.samplers import ByEndpoint, ByModel
 from longstep.draw.serving import source_of
-from longstep.generate import Continuation, Endpoint, Prompt, Sampling
+from longstep.generate import Continuation, Endpoint, Managed, Prompt, Sampling
 from longstep.generate.piece import Tokens, body_of
 from longstep.generate.pieces import PIECES, PiecesGenerator
 from longstep.generate.serve import Served
@@ -36,9 +40,9 @@ from longstep.types import Problem, Segment
 from test_scaling import FAKE, HOW, STEP, WHOLE, chars, grown, plain
 from test_scaling import asked as asked_fake
 from test_serve import call, running
-from vllm_stub import END, PROMPT, SIZE, Stub, decode, encode, honest
+from vllm_stub import END, PROMPT, SIZE, Stub, decode, encode, grow, honest, tokens
 
-TOKENS = Tokens(decode, frozenset({END}), SIZE)
+TOKENS = tokens()
 TOY = Sampling(temperature=1.0, max_tokens=60, batch_size=24, seed=3, logprobs=True)
 STRATEGIES: dict[str, Strategy] = {
     "samples": IndependentSamples(n=3),
@@ -380,6 +384,42 @@ def test_a_kill_loses_no_piece_and_doubles_none(name: str, stub, tmp_path: Path)
         assert generator.describe() == facts
 
 
+def test_a_process_that_is_killed_goes_on_to_the_same_trees(stub, tmp_path: Path):
+    server = stub(seconds=0.02)
+    truth = grow(server.url, tmp_path / "whole")
+    needed = sum(body["top_p"] == TOY.top_p for body in server.asked)  # the probe is in no journal
+    script = f"from vllm_stub import Path, grow; grow({server.url!r}, Path({str(tmp_path)!r}))"
+    for _ in range(4):
+        before = len(server.asked)
+        path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path}
+        )
+        while process.poll() is None and len(server.asked) < before + needed // 5:
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+    assert grow(server.url, tmp_path) == truth
+    whole, cut = (folder / "trees.jsonl" for folder in (tmp_path / "whole", tmp_path))
+    assert cut.read_bytes() == whole.read_bytes()
+    with (tmp_path / PIECES).open() as file:
+        keys = [json.loads(line)["key"] for line in file]
+    assert len(keys) == len(set(keys)) == needed
+
+
+def test_a_server_that_is_started_for_it_is_on_another_port_every_time(tmp_path: Path):
+    command = ("{python}", str(Path(__file__).with_name("vllm_stub.py")), "{port}")
+    remote = Managed(model="m", command=command, **QUICK)
+    found = []
+    for _ in range(2):
+        with PiecesGenerator(remote, TOKENS, tmp_path) as generator:
+            grower = Grower(generator, encode, TOY, STRATEGIES["beam"])
+            trees = list(grower.forest(asked(), tmp_path / "trees.jsonl"))
+            found.append((trees, generator.describe()))
+    assert found[0] == found[1]
+    assert found[0][1]["pieces"][0]["ids"] == "honoured" and found[0][1]["completion_tokens"] > 0
+
+
 def test_what_two_strategies_ask_alike_is_asked_once(stub, tmp_path: Path):
     server = stub()
     with remote(server, folder=tmp_path) as generator:
@@ -465,7 +505,7 @@ def test_a_tokenizer_without_effect_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="thinking: has no effect without tokenizer"):
         ByEndpoint(model="m", url=url, thinking=False)
     by = ByEndpoint(model="m", url=url, tokenizer="m")
-    [said] = Sample(by=by, data="@d", sampling=Sampling(logprobs=True)).check()
+    said, _ = Sample(by=by, data="@d", sampling=Sampling(logprobs=True)).check()
     assert said.startswith("by.tokenizer: has no effect")
     with (
         closing(

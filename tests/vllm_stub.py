@@ -2,6 +2,7 @@
 
 The toy writes a thought of short steps, closes it, and boxes a digit. Its next token is a function of all ids so far, of
 the seed, and of how many tokens this request has drawn: as a real server does, it begins its noise anew at every request.
+``python vllm_stub.py PORT`` runs an honest one.
 """
 
 from __future__ import annotations
@@ -9,12 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from fault_server import Act, FaultServer, reply
+from fault_server import QUICK, Act, FaultServer, reply
+from longstep.generate import Endpoint, Prompt, Sampling
+from longstep.generate.piece import Tokens
+from longstep.generate.pieces import PiecesGenerator
+from longstep.scaling.beam import BeamSearch
+from longstep.scaling.drive import Grower
+from longstep.types import Problem, Segment
 
 END, CLOSE, SIZE = 0, 1, 128
 PROMPT = (60, 113, 62)
@@ -73,11 +82,11 @@ def honest(body: Mapping[str, Any]) -> Answer:
 class Stub(FaultServer):
     """Answers honestly, but for what a lie makes of it; knows how many requests it had at once."""
 
-    def __init__(self, lie: Lie | None = None, seconds: float = 0.0) -> None:
+    def __init__(self, lie: Lie | None = None, seconds: float = 0.0, port: int = 0) -> None:
         self.now = self.most = 0
         self._count = threading.Lock()
         self._lie, self._seconds = lie, seconds
-        super().__init__(self._script)
+        super().__init__(self._script, port)
 
     def _script(self, body: dict[str, Any], before: int) -> Act:
         with self._count:
@@ -93,3 +102,24 @@ class Stub(FaultServer):
         if callable(given):
             return given
         return reply(200, json.dumps({"model": "m", "choices": [given]}).encode())
+
+
+def tokens() -> Tokens:
+    """What a client knows of the toy."""
+    return Tokens(decode, frozenset({END}), SIZE)
+
+
+def grow(url: str, folder: Path) -> list[list[Segment]]:
+    """A beam over six problems, a wave each, from whatever the folder holds; what the killed process of a test does."""
+    problems = [Problem(f"p{n}", "", "1", verifier="exact") for n in range(6)]
+    asked = [(each, Prompt(each.id, (*PROMPT, 65 + n))) for n, each in enumerate(problems)]
+    how = Sampling(temperature=1.0, max_tokens=60, batch_size=4, seed=3, logprobs=True)
+    config = Endpoint.model_validate({"model": "m", "url": url, **QUICK})
+    strategy = BeamSearch(keep=2, expand=2, step=(";",))
+    with PiecesGenerator(config, tokens(), folder) as generator:
+        return list(Grower(generator, encode, how, strategy).forest(asked, folder / "trees.jsonl"))
+
+
+if __name__ == "__main__":
+    Stub(port=int(sys.argv[1]))
+    time.sleep(120)

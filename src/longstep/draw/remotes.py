@@ -101,7 +101,7 @@ class _Served(Engine, Remote):
 
 
 class ByEndpoint(_Served, Endpoint):
-    """OpenAI-compatible servers sample (vLLM, SGLang, a hosted R1); their rows carry text, not ids."""
+    """OpenAI-compatible servers sample (vLLM, SGLang, a hosted R1); rows carry text, pieces of a tree their ids."""
 
     kind: Literal["endpoint"] = "endpoint"
 
