@@ -15,16 +15,18 @@ from typing import Any
 import pytest
 
 from fault_server import QUICK, Act, reply, reset
-from longstep.artifacts import read_json, write_rows
+from longstep.artifacts import read_json, write_json, write_rows
 from longstep.config import UserError
 from longstep.context import PARTIAL, Context
 from longstep.draw.engines import Desk
 from longstep.draw.samplers import ByEndpoint, ByModel
 from longstep.draw.serving import source_of
 from longstep.generate import Continuation, Endpoint, Managed, Prompt, Sampling
-from longstep.generate.piece import Tokens, body_of
+from longstep.generate.piece import Vocabulary, body_of
 from longstep.generate.pieces import PIECES, PiecesGenerator
 from longstep.generate.serve import Served
+from longstep.models.bounds import stop_ids, turn_ends
+from longstep.models.load import load_model, load_tokenizer, locate
 from longstep.progress import Progress
 from longstep.scaling.base import Strategy
 from longstep.scaling.beam import BeamSearch
@@ -109,7 +111,7 @@ def fake_server() -> Iterator[str]:
 
 
 def over_http(url: str, strategy: Strategy) -> list[list[Segment]]:
-    letters = Tokens(lambda ids: "".join(map(chr, ids)), frozenset({0}), 256)
+    letters = Vocabulary(lambda ids: "".join(map(chr, ids)), frozenset({0}), 256)
     config = Endpoint.model_validate({"model": "m", "url": url, **QUICK})
     with PiecesGenerator(config, letters) as generator:
         found = Grower(generator, chars, HOW, strategy).wave(asked_fake())
@@ -514,6 +516,23 @@ def test_a_tokenizer_without_effect_is_refused(tmp_path: Path):
         pytest.raises(UserError, match=r"by\.tokenizer: has no effect on a stage that draws whole"),
     ):
         opened.generator.draw([Prompt("p", text="?")], Sampling())
+
+
+def test_a_turn_ends_where_the_model_that_is_loaded_ends_it(tmp_path: Path):
+    """Without weights: what the tokenizer, the generation config, or in its absence the config says."""
+    shipped = locate("longstep-tiny")
+    tokenizer, model = load_tokenizer(shipped), load_model(shipped)
+    assert turn_ends(shipped, tokenizer) == stop_ids(model, tokenizer)
+    own = tokenizer.eos_token_id
+    folder = tmp_path / "other"
+    folder.mkdir()
+    write_json(folder / "config.json", {"vocab_size": 98, "eos_token_id": 7})
+    assert turn_ends(folder, tokenizer) == {own, 7}
+    write_json(folder / "generation_config.json", {"eos_token_id": [8, 9]})
+    assert turn_ends(folder, tokenizer) == {own, 8, 9}
+    write_json(folder / "generation_config.json", {"eos_token_id": 98})
+    with pytest.raises(UserError, match="expected an id below 98"):
+        turn_ends(folder, tokenizer)
 
 
 # -- what longstep serve says of ids ------------------------------------------------------------------

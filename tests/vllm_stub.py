@@ -19,7 +19,7 @@ from typing import Any
 
 from fault_server import QUICK, Act, FaultServer, reply
 from longstep.generate import Endpoint, Prompt, Sampling
-from longstep.generate.piece import Tokens
+from longstep.generate.piece import Vocabulary
 from longstep.generate.pieces import PiecesGenerator
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.drive import Grower
@@ -104,9 +104,9 @@ class Stub(FaultServer):
         return reply(200, json.dumps({"model": "m", "choices": [given]}).encode())
 
 
-def tokens() -> Tokens:
+def tokens() -> Vocabulary:
     """What a client knows of the toy."""
-    return Tokens(decode, frozenset({END}), SIZE)
+    return Vocabulary(decode, frozenset({END}), SIZE)
 
 
 def grow(url: str, folder: Path) -> list[list[Segment]]:

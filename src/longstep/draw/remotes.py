@@ -77,7 +77,7 @@ class _Served(Engine, Remote):
     def _opened(self, remote: Endpoint | Managed, desk: Desk, **fill: str) -> Opened:
         if self.tokenizer is None:
             return Opened(EndpointGenerator(remote, desk.tell, **fill))
-        from longstep.generate.piece import Tokens
+        from longstep.generate.piece import Vocabulary
         from longstep.generate.pieces import PiecesGenerator
         from longstep.models.bounds import turn_ends
         from longstep.models.chat import encode_text
@@ -88,7 +88,7 @@ class _Served(Engine, Remote):
         folder = desk.model(self.tokenizer) if here else located_before(self.tokenizer, ask=True)
         assert folder is not None
         tokenizer = load_tokenizer(folder)
-        tokens = Tokens(
+        tokens = Vocabulary(
             lambda ids: str(tokenizer.decode(list(ids), skip_special_tokens=False)),
             turn_ends(folder, tokenizer),
             max(tokenizer.get_vocab().values()) + 1,

@@ -18,7 +18,7 @@ Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Way:
+class Channel:
     """What is asked of an endpoint, and how it answers.
 
     Attributes:
@@ -31,7 +31,9 @@ class Way:
     read: Callable[[bytes, Scrub, str, Body], Answer]
 
 
-CHAT = Way("/chat/completions", lambda content, scrub, model, body: parse(content, scrub, model))
+CHAT = Channel(
+    "/chat/completions", lambda content, scrub, model, body: parse(content, scrub, model)
+)
 
 
 class _Later(Exception):
@@ -90,7 +92,7 @@ class Lane:
     served: bool = False
     parameters: Names = field(default_factory=dict)
     names: set[str | None] = field(default_factory=lambda: {None})
-    way: Way = CHAT
+    way: Channel = CHAT
 
     def ready(self, now: float) -> bool:
         """Whether it may be asked."""

@@ -18,13 +18,13 @@ from longstep.generate.answer import (
     quoted,
 )
 from longstep.generate.base import Continuation, Continued, Sampling
-from longstep.generate.lane import Body, Way
+from longstep.generate.lane import Body, Channel
 from longstep.generate.noise import row_key
 from longstep.types import SegmentFinish
 
 
 @dataclass(frozen=True)
-class Tokens:
+class Vocabulary:
     """What is known here of the tokens of the model behind a server.
 
     Attributes:
@@ -38,7 +38,7 @@ class Tokens:
     size: int
 
 
-def piece_body(prompt: Sequence[int], tokens: Tokens) -> dict[str, Any]:
+def piece_body(prompt: Sequence[int], tokens: Vocabulary) -> dict[str, Any]:
     """What every request for a piece says, in vLLM's words."""
     return {
         "prompt": list(prompt),
@@ -48,7 +48,7 @@ def piece_body(prompt: Sequence[int], tokens: Tokens) -> dict[str, Any]:
     }
 
 
-def body_of(ask: Continuation, how: Sampling, tokens: Tokens, named: bool) -> dict[str, Any]:
+def body_of(ask: Continuation, how: Sampling, tokens: Vocabulary, named: bool) -> dict[str, Any]:
     """A request for one piece; with ``named`` its noise is named, too, for a server that knows that word."""
     (name, index), at = ask.noise, len(ask.ids)
     body = piece_body((*ask.prompt.prompt_ids, *ask.ids), tokens) | {
@@ -75,7 +75,7 @@ def stop_at(texts: Sequence[str]) -> dict[str, Any]:
     return {"stop": list(texts), "include_stop_str_in_output": True}
 
 
-def way_of(tokens: Tokens) -> Way:
+def way_of(tokens: Vocabulary) -> Channel:
     """Pieces are asked for here; what cannot be one is as if it were torn, and asked for again."""
 
     def read(content: bytes, scrub: Scrub, model: str, body: Body) -> Answer:
@@ -84,7 +84,7 @@ def way_of(tokens: Tokens) -> Way:
             raise Malformed(fault)
         return answer
 
-    return Way("/completions", read)
+    return Channel("/completions", read)
 
 
 def parse_piece(content: bytes, scrub: Scrub, asked: str) -> Answer:
@@ -125,7 +125,7 @@ def _numbers(given: Any) -> tuple[float, ...] | None:
     return tuple(map(float, given)) if sound else None
 
 
-def fault_of(answer: Answer, body: Mapping[str, Any], tokens: Tokens) -> str:
+def fault_of(answer: Answer, body: Mapping[str, Any], tokens: Vocabulary) -> str:
     """Why an answer cannot be what was asked for; empty when it can."""
     ids, most = answer.ids, body["max_tokens"]
     if len(ids) > most:
@@ -148,7 +148,7 @@ def fault_of(answer: Answer, body: Mapping[str, Any], tokens: Tokens) -> str:
     return ""
 
 
-def strange_id(answer: Answer, tokens: Tokens) -> str:
+def strange_id(answer: Answer, tokens: Vocabulary) -> str:
     """What is wrong with an answer that holds an id which nobody knows; empty when it holds none."""
     for each in answer.ids:
         if not 0 <= each < tokens.size:
@@ -156,7 +156,7 @@ def strange_id(answer: Answer, tokens: Tokens) -> str:
     return ""
 
 
-def continued(ask: Continuation, answer: Answer, tokens: Tokens) -> Continued:
+def continued(ask: Continuation, answer: Answer, tokens: Vocabulary) -> Continued:
     """What a sound answer adds; its text is read from the ids, here."""
     ids, decode = answer.ids, tokens.decode
     finish: SegmentFinish = "cut"

@@ -11,7 +11,7 @@ from longstep.config import Strict
 from longstep.generate.answer import Answer, Barred, Malformed, Refused
 from longstep.generate.lane import SECONDS, TOKENS, Busy, Failed, Lane, send
 from longstep.generate.parameters import left_out
-from longstep.generate.piece import Tokens, parse_piece, piece_body, stop_at, strange_id
+from longstep.generate.piece import Vocabulary, parse_piece, piece_body, stop_at, strange_id
 from longstep.generate.probe import Honour
 from longstep.generate.transport import Broken, Overdue, Unreachable
 
@@ -53,7 +53,7 @@ class PieceFeatures(Strict):
     trouble: str | None = None
 
 
-def refusal(lane: Lane, features: PieceFeatures, logprobs: bool) -> str:
+def cannot_continue(lane: Lane, features: PieceFeatures, logprobs: bool) -> str:
     """One sentence when a server cannot be asked for pieces; empty when it can."""
     url = lane.address.url
     mend = (
@@ -79,7 +79,7 @@ def refusal(lane: Lane, features: PieceFeatures, logprobs: bool) -> str:
 
 
 async def probe_pieces(
-    lane: Lane, prompt: Sequence[int], tokens: Tokens, logprobs: bool
+    lane: Lane, prompt: Sequence[int], tokens: Vocabulary, logprobs: bool
 ) -> PieceFeatures:
     """Ask for a few short pieces.
 
@@ -105,7 +105,7 @@ class _Probe:
     """Questions to one server that differ in a few words."""
 
     lane: Lane
-    tokens: Tokens
+    tokens: Vocabulary
     body: dict[str, Any]
     named: bool = True
     over: bool = False  # an answer was longer than it might be

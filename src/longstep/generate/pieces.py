@@ -26,8 +26,8 @@ from longstep.generate.base import (
 from longstep.generate.endpoint import Endpoint, EndpointGenerator
 from longstep.generate.journal import Journal, request_key
 from longstep.generate.managed import Managed
-from longstep.generate.piece import Tokens, body_of, continued, way_of
-from longstep.generate.piece_probe import PieceFeatures, probe_pieces, refusal
+from longstep.generate.piece import Vocabulary, body_of, continued, way_of
+from longstep.generate.piece_probe import PieceFeatures, cannot_continue, probe_pieces
 from longstep.generate.pool import Job, Pool, Tally, Tell
 from longstep.types import Completion
 
@@ -41,7 +41,7 @@ class PiecesGenerator(EndpointGenerator):
     def __init__(
         self,
         remote: Endpoint | Managed,
-        tokens: Tokens,
+        tokens: Vocabulary,
         folder: Path | None = None,
         tell: Tell | None = None,
         **fill: str,
@@ -105,8 +105,10 @@ class PiecesGenerator(EndpointGenerator):
 
     def _extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
         if self._work is None:
-            self._work = self._begin(asked[0].prompt, how)
+            self._work = self._begin()
         work = self._work
+        if not self._seen:
+            work.runner.run(self._see(work, asked[0].prompt, how.logprobs))
         named = all(each.noise == "honoured" for each in self._seen.values())
         jobs = [self._job(ask, how, named, number) for number, ask in enumerate(asked)]
         work.finish(jobs)
@@ -121,12 +123,8 @@ class PiecesGenerator(EndpointGenerator):
         key = request_key(self.remote.model, {**body, "stream": ask.noise, "parameters": renamed})
         return Job(key, body, (ask.prompt.problem_id, number))
 
-    def _begin(self, prompt: Prompt, how: Sampling) -> _Work:
-        """Start or find the servers and see what they honour.
-
-        Raises:
-            UserError: one of them cannot be asked for pieces.
-        """
+    def _begin(self) -> _Work:
+        """Start or find the servers."""
         self._warn()
         started = self._start(self._log)
         runner = asyncio.Runner()
@@ -136,31 +134,29 @@ class PiecesGenerator(EndpointGenerator):
         for lane in lanes:
             lane.way = way_of(self._tokens)
         pool = Pool(self.remote, lanes, (), journal, tally, self.tell)
-        work = _Work(runner, pool, tally, started.check)
-        try:
-            runner.run(self._see(work, prompt, how.logprobs))
-        except BaseException:
-            work.close()
-            raise
-        return work
+        return _Work(runner, pool, tally, started.check)
 
     async def _see(self, work: _Work, prompt: Prompt, logprobs: bool) -> None:
+        """See what the servers honour.
+
+        Raises:
+            UserError: one of them cannot be asked for pieces.
+        """
         known, lanes = self._record(), work.pool.lanes
         new = [lane for lane in lanes if lane.address.url not in known]
         asked = (probe_pieces(lane, prompt.prompt_ids, self._tokens, logprobs) for lane in new)
         for lane, seen in zip(new, await asyncio.gather(*asked), strict=True):
             self.tell("probed", {"url": lane.address.url, **seen.model_dump(mode="json")})
             known[lane.address.url] = seen
-        self._seen = {lane.address.url: known[lane.address.url] for lane in lanes}
         for lane in lanes:
-            seen = self._seen[lane.address.url]
-            if sentence := refusal(lane, seen, logprobs):
+            url, seen = lane.address.url, known[lane.address.url]
+            if sentence := cannot_continue(lane, seen, logprobs):
                 raise UserError(sentence)
             lane.served, lane.names = True, {seen.answers_as}
             if seen.answers_as:
-                url, name = lane.address.url, seen.answers_as
-                sentence = f"{url}: asked for model {lane.model!r}, it answers as {name!r}"
-                self.tell("warning", {"warning": sentence})
+                name = f"asked for model {lane.model!r}, it answers as {seen.answers_as!r}"
+                self.tell("warning", {"warning": f"{url}: {name}"})
+        self._seen = {lane.address.url: known[lane.address.url] for lane in lanes}
         if self._folder is not None:
             (self._folder / PROBED_PIECES).write_bytes(_PROBED.dump_json(self._seen))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from longstep.config import UserError
 from longstep.generate import Generator, Prompt, Sampling
-from longstep.generate.serve import Chosen, Served
+from longstep.generate.serve import PickedAnswer, Served
 from longstep.scaling import AnyStrategy
 from longstep.scaling.account import bill
 from longstep.scaling.drive import Grower
@@ -64,24 +64,24 @@ class PickedAnswers:
             )
         return fits
 
-    def answer(self, asked: Sequence[Prompt], how: Sampling) -> list[Chosen]:
+    def answer(self, asked: Sequence[Prompt], how: Sampling) -> list[PickedAnswer]:
         """Grow a tree for each prompt and pick from it."""
         logprobs = any(scorer.logprobs for scorer in scorers_of(self.strategy, self.pick))
         how = how.model_copy(update={"logprobs": logprobs})
         grower = Grower(self.generator, self.encode, how, self.strategy)
         size = max(1, how.batch_size // self.strategy.rows)
-        found: list[Chosen] = []
+        found: list[PickedAnswer] = []
         for at in range(0, len(asked), size):
             some = asked[at : at + size]
             trees = grower.wave([(_question(prompt), prompt) for prompt in some])
             found += [self._chosen(*each) for each in zip(some, trees, strict=True)]
         return found
 
-    def _chosen(self, prompt: Prompt, tree: Sequence[Segment]) -> Chosen:
+    def _chosen(self, prompt: Prompt, tree: Sequence[Segment]) -> PickedAnswer:
         found = leaves(tree, prompt.prefix)
         given = self._given(found) if found else _furthest(tree, prompt.prefix)
         paid = bill(tree, len(prompt.prompt_ids))
-        return Chosen(
+        return PickedAnswer(
             Completion(
                 problem_id=prompt.problem_id,
                 sample_index=0,

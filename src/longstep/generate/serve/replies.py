@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from longstep.generate.serve.asked import ChatRequest, Settings, TextRequest
-from longstep.generate.serve.worker import Chosen
+from longstep.generate.serve.worker import PickedAnswer
 from longstep.generate.stops import Decode
 from longstep.types import Completion
 
 
 def chat_reply(
-    request: ChatRequest, choices: Sequence[Completion], chosen: Chosen | None = None
+    request: ChatRequest, choices: Sequence[Completion], chosen: PickedAnswer | None = None
 ) -> dict[str, Any]:
     """Answers to a conversation; of one that was chosen ``usage`` counts what all the others took, too."""
     said = [{"message": {"role": "assistant", "content": row.text}} for row in choices]

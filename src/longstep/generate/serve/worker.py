@@ -22,7 +22,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class PickedAnswer:
     """One answer that was chosen from several, and what all of them took.
 
     Attributes:
@@ -43,7 +43,7 @@ class Chooser(Protocol):
         """Tokens that each answer may have, where the context has room for so many; 0 where it may have none."""
         ...
 
-    def answer(self, asked: Sequence[Prompt], how: Sampling) -> list[Chosen]:
+    def answer(self, asked: Sequence[Prompt], how: Sampling) -> list[PickedAnswer]:
         """One answer to each prompt."""
         ...
 
@@ -85,7 +85,7 @@ class _Waiting:
     ask: Continuation | None = None  # of an answer that is written on
     done: threading.Event = field(default_factory=threading.Event)
     completions: Sequence[Completion] = ()
-    chosen: Chosen | None = None
+    chosen: PickedAnswer | None = None
     error: str = ""
 
     @property
@@ -107,7 +107,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def chat(self, request: ChatRequest) -> tuple[list[Completion], Chosen | None]:
+    def chat(self, request: ChatRequest) -> tuple[list[Completion], PickedAnswer | None]:
         """Wait for the choices; where one is chosen from several answers, with what they took.
 
         Raises:
