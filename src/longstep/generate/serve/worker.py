@@ -163,7 +163,18 @@ class Worker:
         """All choices to one prompt, cut at their stop texts."""
         decode, prefix = self._source.decode, waiting.prompt.prefix
         rows = self._finished(waiting)
-        return [cut(row, prefix, request.stop, decode, keep) if decode else row for row in rows]
+        if decode is None:
+            return [*rows]
+        if (
+            keep and request.stop
+        ):  # which the generator has cut away from the text, and not from the ids
+            ends = self._source.stop_ids
+            shown = ([t for t in row.token_ids if t not in ends] for row in rows)
+            rows = [
+                replace(row, text=prefix + decode(ids))
+                for row, ids in zip(rows, shown, strict=True)
+            ]
+        return [cut(row, prefix, request.stop, decode, keep) for row in rows]
 
     def _waiting(
         self, request: Settings, seed: int, said: str, make: Callable[[str], Prompt]
