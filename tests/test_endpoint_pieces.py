@@ -363,18 +363,20 @@ def test_a_kill_loses_no_piece_and_doubles_none(name: str, stub, tmp_path: Path)
         return choice
 
     server = stub(mortal)
-    found = []
-    for attempt in range(60):
-        left[0] = 2 + attempt % 3
+    found: list[list[Segment]] = []
+    facts: dict[str, Any] = {}
+    deaths = 0
+    while not found:
+        left[0] = 2 + deaths % 3
         try:
             with remote(server, folder=tmp_path, concurrency=1) as generator:
                 grower = Grower(generator, encode, TOY, strategy)
                 found = list(grower.forest(asked(), tmp_path / "trees.jsonl"))
                 facts = generator.describe()
-            break
         except UserError as error:
             assert "gone" in str(error)
-    assert found == truth and attempt > 1
+            deaths += 1
+    assert found == truth and deaths > 1
     assert len(answered) == len(set(answered))
     with (tmp_path / PIECES).open() as file:
         assert len({json.loads(line)["key"] for line in file}) == len(answered)
@@ -469,6 +471,7 @@ def test_a_stage_over_longstep_serve_stores_what_it_stores_with_the_model_itself
         context_of(tmp_path / "there", problems),
     )
     Scale(by=ByModel(model="longstep-tiny"), **settings).run(here)
+    url = ""
     for server in running(source_of("longstep-tiny")):
         url = f"http://127.0.0.1:{server.server_port}/v1"
         by = ByEndpoint(model="longstep-tiny", url=url, tokenizer="longstep-tiny", timeout=60)

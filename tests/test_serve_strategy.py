@@ -94,14 +94,25 @@ def test_what_was_pruned_or_forced_is_counted_too():
         assert usage["completion_tokens"] == details["drawn_tokens"] > details["answer_tokens"]
     closing = source()
     closing.encode = lambda text: [1] if text == "</think>" else chars(text)
-    closing.chooser = chooser_of(closing, BudgetForcing(most=9), MajorityVote(), None)
+    closing.chooser = chooser_of(closing, BudgetForcing(most=4), MajorityVote(), None)
+    for server in running(closing):
+        for seed in range(4):
+            reply = ask(server, seed=seed, max_tokens=120)[1]
+            details = reply["usage"]["completion_tokens_details"]
+            text = reply["choices"][0]["message"]["content"]
+            thought = drawn(seed, 1)[0][:4]
+            assert text.startswith(f"<think>{thought}</think>")
+            assert details["forced_tokens"] == 1  # the tag, of one token here
+            assert reply["usage"]["completion_tokens"] == details["drawn_tokens"] + 1
 
 
 def test_one_sample_is_what_is_served_without_a_strategy():
-    for server in served("samples:n=1", None, "average", None):
-        given = ask(server, seed=4, max_tokens=120)[1]
-    for server in running(source()):
-        plain = ask(server, seed=4, max_tokens=120)[1]
+    replies = [
+        ask(server, seed=4, max_tokens=120)[1]
+        for start in (served("samples:n=1", None, "average", None), running(source()))
+        for server in start
+    ]
+    given, plain = replies
     assert given["choices"] == plain["choices"]
     more = given["usage"].pop("completion_tokens_details")
     assert given["usage"] == plain["usage"]

@@ -67,7 +67,8 @@ class _Served(Engine, Remote):
             yield f"{place}.parameters: max_tokens is left out, and a piece of an answer needs its bound"
         if self.prefix:
             yield f"{place}.prefix: has no effect where token ids travel; leave it out"
-        yield from super().complaints({*needs} - _BY_IDS, place)
+        others = [need for need in needs if need not in _BY_IDS]
+        yield from super().complaints(others, place)
 
     def misfits(self, ahead: Ahead, tokens: int) -> Iterator[str]:
         """A model without a tokenizer for it."""

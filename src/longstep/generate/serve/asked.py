@@ -217,13 +217,13 @@ class TextRequest(Settings):
     def _says_something(self) -> Self:
         if not self.prompt or not all(self.prompt):
             raise ValueError("prompt: is empty, and there is nothing to continue")
+        first, *others = self.prompt
         if self.noise is not None:
-            if len(self.prompt) > 1 or isinstance(self.prompt[0], str) or self.n > 1:
+            if others or isinstance(first, str) or self.n > 1:
                 raise ValueError("noise: names one answer to one prompt of token ids")
-            if self.noise.at >= len(self.prompt[0]):
+            if self.noise.at >= len(first):
                 raise ValueError(
-                    f"noise.at: {self.noise.at} tokens of the answer leave nothing of a prompt of "
-                    f"{len(self.prompt[0])}"
+                    f"noise.at: {self.noise.at} tokens of the answer leave nothing of a prompt of {len(first)}"
                 )
         return self
 
