@@ -142,7 +142,12 @@ class PiecesGenerator(EndpointGenerator):
         Raises:
             UserError: one of them cannot be asked for pieces.
         """
-        known, lanes = self._record(), work.pool.lanes
+        lanes = work.pool.lanes
+        known = {
+            url: seen
+            for url, seen in self._record().items()
+            if seen.logprobs != "unknown" or not logprobs  # it may not have been asked for them
+        }
         new = [lane for lane in lanes if lane.address.url not in known]
         asked = (probe_pieces(lane, prompt.prompt_ids, self._tokens, logprobs) for lane in new)
         for lane, seen in zip(new, await asyncio.gather(*asked), strict=True):
