@@ -528,6 +528,7 @@ def test_a_turn_ends_where_the_model_that_is_loaded_ends_it(tmp_path: Path):
     tokenizer, model = load_tokenizer(shipped), load_model(shipped)
     assert turn_ends(shipped, tokenizer) == stop_ids(model, tokenizer)
     own = tokenizer.eos_token_id
+    assert isinstance(own, int)
     folder = tmp_path / "other"
     folder.mkdir()
     write_json(folder / "config.json", {"vocab_size": 98, "eos_token_id": 7})

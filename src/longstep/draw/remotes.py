@@ -67,8 +67,7 @@ class _Served(Engine, Remote):
             yield f"{place}.parameters: max_tokens is left out, and a piece of an answer needs its bound"
         if self.prefix:
             yield f"{place}.prefix: has no effect where token ids travel; leave it out"
-        others = [need for need in needs if need not in _BY_IDS]
-        yield from super().complaints(others, place)
+        yield from super().complaints(set(needs).difference(_BY_IDS), place)
 
     def misfits(self, ahead: Ahead, tokens: int) -> Iterator[str]:
         """A model without a tokenizer for it."""
