@@ -46,6 +46,11 @@ class AdaptiveConsistency(Strategy):
         """All, where no vote is settled."""
         return self.most
 
+    def fewest(self, mean: float) -> float:
+        """Until the first look that settles a vote in which all agree."""
+        looks = range(self.first, self.most, self.each)
+        return next((count for count in looks if settled([count], self.sure)), self.most)
+
 
 def settled(votes: Sequence[int], sure: float) -> bool:
     """Whether the most frequent answer is more likely than the second with probability ``sure``.

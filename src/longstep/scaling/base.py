@@ -113,8 +113,16 @@ class Strategy(Strict):
         raise NotImplementedError
 
     def answers(self, mean: float) -> float:
-        """Tokens it draws for a problem at most, in whole answers of ``mean`` tokens; for ``longstep plan``."""
+        """Tokens it draws for a problem, in whole answers of ``mean`` tokens, where nothing stops early; for a plan."""
         raise NotImplementedError
+
+    def fewest(self, mean: float) -> float:
+        """The same where it stops as early as it may."""
+        return self.answers(mean)
+
+    def worst(self, longest: int) -> float:
+        """Tokens that it can draw for a problem whose answers have so many at most: never more."""
+        return self.answers(longest) * longest if longest > 0 else 0.0
 
 
 class Stepwise(Strategy):
@@ -148,6 +156,15 @@ class Stepwise(Strategy):
     def scorers(self) -> Iterator[AnyScorer]:
         """The one that guides it."""
         yield self.scorer
+
+    def answers(self, mean: float) -> float:
+        """As often as there are rows, were all steps alike, up to the longest path that it allows."""
+        return self.rows * min(1.0, self.rounds * self.max_step / mean)
+
+    def worst(self, longest: int) -> float:
+        """The steps that are kept may have one token each, and all the others as many as fit."""
+        left = range(longest, max(0, longest - self.rounds), -1)
+        return self.rows * sum(min(self.max_step, room) for room in left)
 
     def further(self, parent: int, count: int) -> Extend:
         """One step on."""

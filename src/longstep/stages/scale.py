@@ -185,8 +185,13 @@ class Scale(Stage):
         longest = self.sampling.max_tokens
         mean, questions = given.mean(longest), self._questions(given)
         planned = given.planned()
-        for strategy in self.strategies.values():
+        for name, strategy in self.strategies.items():
             drawn = questions * strategy.answers(mean)
+            if (least := questions * strategy.fewest(mean)) < drawn:
+                given.remark(
+                    f"{given.name}: {name} stops early and draws {least * mean:,.0f} to {drawn * mean:,.0f} tokens; "
+                    "the most is counted"
+                )
             slots = self.sampling.batch_size
             work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, slots)
             part = self.by.spends(work, given)
@@ -199,9 +204,10 @@ class Scale(Stage):
                 hours=(planned.hours or 0.0) + part.hours,
                 dollars=planned.dollars + part.dollars,
             )
+        worst = questions * sum(each.worst(longest) for each in self.strategies.values())
         given.remark(
-            f"{given.name}: strategies that stop early are counted at their most, and a search as if its steps were "
-            "drawn together without a pause"
+            f"{given.name}: a search is counted as if its steps were of one length and drawn together without a pause; "
+            f"with every answer as long as sampling.max_tokens all strategies draw {worst:,.0f} tokens at worst"
         )
         return Estimate(Flow(), planned)
 
