@@ -69,6 +69,7 @@ class Cost:
         tokens_discarded: those among the drawn that were meant for training and not used.
         tokens_probe: those among the drawn that only told how hard a problem is.
         tokens_guided: those among the drawn that the policy wrote with help.
+        tokens_scored: tokens that a model read to score them or to teach a scorer, prompts included, each time.
     """
 
     tokens_trained: int = 0
@@ -76,6 +77,7 @@ class Cost:
     tokens_discarded: int = 0
     tokens_probe: int = 0
     tokens_guided: int = 0
+    tokens_scored: int = 0
 
 
 @dataclass

@@ -177,16 +177,26 @@ def head_identity(folder: Path) -> str:
 
 
 def features_of(read: AnswerRead, ends: Sequence[int]) -> Floats:
-    """What a head sees of each step, [N, 2 + H]: log-probability of its last token and entropy before it, then what
-    stood before that token times, element by element, the output layer's row for it.
+    """What a head sees of each step, [N, 4 + 2 H].
 
-    The state alone does not hold which token was written; the sum of the products is its logit.
+    Log-probabilities of the step's tokens (of the last, the mean, the least) and the entropy before the last; the state
+    before its last token; and that state times, element by element, the output layer's row for this token. The state
+    alone does not hold which token was written; the sum of the products is its logit.
     """
     import numpy as np
 
     last_N = np.array(ends, dtype=np.int64) - 1
-    told_N2 = np.stack([read.logps_T[last_N], read.entropies_T[last_N]], axis=-1)
-    return np.concatenate([told_N2, read.states_NH * read.tokens_NH], axis=-1)
+    parts = [read.logps_T[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+    told_N4 = np.stack(
+        [
+            read.logps_T[last_N],
+            np.array([part.mean() for part in parts], dtype=np.float32),
+            np.array([part.min() for part in parts], dtype=np.float32),
+            read.entropies_T[last_N],
+        ],
+        axis=-1,
+    )
+    return np.concatenate([told_N4, read.states_NH, read.states_NH * read.tokens_NH], axis=-1)
 
 
 def _fit(shapes: Sequence[tuple[int, ...]]) -> bool:

@@ -10,7 +10,7 @@ curves.json               accuracy against tokens
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
@@ -45,6 +45,8 @@ class Scaled(Strict):
         seed: of random subsets and of the bootstrap.
         resamples: of the bootstrap.
         files: hash of each strategy's segments.
+        readers: names of the scorers that read paths with a model, and why nothing should be chosen by them alone;
+            empty where it may be.
     """
 
     strategies: tuple[tuple[str, AnyStrategy], ...] = Field(min_length=1)
@@ -52,6 +54,7 @@ class Scaled(Strict):
     seed: int
     resamples: int = Field(ge=100)
     files: dict[str, str]
+    readers: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,29 @@ def rescore(folder: Path, picks: Sequence[AnyPick] = ()) -> dict[str, Any]:
                 "the stage again"
             )
     if picks:
+        refuse_doubtful("--pick", picks, protocol.readers)
         protocol = protocol.model_copy(update={"picks": tuple((pick.name, pick) for pick in picks)})
         write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
     return _score(folder, protocol, again=True)
+
+
+def refuse_doubtful(
+    place: str, users: Iterable[AnyPick | AnyStrategy], doubts: Mapping[str, str]
+) -> None:
+    """Refuse to let a scorer decide alone that tells nothing.
+
+    Raises:
+        UserError: a pick or a strategy trusts one.
+    """
+    for user in users:
+        for scorer in user.scorers():
+            doubt = doubts.get(scorer.name, "")
+            if doubt and user.trusts and not scorer.forced:
+                kind = type(user).model_fields["kind"].default
+                raise UserError(
+                    f"{place}: {kind} chooses by {scorer.name} alone, and {doubt}; let a vote weigh by it, train it on "
+                    "more answers, or write force: true in the scorer"
+                )
 
 
 def read_protocol(folder: Path) -> Scaled:
@@ -151,7 +174,7 @@ def _score(folder: Path, protocol: Scaled, again: bool) -> dict[str, Any]:
                 found = leaves(tree, prompt.prefix)
                 if again:
                     found = _judged(problems[problem_id], found)
-                tally.add(problem_id, found, bill(tree, prompt.tokens))
+                tally.add(problem_id, found, bill(tree, prompt.tokens, protocol.readers))
                 for pick_name, pick in protocol.picks:
                     yield _given((problem_id, name, pick_name), pick, found)
 

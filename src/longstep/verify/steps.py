@@ -1,4 +1,4 @@
-"""Step verifiers: whether each step of an answer is right, given the steps before it. One line in ``STEP_VERIFIERS`` each.
+"""Step verifiers: whether each step of an answer is right, given those before it. One line in ``STEP_VERIFIERS`` each.
 
 A step is judged by what stands before it, right or wrong: a wrong value that is carried on rightly is one wrong step.
 """
@@ -19,13 +19,17 @@ from longstep.wording import did_you_mean
 #: where nobody can tell.
 StepVerifier = Callable[[Problem, Sequence[str], Sequence[bool]], list[float | None]]
 
-_STATED = re.compile(r"([a-z])([-+*]?)(\d{1,9})(?:=(\d{1,9}))?")  # Python refuses to read very long numbers
+#: In place of a step verifier: every step is as right as the answer.
+OUTCOME = "outcome"
+_STATED = re.compile(
+    r"([a-z])([-+*]?)(\d{1,9})(?:=(\d{1,9}))?"
+)  # Python refuses to read very long numbers
 
 
 def chain_step_truths(
     problem: Problem, steps: Sequence[str], standing: Sequence[bool]
 ) -> list[float | None]:
-    """Steps of a variable chain: the next variable, as the problem defines it, rightly computed from the value before."""
+    """Steps of a variable chain: the next variable, as the problem defines it, computed rightly from the one before."""
     solved = worked(problem.prompt)
     if solved is None:
         return [None] * len(steps)
@@ -43,7 +47,9 @@ def chain_step_truths(
         for number, each in enumerate(stated):
             wanted = defined[place] if place < len(defined) else None
             result, known = _computed(each, value, modulus)
-            right = right and known and wanted is not None and wanted.groups()[:3] == each.groups()[:3]
+            right = (
+                right and known and wanted is not None and wanted.groups()[:3] == each.groups()[:3]
+            )
             if stands or number < len(stated) - 1:
                 value, place = result, place + 1
         found.append(float(right))

@@ -37,6 +37,11 @@ class Scorer(Strict):
         """What a score is worth in a weighted vote, at least 0."""
         return max(0.0, score)
 
+    @property
+    def forced(self) -> bool:
+        """Whether it may decide alone although its rater doubts it."""
+        return False
+
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """Artifacts it reads."""
         yield from ()
@@ -104,8 +109,8 @@ class ReadingScorer(Scorer):
             if self.name not in trail.last.scores:
                 known = ", ".join(trail.last.scores) or "none"
                 raise UserError(
-                    f"scorer {self.name!r}: problem {trail.last.problem_id} has no such score stored (it has: {known}), "
-                    "and scores that are read by a model are made while trees grow; name the scorer in the stage's "
+                    f"scorer {self.name!r}: problem {trail.last.problem_id} has no such score stored (it has: {known}), and "
+                    "scores that are read by a model are made while trees grow; name the scorer in the stage's "
                     "picks and run it again"
                 )
         return [trail.last.scores[self.name] for trail in trails]
