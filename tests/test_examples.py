@@ -212,6 +212,8 @@ def tables() -> dict[str, str]:
     from longstep.losses.critic import CriticConfig
     from longstep.models.tiny import TinySpec
     from longstep.rl.health import HealthConfig
+    from longstep.scaling.fit import Fitting
+    from longstep.scaling.head import Cutting
     from longstep.training.config import Training
 
     shared = frozenset(Training.model_fields)
@@ -230,6 +232,8 @@ def tables() -> dict[str, str]:
         "critic": CriticConfig,
         "health": HealthConfig,
         "architecture": TinySpec,
+        "cutting": Cutting,
+        "fitting": Fitting,
     }
     return {
         "training": table(Training),

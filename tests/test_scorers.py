@@ -311,7 +311,7 @@ def test_the_key_is_sent_and_never_said(start: Start, monkeypatch: pytest.Monkey
     assert "secret" not in str(found.value)
     monkeypatch.delenv("RM_KEY")
     scorer = RewardScorer(url=honest.url, model="rm", api_key_env="RM_KEY")
-    assert list(scorer.absent())[0].startswith(
+    assert next(iter(scorer.absent())).startswith(
         "api_key_env: environment variable RM_KEY is not set"
     )
     for wrong in ("sk-secret-of-many-letters-and-more-of-them", "a b"):

@@ -32,7 +32,7 @@ from longstep.scaling.head import (
 )
 from longstep.scaling.lessons import Lesson, Lessons, Teacher, fold_of, make_lessons
 from longstep.scaling.steps import cut_steps
-from longstep.stages import Verifier
+from longstep.stages import ValueVerifier
 from longstep.types import Completion, Problem, Segment, Verdict
 from longstep.verify.steps import chain_step_truths, judge_steps
 from short_recipe import Setting, finish
@@ -131,7 +131,9 @@ def test_a_score_that_knows_difficulty_alone_is_good_pooled_and_nothing_within()
     scores = [[0.9] * 4, [0.2] * 4, [0.1] * 2]
     assert within_auc(scores, right) == [0.5, 0.5]
     # 4 right ones against 6 wrong: 3 x (1 tie + 5 won), 1 x (1 lost + 3 ties + 2 won)
-    assert auc(sum(scores, []), sum(right, [])) == pytest.approx((3 * 5.5 + 3.5) / 24)
+    assert auc(
+        [s for own in scores for s in own], [r for own in right for r in own]
+    ) == pytest.approx((3 * 5.5 + 3.5) / 24)
     assert mean_with_interval([], 1, 100) is None
     assert mean_with_interval([0.5, 0.5], 1, 100) is not None
 
@@ -421,7 +423,7 @@ def test_a_head_is_trained_and_scores_what_is_drawn(run: Path):
     told = read_json(run / "head" / "out" / FACTS)
     assert told["weights"] == weights_hash(shipped_folder("longstep-tiny"))
     assert told["card"]["problems"] <= 24
-    stage = Verifier.model_validate({"model": "@base", "data": "@own"})
+    stage = ValueVerifier.model_validate({"model": "@base", "data": "@own"})
     titles = [block.title for block in stage.blocks(run / "head" / "out")]
     assert titles == ["Scorer card", "What the head may be used for"]
     for name, guided in (("vote", False), ("trees", True)):

@@ -138,7 +138,7 @@ class AnswerRead:
     tokens_NH: NDArray[np.float32]
 
 
-class Reader(Protocol):
+class AnswerReader(Protocol):
     """Reads answers with the model that draws; of an engine that gives ``distribution``."""
 
     def read(self, asked: Sequence[ToRead]) -> list[AnswerRead]:
@@ -215,7 +215,7 @@ class Generator(Protocol):
         """
         raise UserError(f"{type(self).__name__} cannot continue a text of its own")
 
-    def reader(self) -> Reader:
+    def reader(self) -> AnswerReader:
         """Read answers again; only of an engine that gives ``distribution``.
 
         Raises:

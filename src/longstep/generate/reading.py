@@ -18,7 +18,7 @@ ENTRIES = 1 << 24  # logits that are held at once
 
 
 class ModelReader:
-    """Reads with one engine's model; see ``Reader``. Rows are padded on the right, where no earlier token looks."""
+    """Reads with one engine's model. Rows are padded on the right, where no earlier token looks."""
 
     def __init__(self, engine: TransformersEngine) -> None:
         """Take the engine."""

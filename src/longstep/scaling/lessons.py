@@ -13,9 +13,9 @@ import numpy as np
 
 from longstep.artifacts import sha256_json, write_bytes
 from longstep.config import UserError
-from longstep.generate.base import Reader, ToRead
+from longstep.generate.base import AnswerReader, ToRead
 from longstep.scaling.head import Cutting, features_of
-from longstep.scaling.steps import Steps, cut_steps
+from longstep.scaling.steps import CutSteps, cut_steps
 from longstep.types import Completion, Problem
 from longstep.verify.steps import OUTCOME, judge_steps
 
@@ -70,7 +70,7 @@ class Teacher:
         folds: parts of the problems.
     """
 
-    reader: Reader
+    reader: AnswerReader
     cutting: Cutting
     labels: str
     folds: int
@@ -102,13 +102,13 @@ class Teacher:
             tokens_A=np.array([len(ask.prompt_ids) + len(ask.ids) for ask in asked]),
         )
 
-    def _cut(self, row: Completion) -> Steps:
+    def _cut(self, row: Completion) -> CutSteps:
         over = row.finish_reason == "stop"
         return cut_steps(
             row.token_ids, over, self.reader.text, self.cutting.step, self.cutting.undo
         )
 
-    def _labels(self, problem: Problem, row: Completion, cut: Steps) -> list[float]:
+    def _labels(self, problem: Problem, row: Completion, cut: CutSteps) -> list[float]:
         if self.labels == OUTCOME:
             right = row.verdict.correctness if row.verdict is not None else None
             found: Sequence[float | None] = [right] * len(cut.ends)

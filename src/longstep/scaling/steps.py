@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from longstep.generate.ends import Ends
 
-Decode = Callable[[Sequence[int]], str]
+TextOfIds = Callable[[Sequence[int]], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class CutSteps:
     """Steps of an answer, or of its beginning.
 
     Attributes:
@@ -26,8 +26,8 @@ class Steps:
 
 
 def cut_steps(
-    ids: Sequence[int], over: bool, decode: Decode, after: Sequence[str], undo: Sequence[str]
-) -> Steps:
+    ids: Sequence[int], over: bool, decode: TextOfIds, after: Sequence[str], undo: Sequence[str]
+) -> CutSteps:
     """Cut where a search would: behind each text of ``after``, and at the end of an answer that is over.
 
     Args:
@@ -50,4 +50,4 @@ def cut_steps(
     texts = [decode(ids[a:b]) for a, b in zip(starts, ends, strict=True)]
     behind = [*texts[1:], "" if over else rest]
     standing = tuple(not text.lstrip().startswith(tuple(undo)) for text in behind)
-    return Steps(tuple(ends), tuple(texts), standing[: len(ends)])
+    return CutSteps(tuple(ends), tuple(texts), standing[: len(ends)])

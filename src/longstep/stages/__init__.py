@@ -21,7 +21,7 @@ from longstep.stages.select import Select
 from longstep.stages.sft import Pretrain, Sft
 from longstep.stages.soft_sft import SoftSft
 from longstep.stages.traces import Traces
-from longstep.stages.verifier import Verifier
+from longstep.stages.verifier import ValueVerifier
 
 AnyStage = Annotated[
     Checkpoint
@@ -40,7 +40,7 @@ AnyStage = Annotated[
     | Sft
     | SoftSft
     | Traces
-    | Verifier,
+    | ValueVerifier,
     Field(discriminator="kind"),
 ]
 
@@ -63,5 +63,5 @@ __all__ = [
     "SoftSft",
     "Stage",
     "Traces",
-    "Verifier",
+    "ValueVerifier",
 ]

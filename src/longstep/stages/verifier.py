@@ -30,7 +30,7 @@ from longstep.verify.steps import OUTCOME, step_verifier_trouble
 READ_BYTES = 5 * 4 * 2**24
 
 
-class Verifier(Stage):
+class ValueVerifier(Stage):
     """A value head: how likely each step of an answer is right, told from the states of a frozen model.
 
     Attributes:

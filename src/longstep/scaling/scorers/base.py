@@ -109,8 +109,8 @@ class ReadingScorer(Scorer):
             if self.name not in trail.last.scores:
                 known = ", ".join(trail.last.scores) or "none"
                 raise UserError(
-                    f"scorer {self.name!r}: problem {trail.last.problem_id} has no such score stored (it has: {known}), and "
-                    "scores that are read by a model are made while trees grow; name the scorer in the stage's "
-                    "picks and run it again"
+                    f"scorer {self.name!r}: problem {trail.last.problem_id} has no such score stored (it has: "
+                    f"{known}), and scores that are read by a model are made while trees grow; name the scorer in "
+                    "the stage's picks and run it again"
                 )
         return [trail.last.scores[self.name] for trail in trails]

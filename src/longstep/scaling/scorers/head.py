@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from longstep.config import UserError
 from longstep.context import Artifact
 from longstep.generate import Prompt
-from longstep.generate.base import Reader, ToRead
+from longstep.generate.base import AnswerReader, ToRead
 from longstep.models.pointer import weights_hash
 from longstep.scaling.head import FACTS, Cutting, ValueHead, features_of, head_identity, read_head
 from longstep.scaling.scorers.base import PathRater, ReadingScorer, ScoringDesk
@@ -76,7 +76,7 @@ class HeadScorer(ReadingScorer):
 
 class _HeadRater:
     def __init__(
-        self, head: ValueHead, cutting: Cutting, reader: Reader, known: tuple[str, str]
+        self, head: ValueHead, cutting: Cutting, reader: AnswerReader, known: tuple[str, str]
     ) -> None:
         self._head, self._cutting, self._reader = head, cutting, reader
         self.identity, self.doubt = known

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from longstep.generate import Prompt
-from longstep.generate.base import Reader, ToRead
+from longstep.generate.base import AnswerReader, ToRead
 from longstep.scaling.scorers.base import PathRater, ReadingScorer, ScoringDesk
 from longstep.scaling.tree import Trail
 
@@ -33,7 +33,7 @@ class SelfCertaintyScorer(ReadingScorer):
 class _CertaintyRater:
     identity = doubt = ""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: AnswerReader) -> None:
         self._reader = reader
 
     def rate(self, asked: Sequence[tuple[Prompt, Trail]]) -> list[float]:
