@@ -105,6 +105,24 @@ def test_an_empty_answer_is_read_and_a_generator_without_a_model_refuses(
         FakeGenerator({}).reader()
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            ToRead((3,) * 60, (4,) * 37),
+            "an answer of 97 tokens with its prompt is longer than the context of 96",
+        ),
+        (
+            ToRead((3,), (4, VOCAB)),
+            "holds the token id 14, and the model that is to read it has 14",
+        ),
+    ],
+)
+def test_an_answer_of_another_model_is_refused(engine: TransformersEngine, row: ToRead, said: str):
+    with pytest.raises(UserError, match=said):
+        engine.reader().read([ToRead((3,), (4,)), row])
+
+
 def test_self_certainty_counts_what_the_model_drew(engine: TransformersEngine):
     scorer = SelfCertaintyScorer()
     rater = scorer.rater(ScoringDesk("s", engine, None, {}, lambda _: None))  # pyright: ignore

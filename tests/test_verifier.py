@@ -412,10 +412,17 @@ stages:
 """
 
 
+#: A head that learns from the trees of the stage before it.
+AGAIN = """
+  again: {kind: verifier, model: "@base", trees: "@scaled", folds: 2, resamples: 100, fit: {epochs: 1, width: 8},
+    cutting: {step: ["{"]}}
+"""
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("heads") / "run"
-    assert finish(folder, Setting(text=STAGES)) == "done"
+    assert finish(folder, Setting(text=STAGES.rstrip() + AGAIN)) == "done"
     return folder
 
 
@@ -439,6 +446,33 @@ def test_a_head_is_trained_and_scores_what_is_drawn(run: Path):
     assert bills["vote"]["scored_again"] > bills["vote"]["scored"] > bills["vote"]["drawn"]
     picks = {p["pick"] for p in read_json(run / "scaled" / "out" / "curves.json")["points"]}
     assert picks == {"majority", "weighted by head @head", "borda by self-certainty"}
+
+
+def test_the_answers_of_stored_trees_teach_too(run: Path):
+    from longstep.draw.prompts import prompts_for
+    from longstep.generate import Prompt
+    from longstep.models.load import load_tokenizer
+    from longstep.scaling.harvest import stored_answers
+
+    tokenizer = load_tokenizer(shipped_folder("longstep-tiny"))
+    out = run / "scaled" / "out"
+    found = list(stored_answers(out, lambda problems: prompts_for(tokenizer, problems)))
+    ended = [
+        row
+        for name in ("vote", "trees")
+        for row in read_rows(out / "nodes" / f"{name}.jsonl", Segment)
+        if row.ended
+    ]
+    assert len(found) == len(ended) > 6 * 3
+    assert len({(row.problem_id, row.sample_index) for _, row in found}) == len(found)
+    for (problem, row), last in zip(found, ended, strict=True):
+        assert row.problem_id == problem.id == last.problem_id and row.verdict == last.verdict
+        assert row.token_ids[len(row.token_ids) - len(last.token_ids) :] == last.token_ids
+        assert tokenizer.decode(row.token_ids).startswith(row.text.removeprefix("<think>")[:5])
+    card = read_json(run / "again" / "out" / FACTS)["card"]
+    assert card["steps"] >= len(found)
+    with pytest.raises(UserError, match="this model renders 1; take the model that grew the trees"):
+        list(stored_answers(out, lambda problems: [Prompt(p.id, (1,)) for p in problems]))
 
 
 def test_stored_scores_are_picked_by_again_without_a_model(run: Path, tmp_path: Path):
@@ -516,6 +550,7 @@ def test_a_head_of_another_policy_is_refused_before_anything_is_drawn(tmp_path: 
     [
         ("labels: chain-step", "did you mean 'chain-steps'"),
         ("cutting: {step: []}", "step"),
+        ("trees: '@scaled'", "either data or trees"),
         ("folds: 1", "greater than or equal to 2"),
         ("epochs: 3", "fit.epochs"),
     ],

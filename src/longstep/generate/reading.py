@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from longstep.config import UserError
 from longstep.generate.base import AnswerRead, ToRead
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ class ModelReader:
         self._engine = engine
 
     def read(self, asked: Sequence[ToRead]) -> list[AnswerRead]:
-        """Read rows of like length together."""
+        """Read rows of like length together.
+
+        Raises:
+            UserError: one is longer than the model's context, or holds an id that the model does not know.
+        """
+        self._check(asked)
         engine, found = self._engine, dict[int, AnswerRead]()
         training = engine.model.training
         engine.model.eval()
@@ -40,6 +46,23 @@ class ModelReader:
     def text(self, ids: Sequence[int]) -> str:
         """Ids as text, control tokens and all."""
         return self._engine.text(ids)
+
+    def _check(self, asked: Sequence[ToRead]) -> None:
+        model = self._engine.model
+        context = model.config.max_position_embeddings
+        known = model.get_output_embeddings().weight.shape[0]
+        for each in asked:
+            length = len(each.prompt_ids) + len(each.ids)
+            if length > context:
+                raise UserError(
+                    f"an answer of {length} tokens with its prompt is longer than the context of {context} of the "
+                    "model that is to read it; leave such answers out, or take the model that drew them"
+                )
+            if (highest := max(*each.prompt_ids, *each.ids, 0, 0)) >= known:
+                raise UserError(
+                    f"an answer holds the token id {highest}, and the model that is to read it has {known} of them; "
+                    "take the model that drew it"
+                )
 
     def _batch(self, asked: Sequence[ToRead]) -> Iterator[AnswerRead]:
         model = self._engine.model

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from longstep.artifacts import read_rows
 from longstep.config import Field
@@ -12,7 +12,7 @@ from longstep.context import PARTIAL, Artifact, Context, Where, chosen_problems
 from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator, Spent
 from longstep.costs.flow import Flow, share
-from longstep.draw.prompts import engine
+from longstep.draw.prompts import engine, prompts_for
 from longstep.foresight import Ahead
 from longstep.models.load import load_model, load_tokenizer
 from longstep.models.pointer import weights_hash
@@ -20,11 +20,15 @@ from longstep.progress import to_stderr
 from longstep.report.blocks import Block, Table, Text
 from longstep.scaling.card import train_and_judge
 from longstep.scaling.fit import Fitting
+from longstep.scaling.harvest import stored_answers
 from longstep.scaling.head import FACTS, Card, Cutting, HeadFacts, read_facts
 from longstep.scaling.lessons import Teacher, make_lessons
 from longstep.stages.base import Stage
 from longstep.types import Completion, Problem
 from longstep.verify.steps import OUTCOME, step_verifier_trouble
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 #: Five arrays as large as the logits that ``generate.reading`` holds at once, in float32.
 READ_BYTES = 5 * 4 * 2**24
@@ -36,7 +40,8 @@ class ValueVerifier(Stage):
     Attributes:
         model: whose states it reads; it scores answers of this model alone.
         data: verified answers of this model with their problems; best drawn as they will be when they are scored.
-        where: which problems.
+        trees: instead of ``data``, a stage ``scale`` of this model: all answers of its trees.
+        where: which problems of ``data``.
         labels: ``outcome``: every step is as right as the answer; or a step verifier, such as ``chain-steps``.
         cutting: how an answer is cut into steps, and what a path is worth.
         fit: how the head is trained.
@@ -55,7 +60,8 @@ class ValueVerifier(Stage):
     }
     kind: Literal["verifier"] = "verifier"
     model: str
-    data: str
+    data: str | None = None
+    trees: str | None = None
     where: Where = Where()
     labels: str = OUTCOME
     cutting: Cutting = Cutting()
@@ -66,10 +72,17 @@ class ValueVerifier(Stage):
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model and its answers."""
         yield self.model, "model"
-        yield self.data, "rows"
+        if self.data is not None:
+            yield self.data, "rows"
+        if self.trees is not None:
+            yield self.trees, "report"
 
     def check(self) -> Iterator[str]:
-        """A step verifier that there is none of."""
+        """No answers or twice some, a step verifier that there is none of."""
+        if (self.data is None) == (self.trees is None):
+            yield "data: expected either data or trees, for the answers come from one place"
+        if self.trees is not None and self.where != Where():
+            yield "where: has no effect on trees"
         if self.labels != OUTCOME and (trouble := step_verifier_trouble(self.labels)):
             yield f"labels: {trouble}, or {OUTCOME}"
 
@@ -84,25 +97,21 @@ class ValueVerifier(Stage):
     def misfits(self, ahead: Ahead) -> Iterator[str]:
         """No answers to learn from, or a model that cannot be read."""
         yield from ahead.model("model", self.model)
-        yield from ahead.files("data", self.data, "problems.jsonl", "completions.jsonl")
-        yield from ahead.fields(self, self.data)
-        yield from ahead.where(self.where, self.data)
+        if self.data is not None:
+            yield from ahead.files("data", self.data, "problems.jsonl", "completions.jsonl")
+            yield from ahead.fields(self, self.data)
+            yield from ahead.where(self.where, self.data)
 
     def run(self, context: Context) -> None:
         """Read the answers once, train, judge out of fold, keep the head of all problems."""
         folder = context.model(self.model)
-        reader = engine(load_model(folder).eval(), load_tokenizer(folder)).reader()
-        problems = {each.id: each for each in chosen_problems(context, self.data, self.where)}
-        path = context.rows(self.data, "completions.jsonl")
-        total = sum(_useful(row, problems) for row in read_rows(path, Completion))
+        tokenizer = load_tokenizer(folder)
+        reader = engine(load_model(folder).eval(), tokenizer).reader()
+        total = sum(1 for _ in self._answers(context, tokenizer))
         shown = context.progress(context.name, total, "answer")
-        rows = (
-            (problems[row.problem_id], row)
-            for row in read_rows(path, Completion)
-            if _useful(row, problems)
-        )
         teacher = Teacher(reader, self.cutting, self.labels, self.folds)
-        lessons = make_lessons(context.folder / PARTIAL, rows, teacher, shown.advance)
+        answers = self._answers(context, tokenizer)
+        lessons = make_lessons(context.folder / PARTIAL, answers, teacher, shown.advance)
         shown.finish()
         context.cost.tokens_scored += sum(int(lesson.tokens_A.sum()) for lesson in lessons)
         seed = context.seed % 2**31
@@ -121,8 +130,29 @@ class ValueVerifier(Stage):
             context.event("doubtful head", {"warning": card.doubt})
             to_stderr(f"{context.name}: {card.doubt}\n")
 
+    def _answers(
+        self, context: Context, tokenizer: PreTrainedTokenizerBase
+    ) -> Iterator[tuple[Problem, Completion]]:
+        """Judged answers with their problems."""
+        if self.data is not None:
+            chosen = chosen_problems(context, self.data, self.where)
+            problems = {each.id: each for each in chosen}
+            rows = read_rows(context.rows(self.data, "completions.jsonl"), Completion)
+            pairs = ((problems[row.problem_id], row) for row in rows if row.problem_id in problems)
+        else:
+            assert self.trees is not None
+            folder = context.artifact(self.trees)
+            pairs = stored_answers(folder, lambda problems: prompts_for(tokenizer, problems))
+        for problem, row in pairs:
+            if row.verdict is not None and row.verdict.correctness is not None:
+                yield problem, row
+
     def estimate(self, given: Estimator) -> Estimate:
         """One forward pass over every answer; the head itself is small."""
+        if self.data is None:
+            return given.unknown(
+                self.references(), "how many answers stand in the trees is not known"
+            )
         data, shape = given.input(self.data), given.model(self.model)
         answers = given.rows(data.completions * share(self.where, data))
         length = given.plan.prompt_tokens + data.tokens
@@ -157,12 +187,6 @@ class ValueVerifier(Stage):
             "problem is; only the AUC within a problem says whether a choice among its answers is worth anything.",
         )
         yield Text("What the head may be used for", _use(facts.card))
-
-
-def _useful(row: Completion, problems: Mapping[str, Problem]) -> bool:
-    """A judged answer of a chosen problem."""
-    judged = row.verdict is not None and row.verdict.correctness is not None
-    return judged and row.problem_id in problems
 
 
 def _row(facts: HeadFacts) -> tuple[str, ...]:
