@@ -33,8 +33,8 @@ def stored_answers(
         length = len(prompts[begun.problem_id].prompt_ids)
         if length != begun.tokens:
             raise UserError(
-                f"{folder}: problem {begun.problem_id} was asked with a prompt of {begun.tokens} tokens, and this model "
-                f"renders {length}; take the model that grew the trees"
+                f"{folder}: problem {begun.problem_id} was asked with a prompt of {begun.tokens} tokens, and this "
+                f"model renders {length}; take the model that grew the trees"
             )
     counts = dict.fromkeys(problems, 0)
     for name, _ in read_protocol(folder).strategies:
