@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,6 +171,45 @@ def test_a_tree_guided_by_reading_scores_every_step_and_a_vote_its_answers(
             )
         )
         assert len(BestScore(scorer=scorer).pick(found, lambda a, b: a == b)) == 3
+
+
+class CountingRater:
+    """Scores by length, and counts what it was asked."""
+
+    doubt = ""
+
+    def __init__(self, identity: str) -> None:
+        self.identity, self.asked = identity, 0
+
+    def rate(self, asked: Sequence[tuple[Prompt, Trail]]) -> list[float]:
+        self.asked += len(asked)
+        return [float(len(path.ids)) for _, path in asked]
+
+
+def test_what_is_sealed_is_not_scored_again_unless_by_another_scorer(
+    engine: TransformersEngine, tmp_path: Path
+):
+    asked = list(zip(PROBLEMS, PROMPTS, strict=True))
+    how = HOW.model_copy(update={"samples": 1, "batch_size": 3})  # a wave is one problem
+
+    def grown(rater: CountingRater) -> list[list[Segment]]:
+        raters = {"self-certainty": rater}
+        grower = Grower(engine, lambda text: (), how, IndependentSamples(n=3), raters)
+        return list(grower.forest(asked, tmp_path / "journal"))
+
+    first, again, other = CountingRater("a"), CountingRater("a"), CountingRater("b")
+    trees = grown(first)
+    assert first.asked == 4 * 3
+    assert all(
+        each.scores["self-certainty"] == len(each.token_ids) for tree in trees for each in tree
+    )
+    journal = (tmp_path / "journal").read_bytes()
+    (tmp_path / "journal").write_bytes(
+        journal[: len(journal) * 3 // 4]
+    )  # a kill in the last wave but one
+    assert grown(again) == trees and 0 < again.asked < first.asked
+    assert (tmp_path / "journal").read_bytes() == journal
+    assert grown(other) == trees and other.asked == first.asked
 
 
 @pytest.mark.parametrize("kind", ["{kind: self-certainty}", "{kind: head, head: x}"])

@@ -75,9 +75,11 @@ class ModelReader:
         for at, each in enumerate(asked):
             first = len(each.prompt_ids) - 1  # a token is told from what stands before it
             own_3T = facts_3BT[:, at, first : first + len(each.ids)].cpu().numpy()
+            logps_T, entropies_T, certainties_T = own_3T
             chosen = torch.tensor([each.ids[place] for place in each.places], dtype=torch.int64)
             rows_NH = weights_VH[chosen.to(weights_VH.device)].float().cpu().numpy()
-            yield AnswerRead(*own_3T, states[at].float().cpu().numpy(), rows_NH)
+            states_NH = states[at].float().cpu().numpy()
+            yield AnswerRead(logps_T, entropies_T, certainties_T, states_NH, rows_NH)
 
     def _passed(self, ids_BT: Tensor, asked: Sequence[ToRead]) -> tuple[Tensor, list[Tensor]]:
         """Log-probability, entropy and certainty of each next token [3, B, T - 1], and states at the places."""

@@ -239,6 +239,8 @@ class Scale(Stage):
             f"{given.name}: strategies that stop early are counted at their most, and a search as if its steps were "
             "drawn together without a pause"
         )
+        if readers := sorted({scorer.name for scorer in self._scorers() if scorer.reads}):
+            given.remark(f"{given.name}: what scorers read is not counted ({', '.join(readers)})")
         return Estimate(Flow(), planned)
 
     def _questions(self, given: Estimator) -> float:

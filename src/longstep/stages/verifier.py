@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -50,7 +50,7 @@ class ValueVerifier(Stage):
     """
 
     produces: ClassVar[Artifact] = "report"
-    elsewhere: ClassVar[dict[str, str]] = {
+    elsewhere: ClassVar[Mapping[str, str]] = {
         "step": "cutting.step",
         "over": "cutting.over",
         "undo": "cutting.undo",

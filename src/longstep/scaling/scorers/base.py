@@ -23,6 +23,8 @@ class Scorer(Strict):
     logprobs: ClassVar[bool] = False
     #: It knows the key: a bound, never a method.
     knows: ClassVar[bool] = False
+    #: It reads paths with a model, which costs.
+    reads: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -94,6 +96,8 @@ class PathRater(Protocol):
 
 class ReadingScorer(Scorer):
     """Base of members that read with a model: scored when trees are grown, and from then on what was stored."""
+
+    reads: ClassVar[bool] = True
 
     def rater(self, desk: ScoringDesk) -> PathRater:
         """Begin to read."""
