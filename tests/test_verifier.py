@@ -545,6 +545,13 @@ def test_a_head_of_another_policy_is_refused_before_anything_is_drawn(tmp_path: 
     assert "reads the states of m, and another model draws here" in found
 
 
+def test_a_head_for_another_model_is_refused_before_either_stage_runs(tmp_path: Path):
+    other = STAGES.replace('verifier, model: "@base"', "verifier, model: longstep-tiny-rater")
+    found = finish(tmp_path / "run", Setting(text=other))
+    assert "@head reads the states of another model than @base, which draws here" in found
+    assert not (tmp_path / "run" / "base").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

@@ -10,7 +10,7 @@ curves.json               accuracy against tokens
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
@@ -27,6 +27,7 @@ from longstep.scaling.account import bill
 from longstep.scaling.curves import StrategyTally, budgets_of, curves
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.picks.base import expected
+from longstep.scaling.raters import refuse_doubtful
 from longstep.scaling.tree import Trail, leaves
 from longstep.types import Problem, Segment
 from longstep.verify import judge_all
@@ -120,25 +121,6 @@ def rescore(folder: Path, picks: Sequence[AnyPick] = ()) -> dict[str, Any]:
         protocol = protocol.model_copy(update={"picks": tuple((pick.name, pick) for pick in picks)})
         write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
     return _score(folder, protocol, again=True)
-
-
-def refuse_doubtful(
-    place: str, users: Iterable[AnyPick | AnyStrategy], doubts: Mapping[str, str]
-) -> None:
-    """Refuse to let a scorer decide alone that tells nothing.
-
-    Raises:
-        UserError: a pick or a strategy trusts one.
-    """
-    for user in users:
-        for scorer in user.scorers():
-            doubt = doubts.get(scorer.name, "")
-            if doubt and user.trusts and not scorer.forced:
-                kind = type(user).model_fields["kind"].default
-                raise UserError(
-                    f"{place}: {kind} chooses by {scorer.name} alone, and {doubt}; let a vote weigh by it, train it on "
-                    "more answers, or write force: true in the scorer"
-                )
 
 
 def read_protocol(folder: Path) -> Scaled:

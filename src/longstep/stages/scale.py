@@ -29,10 +29,11 @@ from longstep.scaling.picks import AnyPick
 from longstep.scaling.picks.average import AnyAnswer
 from longstep.scaling.picks.majority import MajorityVote
 from longstep.scaling.picks.oracle import OraclePick
+from longstep.scaling.raters import open_raters
 from longstep.scaling.scorers import AnyScorer
-from longstep.scaling.scorers.base import PathRater, ScoringDesk
+from longstep.scaling.scorers.base import ScoringDesk
 from longstep.scaling.shown import blocks_of
-from longstep.scaling.store import Scaled, begin, finish, nodes_path, refuse_doubtful
+from longstep.scaling.store import Scaled, begin, finish, nodes_path
 from longstep.stages.base import Stage, local_data
 from longstep.types import Problem, Segment
 
@@ -114,6 +115,9 @@ class Scale(Stage):
             yield from ahead.fields(self, self.data)
             yield from ahead.where(self.where, self.data)
         yield from self.by.misfits(ahead, self.sampling.max_tokens)
+        models = [each for each, kind in self.by.references() if kind == "model"]
+        for scorer in self._scorers():
+            yield from scorer.misfits(ahead, models[0] if models else None)
 
     def _needs(self) -> set[Gift]:
         given = {gift for scorer in self._scorers() for gift in scorer.gifts()}
@@ -135,16 +139,6 @@ class Scale(Stage):
     def _logprobs(self) -> bool:
         return any(scorer.logprobs for scorer in self._scorers())
 
-    def _raters(self, desk: ScoringDesk) -> dict[str, PathRater]:
-        """What reads paths for scorers, each opened once; refused before anything is drawn."""
-        found: dict[str, PathRater] = {}
-        for scorer in self._scorers():
-            if scorer.name not in found and (rater := scorer.rater(desk)) is not None:
-                found[scorer.name] = rater
-        doubts = {name: rater.doubt for name, rater in found.items()}
-        refuse_doubtful(desk.name, (*self.strategies.values(), *self.picks), doubts)
-        return found
-
     def run(self, context: Context) -> None:
         """Grow every strategy's trees, store them, pick and count."""
         problems = {problem.id: problem for problem in self._problems(context)}
@@ -154,7 +148,7 @@ class Scale(Stage):
             desk = ScoringDesk(
                 context.name, opened.generator, opened.model, problems, context.artifact
             )
-            raters = self._raters(desk)
+            raters = open_raters((*self.strategies.values(), *self.picks), desk)
             prompts = canonical(opened.prompts(list(problems.values())))
             asked = [(problems[prompt.problem_id], prompt) for prompt in prompts]
             begin(out, [problem for problem, _ in asked], prompts)

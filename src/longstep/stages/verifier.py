@@ -13,7 +13,7 @@ from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator, Spent
 from longstep.costs.flow import Flow, share
 from longstep.draw.prompts import engine, prompts_for
-from longstep.foresight import Ahead
+from longstep.foresight import Ahead, Foreseen
 from longstep.models.load import load_model, load_tokenizer
 from longstep.models.pointer import weights_hash
 from longstep.progress import to_stderr
@@ -101,6 +101,10 @@ class ValueVerifier(Stage):
             yield from ahead.files("data", self.data, "problems.jsonl", "completions.jsonl")
             yield from ahead.fields(self, self.data)
             yield from ahead.where(self.where, self.data)
+
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """A head for this model."""
+        return Foreseen(expert=ahead.known(self.model))
 
     def run(self, context: Context) -> None:
         """Read the answers once, train, judge out of fold, keep the head of all problems."""

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 
 from longstep.config import Strict, UserError
 from longstep.context import Artifact
+from longstep.foresight import Ahead
 from longstep.generate import Generator, Prompt
 from longstep.scaling.tree import Trail
 from longstep.types import Problem
@@ -46,6 +47,10 @@ class Scorer(Strict):
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """Artifacts it reads."""
+        yield from ()
+
+    def misfits(self, ahead: Ahead, model: str | None) -> Iterator[str]:
+        """Why it cannot score what this model draws, as far as that shows before the run; ``key: sentence``."""
         yield from ()
 
     def gifts(self) -> frozenset[str]:

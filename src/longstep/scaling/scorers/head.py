@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from longstep.config import UserError
 from longstep.context import Artifact
+from longstep.foresight import Ahead
 from longstep.generate import Prompt
 from longstep.generate.base import AnswerReader, ToRead
 from longstep.models.pointer import weights_hash
@@ -52,6 +53,13 @@ class HeadScorer(ReadingScorer):
         """A folder without a head."""
         if not (self.head.startswith("@") or (Path(self.head) / FACTS).is_file()):
             yield f"head: {self.head} holds no {FACTS}; name a stage of kind verifier, or its out/ folder"
+
+    def misfits(self, ahead: Ahead, model: str | None) -> Iterator[str]:
+        """A head that a stage trains on the states of another model."""
+        taught = ahead.inputs[self.head].expert if self.head in ahead.inputs else None
+        draws = None if model is None else ahead.known(model)
+        if taught is not None and draws is not None and taught.differs(draws):
+            yield f"head: {self.head} reads the states of another model than {model}, which draws here; train one on it"
 
     def gifts(self) -> frozenset[str]:
         """The states below the model's distributions."""
