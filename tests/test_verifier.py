@@ -468,7 +468,9 @@ def test_the_answers_of_stored_trees_teach_too(run: Path):
     for (problem, row), last in zip(found, ended, strict=True):
         assert row.problem_id == problem.id == last.problem_id and row.verdict == last.verdict
         assert row.token_ids[len(row.token_ids) - len(last.token_ids) :] == last.token_ids
-        assert tokenizer.decode(row.token_ids).startswith(row.text.removeprefix("<think>")[:5])
+        assert str(tokenizer.decode(list(row.token_ids))).startswith(
+            row.text.removeprefix("<think>")[:5]
+        )
     card = read_json(run / "again" / "out" / FACTS)["card"]
     assert card["steps"] >= len(found)
     with pytest.raises(UserError, match="this model renders 1; take the model that grew the trees"):
