@@ -559,6 +559,8 @@ def test_a_head_for_another_model_is_refused_before_either_stage_runs(tmp_path: 
     [
         ("labels: chain-step", "did you mean 'chain-steps'"),
         ("cutting: {step: []}", "step"),
+        ("cutting: {step: ['']}", "an empty text ends no step"),
+        ("cutting: {undo: ['']}", "takes none back"),
         ("trees: '@scaled'", "either data or trees"),
         ("folds: 1", "greater than or equal to 2"),
         ("epochs: 3", "fit.epochs"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from longstep.artifacts import sha256_file, write_bytes, write_json
-from longstep.config import Field, Strict, UserError
+from longstep.config import Field, Strict, UserError, field_validator
 from longstep.evaluate.store import stored_as
 from longstep.generate.base import AnswerRead
 
@@ -46,6 +46,13 @@ class Cutting(Strict):
     step: tuple[str, ...] = Field(default=("\n\n",), min_length=1)
     undo: tuple[str, ...] = ()
     over: Over = "product"
+
+    @field_validator("step", "undo")
+    @classmethod
+    def _texts(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(texts):
+            raise ValueError("an empty text ends no step and takes none back")
+        return texts
 
     def path(self, values: Sequence[float], standing: Sequence[bool]) -> float:
         """The score of a path; 1 where no step stands yet."""
