@@ -287,13 +287,16 @@ class PlantedReader:
         return AnswerRead(-np.abs(told), np.abs(told), told, states, tokens)
 
 
-def planted_answers(count: int = 120, each: int = 6) -> list[tuple[Problem, Completion]]:
-    """Steps ``r.`` and ``w.``, as many in each answer of a problem; an answer without a wrong one is right."""
+def planted_answers(
+    count: int = 120, each: int = 6, even: bool = True
+) -> list[tuple[Problem, Completion]]:
+    """Steps ``r.`` and ``w.``; an answer without a wrong one is right. ``even``: all of a problem have as many."""
     rng, found = random.Random(5), []
     for number in range(count):
         problem = Problem(f"p{number}", "?", "1")
         for index in range(each):
-            steps = [rng.choice("rrw") for _ in range(1 + number % 3)]
+            length = 1 + number % 3 if even else rng.randrange(1, 4)
+            steps = [rng.choice("rrw") for _ in range(length)]
             right = "w" not in steps
             ids = chars("".join(f"{index}{step}." for step in steps))
             verdict = Verdict("correct" if right else "incorrect", "1")
@@ -312,9 +315,11 @@ CUTTING = Cutting(step=(".",))
 QUICK = Fitting(epochs=6, width=16, batch=32)
 
 
-def lessons(folder: Path, labels: str, reader: PlantedReader | None = None) -> Lessons:
+def lessons(
+    folder: Path, labels: str, reader: PlantedReader | None = None, even: bool = True
+) -> Lessons:
     teacher = Teacher(reader or PlantedReader(), CUTTING, labels, 3)
-    return make_lessons(folder, planted_answers(), teacher, lambda done: None)
+    return make_lessons(folder, planted_answers(even=even), teacher, lambda done: None)
 
 
 @pytest.fixture
@@ -337,6 +342,19 @@ def test_a_card_by_step_labels_by_outcomes_and_by_a_coin(tmp_path: Path, small_p
     assert coined.doubt and coined.within_ci95[0] <= 0.5
     # log-probabilities are noise here: 0.5, with a standard error of 0.3 / sqrt(60) at most
     assert abs(taught.logprob_within_auc - 0.5) < 4 * 0.3 / 60**0.5
+
+
+def test_a_head_that_only_counts_steps_is_doubted(tmp_path: Path, small_parts: None):
+    """Where answers differ in length a product of senseless values tells short ones, which are right more often."""
+    cards = {}
+    for name in ("test_verifier:labels_of", "test_verifier:coin"):
+        made = lessons(tmp_path / name.partition(":")[2], name, even=False)
+        _, cards[name] = train_and_judge(made, CUTTING, QUICK, 3, (1, 500))
+    taught, coined = cards.values()
+    assert coined.within_ci95[0] > 0.5 and coined.fewer_within_auc > 0.6
+    assert "tells no more than the number of steps does" in coined.doubt
+    assert not taught.doubt and taught.beyond_ci95[0] > 0
+    assert taught.fewer_within_auc == coined.fewer_within_auc
 
 
 def test_lessons_that_were_interrupted_go_on_to_the_same_head(tmp_path: Path, small_parts: None):

@@ -19,7 +19,7 @@ class _Marks:
     """Scores beside what is true: of labelled steps, and of answers by problem."""
 
     steps: list[tuple[float, float]] = field(default_factory=list)
-    answers: dict[int, list[tuple[float, float, float]]] = field(default_factory=dict)
+    answers: dict[int, list[tuple[float, float, float, float]]] = field(default_factory=dict)
 
     def add(self, lesson: Lesson, heads: Sequence[ValueHead], cutting: Cutting) -> None:
         """Score every answer by the head of its fold."""
@@ -34,8 +34,9 @@ class _Marks:
                 if np.isfinite(label)
             ]
             if np.isfinite(lesson.right_A[at]):
-                score = cutting.path(values, [bool(stands) for stands in lesson.standing_S[own]])
-                marks = score, float(lesson.right_A[at]), float(lesson.logps_A[at])
+                standing = [bool(stands) for stands in lesson.standing_S[own]]
+                score, right = cutting.path(values, standing), float(lesson.right_A[at])
+                marks = score, right, float(lesson.logps_A[at]), -float(sum(standing))
                 self.answers.setdefault(int(lesson.problems_A[at]), []).append(marks)
 
 
@@ -67,22 +68,35 @@ def _fitted(lessons: Lessons, fold: int | None, how: Fitting, seed: int) -> Valu
 
 def _card(marks: _Marks, seed: int, resamples: int) -> Card:
     columns = [tuple(zip(*own, strict=True)) for own in marks.answers.values()]
-    scores_PN, right_PN, logps_PN = ([column[at] for column in columns] for at in range(3))
+    scores_PN, right_PN, logps_PN, fewer_PN = (
+        [column[at] for column in columns] for at in range(4)
+    )
     values_P = within_auc(scores_PN, right_PN)
     within = mean_with_interval(values_P, seed, resamples)
-    by_logp = within_auc(logps_PN, right_PN)
+    by_logp, by_fewer = within_auc(logps_PN, right_PN), within_auc(fewer_PN, right_PN)
+    # A difference of two shares, as a share.
+    halves_P = [(1 + one - other) / 2 for one, other in zip(values_P, by_fewer, strict=True)]
+    beyond = _interval(mean_with_interval(halves_P, seed, resamples))
     return Card(
         problems=len(columns),
         mixed=len(values_P),
         steps=len(marks.steps),
         step_auc=_rounded(auc([s for s, _ in marks.steps], [label for _, label in marks.steps])),
         within_auc=_rounded(within and within[0]),
-        within_ci95=None if within is None else (round(within[1][0], 6), round(within[1][1], 6)),
+        within_ci95=_interval(within),
         pooled_auc=_rounded(
             auc([s for own in scores_PN for s in own], [r for own in right_PN for r in own])
         ),
         logprob_within_auc=_rounded(float(np.mean(by_logp)) if by_logp else None),
+        fewer_within_auc=_rounded(float(np.mean(by_fewer)) if by_fewer else None),
+        beyond_ci95=None if beyond is None else (2 * beyond[0] - 1, 2 * beyond[1] - 1),
     )
+
+
+def _interval(
+    found: tuple[float, tuple[float, float]] | None,
+) -> tuple[float, float] | None:
+    return None if found is None else (round(found[1][0], 6), round(found[1][1], 6))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -72,6 +72,9 @@ class Card(Strict):
         within_ci95: its interval over problems.
         pooled_auc: the same over all pairs of answers, whatever their problems: how hard a problem is raises it.
         logprob_within_auc: ``within_auc`` of the mean log-probability, which costs nothing.
+        fewer_within_auc: the same of the number of standing steps, fewer being better: what a product or a least value
+            of senseless numbers amounts to.
+        beyond_ci95: interval, over problems, of ``within_auc`` less that.
     """
 
     problems: int
@@ -82,6 +85,8 @@ class Card(Strict):
     within_ci95: tuple[float, float] | None
     pooled_auc: float | None
     logprob_within_auc: float | None
+    fewer_within_auc: float | None = None
+    beyond_ci95: tuple[float, float] | None = None
 
     @property
     def doubt(self) -> str:
@@ -89,12 +94,15 @@ class Card(Strict):
         if self.within_auc is None or self.within_ci95 is None:
             return "none of its problems has right and wrong answers, so nothing shows what it can tell"
         low, high = self.within_ci95
-        if low > 0.5:
-            return ""
-        return (
-            f"within a problem it does not tell right answers from wrong ones: AUC {self.within_auc:.3f} "
-            f"[{low:.3f}, {high:.3f}], and 0.5 is chance"
-        )
+        told = f"AUC {self.within_auc:.3f} [{low:.3f}, {high:.3f}]"
+        if low <= 0.5:
+            return f"within a problem it does not tell right answers from wrong ones: {told}, and 0.5 is chance"
+        if self.beyond_ci95 is not None and self.beyond_ci95[0] <= 0:
+            return (
+                f"within a problem it tells no more than the number of steps does: {told}, and fewer steps alone have "
+                f"{self.fewer_within_auc:.3f}"
+            )
+        return ""
 
 
 class HeadFacts(Strict):

@@ -188,7 +188,8 @@ class ValueVerifier(Stage):
             ),
             (_row(facts),),
             about="Problems are scored by a head that never saw them. Pooled AUC is high for whoever knows how hard a "
-            "problem is; only the AUC within a problem says whether a choice among its answers is worth anything.",
+            "problem is; only the AUC within a problem says whether a choice among its answers is worth anything. "
+            "Beside it, within a problem, two scorers that need no training.",
         )
         yield Text("What the head may be used for", _use(facts.card))
 
@@ -197,9 +198,11 @@ def _row(facts: HeadFacts) -> tuple[str, ...]:
     card = facts.card
     low, high = card.within_ci95 or (0.0, 1.0)
     within = "" if card.within_auc is None else f"{card.within_auc:.3f} [{low:.3f}, {high:.3f}]"
-    others = (card.step_auc, card.pooled_auc, card.logprob_within_auc)
-    step, pooled, logp = ("" if each is None else f"{each:.3f}" for each in others)
-    return (facts.labels, step, within, pooled, logp)
+    free = card.logprob_within_auc, card.fewer_within_auc
+    told = [
+        "" if each is None else f"{each:.3f}" for each in (card.step_auc, *free, card.pooled_auc)
+    ]
+    return (facts.labels, told[0], within, *told[1:])
 
 
 def _use(card: Card) -> str:
