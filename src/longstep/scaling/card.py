@@ -89,7 +89,7 @@ def _card(marks: _Marks, seed: int, resamples: int) -> Card:
         ),
         logprob_within_auc=_rounded(float(np.mean(by_logp)) if by_logp else None),
         fewer_within_auc=_rounded(float(np.mean(by_fewer)) if by_fewer else None),
-        beyond_ci95=None if beyond is None else (2 * beyond[0] - 1, 2 * beyond[1] - 1),
+        beyond_ci95=beyond and (round(2 * beyond[0] - 1, 6), round(2 * beyond[1] - 1, 6)),
     )
 
 
