@@ -214,6 +214,8 @@ def tables() -> dict[str, str]:
     from longstep.losses.critic import CriticConfig
     from longstep.models.tiny import TinySpec
     from longstep.rl.health import HealthConfig
+    from longstep.scaling.fit import Fitting
+    from longstep.scaling.head import Cutting
     from longstep.training.config import Training
 
     shared = frozenset(Training.model_fields)
@@ -232,6 +234,8 @@ def tables() -> dict[str, str]:
         "critic": CriticConfig,
         "health": HealthConfig,
         "architecture": TinySpec,
+        "cutting": Cutting,
+        "fitting": Fitting,
     }
     return {
         "training": table(Training),
@@ -358,7 +362,9 @@ if __name__ == "__main__":
     )
 
 
-@pytest.mark.parametrize("name", ["evidence", "lightreasoner_evidence", "curricula_evidence"])
+@pytest.mark.parametrize(
+    "name", ["evidence", "lightreasoner_evidence", "curricula_evidence", "head_evidence"]
+)
 def test_a_script_of_evidence_says_how_it_is_called(name: str, monkeypatch: pytest.MonkeyPatch):
     """All that it imports is there: it is run by hand, after an hour of training."""
     path = ROOT / "scripts" / f"{name}.py"

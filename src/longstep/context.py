@@ -70,6 +70,7 @@ class Cost:
         tokens_probe: those among the drawn that only told how hard a problem is.
         tokens_guided: those among the drawn that the policy wrote with help.
         tokens_exam: those among the drawn that only told how good the policy is.
+        tokens_scored: tokens that a model read to score them or to teach a scorer, prompts included, each time.
     """
 
     tokens_trained: int = 0
@@ -78,6 +79,7 @@ class Cost:
     tokens_probe: int = 0
     tokens_guided: int = 0
     tokens_exam: int = 0
+    tokens_scored: int = 0
 
 
 @dataclass

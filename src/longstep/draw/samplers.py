@@ -61,6 +61,7 @@ class ByModel(Engine):
             lambda problems: prompts_for(tokenizer, problems, self.thinking),
             context_length(model),
             lambda text: encode_text(tokenizer, text),
+            folder,
         )
 
     def spends(self, work: Decoding, given: Estimator) -> Spent:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from longstep.config import Field, Strict, UserError
 from longstep.types import Completion, SegmentFinish
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Sampling(Strict):
@@ -101,6 +105,52 @@ class Frontier(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ToRead:
+    """An answer, or its beginning, that a model is to read.
+
+    Attributes:
+        prompt_ids: before it.
+        ids: its own.
+        places: of ``ids`` at which states are wanted, ascending.
+    """
+
+    prompt_ids: tuple[int, ...]
+    ids: tuple[int, ...]
+    places: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRead:
+    """What a model makes of an answer: one number a token, told from all before it, and states at some places.
+
+    Attributes:
+        logps_T: log-probability at temperature 1.
+        entropies_T: of the distribution that the token is drawn from, in nats.
+        certainties_T: ``KL(uniform || distribution)`` there, in nats.
+        states_NH: what the output layer was given before the token at each place.
+        tokens_NH: the output layer's row for that token.
+    """
+
+    logps_T: NDArray[np.float32]
+    entropies_T: NDArray[np.float32]
+    certainties_T: NDArray[np.float32]
+    states_NH: NDArray[np.float32]
+    tokens_NH: NDArray[np.float32]
+
+
+class AnswerReader(Protocol):
+    """Reads answers with the model that draws; of an engine that gives ``distribution``."""
+
+    def read(self, asked: Sequence[ToRead]) -> list[AnswerRead]:
+        """Read each; nothing is drawn."""
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Ids as text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Headway:
     """How far a draw is.
 
@@ -164,6 +214,14 @@ class Generator(Protocol):
             UserError: this one does not.
         """
         raise UserError(f"{type(self).__name__} cannot continue a text of its own")
+
+    def reader(self) -> AnswerReader:
+        """Read answers again; only of an engine that gives ``distribution``.
+
+        Raises:
+            UserError: this one does not.
+        """
+        raise UserError(f"{type(self).__name__} cannot read an answer with the model that drew it")
 
     def sync(self, model: Any, step: int) -> None:
         """Become the policy of this step of a training run; only of an engine that gives ``sync``."""

@@ -8,7 +8,7 @@ model look at the whole row (windows, recurrent states), nothing is held and eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import torch
 from longstep.generate.base import Continuation, Continued, Prompt, Sampling
 from longstep.generate.batches import Row
 from longstep.generate.choose import choose
+from longstep.generate.ends import Ends
 from longstep.generate.noise import row_key, uniforms_at
 from longstep.generate.prefilled import Prefilled, logp
 from longstep.types import SegmentFinish
@@ -159,7 +160,7 @@ class _Batch:
         device = state.position_B.device
         unknown_U = engine.unknown_U.to(device)
         kinds = {piece.ask.after for piece in self.pieces}
-        known = {after: _Ends(engine.text, after) for after in kinds}
+        known = {after: Ends(engine.text, after) for after in kinds}
         ends = [known[piece.ask.after] for piece in self.pieces]
         step = 0
         while any(piece.finish is None for piece in self.pieces):
@@ -187,7 +188,7 @@ class _Batch:
                 ends = self._shrink(ends)
         self._settle()
 
-    def _next(self, piece: _Piece, drawn: int, logp: float, finite: bool, ends: _Ends) -> int:
+    def _next(self, piece: _Piece, drawn: int, logp: float, finite: bool, ends: Ends) -> int:
         """The token that a row is fed: one it was given, or the one that was drawn for it."""
         if piece.given:
             return piece.given.pop(0)
@@ -203,7 +204,7 @@ class _Batch:
             piece.finish = "cut"
         return drawn
 
-    def _shrink(self, ends: list[_Ends]) -> list[_Ends]:
+    def _shrink(self, ends: list[Ends]) -> list[Ends]:
         """Drop answers that are over, and columns that no row needs."""
         kept = [at for at, piece in enumerate(self.pieces) if piece.finish != "stop"]
         if kept and len(kept) <= SHRINK * len(self.pieces):
@@ -225,33 +226,6 @@ class _Batch:
             if piece.finish != "stop":
                 self.places.setdefault(read, row)
                 self.rows_of.setdefault(piece.ask.prompt.name, []).append(row)
-
-
-class _Ends:
-    """Tells when what a row writes ends with, or holds, one of some texts for the first time."""
-
-    def __init__(self, text: Callable[[Sequence[int]], str], after: Sequence[str]) -> None:
-        self._text, self._after = text, after
-        # Of so many tokens at most is such a text made, for each has a byte of it.
-        self._window = max((len(text.encode()) for text in after), default=0)
-        self._last = {text[-1] for text in after}
-        # A token by itself shows whether it can be the last of one, unless decoding may hide that.
-        self._shows = all(char.isascii() and char != " " for char in self._last)
-        self._may: dict[int, bool] = {}
-
-    def reached(self, ids: Sequence[int]) -> bool:
-        """Whether the last token completed one."""
-        if not self._after or not self._can_end(ids[-1]):
-            return False
-        text = self._text(ids[-self._window :])
-        return any(each in text for each in self._after)
-
-    def _can_end(self, token: int) -> bool:
-        if not self._shows:
-            return True
-        if token not in self._may:
-            self._may[token] = not self._last.isdisjoint(self._text([token]))
-        return self._may[token]
 
 
 def _common(first: Ids, second: Ids) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from longstep.artifacts import read_json, sha256_file, write_json
+from longstep.artifacts import read_json, sha256_file, sha256_json, write_json
 from longstep.config import UserError
 
 POINTER = "pointer.json"
@@ -38,6 +38,11 @@ def pointed_at(pointer: Path) -> Path:
                 "models; put them back, or start another run"
             )
     return folder
+
+
+def weights_hash(folder: Path) -> str:
+    """One hash of the safetensors files of a model folder."""
+    return sha256_json({p.name: sha256_file(p) for p in sorted(folder.glob("*.safetensors"))})
 
 
 def _stamp(file: Path) -> dict[str, int]:

@@ -94,6 +94,8 @@ class Strategy(Strict):
 
     #: Its answers are independent draws of one kind, so any of them are what a smaller budget would have drawn.
     exchangeable: ClassVar[bool] = False
+    #: A scorer alone decides what it goes on with, so that a bad one does harm.
+    trusts: ClassVar[bool] = False
 
     def play(self, same: SameAnswer) -> Play:
         """Begin with one problem."""
@@ -135,6 +137,7 @@ class Stepwise(Strategy):
         scorer: what a path up to the end of a step is worth.
     """
 
+    trusts: ClassVar[bool] = True
     step: tuple[str, ...] = Field(default=("\n\n",), min_length=1)
     max_step: int = Field(default=256, ge=1)
     rounds: int = Field(default=40, ge=1)

@@ -8,9 +8,9 @@ frontier holds was made inside of it. Held prefixes could not be rebuilt to the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,8 @@ from longstep.generate import Continuation, Continued, Frontier, Generator, Prom
 from longstep.generate.batches import plan_of
 from longstep.generate.seals import Sealed
 from longstep.scaling.base import ROOT, Extend, Insert, Play, SeenSegment, Strategy
-from longstep.scaling.tree import Noise, noise_of, trail
+from longstep.scaling.scorers.base import PathRater
+from longstep.scaling.tree import Noise, Trail, noise_of, trail
 from longstep.types import Problem, Segment, SegmentOrigin
 from longstep.verify import judge
 from longstep.verify.keys import same_answer
@@ -36,12 +37,14 @@ class Grower:
         encode: ids of a text that is put into an answer.
         how: sampling; ``max_tokens`` is the longest whole answer, ``batch_size`` the most pieces drawn together.
         strategy: what asks.
+        raters: by the name of a scorer of the strategy or of a pick, what reads paths for it.
     """
 
     generator: Generator
     encode: Encode
     how: Sampling
     strategy: Strategy
+    raters: Mapping[str, PathRater] = field(default_factory=dict)
 
     def forest(
         self, asked: Sequence[tuple[Problem, Prompt]], journal: Path
@@ -68,8 +71,21 @@ class Grower:
             wanted = [plant.asks() for plant in growing]
             drawn = iter(self._drawn(frontier, [ask for asks in wanted for ask in asks]))
             found = [[next(drawn) for _ in asks] for asks in wanted]
-            growing = [p for p, each in zip(growing, found, strict=True) if p.grow(each)]
+            for plant, each in zip(growing, found, strict=True):
+                plant.grow(each)
+            self._rate(growing)
+            growing = [plant for plant in growing if plant.go_on()]
         return [plant.tree for plant in plants]
+
+    def _rate(self, growing: Sequence[_Plant]) -> None:
+        """Let models read what is new in all trees together: what the strategy looks at, and answers for the picks."""
+        guiding = {scorer.name for scorer in self.strategy.scorers()}
+        for name, rater in self.raters.items():
+            fresh = [(plant, node) for plant in growing for node in plant.drawn(name in guiding)]
+            if fresh:
+                scores = rater.rate([plant.path(node) for plant, node in fresh])
+                for (plant, node), score in zip(fresh, scores, strict=True):
+                    plant.mark(node, name, score)
 
     def _drawn(self, frontier: Frontier, asks: Sequence[Continuation]) -> list[Continued]:
         parts = _parts(asks, self.how.batch_size)
@@ -81,6 +97,8 @@ class Grower:
         digest.update(self.strategy.model_dump_json().encode())
         for problem, _ in asked:
             digest.update(repr((problem.id, problem.answer, problem.verifier)).encode())
+        for name, rater in self.raters.items():
+            digest.update(repr((name, rater.identity)).encode())
         return digest.hexdigest()
 
 
@@ -96,7 +114,7 @@ class _Plant:
         self._by, self._problem, self._prompt = grower, problem, prompt
         self._play: Play = grower.strategy.play(same_answer)
         self._wanted: Sequence[Extend | Insert] = ()
-        self._round = 0
+        self._round = self._begin = 0
         # of each segment: ids of the path to its end, noise, path by places, children; of the prompt at -1
         self._ids: dict[int, tuple[int, ...]] = {ROOT: ()}
         self._noise: list[Noise] = []
@@ -124,9 +142,9 @@ class _Plant:
                 found.append(Continuation(self._prompt, ids, noise, room, want.after))
         return found
 
-    def grow(self, drawn: Sequence[Continued]) -> bool:
-        """Add what came, tell the strategy, hear what is wanted next; ``False`` at the end."""
-        left, begin = iter(drawn), len(self.tree)
+    def grow(self, drawn: Sequence[Continued]) -> None:
+        """Add what came."""
+        left, self._begin = iter(drawn), len(self.tree)
         for want in self._wanted:
             if isinstance(want, Insert):
                 ids = tuple(self._by.encode(want.text))
@@ -135,10 +153,27 @@ class _Plant:
             room = self._room(want)
             for _ in range(want.count):
                 self._put(want, next(left) if room else Continued((), "", "length"))
-        self._judge(begin)
+        self._judge(self._begin)
         self._round += 1
+
+    def drawn(self, guiding: bool) -> list[int]:
+        """New segments that the model drew; those alone that end an answer, when nothing is guided by their scores."""
+        new = self.tree[self._begin :]
+        return [each.node for each in new if each.origin == "model" and (guiding or each.ended)]
+
+    def path(self, node: int) -> tuple[Prompt, Trail]:
+        """The prompt, and the way to a segment."""
+        return self._prompt, trail(self.tree, node, self._prompt.prefix)
+
+    def mark(self, node: int, name: str, score: float) -> None:
+        """Write a score down."""
+        each = self.tree[node]
+        self.tree[node] = replace(each, scores={**each.scores, name: score})
+
+    def go_on(self) -> bool:
+        """Tell the strategy what is new, hear what is wanted next; ``False`` at the end."""
         try:
-            self._wanted = self._play.send([self._seen(each) for each in self.tree[begin:]])
+            self._wanted = self._play.send([self._seen(each) for each in self.tree[self._begin :]])
         except StopIteration:
             return False
         return bool(self._wanted)
@@ -192,14 +227,15 @@ class _Plant:
                 text = trail(self.tree, each.node, prefix).text
                 verdict = judge(self._problem, text, each.finish)
                 self.tree[each.node] = replace(each, verdict=verdict)
-        drawn = [each.node for each in self.tree[begin:] if each.origin == "model"]
+        drawn = self.drawn(guiding=True)
         for scorer in self._by.strategy.scorers():
-            scores = scorer.score([trail(self.tree, node, prefix) for node in drawn])
-            for node, score in zip(drawn, scores, strict=True):
-                each = self.tree[node]
-                self.tree[node] = replace(each, scores={**each.scores, scorer.name: score})
+            if scorer.name not in self._by.raters:
+                scores = scorer.score([trail(self.tree, node, prefix) for node in drawn])
+                for node, score in zip(drawn, scores, strict=True):
+                    self.mark(node, scorer.name, score)
 
     def _seen(self, each: Segment) -> SeenSegment:
         answer = None if each.verdict is None else each.verdict.answer
-        score = next(iter(each.scores.values()), 0.0)
+        guide = next((scorer.name for scorer in self._by.strategy.scorers()), "")
+        score = each.scores.get(guide, 0.0)
         return SeenSegment(each.node, len(each.token_ids), each.text, each.finish, answer, score)

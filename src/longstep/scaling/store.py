@@ -27,6 +27,7 @@ from longstep.scaling.account import bill
 from longstep.scaling.curves import StrategyTally, budgets_of, curves
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.picks.base import expected
+from longstep.scaling.raters import refuse_doubtful
 from longstep.scaling.tree import Trail, leaves
 from longstep.types import Problem, Segment
 from longstep.verify import judge_all
@@ -45,6 +46,8 @@ class Scaled(Strict):
         seed: of random subsets and of the bootstrap.
         resamples: of the bootstrap.
         files: hash of each strategy's segments.
+        readers: names of the scorers that read paths with a model, and why nothing should be chosen by them alone;
+            empty where it may be.
     """
 
     strategies: tuple[tuple[str, AnyStrategy], ...] = Field(min_length=1)
@@ -52,6 +55,7 @@ class Scaled(Strict):
     seed: int
     resamples: int = Field(ge=100)
     files: dict[str, str]
+    readers: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ def rescore(folder: Path, picks: Sequence[AnyPick] = ()) -> dict[str, Any]:
                 "the stage again"
             )
     if picks:
+        refuse_doubtful("--pick", picks, protocol.readers)
         protocol = protocol.model_copy(update={"picks": tuple((pick.name, pick) for pick in picks)})
         write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
     return _score(folder, protocol, again=True)
@@ -151,7 +156,7 @@ def _score(folder: Path, protocol: Scaled, again: bool) -> dict[str, Any]:
                 found = leaves(tree, prompt.prefix)
                 if again:
                     found = _judged(problems[problem_id], found)
-                tally.add(problem_id, found, bill(tree, prompt.tokens))
+                tally.add(problem_id, found, bill(tree, prompt.tokens, protocol.readers))
                 for pick_name, pick in protocol.picks:
                     yield _given((problem_id, name, pick_name), pick, found)
 

@@ -21,6 +21,7 @@ from longstep.stages.select import Select
 from longstep.stages.sft import Pretrain, Sft
 from longstep.stages.soft_sft import SoftSft
 from longstep.stages.traces import Traces
+from longstep.stages.verifier import ValueVerifier
 
 AnyStage = Annotated[
     Checkpoint
@@ -38,7 +39,8 @@ AnyStage = Annotated[
     | Select
     | Sft
     | SoftSft
-    | Traces,
+    | Traces
+    | ValueVerifier,
     Field(discriminator="kind"),
 ]
 
@@ -61,4 +63,5 @@ __all__ = [
     "SoftSft",
     "Stage",
     "Traces",
+    "ValueVerifier",
 ]

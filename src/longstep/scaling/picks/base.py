@@ -10,9 +10,11 @@ from typing import ClassVar
 
 from longstep.config import Strict
 from longstep.scaling.scorers import AnyScorer
+from longstep.scaling.scorers.logprob import LogProbScorer
 from longstep.scaling.tree import Trail
 from longstep.scaling.votes import SameAnswer, classes
 
+USUAL = LogProbScorer()
 #: Random subsets of the answers that stand for a smaller budget, where no formula does.
 SUBSETS = 50
 
@@ -24,11 +26,14 @@ class Pick(Strict):
     knows: ClassVar[bool] = False
     #: More answers may make it better; what does not is worth the tokens of one.
     chooses: ClassVar[bool] = True
+    #: A scorer alone decides, so that a bad one does harm.
+    trusts: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
-        """What it is called in tables, unless a recipe calls it otherwise."""
-        return str(type(self).model_fields["kind"].default)
+        """What it is called in tables: its kind, and its scorer where that is not the usual one."""
+        kind = str(type(self).model_fields["kind"].default)
+        return " by ".join([kind, *(s.name for s in self.scorers() if s != USUAL)])
 
     def scorers(self) -> Iterator[AnyScorer]:
         """What scores the answers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from math import comb
-from typing import Literal
+from typing import ClassVar, Literal
 
 from longstep.scaling.picks.base import Pick, expected
 from longstep.scaling.scorers import AnyScorer
@@ -21,6 +21,7 @@ class BestScore(Pick):
         scorer: what an answer is worth.
     """
 
+    trusts: ClassVar[bool] = True
     kind: Literal["best"] = "best"
     scorer: AnyScorer = LogProbScorer()
 

@@ -4,7 +4,18 @@ from typing import Annotated
 
 from longstep.config import Field
 from longstep.scaling.scorers.agreement import AgreementScorer
+from longstep.scaling.scorers.head import HeadScorer
 from longstep.scaling.scorers.logprob import LogProbScorer
 from longstep.scaling.scorers.oracle import OracleScorer
+from longstep.scaling.scorers.reward import RewardScorer
+from longstep.scaling.scorers.self_certainty import SelfCertaintyScorer
 
-AnyScorer = Annotated[AgreementScorer | LogProbScorer | OracleScorer, Field(discriminator="kind")]
+AnyScorer = Annotated[
+    AgreementScorer
+    | HeadScorer
+    | LogProbScorer
+    | OracleScorer
+    | RewardScorer
+    | SelfCertaintyScorer,
+    Field(discriminator="kind"),
+]
