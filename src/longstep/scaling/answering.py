@@ -121,6 +121,12 @@ def chooser_of(
         raise UserError(
             "--pick: it reads the key, and nobody who asks has one; take one that does not, such as majority"
         )
+    for scorer in scorers_of(strategy, pick):
+        if scorer.reads:
+            raise UserError(
+                f"--strategy: the scorer {scorer.name} reads answers with a model, which is not done behind a chat; "
+                "take logprob or agreement"
+            )
     if source.encode is None:
         raise UserError(
             f"--strategy: {source.model} has one answer to each question; serve a model to draw several"
