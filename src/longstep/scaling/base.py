@@ -31,6 +31,8 @@ class Extend:
         most: tokens of a segment; ``None`` is what room there is.
         apart: a text that ended the segment is a segment of its own behind it, so that one may go on without it; it
             must be one token.
+        ranked: nothing is left to chance: the k-th of them begins with the k-th likeliest token, and every other token
+            is the likeliest one.
     """
 
     parent: int
@@ -38,6 +40,7 @@ class Extend:
     after: tuple[str, ...] = ()
     most: int | None = None
     apart: bool = False
+    ranked: bool = False
 
     @property
     def times(self) -> int:
@@ -47,11 +50,20 @@ class Extend:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Put a text behind a segment, as if the model had written it."""
+    """Put a text behind a segment, as if the model had written it.
+
+    Attributes:
+        parent: number of the segment it follows.
+        text: what is put there; what it spells of control tokens stays text.
+        origin: who says so.
+        turn: it is the user's next turn behind an answer that ended by itself, and the model's own chat format is put
+            around it.
+    """
 
     parent: int
     text: str
     origin: Literal["forced", "tool"] = "forced"
+    turn: bool = False
 
     @property
     def times(self) -> int:
@@ -94,6 +106,10 @@ class Strategy(Strict):
 
     #: Its answers are independent draws of one kind, so any of them are what a smaller budget would have drawn.
     exchangeable: ClassVar[bool] = False
+    #: It inserts turns of the user.
+    turns: ClassVar[bool] = False
+    #: It asks for ranked tokens, so every token's distribution must be at hand.
+    distribution: ClassVar[bool] = False
 
     def play(self, same: SameAnswer) -> Play:
         """Begin with one problem."""

@@ -18,6 +18,7 @@ from longstep.generate import Continuation, Continued, Frontier, Generator, Prom
 from longstep.generate.batches import plan_of
 from longstep.generate.seals import Sealed
 from longstep.scaling.base import ROOT, Extend, Insert, Play, SeenSegment, Strategy
+from longstep.scaling.scorers.margin import MARGIN, answer_margin
 from longstep.scaling.tree import Noise, noise_of, trail
 from longstep.types import Problem, Segment, SegmentOrigin
 from longstep.verify import judge
@@ -36,12 +37,16 @@ class Grower:
         encode: ids of a text that is put into an answer.
         how: sampling; ``max_tokens`` is the longest whole answer, ``batch_size`` the most pieces drawn together.
         strategy: what asks.
+        decode: text of ids; for strategies that ask for ranked tokens.
+        turn: ids and text of a user's turn behind an answer, up to where the model goes on; for strategies with turns.
     """
 
     generator: Generator
     encode: Encode
     how: Sampling
     strategy: Strategy
+    decode: Callable[[Sequence[int]], str] = lambda ids: ""
+    turn: Callable[[str], tuple[Sequence[int], str]] | None = None
 
     def forest(
         self, asked: Sequence[tuple[Problem, Prompt]], journal: Path
@@ -102,6 +107,7 @@ class _Plant:
         self._noise: list[Noise] = []
         self._paths: list[str] = []
         self._children: dict[int, int] = {ROOT: 0}
+        self._margins: dict[int, Sequence[float]] = {}
 
     def begin(self) -> bool:
         """Hear what is wanted first; ``False`` when nothing is."""
@@ -121,7 +127,8 @@ class _Plant:
             ids = self._ids[want.parent]
             for k in range(place, place + want.count):
                 noise = noise_of(self._prompt.name, k, want.parent, self._noise, self._paths)
-                found.append(Continuation(self._prompt, ids, noise, room, want.after))
+                rank = k - place if want.ranked else None
+                found.append(Continuation(self._prompt, ids, noise, room, want.after, rank))
         return found
 
     def grow(self, drawn: Sequence[Continued]) -> bool:
@@ -129,8 +136,7 @@ class _Plant:
         left, begin = iter(drawn), len(self.tree)
         for want in self._wanted:
             if isinstance(want, Insert):
-                ids = tuple(self._by.encode(want.text))
-                self._add(want.parent, want.origin, Continued(ids, want.text, "given"))
+                self._insert(want)
                 continue
             room = self._room(want)
             for _ in range(want.count):
@@ -142,6 +148,14 @@ class _Plant:
         except StopIteration:
             return False
         return bool(self._wanted)
+
+    def _insert(self, want: Insert) -> None:
+        ids, text = self._by.encode(want.text), want.text
+        if want.turn:
+            assert self._by.turn is not None, "refused before anything was drawn"
+            assert self.tree[want.parent].finish == "stop", "a turn follows an answer that is over"
+            ids, text = self._by.turn(want.text)
+        self._add(want.parent, want.origin, Continued(tuple(ids), text, "given"))
 
     def _room(self, want: Extend) -> int:
         left = self._by.how.max_tokens - len(self._ids[want.parent])
@@ -170,6 +184,8 @@ class _Plant:
         self._children[parent] += 1
         self._children[node] = 0
         self._ids[node] = ids
+        if found.margins is not None:
+            self._margins[node] = found.margins
         self.tree.append(
             Segment(
                 problem_id=self._problem.id,
@@ -191,13 +207,21 @@ class _Plant:
             if each.ended:
                 text = trail(self.tree, each.node, prefix).text
                 verdict = judge(self._problem, text, each.finish)
-                self.tree[each.node] = replace(each, verdict=verdict)
+                scores = self._sure(each, verdict.answer)
+                self.tree[each.node] = replace(each, verdict=verdict, scores=scores)
         drawn = [each.node for each in self.tree[begin:] if each.origin == "model"]
         for scorer in self._by.strategy.scorers():
             scores = scorer.score([trail(self.tree, node, prefix) for node in drawn])
             for node, score in zip(drawn, scores, strict=True):
                 each = self.tree[node]
                 self.tree[node] = replace(each, scores={**each.scores, scorer.name: score})
+
+    def _sure(self, each: Segment, answer: str | None) -> dict[str, float]:
+        """The margin of an answer whose tokens were ranked: what is stored has no distributions to find it in later."""
+        margins = self._margins.pop(each.node, None)
+        if margins is None:
+            return {}
+        return {MARGIN: answer_margin(margins, each.token_ids, answer, self._by.decode)}
 
     def _seen(self, each: Segment) -> SeenSegment:
         answer = None if each.verdict is None else each.verdict.answer

@@ -111,7 +111,9 @@ class Scale(Stage):
         yield from self.by.misfits(ahead, self.sampling.max_tokens)
 
     def _needs(self) -> set[Gift]:
-        return {"ids", "continues", *(["logprobs"] * self._logprobs())}  # pyright: ignore
+        ranked = any(strategy.distribution for strategy in self.strategies.values())
+        more: list[Gift] = ["logprobs"] * self._logprobs() + ["distribution"] * ranked
+        return {"ids", "continues", *more}
 
     def _logprobs(self) -> bool:
         users = (*self.strategies.values(), *self.picks)
@@ -149,8 +151,15 @@ class Scale(Stage):
         return resolve(self.benchmark).load()
 
     def refuse_tags(self, opened: Opened) -> None:
-        """Refuse a model that writes in several tokens what a strategy takes for one."""
+        """Refuse a model that writes in several tokens what a strategy takes for one, or that cannot be asked on."""
         for name, strategy in self.strategies.items():
+            if strategy.turns:
+                if opened.turn is None:
+                    raise UserError(
+                        f"strategies.{name}: asks again behind an answer, and this engine does not know the model's "
+                        "chat format; take one of kind model"
+                    )
+                opened.turn("")  # refuses a chat format in which nothing can follow an answer
             for tag in strategy.tags():
                 count = len(opened.encode(tag))
                 if count != 1:
@@ -162,7 +171,7 @@ class Scale(Stage):
     def _grower(self, opened: Opened, strategy: AnyStrategy, seed: int) -> Grower:
         changes = {"seed": seed, "logprobs": self._logprobs()}
         how = self.sampling.model_copy(update=changes)
-        return Grower(opened.generator, opened.encode, how, strategy)
+        return Grower(opened.generator, opened.encode, how, strategy, opened.decode, opened.turn)
 
     def _grown(
         self,
