@@ -20,7 +20,7 @@ class Chain(Generated):
 
     The solution names each variable and computes it: ``a3b+4=7c-2=5``. In style ``detour`` some
     steps first get a wrong value, are doubted (``~``) and done again: ``a3b+4=6~b+4=7c-2=5``. With
-    ``calls`` it asks a calculator for every value: ``a31b<(31+55)%97>86``.
+    ``calls`` it asks a calculator for every value: ``a31b[(31+55)%97]86``.
 
     Attributes:
         modulus: all values are taken modulo this number.

@@ -7,6 +7,7 @@ from typing import Literal
 
 from longstep.config import Field
 from longstep.scaling.base import ROOT, Extend, Insert, Play, Strategy
+from longstep.scaling.budget import CLOSE
 from longstep.scaling.toolbox import AnyTool
 from longstep.scaling.toolbox.base import refusal
 from longstep.scaling.toolbox.calculator import Calculator
@@ -39,9 +40,11 @@ class ToolUse(Strategy):
     longest: int = Field(default=256, ge=1)
 
     def check(self) -> Iterator[str]:
-        """Marks that cannot be told apart."""
+        """Marks that cannot be told apart, or that stand where no call ends."""
         if self.begin == self.end:
             yield "end: expected another mark than begin, for a call begins with one and ends with the other"
+        if self.end in CLOSE:
+            yield f"end: {self.end!r} stands inside {CLOSE}, so the end of a thought would be a call; take another mark"
 
     def play(self, same: SameAnswer) -> Play:
         """To the end of a call, its answer, and on."""

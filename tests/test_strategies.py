@@ -1,0 +1,207 @@
+"""Turns of the user behind an answer, ranked first tokens, margins of answers, and budgets that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from longstep.draw.engines import Opened
+from longstep.generate import FakeGenerator, Prompt, Sampling
+from longstep.scaling.account import bill
+from longstep.scaling.base import Extend, Play
+from longstep.scaling.budget import BudgetForcing
+from longstep.scaling.cot_decoding import CotDecoding
+from longstep.scaling.drive import Grower
+from longstep.scaling.picks.best import BestScore
+from longstep.scaling.picks.weighted import WeightedVote
+from longstep.scaling.revise import SelfRevision
+from longstep.scaling.scorers.margin import MARGIN, MarginScorer, answer_margin
+from longstep.scaling.tree import Trail, leaves, on_paths
+from longstep.scaling.votes import SameAnswer
+from longstep.stages import Scale
+from longstep.types import Problem, Segment, Verdict
+from longstep.verify.keys import same_answer
+
+PROBLEM = Problem("p", "?", "1/2", verifier="math")
+PROMPT = Prompt("p", (1,), "<think>")
+HOW = Sampling(max_tokens=200, batch_size=8)
+
+
+def chars(text: str) -> list[int]:
+    return [ord(char) for char in text]
+
+
+def turn(text: str) -> tuple[list[int], str]:
+    said = f"[USER]{text}[MODEL]<think>"
+    return chars(said), said
+
+
+# -- revision ----------------------------------------------------------------------------------------
+
+
+def revised(answers: Sequence[str], rounds: int = 3, most: int = 200) -> list[Segment]:
+    """The tree of a model that gives these answers, one a turn."""
+
+    class Turns(FakeGenerator):
+        def written(self, ask):
+            said = answers["".join(map(chr, ask.ids)).count("[USER]")]
+            return said, tuple(chars(said))
+
+    fake = Turns(lambda prompt, index: "", chars)
+    strategy = SelfRevision(rounds=rounds, review="sure?")
+    how = HOW.model_copy(update={"max_tokens": most})
+    return Grower(fake, chars, how, strategy, turn=turn).wave([(PROBLEM, PROMPT)])[0]
+
+
+def boxed(answer: str) -> str:
+    return f"x</think>\\boxed{{{answer}}}"
+
+
+def test_reviews_end_when_two_answers_in_a_row_are_one():
+    tree = revised([boxed("3"), boxed("0.5"), boxed("1/2"), boxed("9")])
+    assert [s.origin for s in tree] == ["model", "forced", "model", "forced", "model"]
+    assert [s.verdict.status for s in tree if s.verdict] == ["incorrect", "correct", "correct"]
+    (leaf,) = leaves(tree, "<think>")  # the last answer is the one that is given
+    assert leaf.last.node == 4 and leaf.answer == "1/2" and leaf.correctness == 1.0
+    assert leaf.text.count("[USER]sure?[MODEL]<think>") == 2
+    assert on_paths(tree) == {0, 1, 2, 3, 4}
+    found = bill(tree, 1)
+    assert found.forced == 2 * len(turn("sure?")[0]) and found.depth == 5
+    assert found.drawn == len(boxed("3") + boxed("0.5") + boxed("1/2"))
+
+
+def test_reviews_are_bounded_by_rounds_and_by_room():
+    assert len(leaves(revised([boxed(str(n)) for n in range(9)], rounds=2))) == 1
+    tree = revised([boxed(str(n)) for n in range(9)], rounds=2)
+    assert sum(s.origin == "forced" for s in tree) == 2
+    first = revised([boxed("3")], most=4)
+    assert [s.finish for s in first] == ["length"]  # nothing is asked behind an answer that was cut
+    (leaf,) = leaves(revised([boxed("3"), boxed("4")], most=30), "<think>")
+    assert leaf.last.finish == "length" and leaf.correctness == 0.0
+
+
+def test_answers_that_are_none_are_not_equal():
+    tree = revised(["x</think>", "y</think>", boxed("1/2"), boxed("0.5")])
+    assert sum(s.origin == "model" for s in tree) == 4
+
+
+def test_an_engine_without_a_chat_format_is_refused_before_anything_is_drawn():
+    stage = Scale.model_validate(
+        {
+            "by": {"kind": "model", "model": "m"},
+            "benchmark": "chain",
+            "strategies": {"again": {"kind": "revise"}},
+        }
+    )
+    fake = FakeGenerator({}, chars)
+    with pytest.raises(Exception, match=r"strategies.again: asks again behind an answer"):
+        stage.refuse_tags(Opened(fake, encode=chars))
+    stage.refuse_tags(Opened(fake, encode=chars, turn=turn))
+
+
+# -- ranked first tokens -----------------------------------------------------------------------------
+
+
+def test_each_answer_begins_with_the_token_of_its_rank():
+    asked: list[int | None] = []
+
+    class Listening(FakeGenerator):
+        def written(self, ask):
+            asked.append(ask.rank)
+            return super().written(ask)
+
+    fake = Listening(lambda prompt, index: boxed(str(index)), chars)
+    decode = "".join(map(chr, range(128))).__getitem__
+    grower = Grower(
+        fake, chars, HOW, CotDecoding(k=4), decode=lambda ids: "".join(map(decode, ids))
+    )
+    tree = grower.wave([(PROBLEM, PROMPT)])[0]
+    assert asked == [0, 1, 2, 3]
+    # the script's margins are 1 / (1 + rank) everywhere
+    assert [s.scores[MARGIN] for s in tree] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
+
+
+def test_a_margin_is_the_mean_over_the_answers_tokens_and_no_others():
+    pieces = ["<think>", "so 1", "2", "</think>", "It is ", "\\boxed{", "1", "2/", "7}", " ok 1"]
+    margins = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.95]
+
+    def decode(ids: Sequence[int]) -> str:
+        return "".join(pieces[token] for token in ids)
+
+    ids = list(range(len(pieces)))
+    # "12/7" in braces: tokens "1", "2/" and "7}", which holds its last digit
+    assert answer_margin(margins, ids, "12/7", decode) == pytest.approx((0.3 + 0.2 + 0.1) / 3)
+    # in braces nowhere: where it stands last
+    assert answer_margin(margins, ids, "1", decode) == pytest.approx(0.95)
+    assert answer_margin(margins, ids, "12", decode) == pytest.approx((0.3 + 0.2) / 2)
+    assert answer_margin(margins, ids, "so 12", decode) == pytest.approx((0.8 + 0.7) / 2)
+    assert answer_margin(margins, ids, "absent", decode) == 0.0
+    assert answer_margin(margins, ids, None, decode) == 0.0
+
+
+def answers(*rows: tuple[str, float | None]) -> list[Trail]:
+    return [
+        Trail("", (Segment("p", n, -1, 0, "model", (0,), "", "stop", None, scores, verdict),))
+        for n, (answer, margin) in enumerate(rows)
+        for scores in ([{} if margin is None else {MARGIN: margin}])
+        for verdict in [Verdict("correct", answer)]
+    ]
+
+
+def test_margins_of_equal_answers_add_up():
+    rows = answers(("7", 0.6), ("1/2", 0.35), ("0.5", 0.3), ("9", -0.5))
+    by = MarginScorer()
+    assert WeightedVote(scorer=by).pick(rows, same_answer) == [0, 0.5, 0.5, 0]
+    assert BestScore(scorer=by).pick(rows, same_answer) == [1, 0, 0, 0]
+    # answers of a strategy that keeps none are votes of equal weight
+    assert WeightedVote(scorer=by).pick(answers(("7", None), ("1/2", None), ("0.5", None)), same_answer) == [0, 0.5, 0.5]  # fmt: skip
+
+
+# -- budgets -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [0, -1, -1000])
+def test_a_budget_of_nothing_is_refused(most: int):
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        BudgetForcing(most=most)
+
+
+def test_a_budget_that_a_wait_used_up_closes_the_thought():
+    """s1's own loop goes on with a budget of 0 or below; here what is left is never asked for."""
+    fake = FakeGenerator(lambda prompt, index: "ab</think>\\boxed{1}", chars)
+    strategy = BudgetForcing(most=4, waits=3, wait="WAIT")
+    tree = Grower(fake, chars, HOW, strategy).wave([(PROBLEM, PROMPT)])[0]
+    assert [s.text for s in tree if s.origin == "forced"] == ["WAIT", "</think>"]
+    play = strategy.play(same_answer)
+    most = [want.most for want in next(play) if isinstance(want, Extend)]
+    assert most == [4]
+
+
+class Asked(BudgetForcing):
+    """Writes down how much is asked for."""
+
+    seen: list[int | None] = []
+
+    def play(self, same: SameAnswer) -> Play:
+        inner = super().play(same)
+        wants = next(inner, ())
+        while wants:
+            self.seen.extend(want.most for want in wants if isinstance(want, Extend))
+            try:
+                wants = inner.send((yield wants))
+            except StopIteration:
+                return
+
+
+@pytest.mark.parametrize("wait", ["~", "WAIT"])
+def test_no_budget_ever_asks_for_nothing(wait: str):
+    fake = FakeGenerator(lambda prompt, index: "abcdefg</think>\\boxed{1}" * 3, chars)
+    for most in range(1, 30):
+        strategy = Asked(most=most, waits=3, wait=wait, seen=[])
+        tree = Grower(fake, chars, HOW, strategy).wave([(PROBLEM, PROMPT)])[0]
+        assert strategy.seen and all(each is None or each >= 1 for each in strategy.seen)
+        (leaf,) = leaves(tree)
+        thought = leaf.text.partition("</think>")[0]
+        # a wait that stands over the edge is written to its end, and nothing is drawn behind it
+        assert len(thought) < most + len(wait)
