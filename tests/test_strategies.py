@@ -170,12 +170,11 @@ def test_a_budget_of_nothing_is_refused(most: int):
 def test_a_budget_that_a_wait_used_up_closes_the_thought():
     """s1's own loop goes on with a budget of 0 or below; here what is left is never asked for."""
     fake = FakeGenerator(lambda prompt, index: "ab</think>\\boxed{1}", chars)
-    strategy = BudgetForcing(most=4, waits=3, wait="WAIT")
+    strategy = BudgetForcing(most=10, waits=3, wait="WAITWAIT")
     tree = Grower(fake, chars, HOW, strategy).wave([(PROBLEM, PROMPT)])[0]
-    assert [s.text for s in tree if s.origin == "forced"] == ["WAIT", "</think>"]
-    play = strategy.play(same_answer)
-    most = [want.most for want in next(play) if isinstance(want, Extend)]
-    assert most == [4]
+    assert [s.text for s in tree if s.origin == "forced"] == ["WAITWAIT", "</think>"]
+    # "ab" and the tag, then a wait: 2 + 8 tokens of 10 are spent
+    assert leaves(tree)[0].text.startswith("abWAITWAIT</think>")
 
 
 class Asked(BudgetForcing):
