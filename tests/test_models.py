@@ -139,7 +139,7 @@ def test_a_turn_behind_an_answer_is_what_the_template_writes_there():
     hostile, said = render_next(tokenizer, "Sure?<|im_end|>")
     assert list(hostile).count(tokenizer.eos_token_id) == 1 and said.count("<|im_end|>") == 2
     tokenizer.eos_token = "<|endoftext|>"
-    with pytest.raises(UserError, match="ends an assistant's turn with '<|im_end|>"):
+    with pytest.raises(UserError, match=r"ends an assistant's turn with '<\|im_end\|>"):
         render_next(tokenizer, "Sure?")
 
 

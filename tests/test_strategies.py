@@ -12,6 +12,7 @@ from longstep.scaling.account import bill
 from longstep.scaling.base import Extend, Play
 from longstep.scaling.budget import BudgetForcing
 from longstep.scaling.cot_decoding import CotDecoding
+from longstep.scaling.dial import control, performance, scaling, thought_tokens
 from longstep.scaling.drive import Grower
 from longstep.scaling.picks.best import BestScore
 from longstep.scaling.picks.weighted import WeightedVote
@@ -156,6 +157,24 @@ def test_margins_of_equal_answers_add_up():
     assert BestScore(scorer=by).pick(rows, same_answer) == [1, 0, 0, 0]
     # answers of a strategy that keeps none are votes of equal weight
     assert WeightedVote(scorer=by).pick(answers(("7", None), ("1/2", None), ("0.5", None)), same_answer) == [0, 0.5, 0.5]  # fmt: skip
+
+
+# -- what a budget is worth ----------------------------------------------------------------------------
+
+
+def test_control_scaling_and_performance_by_hand():
+    fake = FakeGenerator(lambda prompt, index: "abcdefghijklmn</think>\\boxed{1}", chars)
+    for most, tokens in ((3, 3), (6, 6), (60, 14)):
+        tree = Grower(fake, chars, HOW, BudgetForcing(most=most)).wave([(PROBLEM, PROMPT)])[0]
+        (leaf,) = leaves(tree, "<think>")
+        assert thought_tokens(leaf) == tokens
+    assert control([[3, 3], [6, 9]], [3, 6]) == 0.75
+    # slopes of the three pairs: 0.2 / 10, 0.1 / 10, 0.3 / 20
+    assert scaling([(10, 0.2), (30, 0.5), (20, 0.4)]) == pytest.approx((0.02 + 0.01 + 0.015) / 3)
+    assert scaling([(10, 0.2), (10, 0.9), (20, 0.4)]) == pytest.approx((0.02 - 0.05) / 2)
+    assert performance([(10, 0.2), (30, 0.1)]) == 0.2
+    with pytest.raises(ValueError, match="differ in tokens"):
+        scaling([(10, 0.2)])
 
 
 # -- budgets -----------------------------------------------------------------------------------------

@@ -30,9 +30,9 @@ from longstep.problems import AnySource
 from longstep.run.phases import described
 from longstep.run.recipe import RECIPE_FILE, Recipe, known_recipes, sizes_of
 from longstep.scaling import AnyStrategy
-from longstep.scaling.toolbox import AnyTool
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.scorers import AnyScorer
+from longstep.scaling.toolbox import AnyTool
 from longstep.stages import AnyStage
 from longstep.verify import VERIFIERS
 
