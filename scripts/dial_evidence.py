@@ -21,7 +21,8 @@ from evidence import table
 from longstep.artifacts import read_rows
 from longstep.evaluate.seeds import crossed_interval
 from longstep.scaling.account import bill
-from longstep.scaling.dial import control, performance, scaling, thought_tokens
+from longstep.scaling.budget import BudgetForcing
+from longstep.scaling.dial import Dial, slope
 from longstep.scaling.store import PROBLEMS, PROMPTS, Begun, trees
 from longstep.scaling.tree import Trail, leaves
 from longstep.types import Problem
@@ -86,10 +87,10 @@ def budget_numbers(runs: list[Path]) -> str:
     ]
     for arm in ARMS:
         outs = [run / f"budgets-{arm}" / "out" for run in runs]
-        thoughts = [
-            [thought_tokens(leaf) for out in outs for leaf, _ in answers(out, f"most{most}")]
-            for most in BUDGETS
-        ]
+        dial = Dial()
+        for most in BUDGETS:
+            found = [leaf for out in outs for leaf, _ in answers(out, f"most{most}")]
+            dial.add("all", BudgetForcing(most=most), found)
         points = [
             (
                 float(np.mean([tokens for out in outs for _, tokens in answers(out, f"most{m}")])),
@@ -106,9 +107,9 @@ def budget_numbers(runs: list[Path]) -> str:
         rows.append(
             [
                 arm,
-                f"{100 * control(thoughts, BUDGETS):.0f} %",
-                f"{100 * scaling(points):+.2f}",
-                f"{100 * performance(points):.1f}",
+                f"{100 * np.mean(dial.kept['all']):.0f} %",
+                f"{100 * (slope(points) or 0.0):+.2f}",
+                f"{100 * max(accuracy for _, accuracy in points):.1f}",
                 f"{len(down)} of {len(steps)}",
                 str(len(sure)),
             ]

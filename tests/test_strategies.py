@@ -10,13 +10,14 @@ from longstep.draw.engines import Opened
 from longstep.generate import FakeGenerator, Prompt, Sampling
 from longstep.scaling.account import bill
 from longstep.scaling.base import Extend, Play
-from longstep.scaling.budget import BudgetForcing
+from longstep.scaling.budget import BudgetForcing, thought_tokens
 from longstep.scaling.cot_decoding import CotDecoding
-from longstep.scaling.dial import control, performance, scaling, thought_tokens
+from longstep.scaling.dial import Dial, slope
 from longstep.scaling.drive import Grower
 from longstep.scaling.picks.best import BestScore
 from longstep.scaling.picks.weighted import WeightedVote
 from longstep.scaling.revise import SelfRevision
+from longstep.scaling.samples import IndependentSamples
 from longstep.scaling.scorers.margin import MARGIN, MarginScorer, answer_margin
 from longstep.scaling.tree import Trail, leaves, on_paths
 from longstep.scaling.votes import SameAnswer
@@ -164,17 +165,27 @@ def test_margins_of_equal_answers_add_up():
 
 def test_control_scaling_and_performance_by_hand():
     fake = FakeGenerator(lambda prompt, index: "abcdefghijklmn</think>\\boxed{1}", chars)
+    dial = Dial()
     for most, tokens in ((3, 3), (6, 6), (60, 14)):
-        tree = Grower(fake, chars, HOW, BudgetForcing(most=most)).wave([(PROBLEM, PROMPT)])[0]
+        strategy = BudgetForcing(most=most)
+        tree = Grower(fake, chars, HOW, strategy).wave([(PROBLEM, PROMPT)])[0]
         (leaf,) = leaves(tree, "<think>")
         assert thought_tokens(leaf) == tokens
-    assert control([[3, 3], [6, 9]], [3, 6]) == 0.75
+        dial.add("all", strategy, [leaf])
+        dial.add("none", IndependentSamples(), [leaf])
+        dial.add("half", BudgetForcing(most=6), [leaf])  # 3 and 6 tokens keep it, 14 do not
+    points = [
+        {"strategy": name, "pick": pick, "tokens": tokens, "accuracy": share, "bound": False}
+        for pick, factor in (("average", 1.0), ("best", 0.5))
+        for name, tokens, share in (("all", 10, 0.2 * factor), ("half", 30, 0.5 * factor), ("none", 90, 0.9))
+    ]  # fmt: skip
+    found = dial.read(points)
+    assert found["control"] == {"all": 1.0, "half": 2 / 3}
+    assert found["scaling"] == pytest.approx(0.3 / 20) and found["performance"] == 0.5
     # slopes of the three pairs: 0.2 / 10, 0.1 / 10, 0.3 / 20
-    assert scaling([(10, 0.2), (30, 0.5), (20, 0.4)]) == pytest.approx((0.02 + 0.01 + 0.015) / 3)
-    assert scaling([(10, 0.2), (10, 0.9), (20, 0.4)]) == pytest.approx((0.02 - 0.05) / 2)
-    assert performance([(10, 0.2), (30, 0.1)]) == 0.2
-    with pytest.raises(ValueError, match="differ in tokens"):
-        scaling([(10, 0.2)])
+    assert slope([(10, 0.2), (30, 0.5), (20, 0.4)]) == pytest.approx((0.02 + 0.01 + 0.015) / 3)
+    assert slope([(10, 0.2), (10, 0.9), (20, 0.4)]) == pytest.approx((0.02 - 0.05) / 2)
+    assert slope([(10, 0.2)]) is None and Dial().read(points) == {}
 
 
 # -- budgets -----------------------------------------------------------------------------------------

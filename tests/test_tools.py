@@ -251,6 +251,11 @@ class Silent:
     pass
 
 
+class Closing:
+    def answer(self, call: str) -> str:
+        return "</think>"
+
+
 def outside(name: str) -> OutsideTool:
     return OutsideTool(tool=f"test_tools:{name}")
 
@@ -260,6 +265,7 @@ def test_a_tool_from_outside_answers_and_what_it_raises_is_a_refusal():
     assert outside("Doubler").answer("x") == "error: ValueError"
     assert outside("Numb").answer("x") == "error: no text"
     assert list(outside("Doubler").check()) == []
+    assert ToolUse(tool=outside("Closing")).reply("") == "error: the answer holds a think tag"
 
 
 @pytest.mark.parametrize(

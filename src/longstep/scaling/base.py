@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 from longstep.config import Field, Strict, field_validator
 from longstep.scaling.scorers import AnyScorer
 from longstep.scaling.scorers.logprob import LogProbScorer
+from longstep.scaling.tree import Trail
 from longstep.scaling.votes import SameAnswer
 from longstep.types import SegmentFinish
 
@@ -122,6 +123,10 @@ class Strategy(Strict):
     def tags(self) -> Iterator[str]:
         """Texts that must be one token each of the model's."""
         yield from ()
+
+    def keeps(self, leaf: Trail) -> bool | None:
+        """Whether an answer kept the bound on its length that the strategy sets; ``None`` of one that sets none."""
+        return None
 
     @property
     def rows(self) -> int:

@@ -1,52 +1,52 @@
-"""What a budget for thinking is worth: Control, Scaling and Performance of s1 (arXiv 2501.19393, section 3.2)."""
+"""What bounds on thinking are worth: Control, Scaling and Performance of s1 (arXiv 2501.19393, section 3.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
-from longstep.scaling.budget import CLOSE
+from longstep.scaling.base import Strategy
 from longstep.scaling.tree import Trail
 
 
-def thought_tokens(trail: Trail) -> int:
-    """Tokens of a thought, forced ones included, its closing tag not.
+@dataclass
+class Dial:
+    """Counts, of every strategy that bounds its answers, how many kept the bound."""
 
-    Of an answer in which the tag begins a segment, as ``budget`` has it; of any other it is the whole answer.
-    """
-    count = 0
-    for each in trail.segments:
-        if each.text.startswith(CLOSE):
-            break
-        count += len(each.token_ids)
-    return count
+    kept: dict[str, list[bool]] = field(default_factory=dict)
+
+    def add(self, name: str, strategy: Strategy, leaves: Iterable[Trail]) -> None:
+        """Take the answers to a problem."""
+        known = [kept for leaf in leaves if (kept := strategy.keeps(leaf)) is not None]
+        if known:
+            self.kept.setdefault(name, []).extend(known)
+
+    def read(self, points: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Control of each bound, Scaling and Performance over all of them by their first pick; empty without one.
+
+        Args:
+            points: of the curves: strategy, pick, tokens, accuracy.
+        """
+        mine: dict[str, tuple[float, float]] = {}
+        for point in points:
+            if point["strategy"] in self.kept and not point["bound"]:
+                mine.setdefault(point["strategy"], (point["tokens"], point["accuracy"]))
+        if not mine:
+            return {}
+        line = list(mine.values())
+        return {
+            "control": {name: sum(kept) / len(kept) for name, kept in self.kept.items()},
+            "scaling": slope(line),
+            "performance": max(accuracy for _, accuracy in line),
+        }
 
 
-def control(thoughts: Iterable[Sequence[int]], budgets: Iterable[int]) -> float:
-    """Share of thoughts within their budget: 1 where budgets are always kept.
+def slope(points: Sequence[tuple[float, float]]) -> float | None:
+    """Mean slope over all pairs of points (tokens, accuracy), accuracy for one more token.
 
-    Args:
-        thoughts: tokens of each thought, by budget.
-        budgets: most tokens of each.
-    """
-    kept = [length <= most for some, most in zip(thoughts, budgets, strict=True) for length in some]
-    return sum(kept) / len(kept)
-
-
-def scaling(points: Sequence[tuple[float, float]]) -> float:
-    """Mean slope over all pairs of points (tokens, accuracy): accuracy for one more token.
-
-    Two points of equal tokens have no slope and are left out.
-
-    Raises:
-        ValueError: no two points differ in tokens.
+    Pairs of equal tokens have none and are left out; ``None`` where no pair is left.
     """
     slopes = [(v - y) / (u - x) for (x, y), (u, v) in combinations(sorted(points), 2) if u > x]
-    if not slopes:
-        raise ValueError("a slope needs two points that differ in tokens")
-    return sum(slopes) / len(slopes)
-
-
-def performance(points: Sequence[tuple[float, float]]) -> float:
-    """The best accuracy of all points."""
-    return max(accuracy for _, accuracy in points)
+    return sum(slopes) / len(slopes) if slopes else None

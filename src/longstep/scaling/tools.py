@@ -7,7 +7,7 @@ from typing import Literal
 
 from longstep.config import Field
 from longstep.scaling.base import ROOT, Extend, Insert, Play, Strategy
-from longstep.scaling.budget import CLOSE
+from longstep.scaling.budget import CLOSE, OPEN
 from longstep.scaling.toolbox import AnyTool
 from longstep.scaling.toolbox.base import refusal
 from longstep.scaling.toolbox.calculator import Calculator
@@ -43,7 +43,7 @@ class ToolUse(Strategy):
         """Marks that cannot be told apart, or that stand where no call ends."""
         if self.begin == self.end:
             yield "end: expected another mark than begin, for a call begins with one and ends with the other"
-        if self.end in CLOSE:
+        if self.end in OPEN + CLOSE:
             yield f"end: {self.end!r} stands inside {CLOSE}, so the end of a thought would be a call; take another mark"
 
     def play(self, same: SameAnswer) -> Play:
@@ -61,9 +61,11 @@ class ToolUse(Strategy):
         yield [Extend(at)]
 
     def reply(self, call: str) -> str:
-        """What the tool answers, if that is not too long."""
+        """What the tool answers, if that is not too long and neither opens nor closes a thought."""
         found = self.tool.answer(call)
-        return found if len(found) <= self.longest else refusal("the answer is too long")
+        if len(found) > self.longest:
+            return refusal("the answer is too long")
+        return refusal("the answer holds a think tag") if OPEN in found or CLOSE in found else found
 
     @property
     def rows(self) -> int:
