@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from longstep.artifacts import read_json
 from longstep.draw.engines import Opened
 from longstep.generate import FakeGenerator, Prompt, Sampling
+from longstep.run.runner import execute
 from longstep.scaling.account import bill
 from longstep.scaling.base import Extend, Play
 from longstep.scaling.budget import BudgetForcing, thought_tokens
@@ -19,11 +22,14 @@ from longstep.scaling.picks.weighted import WeightedVote
 from longstep.scaling.revise import SelfRevision
 from longstep.scaling.samples import IndependentSamples
 from longstep.scaling.scorers.margin import MARGIN, MarginScorer, answer_margin
+from longstep.scaling.shown import blocks_of, tree_lines
+from longstep.scaling.store import CHOICES, CURVES, PROTOCOL, rescore, trees
 from longstep.scaling.tree import Trail, leaves, on_paths
 from longstep.scaling.votes import SameAnswer
 from longstep.stages import Scale
 from longstep.types import Problem, Segment, Verdict
 from longstep.verify.keys import same_answer
+from short_recipe import Setting, run_of
 
 PROBLEM = Problem("p", "?", "1/2", verifier="math")
 PROMPT = Prompt("p", (1,), "<think>")
@@ -234,3 +240,53 @@ def test_no_budget_ever_asks_for_nothing(wait: str):
         thought = leaf.text.partition("</think>")[0]
         # a wait that stands over the edge is written to its end, and nothing is drawn behind it
         assert len(thought) < most + len(wait)
+
+
+# -- the stage, on a model -----------------------------------------------------------------------------
+
+RECIPE = """
+name: dials
+stages:
+  base: {kind: checkpoint, path: longstep-tiny}
+  scaled:
+    kind: scale
+    by: {kind: model, model: "@base"}
+    benchmark: {name: few, source: {kind: chain, count: 4, difficulty: [1, 2], split: heldout}}
+    sampling: {temperature: 0.6, max_tokens: 60, batch_size: 8}
+    strategies:
+      vote: {kind: samples, n: 2}
+      again: {kind: revise, rounds: 2, review: "~"}
+      first: {kind: cot-decoding, k: 3}
+      calls: {kind: tools, begin: "=", end: "1"}
+      short: {kind: budget, most: 4, answer: "\\\\boxed{"}
+    picks: [{kind: average}, {kind: weighted, scorer: {kind: margin}}, {kind: oracle}]
+    resamples: 100
+"""
+
+
+def test_the_strategies_on_a_model_are_stored_shown_and_scored_again(tmp_path: Path):
+    execute(run_of(tmp_path / "run", Setting(text=RECIPE)))
+    out = tmp_path / "run" / "scaled" / "out"
+    names = (CURVES, CHOICES, PROTOCOL)
+    before = [(out / name).read_bytes() for name in names]
+    rescore(out)
+    assert [(out / name).read_bytes() for name in names] == before
+
+    found = read_json(out / CURVES)
+    for name in ("again", "first", "calls", "short"):
+        for _, tree in trees(out, name):
+            assert list(tree_lines(tree))
+    for _, tree in trees(out, "again"):
+        assert {s.origin for s in tree} == {"model", "forced"} and len(leaves(tree)) == 1
+        assert "<|user|>~<|assistant|><think>" in "".join(s.text for s in tree)
+    for _, tree in trees(out, "first"):
+        ids = [leaf.ids[0] for leaf in leaves(tree)]
+        assert len(set(ids)) == 3 and all(MARGIN in s.scores for s in tree)
+    drawn = {
+        name: sum(len(s.token_ids) for _, tree in trees(out, name) for s in tree) / 4
+        for name in ("again", "first", "calls", "short")
+    }
+    tokens = {p["strategy"]: p["tokens"] for p in found["points"] if p["pick"] == "average"}
+    assert {name: tokens[name] for name in drawn} == pytest.approx(drawn)
+    assert found["dial"]["control"] == {"short": 1.0}
+    assert "Control, answers within their bound: short 100 %" in str(list(blocks_of(out)))
