@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from longstep.artifacts import read_json
-from longstep.draw.engines import Opened
+from longstep.config import UserError
 from longstep.generate import FakeGenerator, Prompt, Sampling
 from longstep.run.runner import execute
 from longstep.scaling.account import bill
@@ -26,7 +26,6 @@ from longstep.scaling.shown import blocks_of, tree_lines
 from longstep.scaling.store import CHOICES, CURVES, PROTOCOL, rescore, trees
 from longstep.scaling.tree import Trail, leaves, on_paths
 from longstep.scaling.votes import SameAnswer
-from longstep.stages import Scale
 from longstep.types import Problem, Segment, Verdict
 from longstep.verify.keys import same_answer
 from short_recipe import Setting, run_of
@@ -94,18 +93,18 @@ def test_answers_that_are_none_are_not_equal():
     assert sum(s.origin == "model" for s in tree) == 4
 
 
-def test_an_engine_without_a_chat_format_is_refused_before_anything_is_drawn():
-    stage = Scale.model_validate(
-        {
-            "by": {"kind": "model", "model": "m"},
-            "benchmark": "chain",
-            "strategies": {"again": {"kind": "revise"}},
-        }
-    )
+def test_an_engine_that_cannot_do_it_is_refused_before_anything_is_drawn():
     fake = FakeGenerator({}, chars)
-    with pytest.raises(Exception, match=r"strategies.again: asks again behind an answer"):
-        stage.refuse_tags(Opened(fake, encode=chars))
-    stage.refuse_tags(Opened(fake, encode=chars, turn=turn))
+    with pytest.raises(UserError, match="strategy revise: asks again behind an answer"):
+        Grower(fake, chars, HOW, SelfRevision())
+    with pytest.raises(UserError, match="strategy cot-decoding: needs the text of every token"):
+        Grower(fake, chars, HOW, CotDecoding())
+
+    def refusing(text: str) -> tuple[list[int], str]:
+        raise UserError("no turn can follow")
+
+    with pytest.raises(UserError, match="no turn can follow"):
+        Grower(fake, chars, HOW, SelfRevision(), turn=refusing)
 
 
 # -- ranked first tokens -----------------------------------------------------------------------------

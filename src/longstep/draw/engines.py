@@ -82,7 +82,7 @@ class Opened:
     prompts: Callable[[Sequence[Problem]], list[Prompt]] = as_text
     context: int | None = None
     encode: Callable[[str], Sequence[int]] = lambda text: ()
-    decode: Callable[[Sequence[int]], str] = lambda ids: ""
+    decode: Callable[[Sequence[int]], str] | None = None
     turn: Callable[[str], tuple[Sequence[int], str]] | None = None
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from longstep.config import UserError
 from longstep.generate import Continuation, Continued, Frontier, Generator, Prompt, Sampling
 from longstep.generate.batches import plan_of
 from longstep.generate.seals import Sealed
@@ -37,16 +38,34 @@ class Grower:
         encode: ids of a text that is put into an answer.
         how: sampling; ``max_tokens`` is the longest whole answer, ``batch_size`` the most pieces drawn together.
         strategy: what asks.
-        decode: text of ids; for strategies that ask for ranked tokens.
-        turn: ids and text of a user's turn behind an answer, up to where the model goes on; for strategies with turns.
+        decode: text of ids; a strategy that asks for ranked tokens needs it.
+        turn: ids and text of a user's turn behind an answer, up to where the model goes on; a strategy with turns needs it.
+
+    Raises:
+        UserError: one of the two is needed and missing, or nothing can follow an answer in the model's chat format.
     """
 
     generator: Generator
     encode: Encode
     how: Sampling
     strategy: Strategy
-    decode: Callable[[Sequence[int]], str] = lambda ids: ""
+    decode: Callable[[Sequence[int]], str] | None = None
     turn: Callable[[str], tuple[Sequence[int], str]] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse before anything is drawn."""
+        kind = type(self.strategy).model_fields["kind"].default
+        if self.strategy.distribution and self.decode is None:
+            raise UserError(
+                f"strategy {kind}: needs the text of every token, which this engine does not give; take one of kind model"
+            )
+        if self.strategy.turns:
+            if self.turn is None:
+                raise UserError(
+                    f"strategy {kind}: asks again behind an answer, and this engine does not know the model's chat format; "
+                    "take one of kind model"
+                )
+            self.turn("")
 
     def forest(
         self, asked: Sequence[tuple[Problem, Prompt]], journal: Path
@@ -152,7 +171,7 @@ class _Plant:
     def _insert(self, want: Insert) -> None:
         ids, text = self._by.encode(want.text), want.text
         if want.turn:
-            assert self._by.turn is not None, "refused before anything was drawn"
+            assert self._by.turn is not None, "the strategy does not say that it has turns"
             assert self.tree[want.parent].finish == "stop", "a turn follows an answer that is over"
             ids, text = self._by.turn(want.text)
         self._add(want.parent, want.origin, Continued(tuple(ids), text, "given"))
@@ -221,6 +240,9 @@ class _Plant:
         margins = self._margins.pop(each.node, None)
         if margins is None:
             return {}
+        assert self._by.decode is not None, (
+            "the strategy does not say that it asks for ranked tokens"
+        )
         return {MARGIN: answer_margin(margins, each.token_ids, answer, self._by.decode)}
 
     def _seen(self, each: Segment) -> SeenSegment:

@@ -127,9 +127,12 @@ class Scale(Stage):
             self.refuse_tags(opened)
             prompts = canonical(opened.prompts(list(problems.values())))
             asked = [(problems[prompt.problem_id], prompt) for prompt in prompts]
+            growers = {
+                name: self._grower(opened, strategy, context.seed)
+                for name, strategy in self.strategies.items()
+            }
             begin(out, [problem for problem, _ in asked], prompts)
-            for name, strategy in self.strategies.items():
-                grower = self._grower(opened, strategy, context.seed)
+            for name, grower in growers.items():
                 rows = self._grown(context, grower, asked, name)
                 write_rows(nodes_path(out, name), rows)
             write_json(out / ENGINE, opened.generator.describe())
@@ -151,15 +154,8 @@ class Scale(Stage):
         return resolve(self.benchmark).load()
 
     def refuse_tags(self, opened: Opened) -> None:
-        """Refuse a model that writes in several tokens what a strategy takes for one, or that cannot be asked on."""
+        """Refuse a model that writes in several tokens what a strategy takes for one."""
         for name, strategy in self.strategies.items():
-            if strategy.turns:
-                if opened.turn is None:
-                    raise UserError(
-                        f"strategies.{name}: asks again behind an answer, and this engine does not know the model's "
-                        "chat format; take one of kind model"
-                    )
-                opened.turn("")  # refuses a chat format in which nothing can follow an answer
             for tag in strategy.tags():
                 count = len(opened.encode(tag))
                 if count != 1:
