@@ -39,7 +39,7 @@ class Grower:
         how: sampling; ``max_tokens`` is the longest whole answer, ``batch_size`` the most pieces drawn together.
         strategy: what asks.
         decode: text of ids; a strategy that asks for ranked tokens needs it.
-        turn: ids and text of a user's turn behind an answer, up to where the model goes on; a strategy with turns needs it.
+        turn: ids and text of a user's turn behind an answer, up to where the model goes on; strategies with turns need it.
 
     Raises:
         UserError: one of the two is needed and missing, or nothing can follow an answer in the model's chat format.
@@ -57,13 +57,14 @@ class Grower:
         kind = type(self.strategy).model_fields["kind"].default
         if self.strategy.distribution and self.decode is None:
             raise UserError(
-                f"strategy {kind}: needs the text of every token, which this engine does not give; take one of kind model"
+                f"strategy {kind}: needs the text of every token, which this engine does not give; "
+                "take one of kind model"
             )
         if self.strategy.turns:
             if self.turn is None:
                 raise UserError(
-                    f"strategy {kind}: asks again behind an answer, and this engine does not know the model's chat format; "
-                    "take one of kind model"
+                    f"strategy {kind}: asks again behind an answer, and this engine does not know the model's chat "
+                    "format; take one of kind model"
                 )
             self.turn("")
 
