@@ -39,7 +39,7 @@ class Grower:
         how: sampling; ``max_tokens`` is the longest whole answer, ``batch_size`` the most pieces drawn together.
         strategy: what asks.
         decode: text of ids; a strategy that asks for ranked tokens needs it.
-        turn: ids and text of a user's turn behind an answer, up to where the model goes on; strategies with turns need it.
+        turn: ids and text of a user's turn behind an answer, up to where the model goes on; needed for turns.
 
     Raises:
         UserError: one of the two is needed and missing, or nothing can follow an answer in the model's chat format.
