@@ -111,9 +111,12 @@ class Scale(Stage):
         yield from self.by.misfits(ahead, self.sampling.max_tokens)
 
     def _needs(self) -> set[Gift]:
-        ranked = any(strategy.distribution for strategy in self.strategies.values())
-        more: list[Gift] = ["logprobs"] * self._logprobs() + ["distribution"] * ranked
-        return {"ids", "continues", *more}
+        needs: set[Gift] = {"ids", "continues"}
+        if self._logprobs():
+            needs.add("logprobs")
+        if any(strategy.distribution for strategy in self.strategies.values()):
+            needs.add("distribution")
+        return needs
 
     def _logprobs(self) -> bool:
         users = (*self.strategies.values(), *self.picks)
