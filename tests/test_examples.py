@@ -363,7 +363,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    "name", ["evidence", "lightreasoner_evidence", "curricula_evidence", "head_evidence"]
+    "name",
+    ["evidence", "lightreasoner_evidence", "curricula_evidence", "head_evidence", "dial_evidence"],
 )
 def test_a_script_of_evidence_says_how_it_is_called(name: str, monkeypatch: pytest.MonkeyPatch):
     """All that it imports is there: it is run by hand, after an hour of training."""

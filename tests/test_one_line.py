@@ -157,6 +157,17 @@ class FirstAnswer(Pick):
     def pick(self, leaves, same):
         return [float(place == 0) for place in range(len(leaves))]
 ''',
+    "tool": '''
+from typing import Literal
+from longstep.scaling.toolbox.base import Tool
+
+class Backwards(Tool):
+    """The call from its end."""
+    kind: Literal["backwards"] = "backwards"
+
+    def answer(self, call: str) -> str:
+        return call[::-1]
+''',
     "source": '''
 from collections.abc import Iterator, Mapping
 from typing import Literal
@@ -222,7 +233,8 @@ MORE = """
   valued: {kind: rl, model: "@merged", data: "@problems", algorithm: {kind: ppo, minibatches: 1, critic: {loss: {kind:
     absolute}}}, group: 2, batch: 4, steps: 1, max_tokens: 8, max_length: 96, log_every: 1}
   scaled: {kind: scale, by: {kind: model, model: "@base"}, benchmark: few, sampling: {max_tokens: 24},
-    strategies: {twice: {kind: second-look}, short: {kind: rebase, n: 2, step: ["1"], scorer: {kind: brevity}}},
+    strategies: {twice: {kind: second-look}, short: {kind: rebase, n: 2, step: ["1"], scorer: {kind: brevity}},
+    called: {kind: tools, begin: "=", end: "1", tool: {kind: backwards}}},
     picks: [{kind: first-answer}]}
 """
 DRIVER = """
@@ -349,7 +361,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def test_the_page_is_short_and_tells_of_every_family():
     assert len(PAGE.splitlines()) <= 395
-    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 23
+    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 24
     assert leaves().keys() == {*SHOWN, "evaluate/benchmarks.py"}
 
 
@@ -411,6 +423,7 @@ def test_a_strategy_a_scorer_and_a_pick(home: Path):
     assert [(p["strategy"], p["pick"]) for p in points] == [
         ("twice", "first-answer"),
         ("short", "first-answer"),
+        ("called", "first-answer"),
     ]
     twice = rows(out / "nodes" / "twice.jsonl")
     first = {row["problem_id"]: len(row["token_ids"]) for row in twice if row["node"] == 0}

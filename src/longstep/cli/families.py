@@ -32,6 +32,7 @@ from longstep.run.recipe import RECIPE_FILE, Recipe, known_recipes, sizes_of
 from longstep.scaling import AnyStrategy
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.scorers import AnyScorer
+from longstep.scaling.toolbox import AnyTool
 from longstep.stages import AnyStage
 from longstep.verify import VERIFIERS
 
@@ -135,6 +136,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "stages": lambda: _config_rows(AnyStage),
     "strategies": lambda: _config_rows(AnyStrategy),
     "targets": lambda: _config_rows(AnyTarget),
+    "tools": lambda: _config_rows(AnyTool),
     "until": lambda: _config_rows(AnyUntil),
     "values": lambda: _config_rows(AnyValueLoss),
     "verifiers": lambda: _table_rows(VERIFIERS),

@@ -51,17 +51,20 @@ class ByModel(Engine):
     def open(self, desk: Desk) -> Opened:
         """Load it."""
         from longstep.models.bounds import context_length
-        from longstep.models.chat import encode_text
+        from longstep.models.chat import encode_text, render_next
         from longstep.models.load import load_model, load_tokenizer
 
         folder = desk.model(self.model)
         tokenizer, model = load_tokenizer(folder), load_model(folder)
+        drawing = engine(model.eval(), tokenizer)
         return Opened(
-            engine(model.eval(), tokenizer),
+            drawing,
             lambda problems: prompts_for(tokenizer, problems, self.thinking),
             context_length(model),
             lambda text: encode_text(tokenizer, text),
             folder,
+            drawing.text,
+            lambda text: render_next(tokenizer, text, self.thinking),
         )
 
     def spends(self, work: Decoding, given: Estimator) -> Spent:

@@ -77,6 +77,8 @@ class Continuation:
             ``(prompt.name, k)`` from nothing to the end is sample k of a plain draw.
         most: tokens to draw at most.
         after: texts behind which it ends, complete; none of them reaches back into ``ids``.
+        rank: its first token is the one of this rank, 0 the likeliest, and every further one the likeliest; ``None``
+            draws them.
     """
 
     prompt: Prompt
@@ -84,16 +86,21 @@ class Continuation:
     noise: tuple[str, int]
     most: int
     after: tuple[str, ...] = ()
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Continued:
-    """What was written on: its ids, its text without the stop token, how it ended, and log-probabilities."""
+    """What was written on: its ids, its text without the stop token, how it ended, and log-probabilities.
+
+    Of ranked tokens there are margins, too: the probability of each less that of the best other one, at temperature 1.
+    """
 
     token_ids: tuple[int, ...]
     text: str
     finish: SegmentFinish
     logprobs: tuple[float, ...] | None = None
+    margins: tuple[float, ...] | None = None
 
 
 class Frontier(Protocol):

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from longstep.config import UserError
 from longstep.generate.base import Continuation, Continued, Prompt, Sampling
 from longstep.generate.batches import Row
 from longstep.generate.choose import choose
@@ -41,7 +43,18 @@ class _Piece:
     given: list[int]
     ids: list[int] = field(default_factory=list)
     logps: list[float] = field(default_factory=list)
+    margins: list[float] = field(default_factory=list)
     finish: SegmentFinish | None = None
+
+    @property
+    def drawing(self) -> bool:
+        """Whether its next token is chosen, not given."""
+        return self.finish is None and not self.given
+
+    @property
+    def rank(self) -> int:
+        """Of its next token, where ranks decide."""
+        return 0 if self.ids else self.ask.rank or 0
 
     @property
     def whole(self) -> Ids:
@@ -118,7 +131,9 @@ class HeldFrontier:
         text = texts[piece.ask.ids + shown] = engine.text(piece.ask.ids + shown)
         # A character of several tokens may be cut at the border; then the piece is read by itself.
         text = text[len(before) :] if text.startswith(before) else engine.text(shown)
-        return Continued(ids, text, piece.finish, tuple(piece.logps) if how.logprobs else None)
+        logps = tuple(piece.logps) if how.logprobs else None
+        margins = None if piece.ask.rank is None else tuple(piece.margins)
+        return Continued(ids, text, piece.finish, logps, margins)
 
 
 class _Batch:
@@ -170,7 +185,7 @@ class _Batch:
             keys_B = np.array([piece.key for piece in self.pieces], dtype=np.uint64)
             places_B = np.array([len(p.ask.ids) + len(p.ids) for p in self.pieces])
             noise_B = torch.from_numpy(uniforms_at(keys_B, places_B)).to(device)
-            token_B = choose(logits_BV, noise_B, how)
+            token_B = self._ranked(logits_BV, choose(logits_BV, noise_B, how))
             logps_B = logp(logits_BV, token_B).tolist() if how.logprobs else [0.0] * len(token_B)
             finite_B = logits_BV.amax(-1).isfinite().tolist()
             fed, live = [0] * len(self.pieces), [False] * len(self.pieces)
@@ -187,6 +202,26 @@ class _Batch:
             if step % LOOK == 0:
                 ends = self._shrink(ends)
         self._settle()
+
+    def _ranked(self, logits_BV: Tensor, token_B: Tensor) -> Tensor:
+        """Where ranks were asked for, the token of that rank and not the drawn one; notes its margin."""
+        rows = [at for at, p in enumerate(self.pieces) if p.ask.rank is not None and p.drawing]
+        if not rows:
+            return token_B
+        ranks = [self.pieces[at].rank for at in rows]
+        if max(ranks) >= logits_BV.shape[-1] - len(self.engine.unknown_U):
+            raise UserError(
+                f"rank {max(ranks)} of the first token was asked for, and the model knows no more tokens; lower k"
+            )
+        rows_R = torch.tensor(rows, device=token_B.device)
+        probs_RV = logits_BV[rows_R].float().softmax(-1)
+        best_RK = probs_RV.topk(max(2, max(ranks) + 1), -1)
+        ranks_R1 = torch.tensor(ranks, device=token_B.device)[:, None]
+        other_R1 = best_RK.values.gather(-1, (ranks_R1 == 0).long())
+        margins_R = (best_RK.values.gather(-1, ranks_R1) - other_R1).squeeze(-1)
+        for at, margin in zip(rows, margins_R.tolist(), strict=True):
+            self.pieces[at].margins.append(margin)
+        return token_B.index_copy(0, rows_R, best_RK.indices.gather(-1, ranks_R1).squeeze(-1))
 
     def _next(self, piece: _Piece, drawn: int, logp: float, finite: bool, ends: Ends) -> int:
         """The token that a row is fed: one it was given, or the one that was drawn for it."""

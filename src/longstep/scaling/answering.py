@@ -121,6 +121,11 @@ def chooser_of(
         raise UserError(
             "--pick: it reads the key, and nobody who asks has one; take one that does not, such as majority"
         )
+    if strategy.turns or strategy.distribution:
+        raise UserError(
+            "--strategy: it asks again behind an answer, or ranks first tokens, which is done by longstep scale alone; "
+            "take samples, adaptive, esc, beam, dvts, rebase, budget or tools"
+        )
     for scorer in scorers_of(strategy, pick):
         if scorer.reads:
             raise UserError(

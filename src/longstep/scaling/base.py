@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 from longstep.config import Field, Strict, field_validator
 from longstep.scaling.scorers import AnyScorer
 from longstep.scaling.scorers.logprob import LogProbScorer
+from longstep.scaling.tree import Trail
 from longstep.scaling.votes import SameAnswer
 from longstep.types import SegmentFinish
 
@@ -31,6 +32,8 @@ class Extend:
         most: tokens of a segment; ``None`` is what room there is.
         apart: a text that ended the segment is a segment of its own behind it, so that one may go on without it; it
             must be one token.
+        ranked: nothing is left to chance: the k-th of them begins with the k-th likeliest token, and every other token
+            is the likeliest one.
     """
 
     parent: int
@@ -38,6 +41,7 @@ class Extend:
     after: tuple[str, ...] = ()
     most: int | None = None
     apart: bool = False
+    ranked: bool = False
 
     @property
     def times(self) -> int:
@@ -47,11 +51,20 @@ class Extend:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Put a text behind a segment, as if the model had written it."""
+    """Put a text behind a segment, as if the model had written it.
+
+    Attributes:
+        parent: number of the segment it follows.
+        text: what is put there; what it spells of control tokens stays text.
+        origin: who says so.
+        turn: it is the user's next turn behind an answer that ended by itself, and the model's own chat format is put
+            around it.
+    """
 
     parent: int
     text: str
     origin: Literal["forced", "tool"] = "forced"
+    turn: bool = False
 
     @property
     def times(self) -> int:
@@ -96,6 +109,10 @@ class Strategy(Strict):
     exchangeable: ClassVar[bool] = False
     #: A scorer alone decides what it goes on with, so that a bad one does harm.
     trusts: ClassVar[bool] = False
+    #: It inserts turns of the user.
+    turns: ClassVar[bool] = False
+    #: It asks for ranked tokens, so every token's distribution must be at hand.
+    distribution: ClassVar[bool] = False
 
     def play(self, same: SameAnswer) -> Play:
         """Begin with one problem."""
@@ -108,6 +125,10 @@ class Strategy(Strict):
     def tags(self) -> Iterator[str]:
         """Texts that must be one token each of the model's."""
         yield from ()
+
+    def keeps(self, leaf: Trail) -> bool | None:
+        """Whether an answer kept the bound on its length that the strategy sets; ``None`` of one that sets none."""
+        return None
 
     @property
     def rows(self) -> int:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from longstep.config import UserError
 from longstep.generate import Continuation, Continued, Frontier, Generator, Prompt, Sampling
 from longstep.generate.batches import plan_of
 from longstep.generate.seals import Sealed
 from longstep.scaling.base import ROOT, Extend, Insert, Play, SeenSegment, Strategy
 from longstep.scaling.scorers.base import PathRater
+from longstep.scaling.scorers.margin import MARGIN, answer_margin
 from longstep.scaling.tree import Noise, Trail, noise_of, trail
 from longstep.types import Problem, Segment, SegmentOrigin
 from longstep.verify import judge
@@ -38,6 +40,11 @@ class Grower:
         how: sampling; ``max_tokens`` is the longest whole answer, ``batch_size`` the most pieces drawn together.
         strategy: what asks.
         raters: by the name of a scorer of the strategy or of a pick, what reads paths for it.
+        decode: text of ids; a strategy that asks for ranked tokens needs it.
+        turn: ids and text of a user's turn behind an answer, up to where the model goes on; needed for turns.
+
+    Raises:
+        UserError: one of the two is needed and missing, or nothing can follow an answer in the model's chat format.
     """
 
     generator: Generator
@@ -45,6 +52,24 @@ class Grower:
     how: Sampling
     strategy: Strategy
     raters: Mapping[str, PathRater] = field(default_factory=dict)
+    decode: Callable[[Sequence[int]], str] | None = None
+    turn: Callable[[str], tuple[Sequence[int], str]] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse before anything is drawn."""
+        kind = type(self.strategy).model_fields["kind"].default
+        if self.strategy.distribution and self.decode is None:
+            raise UserError(
+                f"strategy {kind}: needs the text of every token, which this engine does not give; "
+                "take one of kind model"
+            )
+        if self.strategy.turns:
+            if self.turn is None:
+                raise UserError(
+                    f"strategy {kind}: asks again behind an answer, and this engine does not know the model's chat "
+                    "format; take one of kind model"
+                )
+            self.turn("")
 
     def forest(
         self, asked: Sequence[tuple[Problem, Prompt]], journal: Path
@@ -120,6 +145,7 @@ class _Plant:
         self._noise: list[Noise] = []
         self._paths: list[str] = []
         self._children: dict[int, int] = {ROOT: 0}
+        self._margins: dict[int, Sequence[float]] = {}
 
     def begin(self) -> bool:
         """Hear what is wanted first; ``False`` when nothing is."""
@@ -139,7 +165,8 @@ class _Plant:
             ids = self._ids[want.parent]
             for k in range(place, place + want.count):
                 noise = noise_of(self._prompt.name, k, want.parent, self._noise, self._paths)
-                found.append(Continuation(self._prompt, ids, noise, room, want.after))
+                rank = k - place if want.ranked else None
+                found.append(Continuation(self._prompt, ids, noise, room, want.after, rank))
         return found
 
     def grow(self, drawn: Sequence[Continued]) -> None:
@@ -147,8 +174,7 @@ class _Plant:
         left, self._begin = iter(drawn), len(self.tree)
         for want in self._wanted:
             if isinstance(want, Insert):
-                ids = tuple(self._by.encode(want.text))
-                self._add(want.parent, want.origin, Continued(ids, want.text, "given"))
+                self._insert(want)
                 continue
             room = self._room(want)
             for _ in range(want.count):
@@ -178,6 +204,14 @@ class _Plant:
             return False
         return bool(self._wanted)
 
+    def _insert(self, want: Insert) -> None:
+        ids, text = self._by.encode(want.text), want.text
+        if want.turn:
+            assert self._by.turn is not None, "the strategy does not say that it has turns"
+            assert self.tree[want.parent].finish == "stop", "a turn follows an answer that is over"
+            ids, text = self._by.turn(want.text)
+        self._add(want.parent, want.origin, Continued(tuple(ids), text, "given"))
+
     def _room(self, want: Extend) -> int:
         left = self._by.how.max_tokens - len(self._ids[want.parent])
         return max(0, left if want.most is None else min(left, want.most))
@@ -205,6 +239,8 @@ class _Plant:
         self._children[parent] += 1
         self._children[node] = 0
         self._ids[node] = ids
+        if found.margins is not None:
+            self._margins[node] = found.margins
         self.tree.append(
             Segment(
                 problem_id=self._problem.id,
@@ -226,13 +262,24 @@ class _Plant:
             if each.ended:
                 text = trail(self.tree, each.node, prefix).text
                 verdict = judge(self._problem, text, each.finish)
-                self.tree[each.node] = replace(each, verdict=verdict)
+                scores = self._sure(each, verdict.answer)
+                self.tree[each.node] = replace(each, verdict=verdict, scores=scores)
         drawn = self.drawn(guiding=True)
         for scorer in self._by.strategy.scorers():
             if scorer.name not in self._by.raters:
                 scores = scorer.score([trail(self.tree, node, prefix) for node in drawn])
                 for node, score in zip(drawn, scores, strict=True):
                     self.mark(node, scorer.name, score)
+
+    def _sure(self, each: Segment, answer: str | None) -> dict[str, float]:
+        """The margin of an answer whose tokens were ranked: what is stored has no distributions to find it in later."""
+        margins = self._margins.pop(each.node, None)
+        if margins is None:
+            return {}
+        assert self._by.decode is not None, (
+            "the strategy does not say that it asks for ranked tokens"
+        )
+        return {MARGIN: answer_margin(margins, each.token_ids, answer, self._by.decode)}
 
     def _seen(self, each: Segment) -> SeenSegment:
         answer = None if each.verdict is None else each.verdict.answer

@@ -42,6 +42,7 @@ def blocks_of(out: Path) -> Iterator[Block]:
                 (words(row.get("sentence")), number(row.get("tokens")) or "") for row in comparisons
             ),
         )
+    yield from _dial(mapping(found.get("dial")))
     yield from _strata(mapping(found.get("strata")))
     yield from _bills(mapping(found.get("bills")))
 
@@ -87,6 +88,20 @@ def _front(front: Sequence[Mapping[str, Any]]) -> str:
         sentence = words(point.get("sentence"))
         parts.append(f"{said}; {sentence}" if sentence else said)
     return ". ".join(parts) + "."
+
+
+def _dial(dial: Mapping[str, Any]) -> Iterator[Block]:
+    """Control, Scaling and Performance in words, where thoughts were bounded."""
+    controls = {name: number(share) or 0.0 for name, share in mapping(dial.get("control")).items()}
+    if not controls:
+        return
+    said = ", ".join(f"{name} {100 * share:.0f} %" for name, share in controls.items())
+    slope, best = number(dial.get("scaling")), number(dial.get("performance")) or 0.0
+    grows = "" if slope is None else f" Scaling: {100 * slope:+.2f} points for one more token."
+    yield Text(
+        "Bounds on thinking",
+        f"Control, answers within their bound: {said}.{grows} Performance: {100 * best:.1f} %.",
+    )
 
 
 def _strata(strata: Mapping[str, Any]) -> Iterator[Block]:

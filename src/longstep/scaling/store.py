@@ -20,11 +20,13 @@ from typing import Any
 
 from longstep.artifacts import read_rows, sha256_file, write_json, write_rows
 from longstep.config import Field, Strict, UserError
+from longstep.evaluate.score import rounded
 from longstep.evaluate.store import PROTOCOL, stored_as
 from longstep.generate import Prompt
 from longstep.scaling import AnyStrategy
 from longstep.scaling.account import bill
 from longstep.scaling.curves import StrategyTally, budgets_of, curves
+from longstep.scaling.dial import Dial
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.picks.base import expected
 from longstep.scaling.raters import refuse_doubtful
@@ -143,6 +145,7 @@ def _score(folder: Path, protocol: Scaled, again: bool) -> dict[str, Any]:
     problems = {p.id: p for p in read_rows(folder / PROBLEMS, Problem)}
     prompts = {p.problem_id: p for p in read_rows(folder / PROMPTS, Begun)}
     tallies: list[StrategyTally] = []
+    dial = Dial()
     # Subsets of a problem's answers ask the same questions many times.
     same = lru_cache(maxsize=100_000)(same_answer)
 
@@ -157,11 +160,13 @@ def _score(folder: Path, protocol: Scaled, again: bool) -> dict[str, Any]:
                 if again:
                     found = _judged(problems[problem_id], found)
                 tally.add(problem_id, found, bill(tree, prompt.tokens, protocol.readers))
+                dial.add(name, strategy, found)
                 for pick_name, pick in protocol.picks:
                     yield _given((problem_id, name, pick_name), pick, found)
 
     write_rows(folder / CHOICES, choices())
     found = curves(tallies, protocol.seed, protocol.resamples)
+    found["dial"] = rounded(dial.read(found["points"]))
     write_json(folder / CURVES, found)
     return found
 

@@ -121,7 +121,8 @@ class Scale(Stage):
 
     def _needs(self) -> set[Gift]:
         given = {gift for scorer in self._scorers() for gift in scorer.gifts()}
-        return {"ids", "continues", *given}  # pyright: ignore
+        ranked = any(strategy.distribution for strategy in self.strategies.values())
+        return {"ids", "continues", *given, *["distribution"] * ranked}  # pyright: ignore
 
     def _scorers(self) -> list[AnyScorer]:
         users = (*self.strategies.values(), *self.picks)
@@ -151,9 +152,12 @@ class Scale(Stage):
             raters = open_raters((*self.strategies.values(), *self.picks), desk)
             prompts = canonical(opened.prompts(list(problems.values())))
             asked = [(problems[prompt.problem_id], prompt) for prompt in prompts]
+            growers = {
+                name: replace(self._grower(opened, strategy, context.seed), raters=raters)
+                for name, strategy in self.strategies.items()
+            }
             begin(out, [problem for problem, _ in asked], prompts)
-            for name, strategy in self.strategies.items():
-                grower = replace(self._grower(opened, strategy, context.seed), raters=raters)
+            for name, grower in growers.items():
                 rows = self._grown(context, grower, asked, name)
                 write_rows(nodes_path(out, name), rows)
             write_json(out / ENGINE, opened.generator.describe())
@@ -189,7 +193,14 @@ class Scale(Stage):
     def _grower(self, opened: Opened, strategy: AnyStrategy, seed: int) -> Grower:
         changes = {"seed": seed, "logprobs": self._logprobs()}
         how = self.sampling.model_copy(update=changes)
-        return Grower(opened.generator, opened.encode, how, strategy)
+        return Grower(
+            opened.generator,
+            opened.encode,
+            how,
+            strategy,
+            decode=opened.decode,
+            turn=opened.turn,
+        )
 
     def _grown(
         self,

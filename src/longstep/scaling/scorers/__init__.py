@@ -6,6 +6,7 @@ from longstep.config import Field
 from longstep.scaling.scorers.agreement import AgreementScorer
 from longstep.scaling.scorers.head import HeadScorer
 from longstep.scaling.scorers.logprob import LogProbScorer
+from longstep.scaling.scorers.margin import MarginScorer
 from longstep.scaling.scorers.oracle import OracleScorer
 from longstep.scaling.scorers.reward import RewardScorer
 from longstep.scaling.scorers.self_certainty import SelfCertaintyScorer
@@ -14,6 +15,7 @@ AnyScorer = Annotated[
     AgreementScorer
     | HeadScorer
     | LogProbScorer
+    | MarginScorer
     | OracleScorer
     | RewardScorer
     | SelfCertaintyScorer,
