@@ -184,7 +184,7 @@ def test_what_no_extra_brings_is_a_fault_and_keeps_its_traceback():
 
 
 def test_the_table_of_extras_is_that_of_the_project():
-    brought_by_others = {"tokenizers", "huggingface_hub"}
+    brought_by_others = {"tokenizers", "huggingface_hub", "httpx2"}
     for extra, (_, modules) in EXTRAS.items():
         listed = {
             line.split(">")[0] for line in PROJECT["optional-dependencies"][extra] if ">" in line

@@ -16,7 +16,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
         "running a model",
         (
             *("torch", "transformers", "trl", "peft", "accelerate"),
-            *("tokenizers", "huggingface_hub"),  # brought by transformers
+            *("tokenizers", "huggingface_hub", "httpx2"),  # brought by transformers
         ),
     ),
     "hub": ("reading a dataset of the hub", ("datasets",)),
