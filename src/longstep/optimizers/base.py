@@ -19,6 +19,8 @@ class Optimizer(Strict):
 
     #: It works on the shards of a weight; otherwise it needs the whole matrix.
     shardable: ClassVar[bool] = False
+    #: Bytes it keeps for each trained weight, for a plan: Adam's two moments in float32, unless it keeps fewer.
+    moments: ClassVar[float] = 8.0
     lr: float = Field(default=1e-5, gt=0)
 
     def build(self, model: torch.nn.Module) -> torch.optim.Optimizer:

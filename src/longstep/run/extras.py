@@ -21,6 +21,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "hub": ("reading a dataset of the hub", ("datasets",)),
     "report": ("writing a report", ("matplotlib", "jinja2")),
+    "bnb": ("4-bit weights and 8-bit optimisers", ("bitsandbytes",)),
     "parquet": ("reading and writing Parquet", ("pyarrow",)),
 }
 

@@ -49,13 +49,18 @@ def finish_model(context: Context, config: Training, ended: Ended) -> None:
     """Write ``out/``: weights, tokenizer, template, generation config and card."""
     from longstep.models.load import save_model, whole_weights
     from longstep.models.lora import merge, store_adapter
+    from longstep.models.quantised import merged_plain
 
     model, tokenizer, problems = ended.model, ended.tokenizer, ended.problems
     kept = context.folder / "adapter"
     if config.lora is not None and config.lora.keep == "beside" and rank() == 0:
         store_adapter(model, kept)
     if config.lora is not None:
-        model = merge(model, _probe_ids(tokenizer, problems[0], ended.thinking).to(model.device))
+        probe = _probe_ids(tokenizer, problems[0], ended.thinking)
+        if config.lora.base == "nf4":
+            model = merged_plain(model, context.model(ended.parents[0]), probe)
+        else:
+            model = merge(model, probe.to(model.device))
     model.eval()
     rate = stop_rate(model, tokenizer, problems[:PROBED], ended.thinking)
     if rate < LOW_STOP_RATE:
