@@ -39,7 +39,8 @@ class Lora(Strict):
             Dettmers et al., arXiv 2305.14314), on a GPU, by bitsandbytes. The adapters are merged into the weights as
             they were, and the result is stored in bfloat16.
         keep: ``merged`` leaves the merged model alone; ``beside`` also the adapter as PEFT stores it, in ``adapter``
-            below the model.
+            below the model; ``only`` the adapter alone, with the name of its base: a stage that reads it merges the two
+            into scratch of its own.
     """
 
     r: int = Field(default=8, ge=1)
@@ -49,7 +50,7 @@ class Lora(Strict):
     new_tokens: Literal["refuse", "keep"] = "refuse"
     modules_to_save: tuple[str, ...] = ()
     base: Literal["float32", "nf4"] = "float32"
-    keep: Literal["merged", "beside"] = "merged"
+    keep: Literal["merged", "beside", "only"] = "merged"
 
     def libraries(self) -> frozenset[str]:
         """Who makes adapters, and who quantises."""

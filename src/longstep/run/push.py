@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,9 @@ from longstep.config import (
     nearest,
     validate,
 )
+from longstep.models.adapted import ADAPTED, NAMED
 from longstep.models.origin import CARD
-from longstep.models.pointer import POINTER
+from longstep.models.pointer import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +69,12 @@ class Push(Strict):
                 f"expected OWNER/NAME as on the hub, such as me/my-reasoner, got {to!r}"
             )
         return to
+
+    def command(self, folder: Path) -> str:
+        """What pushes a run's model there."""
+        stage = [] if self.stage is None else ["--stage", self.stage]
+        public = [] if self.private else ["--public"]
+        return shlex.join(["longstep", "push", str(folder), self.to, *stage, *public])
 
 
 def final_stage(recipe: Recipe, wanted: str | None) -> str:
@@ -152,17 +160,32 @@ def push_run(folder: Path, push: Push | None, say: Callable[[str], None]) -> Non
         if all(before.get(key) == value for key, value in known.items()):
             say(f"push: {before['url']} has this model already; delete {record} to push it again")
             return
+    files = _files(folder / stage / "out")
     for refusal in hub_refusals(push):
         raise UserError(refusal)
-    files: dict[str, Path | bytes] = {
-        path.relative_to(folder / stage / "out").as_posix(): path
-        for path in files_under(folder / stage / "out")
-    }
-    files.pop(POINTER, None)  # says something of this disk alone
     files[CARD] = whole_card(folder, stage).encode()
-    again = f"the run is finished and whole; type longstep push {folder} {push.to} to push again"
-    write_json(record, {**known, **_upload(push, files, f"Stage {stage} of {recipe.name}", again)})
-    say(f"push: {stage} is {read_json(record)['url']}, {len(files)} files")
+    again = f"the run is finished and whole; type {push.command(folder)} to push again"
+    done = _upload(push, files, f"Stage {stage} of {recipe.name}", again)
+    write_json(record, {**known, **done})
+    say(f"push: {stage} is {done['url']}, {len(files)} files")
+
+
+def _files(out: Path) -> dict[str, Path | bytes]:
+    """What goes up, by name.
+
+    Raises:
+        UserError: an adapter alone, whose base nobody else has.
+    """
+    files: dict[str, Path | bytes] = {
+        path.relative_to(out).as_posix(): path for path in files_under(out)
+    }
+    alone = files.pop(BASE, None)  # says something of this disk
+    if alone is not None and read_json(out / ADAPTED)[NAMED] is None:
+        raise UserError(
+            f"push: {out} is an adapter alone (lora.keep: only), and its base is on this disk, so nobody else could "
+            "load it; train it with keep: beside"
+        )
+    return files
 
 
 def _upload(
