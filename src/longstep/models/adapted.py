@@ -14,7 +14,7 @@ from typing import Any
 from longstep.artifacts import fresh_folder, read_json, sha256_file, write_json
 from longstep.config import UserError
 from longstep.models.load import hub_id, load_model, load_tokenizer, locate, save_model
-from longstep.models.lora import with_adapter
+from longstep.models.lora import store_adapter, with_adapter
 from longstep.models.origin import origins, published
 from longstep.models.pointer import BASE, POINTER, pointed_at
 
@@ -23,21 +23,32 @@ ADAPTED = "adapter_config.json"
 NAMED = "base_model_name_or_path"
 
 
+def write_adapter(peft_model: Any, folder: Path, base: tuple[str, Path]) -> None:
+    """Write an adapter as PEFT does, under the published name of its base, or none: a path is of this disk alone.
+
+    Args:
+        peft_model: the model in training.
+        folder: where to.
+        base: what the recipe calls the base, and its artifact or folder.
+    """
+    store_adapter(peft_model, folder)
+    config = folder / ADAPTED
+    write_json(config, {**read_json(config), NAMED: _published(*base)})
+
+
 def keep_adapter(stored: Path, out: Path, base: tuple[str, Path], dtype: str) -> None:
-    """Make the files of an adapter, as PEFT wrote them, an artifact.
+    """Make the files of an adapter an artifact.
 
     Args:
         stored: where they are; moved.
         out: the artifact's folder.
-        base: what the recipe calls it, and its artifact or folder.
+        base: as :func:`write_adapter` takes it.
         dtype: of the merged weights.
     """
     reference, folder = base
     for file in stored.iterdir():
         file.replace(out / file.name)
     stored.rmdir()
-    config = out / ADAPTED  # PEFT names a folder of this disk, whatever is in it
-    write_json(config, {**read_json(config), NAMED: _published(reference, folder)})
     at = os.path.relpath(folder, out) if reference.startswith("@") else None
     known = {"base": reference, "at": at, "weights": _weights(folder), "dtype": dtype}
     write_json(out / BASE, known)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,6 @@ from longstep.models.origin import CARD
 from longstep.models.pointer import BASE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from longstep.run.recipe import Recipe
 
 #: In the run folder: what was pushed last, and where to.
@@ -230,8 +228,6 @@ def _upload(
 
 def _told(error: BaseException) -> str:
     """What went wrong, in one line; an upload that failed in a thread keeps its reason behind it."""
-    causes = [error, error.__cause__] if isinstance(error, RuntimeError) else [error]
-    said = [
-        " ".join(str(each).split()).rstrip(".") or type(each).__name__ for each in causes if each
-    ]
-    return ": ".join(said)
+    causes = [error, error.__cause__ if isinstance(error, RuntimeError) else None]
+    told = [(each, " ".join(str(each).split()).rstrip(".")) for each in causes if each is not None]
+    return ": ".join(said or type(each).__name__ for each, said in told)

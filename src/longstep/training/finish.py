@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.context import Context
@@ -48,15 +49,14 @@ class Ended:
 
 def finish_model(context: Context, config: Training, ended: Ended) -> None:
     """Write ``out/``: weights, tokenizer, template, generation config and card."""
-    from longstep.models.adapted import keep_adapter
+    from longstep.models.adapted import keep_adapter, write_adapter
     from longstep.models.load import save_model, whole_weights
-    from longstep.models.lora import store_adapter
 
     model, tokenizer, problems = ended.model, ended.tokenizer, ended.problems
     kept = context.folder / "adapter"
-    if config.lora is not None and config.lora.keep != "merged" and rank() == 0:
-        store_adapter(model, kept)
     if config.lora is not None:
+        if config.lora.keep != "merged" and rank() == 0:
+            write_adapter(model, kept, _base(context, ended))
         model = _merged(context, config.lora, ended)
     model.eval()
     rate = stop_rate(model, tokenizer, problems[:PROBED], ended.thinking)
@@ -80,8 +80,8 @@ def finish_model(context: Context, config: Training, ended: Ended) -> None:
         out = context.fresh_out()
         if config.lora is not None and config.lora.keep == "only":
             tokenizer.save_pretrained(out)
-            base = ended.parents[0], context.artifact_of_model(ended.parents[0])
-            keep_adapter(kept, out, base, str(model.dtype).removeprefix("torch."))
+            dtype = str(model.dtype).removeprefix("torch.")
+            keep_adapter(kept, out, _base(context, ended), dtype)
             write_card(out, context, config, Made(ended.parents, said, ADAPTER))
         else:
             save_model(model, tokenizer, out, weights)
@@ -89,6 +89,11 @@ def finish_model(context: Context, config: Training, ended: Ended) -> None:
                 kept.rename(out / kept.name)
             write_card(out, context, config, Made(ended.parents, said))
     barrier()
+
+
+def _base(context: Context, ended: Ended) -> tuple[str, Path]:
+    """What adapters lie on: as the recipe names it, and its artifact or folder."""
+    return ended.parents[0], context.artifact_of_model(ended.parents[0])
 
 
 def _merged(context: Context, lora: Lora, ended: Ended) -> Any:
