@@ -24,7 +24,10 @@ NAMED = "base_model_name_or_path"
 
 
 def write_adapter(peft_model: Any, folder: Path, base: tuple[str, Path]) -> None:
-    """Write an adapter as PEFT does, under the published name of its base, or none: a path is of this disk alone.
+    """Write an adapter as PEFT does, but so that equal runs write equal files.
+
+    PEFT names the base by its path on this disk; here its published name stands, or none. And it keeps names of layers
+    as a set, whose order is another in each process.
 
     Args:
         peft_model: the model in training.
@@ -33,7 +36,8 @@ def write_adapter(peft_model: Any, folder: Path, base: tuple[str, Path]) -> None
     """
     store_adapter(peft_model, folder)
     config = folder / ADAPTED
-    write_json(config, {**read_json(config), NAMED: _published(*base)})
+    told = {**read_json(config), NAMED: _published(*base)}
+    write_json(config, {k: sorted(v) if isinstance(v, list) else v for k, v in told.items()})
 
 
 def keep_adapter(stored: Path, out: Path, base: tuple[str, Path], dtype: str) -> None:
