@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from longstep.config import Field
-from longstep.optimizers.base import Optimizer, by_dimensions
+from longstep.optimizers.base import Optimizer, decayed_groups
 
 if TYPE_CHECKING:
     import torch
@@ -47,10 +47,5 @@ class AdamW8bit(Optimizer):
         """The library's own, with two groups."""
         from bitsandbytes.optim import AdamW8bit as Theirs
 
-        matrices, vectors = by_dimensions(model)
-        groups = [
-            {"params": matrices, "weight_decay": self.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
+        groups = decayed_groups(model, self.weight_decay)
         return Theirs(groups, lr=self.lr, betas=self.betas, eps=self.eps)
