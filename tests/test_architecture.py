@@ -45,6 +45,7 @@ IMPORTERS = {
     "transformers": {"models", "training/journal"},
     "peft": {"models"},
     "huggingface_hub": {"models", "run/push"},
+    "bitsandbytes": {"optimizers/adamw8bit"},
     "math_verify": {"verify/symbolic"},
     "mpmath": {"verify/ladder/intervals"},
     "matplotlib": {"report/plots"},
