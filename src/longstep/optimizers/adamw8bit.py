@@ -45,7 +45,7 @@ class AdamW8bit(Optimizer):
 
     def build(self, model: torch.nn.Module) -> torch.optim.Optimizer:
         """The library's own, with two groups."""
-        from bitsandbytes.optim import AdamW8bit as Theirs
+        from bitsandbytes.optim import AdamW8bit as Theirs  # pyright: ignore[reportMissingImports]
 
         groups = decayed_groups(model, self.weight_decay)
         return Theirs(groups, lr=self.lr, betas=self.betas, eps=self.eps)
