@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class AdamW8bit(Optimizer):
     """AdamW whose moments are kept in 8 bits, block by block (Dettmers et al., arXiv 2110.02861).
 
-    Never run by us: no GPU was there. Weights of fewer than 4096 numbers keep moments in float32.
+    Never run by us on a GPU. Weights of fewer than 4096 numbers keep moments in float32.
 
     Attributes:
         lr: peak learning rate; a schedule scales it.
