@@ -8,6 +8,8 @@ from longstep.artifacts import read_json, sha256_file, sha256_json, write_json
 from longstep.config import UserError
 
 POINTER = "pointer.json"
+#: Beside an adapter that is the whole artifact: what it lies on, and of which type the merged weights are.
+BASE = "base.json"
 
 
 def point_at(source: Path, out: Path) -> None:
