@@ -13,6 +13,7 @@ from longstep.config import Field
 from longstep.context import Artifact
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimator, Spent
+from longstep.draw.edited import ByEdited
 from longstep.draw.engines import Desk, Engine, Gift, Opened
 from longstep.draw.prompts import engine, prompts_for
 from longstep.draw.stored import ByStored
@@ -167,7 +168,7 @@ class ByServer(Engine, Managed):
 
 
 AnyEngine = Annotated[
-    ByModel | ByReference | ByEndpoint | ByServer | ByStored, Field(discriminator="kind")
+    ByModel | ByReference | ByEdited | ByEndpoint | ByServer | ByStored, Field(discriminator="kind")
 ]
 
 

@@ -1,0 +1,20 @@
+"""A wrong trace with the right answer behind it."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+from longstep.curate.edits.base import Edit, Edited, Trace
+
+
+class GoldAnswer(Edit):
+    """The key in the box behind a thought that led elsewhere; traces that were right already are left out."""
+
+    kind: Literal["gold-answer"] = "gold-answer"
+
+    def apply(self, trace: Trace, rng: random.Random, donor: Trace | None = None) -> Edited | None:
+        """The thought as it was."""
+        if trace.answer == trace.gold:
+            return None
+        return Edited(trace.thought, trace.gold, trace.answer)
