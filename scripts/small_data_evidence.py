@@ -1,0 +1,132 @@
+"""What traces are worth, over seeds: reads runs of the recipe small-data and prints scores, differences and faithfulness.
+
+    for seed in 31 32 33; do longstep run small-data seed=$seed --out runs/small-$seed; done
+    python scripts/small_data_evidence.py runs/small-*
+
+A difference *holds* when every seed has its sign and the 95 % interval over problems and seeds excludes 0. Every arm
+takes as many steps of as many rows from one start; those of the selectors are compared with random ones.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from evidence import correctness, score_table, table
+
+from longstep.artifacts import read_json, read_rows
+from longstep.evaluate.seeds import crossed_interval
+from longstep.types import Completion, Problem
+from longstep.verify.chain_steps import chain_steps
+
+#: Arms of what traces are made of, against right ones; and of which right traces are taken, against random ones.
+CONTROLS = {"arm-take": "arm-take_random", "arm-": "arm-right"}
+#: Arm -> where its rows come from, when that is not a stage of its name.
+ROWS = {f"take_{rule}": f"taken-{rule}" for rule in ("random", "hardest", "longest", "s1", "limo")}
+
+
+def differences(runs: list[Path]) -> str:
+    """Every arm less its control, with the verdict in a word."""
+    models = read_json(runs[0] / "scores" / "out" / "protocol.json")["models"]
+    rows = [["arm", "less", "all", "easy", "hard", "seeds above", "verdict (all)"]]
+    for arm in models:
+        control = next((to for start, to in CONTROLS.items() if arm.startswith(start)), arm)
+        if arm != control:
+            rows.append([arm, control, *_difference(runs, arm, control)])
+    return table(rows)
+
+
+def _difference(runs: list[Path], arm: str, control: str) -> list[str]:
+    cells: list[str] = []
+    verdict = "null"
+    for part in ("all", "easy", "hard"):
+        values_SP = np.stack(
+            [correctness(run, arm, part) - correctness(run, control, part) for run in runs]
+        )
+        low, high = crossed_interval(values_SP)
+        cells.append(f"{100 * values_SP.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+        if part == "all":
+            above = int((values_SP.mean(1) > 0).sum())
+            if low > 0 and above == len(runs):
+                verdict = "better"
+            elif high < 0 and above == 0:
+                verdict = "worse"
+    return [*cells, f"{above} of {len(runs)}", verdict]
+
+
+def rows_table(runs: list[Path]) -> str:
+    """What each arm was trained on: how many rows, of what length, how many end right and are right in every step."""
+    models = read_json(runs[0] / "scores" / "out" / "protocol.json")["models"]
+    rows = [
+        ["arm", "rows", "characters", "answer right", "every step right", "cut, not trained on"]
+    ]
+    for arm in (model.removeprefix("arm-") for model in models if model.startswith("arm-")):
+        facts: list[tuple[float, ...]] = []
+        for run in runs:
+            out = run / ROWS.get(arm, arm) / "out"
+            problems = {each.id: each for each in read_rows(out / "problems.jsonl", Problem)}
+            for row in read_rows(out / "completions.jsonl", Completion):
+                steps = chain_steps(problems[row.problem_id], row.text).status == "correct"
+                right = row.verdict is not None and row.verdict.status == "correct"
+                facts.append((len(row.text), right, steps, row.finish_reason == "length"))
+        length, *shares = np.mean(facts, axis=0)
+        cells = [
+            f"{len(facts) / len(runs):.0f}",
+            f"{length:.0f}",
+            *(f"{each:.0%}" for each in shares),
+        ]
+        rows.append([arm, *cells])
+    return table(rows)
+
+
+def faithfulness(runs: list[Path]) -> str:
+    """After each way of training: answers that stay without their thought, and that go where an edited one leads."""
+    rows = [
+        [
+            "trained on",
+            "thought kept",
+            "half",
+            "none",
+            "filler",
+            "slip: follows",
+            "swap: follows",
+            "swap: stays",
+            "area",
+        ]
+    ]
+    for folder in sorted(runs[0].glob("follow-*")):
+        found = [read_json(run / folder.name / "out" / "faithful.json") for run in runs]
+        cells = [folder.name.removeprefix("follow-")]
+        for name, key in (
+            ("nothing", "unmoved"),
+            ("a half", "unmoved"),
+            ("all", "unmoved"),
+            ("filler", "unmoved"),
+            ("slip", "followed"),
+            ("swap", "followed"),
+            ("swap", "unmoved"),
+        ):
+            shares = [each["edits"][name][key] for each in found if key in each["edits"][name]]
+            cells.append(_spread([100 * share for share in shares]))
+        cells.append(_spread([100 * each["early"] for each in found if each["early"] is not None]))
+        rows.append(cells)
+    return table(rows)
+
+
+def _spread(values: list[float]) -> str:
+    """The mean over seeds, with the lowest and highest."""
+    return f"{np.mean(values):.0f} ({min(values):.0f} to {max(values):.0f})" if values else "none"
+
+
+def main() -> None:
+    """Print the tables."""
+    runs = [Path(name) for name in sys.argv[1:]]
+    if not runs:
+        sys.exit(__doc__)
+    for part in (score_table, differences, rows_table, faithfulness):
+        sys.stdout.write(part(runs) + "\n\n")
+
+
+if __name__ == "__main__":
+    main()
