@@ -1,4 +1,4 @@
-"""What traces are worth, over seeds: reads runs of the recipe small-data and prints scores, differences and faithfulness.
+"""What traces are worth, over seeds: reads runs of the recipe small-data; prints scores, differences and faithfulness.
 
     for seed in 31 32 33; do longstep run small-data seed=$seed --out runs/small-$seed; done
     python scripts/small_data_evidence.py runs/small-*

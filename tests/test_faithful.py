@@ -73,6 +73,10 @@ def test_a_model_that_does_not_think_follows_no_thought(tmp_path: Path):
         ({"by": {"kind": "reference"}}, "by: an engine of kind reference gives no token ids"),
         ({"sampling": {"samples": 4}}, "sampling.samples: has no effect"),
         ({"edits": {"a/b": {"kind": "swap"}}}, "edits: 'a/b' becomes a file name"),
+        (
+            {"edits": {n: {"kind": "cut", "share": 0.5} for n in "ab"}},
+            "edits: two cuts keep the share 0.5",
+        ),
         ({"benchmark": "chian"}, "benchmark"),
     ],
 )

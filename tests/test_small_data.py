@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from longstep.config import dump
+from longstep.run.plan import make_plan
 from longstep.run.recipe import Recipe, load, recipe_files
 from short_recipe import Setting, finish, lines
 
@@ -64,6 +65,14 @@ def test_the_real_size_is_as_published(name: str):
     for stage, settings in PUBLISHED[name].items():
         for path, value in settings.items():
             assert setting(recipe, stage, path) == value, f"{stage}.{path}"
+
+
+def test_a_plan_counts_the_rows_that_a_selection_leaves():
+    """The completions beside the problems go with them: 1,000 rows five times, and not 47,000."""
+    stages = {stage.stage: stage for stage in make_plan(loaded("s1", "qwen-32b")).stages}
+    assert stages["sft"].rows == 1000
+    per_row = stages["sft"].tokens_trained / 5000
+    assert 1000 < per_row < 32768
 
 
 def test_arms_differ_in_their_rows_and_in_nothing_else():

@@ -89,6 +89,9 @@ class Faithful(Stage):
         """An engine that cannot do it, names that cannot be told apart, settings without effect."""
         yield from benchmark_faults(self.benchmark, "benchmark")
         yield from (f"edits: {said}" for said in no_file_names(self.edits))
+        cuts = [edit.share for edit in self.edits.values() if edit.kind == "cut"]
+        for share in sorted({share for share in cuts if cuts.count(share) > 1}):
+            yield f"edits: two cuts keep the share {share:g}; leave one of them out"
         yield from self.by.complaints({"ids", "continues"})
         for key in ("seed", "samples", "logprobs"):
             if key in self.sampling.model_fields_set:
