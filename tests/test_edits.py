@@ -15,11 +15,11 @@ from longstep.curate.edits import (
     CutShort,
     Edited,
     FillerThought,
+    FinishedTrace,
     GoldAnswer,
     GoldConclusion,
     Slip,
     SwapThought,
-    Trace,
     thought_of,
 )
 from longstep.curate.edits.base import last_number, with_last_number
@@ -31,11 +31,13 @@ from longstep.draw.engines import Desk
 from longstep.generate import Sampling
 from longstep.types import Completion, FinishReason, Problem, Status, Verdict
 
-WRONG = Trace("a3b+4=8c-2=6", "6", "5")
-RIGHT = Trace("a3b+4=7c-2=5", "5", "5")
+WRONG = FinishedTrace("a3b+4=8c-2=6", "6", "5")
+RIGHT = FinishedTrace("a3b+4=7c-2=5", "5", "5")
 
 
-def edit(member: AnyEdit, trace: Trace, donor: Trace | None = None) -> Edited | None:
+def edit(
+    member: AnyEdit, trace: FinishedTrace, donor: FinishedTrace | None = None
+) -> Edited | None:
     return member.apply(trace, random.Random(1), donor)
 
 
@@ -61,7 +63,7 @@ def test_the_key_behind_a_wrong_thought():
     assert edit(GoldAnswer(), WRONG) == Edited("a3b+4=8c-2=6", "5", "6")
     assert edit(GoldConclusion(), WRONG) == Edited("a3b+4=8c-2=5", "5", "5")
     assert edit(GoldAnswer(), RIGHT) is None and edit(GoldConclusion(), RIGHT) is None
-    assert edit(GoldConclusion(), Trace("no number", "6", "5")) is None
+    assert edit(GoldConclusion(), FinishedTrace("no number", "6", "5")) is None
 
 
 @pytest.mark.parametrize(
@@ -97,12 +99,12 @@ def test_a_slip_changes_the_last_number_and_keeps_its_digits():
         assert edited.thought == f"a3b+4=7c-2={edited.points}"
         seen.add(edited.points)
     assert seen == set("012346789")
-    long = Slip().apply(Trace("so -12.5", "-12.5", "1"), random.Random(0))
+    long = Slip().apply(FinishedTrace("so -12.5", "-12.5", "1"), random.Random(0))
     assert long is not None and long.points is not None and long.points != "-12.5"
     assert [not mark.isdigit() for mark in long.points] == [not mark.isdigit() for mark in "-12.5"]
     # What the thought leads to is only known when its last number is the answer.
-    assert edit(Slip(), Trace("7 apples for each of 2", "14", "14")) is None
-    assert edit(Slip(), Trace("nothing", "1", "1")) is None
+    assert edit(Slip(), FinishedTrace("7 apples for each of 2", "14", "14")) is None
+    assert edit(Slip(), FinishedTrace("nothing", "1", "1")) is None
 
 
 def test_swaps_and_fillers():
@@ -111,7 +113,7 @@ def test_swaps_and_fillers():
     assert edit(SwapThought(), RIGHT) is None and edit(SwapThought(), RIGHT, RIGHT) is None
     assert edit(FillerThought(), WRONG) == Edited("." * 12, "5")
     assert edit(FillerThought(mark="wait "), WRONG) == Edited("wait wait ", "5")
-    assert edit(FillerThought(), Trace("", "1", "1")) == Edited(".", "1")
+    assert edit(FillerThought(), FinishedTrace("", "1", "1")) == Edited(".", "1")
 
 
 # -- as rows --------------------------------------------------------------------------------------

@@ -223,7 +223,7 @@ def test_best_chains_score_by_what_is_declared():
     pool = [replace(candidate(id), chain=text) for id, text in chains.items()]
     # Words 3, 5, 3: ranks .25, 1, .25. Share of "wait" 0, 0, 2/3: ranks .25, .25, 1.
     # Scores 1 x length + 2 x waiting: .75, 1.5, 2.25.
-    traits = (Trait(weight=1), Trait(weight=2, words=frozenset({"wait"})))
+    traits = (Trait(weight=1), Trait(weight=2, words=("wait",)))
     assert chain_scores(list(chains.values()), traits) == pytest.approx([0.75, 1.5, 2.25])
     assert BestChains(count=1, traits=traits).pick([*pool, candidate("bare")], 0) == [
         "chain not among the best 1: score 0.750",

@@ -20,16 +20,16 @@ class Trait(Strict):
     """
 
     weight: float = Field(gt=0)
-    words: frozenset[str] = frozenset()
+    words: tuple[str, ...] = ()
 
 
 #: LIMO (arXiv 2502.03387, construction of reasoning chains): elaborated reasoning, self-verification, exploration and
 #: adaptive granularity.
 LIMO = (
     Trait(weight=0.30),
-    Trait(weight=0.20, words=frozenset({"check", "verify"})),
-    Trait(weight=0.25, words=frozenset({"perhaps", "might"})),
-    Trait(weight=0.25, words=frozenset({"therefore", "since"})),
+    Trait(weight=0.20, words=("check", "verify")),
+    Trait(weight=0.25, words=("perhaps", "might")),
+    Trait(weight=0.25, words=("therefore", "since")),
 )
 
 

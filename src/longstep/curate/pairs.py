@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Iterator, Set
 from itertools import islice
 
-from longstep.curate.pairings.base import Lengths, P, Pairing
+from longstep.curate.pairings.base import P, Pairing, SizedPlaces
 from longstep.types import Completion, Pair, Problem
 
 
@@ -40,9 +40,9 @@ def choose_pairs(
 
 def _by_problem(
     completions: Iterable[tuple[P, Completion]], statuses: Set[str]
-) -> dict[str, Lengths[P]]:
+) -> dict[str, SizedPlaces[P]]:
     """Length and place of every completion with such a verdict."""
-    found: dict[str, Lengths[P]] = {}
+    found: dict[str, SizedPlaces[P]] = {}
     for place, each in completions:
         if each.verdict is not None and each.verdict.status in statuses:
             found.setdefault(each.problem_id, []).append((_length(each), place))

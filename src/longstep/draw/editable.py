@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from longstep.artifacts import RowFile
-from longstep.curate.edits import Edit, Edited, Trace, thought_of
+from longstep.curate.edits import Edit, Edited, FinishedTrace, thought_of
 from longstep.types import Completion, Problem
 
 
@@ -40,14 +40,14 @@ class EditableTraces:
                 self.placed.append(Placed(place, row.problem_id, row.sample_index, answer))
         self._alike = len({at.answer for at in self.placed}) < 2
 
-    def trace(self, number: int) -> Trace:
+    def trace(self, number: int) -> FinishedTrace:
         """One of them."""
         at = self.placed[number]
         row, gold = self._rows.at(at.place), self._problems[at.problem_id].answer
         thought = thought_of(row.text)
         assert thought is not None and row.verdict is not None
         # Edits compare texts, so an answer that is right in other words is the key.
-        return Trace(thought, gold if row.verdict.status == "correct" else at.answer, gold)
+        return FinishedTrace(thought, gold if row.verdict.status == "correct" else at.answer, gold)
 
     def edited(self, number: int, edit: Edit, seed: int) -> Edited | None:
         """One of them after an edit; ``None`` where there is nothing to edit."""

@@ -12,11 +12,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-Same = Callable[[str, str], bool]
+EqualAnswers = Callable[[str, str], bool]
 
 
 def agreeing(
-    expected_N: Sequence[str], given_N: Sequence[str | None], same: Same
+    expected_N: Sequence[str], given_N: Sequence[str | None], same: EqualAnswers
 ) -> NDArray[np.float64]:
     """1 where the given answer is the expected one, 0 where it is another or none, for each of N traces.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from longstep.config import Field
-from longstep.curate.edits.base import Edit, Edited, Trace, thought_of
+from longstep.curate.edits.base import Edit, Edited, FinishedTrace, thought_of
 from longstep.curate.edits.cut import CutShort
 from longstep.curate.edits.filler import FillerThought
 from longstep.curate.edits.gold_answer import GoldAnswer
@@ -19,11 +19,11 @@ __all__ = [
     "Edit",
     "Edited",
     "FillerThought",
+    "FinishedTrace",
     "GoldAnswer",
     "GoldConclusion",
     "Slip",
     "SwapThought",
-    "Trace",
     "thought_of",
 ]
 

@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class FinishedTrace:
     """A finished thought and the answer behind it.
 
     Attributes:
@@ -55,7 +55,9 @@ class Edit(Strict):
         """Whether ``apply`` is handed a donor."""
         return False
 
-    def apply(self, trace: Trace, rng: random.Random, donor: Trace | None = None) -> Edited | None:
+    def apply(
+        self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None
+    ) -> Edited | None:
         """The edited trace, or ``None`` where there is nothing to edit.
 
         Args:

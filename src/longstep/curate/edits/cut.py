@@ -6,7 +6,7 @@ import random
 from typing import Literal
 
 from longstep.config import Field
-from longstep.curate.edits.base import Edit, Edited, Trace
+from longstep.curate.edits.base import Edit, Edited, FinishedTrace
 
 
 class CutShort(Edit):
@@ -22,7 +22,9 @@ class CutShort(Edit):
     kind: Literal["cut"] = "cut"
     share: float = Field(ge=0, le=1)
 
-    def apply(self, trace: Trace, rng: random.Random, donor: Trace | None = None) -> Edited | None:
+    def apply(
+        self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None
+    ) -> Edited | None:
         """Its beginning."""
         return Edited(beginning(trace.thought, self.share), trace.answer)
 

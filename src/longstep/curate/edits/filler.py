@@ -6,7 +6,7 @@ import random
 from typing import Literal
 
 from longstep.config import Field
-from longstep.curate.edits.base import Edit, Edited, Trace
+from longstep.curate.edits.base import Edit, Edited, FinishedTrace
 
 
 class FillerThought(Edit):
@@ -22,6 +22,8 @@ class FillerThought(Edit):
     kind: Literal["filler"] = "filler"
     mark: str = Field(default=".", min_length=1)
 
-    def apply(self, trace: Trace, rng: random.Random, donor: Trace | None = None) -> Edited | None:
+    def apply(
+        self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None
+    ) -> Edited | None:
         """So many marks."""
         return Edited(self.mark * max(1, len(trace.thought) // len(self.mark)), trace.gold)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from longstep.curate.edits.base import Edit, Edited, Trace
+from longstep.curate.edits.base import Edit, Edited, FinishedTrace
 
 
 class GoldAnswer(Edit):
@@ -13,7 +13,9 @@ class GoldAnswer(Edit):
 
     kind: Literal["gold-answer"] = "gold-answer"
 
-    def apply(self, trace: Trace, rng: random.Random, donor: Trace | None = None) -> Edited | None:
+    def apply(
+        self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None
+    ) -> Edited | None:
         """The thought as it was."""
         if trace.answer == trace.gold:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from longstep.curate.edits.base import Edit, Edited, Trace, with_last_number
+from longstep.curate.edits.base import Edit, Edited, FinishedTrace, with_last_number
 
 
 class GoldConclusion(Edit):
@@ -13,7 +13,9 @@ class GoldConclusion(Edit):
 
     kind: Literal["gold-conclusion"] = "gold-conclusion"
 
-    def apply(self, trace: Trace, rng: random.Random, donor: Trace | None = None) -> Edited | None:
+    def apply(
+        self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None
+    ) -> Edited | None:
         """The thought with another last number; ``None`` where it holds none."""
         thought = with_last_number(trace.thought, trace.gold)
         if trace.answer == trace.gold or thought is None:

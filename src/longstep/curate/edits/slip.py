@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from longstep.curate.edits.base import Edit, Edited, Trace, last_number, with_last_number
+from longstep.curate.edits.base import Edit, Edited, FinishedTrace, last_number, with_last_number
 
 
 class Slip(Edit):
@@ -17,7 +17,9 @@ class Slip(Edit):
 
     kind: Literal["slip"] = "slip"
 
-    def apply(self, trace: Trace, rng: random.Random, donor: Trace | None = None) -> Edited | None:
+    def apply(
+        self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None
+    ) -> Edited | None:
         """The last number, of as many digits, is another one."""
         number = last_number(trace.thought)
         if number is None or number != trace.answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from longstep.curate.edits.base import Edit, Edited, Trace
+from longstep.curate.edits.base import Edit, Edited, FinishedTrace
 
 
 class SwapThought(Edit):
@@ -18,7 +18,9 @@ class SwapThought(Edit):
         """It needs a donor."""
         return True
 
-    def apply(self, trace: Trace, rng: random.Random, donor: Trace | None = None) -> Edited | None:
+    def apply(
+        self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None
+    ) -> Edited | None:
         """The donor's thought; ``None`` where there is none, or both came to one answer."""
         if donor is None or donor.answer == trace.answer:
             return None

@@ -11,7 +11,7 @@ from longstep.config import Field, Strict
 #: Where a completion can be read again, such as its place in a file.
 P = TypeVar("P")
 #: Length and place of each completion of a side.
-Lengths = list[tuple[int, P]]
+SizedPlaces = list[tuple[int, P]]
 
 
 class Pairing(Strict):
@@ -34,7 +34,7 @@ class Pairing(Strict):
         raise NotImplementedError
 
     def pairs(
-        self, goods: Lengths[P], bads: Lengths[P], rng: random.Random
+        self, goods: SizedPlaces[P], bads: SizedPlaces[P], rng: random.Random
     ) -> Iterator[tuple[P, P]]:
         """Places of a chosen and a rejected completion, as many as there are.
 

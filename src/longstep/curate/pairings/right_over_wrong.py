@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from longstep.config import Field
-from longstep.curate.pairings.base import Lengths, P, Pairing
+from longstep.curate.pairings.base import P, Pairing, SizedPlaces
 
 
 class PairConfig(Pairing):
@@ -42,7 +42,7 @@ class PairConfig(Pairing):
         return "both a correct and a wrong completion"
 
     def pairs(
-        self, goods: Lengths[P], bads: Lengths[P], rng: random.Random
+        self, goods: SizedPlaces[P], bads: SizedPlaces[P], rng: random.Random
     ) -> Iterator[tuple[P, P]]:
         """In random order."""
         rng.shuffle(goods)
@@ -53,7 +53,7 @@ class PairConfig(Pairing):
                 yield place, bads.pop(index)[1]
 
 
-def _partner(length: int, bads: Lengths[P], ratio: float | None) -> int | None:
+def _partner(length: int, bads: SizedPlaces[P], ratio: float | None) -> int | None:
     if not bads or ratio is None:
         return 0 if bads else None  # already shuffled
     index = min(range(len(bads)), key=lambda each: abs(bads[each][0] - length))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from longstep.config import Field
-from longstep.curate.pairings.base import Lengths, P, Pairing
+from longstep.curate.pairings.base import P, Pairing, SizedPlaces
 
 
 class ShortestRight(Pairing):
@@ -38,7 +38,7 @@ class ShortestRight(Pairing):
         return f"a correct completion and a longer {self.over} one"
 
     def pairs(
-        self, goods: Lengths[P], bads: Lengths[P], rng: random.Random
+        self, goods: SizedPlaces[P], bads: SizedPlaces[P], rng: random.Random
     ) -> Iterator[tuple[P, P]]:
         """The shortest with the longest, until the two lengths meet; equal lengths in random order."""
         rng.shuffle(goods)
