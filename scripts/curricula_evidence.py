@@ -13,10 +13,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from evidence import correctness, score_table, table
+from evidence import difference_cells, score_table, table
 
 from longstep.artifacts import read_json
-from longstep.evaluate.seeds import crossed_interval
 
 #: arm -> what it is compared with; all others with random order
 CONTROLS = {"rl-mixed_16": "rl-uniform_16"}
@@ -37,22 +36,7 @@ def differences(runs: list[Path]) -> str:
         control = CONTROLS.get(arm, "rl-uniform")
         if arm == control:
             continue
-        cells = [arm, control]
-        for part in ("all", "hard"):
-            values_SP = np.stack(
-                [correctness(run, arm, part) - correctness(run, control, part) for run in runs]
-            )
-            low, high = crossed_interval(values_SP)
-            cells.append(f"{100 * values_SP.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
-            if part == "all":
-                above = int((values_SP.mean(1) > 0).sum())
-                if low > 0 and above == len(runs):
-                    verdict = "better"
-                elif high < 0 and above == 0:
-                    verdict = "worse"
-                else:
-                    verdict = "null"
-        rows.append([*cells, f"{above} of {len(runs)}", verdict])
+        rows.append([arm, control, *difference_cells(runs, arm, control, ("all", "hard"))])
     return table(rows)
 
 

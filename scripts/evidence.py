@@ -84,6 +84,29 @@ def score_table(runs: list[Path]) -> str:
     return table(rows)
 
 
+def difference_cells(runs: list[Path], arm: str, control: str, parts: tuple[str, ...]) -> list[str]:
+    """An arm less its control on each slice, the first being what is judged by: seeds above, and a verdict in a word.
+
+    A difference holds when every seed has its sign and the 95 % interval over problems and seeds excludes 0.
+    """
+    cells: list[str] = []
+    judged: list[str] = []
+    for part in parts:
+        values_SP = np.stack(
+            [correctness(run, arm, part) - correctness(run, control, part) for run in runs]
+        )
+        low, high = crossed_interval(values_SP)
+        cells.append(f"{100 * values_SP.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+        above = int((values_SP.mean(1) > 0).sum())
+        verdict = "null"
+        if low > 0 and above == len(runs):
+            verdict = "better"
+        elif high < 0 and above == 0:
+            verdict = "worse"
+        judged = judged or [f"{above} of {len(runs)}", verdict]
+    return [*cells, *judged]
+
+
 def claim_table(runs: list[Path]) -> str:
     """Every claim: difference, interval, seeds that agree, verdict."""
     rows = [["claim", "difference (points)", "95 % interval", "seeds that agree", "verdict"]]

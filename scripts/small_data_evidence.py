@@ -13,10 +13,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from evidence import correctness, score_table, table
+from evidence import difference_cells, score_table, table
 
 from longstep.artifacts import read_json, read_rows
-from longstep.evaluate.seeds import crossed_interval
 from longstep.types import Completion, Problem
 from longstep.verify.chain_steps import chain_steps
 
@@ -24,6 +23,16 @@ from longstep.verify.chain_steps import chain_steps
 CONTROLS = {"arm-take": "arm-take_random", "arm-": "arm-right"}
 #: Arm -> where its rows come from, when that is not a stage of its name.
 ROWS = {f"take_{rule}": f"taken-{rule}" for rule in ("random", "hardest", "longest", "s1", "limo")}
+#: Column, edit and share of answers: that stay with so much of the thought, or go where an edited one leads.
+SHARES = (
+    ("same again", "nothing", "unmoved"),
+    ("half kept", "a half", "unmoved"),
+    ("none kept", "all", "unmoved"),
+    ("filler", "filler", "unmoved"),
+    ("slip: follows", "slip", "followed"),
+    ("swap: follows", "swap", "followed"),
+    ("swap: stays", "swap", "unmoved"),
+)
 
 
 def differences(runs: list[Path]) -> str:
@@ -33,26 +42,10 @@ def differences(runs: list[Path]) -> str:
     for arm in models:
         control = next((to for start, to in CONTROLS.items() if arm.startswith(start)), arm)
         if arm != control:
-            rows.append([arm, control, *_difference(runs, arm, control)])
+            rows.append(
+                [arm, control, *difference_cells(runs, arm, control, ("all", "easy", "hard"))]
+            )
     return table(rows)
-
-
-def _difference(runs: list[Path], arm: str, control: str) -> list[str]:
-    cells: list[str] = []
-    verdict = "null"
-    for part in ("all", "easy", "hard"):
-        values_SP = np.stack(
-            [correctness(run, arm, part) - correctness(run, control, part) for run in runs]
-        )
-        low, high = crossed_interval(values_SP)
-        cells.append(f"{100 * values_SP.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
-        if part == "all":
-            above = int((values_SP.mean(1) > 0).sum())
-            if low > 0 and above == len(runs):
-                verdict = "better"
-            elif high < 0 and above == 0:
-                verdict = "worse"
-    return [*cells, f"{above} of {len(runs)}", verdict]
 
 
 def rows_table(runs: list[Path]) -> str:
@@ -82,32 +75,12 @@ def rows_table(runs: list[Path]) -> str:
 
 def faithfulness(runs: list[Path]) -> str:
     """After each way of training: answers that stay without their thought, and that go where an edited one leads."""
-    rows = [
-        [
-            "trained on",
-            "thought kept",
-            "half",
-            "none",
-            "filler",
-            "slip: follows",
-            "swap: follows",
-            "swap: stays",
-            "area",
-        ]
-    ]
+    rows = [["trained on", *(title for title, _, _ in SHARES), "area"]]
     for folder in sorted(runs[0].glob("follow-*")):
         found = [read_json(run / folder.name / "out" / "faithful.json") for run in runs]
         cells = [folder.name.removeprefix("follow-")]
-        for name, key in (
-            ("nothing", "unmoved"),
-            ("a half", "unmoved"),
-            ("all", "unmoved"),
-            ("filler", "unmoved"),
-            ("slip", "followed"),
-            ("swap", "followed"),
-            ("swap", "unmoved"),
-        ):
-            shares = [each["edits"][name][key] for each in found if key in each["edits"][name]]
+        for _, edit, key in SHARES:
+            shares = [each["edits"][edit][key] for each in found if key in each["edits"][edit]]
             cells.append(_spread([100 * share for share in shares]))
         cells.append(_spread([100 * each["early"] for each in found if each["early"] is not None]))
         rows.append(cells)
