@@ -40,7 +40,7 @@ stages:
     kind: faithful
     by: {kind: model, model: "@base"}
     benchmark: {name: few, source: {kind: chain, count: 12, difficulty: [1, 2], split: heldout}}
-    edits: {whole: {kind: cut, share: 1}, none: {kind: cut, share: 0}, dots: {kind: filler}, slip: {kind: slip}, swap: {kind: swap}}
+    edits: {whole: {kind: cut, share: 1}, none: {kind: cut, share: 0}, dots: {kind: filler}, slip: {kind: slip}, swap: {kind: swap}, own: {kind: cut, share: 0.5}}
     sampling: {temperature: 0, max_tokens: 40, batch_size: 8}
     answer_tokens: 4
     resamples: 100
@@ -60,7 +60,7 @@ def test_a_model_that_does_not_think_follows_no_thought(tmp_path: Path):
     assert edits["whole"]["unmoved"] == edits["none"]["unmoved"] == 1.0 and found["early"] == 0.0
     right = sum(row["verdict"]["status"] == "correct" for row in own) / 12
     assert edits["whole"]["right"] == right
-    assert edits["slip"] == {"traces": 0}  # an empty thought holds no number
+    assert edits["slip"] == {"traces": 0, "left_out": 0}  # an empty thought holds no number
     assert edits["swap"]["unmoved"] == 1.0 and edits["swap"]["followed"] == 0.0
     assert "followed" not in edits["dots"] and edits["dots"]["traces"] == 12
     titles = [block["title"] for block in read_json(run / "follow" / "blocks.json")]

@@ -89,7 +89,7 @@ class Faithful(Stage):
         """An engine that cannot do it, names that cannot be told apart, settings without effect."""
         yield from benchmark_faults(self.benchmark, "benchmark")
         yield from (f"edits: {said}" for said in no_file_names(self.edits))
-        cuts = [edit.share for edit in self.edits.values() if edit.kind == "cut"]
+        cuts = [edit.kept for edit in self.edits.values() if edit.kept is not None]
         for share in sorted({share for share in cuts if cuts.count(share) > 1}):
             yield f"edits: two cuts keep the share {share:g}; leave one of them out"
         yield from self.by.complaints({"ids", "continues"})
@@ -111,8 +111,8 @@ class Faithful(Stage):
         out = context.fresh_out()
         with closing(self.by.open(desk_of(context, list(problems.values())))) as opened:
             table = _Asker(context, opened, problems)
-            own = table.drawn("own", opened.prompts(list(problems.values())), self._how(context))
-            write_rows(out / "completions.jsonl", own)
+            asked = opened.prompts(list(problems.values()))
+            write_rows(out / "completions.jsonl", table.drawn("", asked, self._how(context)))
             traces = EditableTraces(RowFile(out / "completions.jsonl", Completion), problems)
             if not traces.placed:
                 raise UserError(
@@ -123,11 +123,11 @@ class Faithful(Stage):
                 name: self._found(table, name, edit, traces) for name, edit in self.edits.items()
             }
         cuts = sorted(
-            (edit.share, found[name]["unmoved"])
+            (edit.kept, found[name]["unmoved"])
             for name, edit in self.edits.items()
-            if edit.kind == "cut" and found[name]["traces"]
+            if edit.kept is not None and found[name]["traces"]
         )
-        early = area_moved(*zip(*cuts, strict=True)) if len({s for s, _ in cuts}) > 1 else None
+        early = area_moved(*zip(*cuts, strict=True)) if len(cuts) > 1 else None
         write_json(
             out / FOUND,
             {"asked": len(problems), "traces": len(traces.placed), "edits": found, "early": early},
@@ -153,14 +153,14 @@ class Faithful(Stage):
             if row.verdict is not None and row.verdict.correctness is not None
         }
         ids = [each for each in made if each in given]
+        row: dict[str, Any] = {"traces": len(ids), "left_out": len(made) - len(ids)}
         if not ids:
-            return {"traces": 0}
+            return row
         verdicts = [given[each].verdict for each in ids]
         answers = [None if said is None else said.answer for said in verdicts]
         right = np.array(
             [float(said is not None and said.status == "correct") for said in verdicts]
         )
-        row: dict[str, Any] = {"traces": len(ids)}
         row |= self._share("unmoved", agreeing([made[i][0] for i in ids], answers, same_answer))
         row |= self._share("right", right)
         points = [made[each][1].points for each in ids]
@@ -224,10 +224,12 @@ class _Asker:
     problems: Mapping[str, Problem]
 
     def drawn(self, name: str, prompts: Sequence[Prompt], how: Sampling) -> Iterator[Completion]:
-        """Completions with verdicts; their tokens are counted."""
-        journal = self.context.folder / PARTIAL / f"{name}.jsonl"
+        """Completions with verdicts, after the edit of that name, or none; their tokens are counted."""
+        # No edit can be called as the first draw's journal is.
+        file = f"edited/{name}.jsonl" if name else "own.jsonl"
+        journal = self.context.folder / PARTIAL / file
         drawing = Drawing(self.opened.generator, prompts, self.problems, how, journal)
-        label = f"{self.context.name}/{name}"
+        label = f"{self.context.name}/{name}".rstrip("/")
         shown = ShownProgress(self.context.progress(label, len(prompts), "completion"))
         for row in drawing.rows(shown):
             self.context.cost.tokens_generated += len(row.token_ids)

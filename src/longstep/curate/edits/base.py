@@ -48,7 +48,12 @@ class Edited:
 
 
 class Edit(Strict):
-    """Base of all members. ``swaps`` says that it needs another problem's trace."""
+    """Base of all members."""
+
+    @property
+    def kept(self) -> float | None:
+        """What share of the thought stays, where nothing else is done to it; else ``None``."""
+        return None
 
     @property
     def swaps(self) -> bool:

@@ -22,6 +22,11 @@ class CutShort(Edit):
     kind: Literal["cut"] = "cut"
     share: float = Field(ge=0, le=1)
 
+    @property
+    def kept(self) -> float:
+        """As it says."""
+        return self.share
+
     def apply(
         self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None
     ) -> Edited | None:
