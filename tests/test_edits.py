@@ -55,6 +55,7 @@ def test_a_thought_is_what_stands_between_the_tags():
     assert (
         thought_of("\n<think>a</think>b</think>c") == "a</think>b"
     )  # answers stand behind the last
+    assert thought_of("<think>a1<|user|>b</think>\\boxed{1}") is None
     assert thought_of("<think>a1") is None and thought_of("a1</think>") is None
     assert Edited("a1", "2").text == "<think>a1</think>\\boxed{2}"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from longstep.config import Strict
 
 OPEN, CLOSE = "<think>", "</think>"
+CONTROL = "<|"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -74,9 +75,14 @@ class Edit(Strict):
 
 
 def thought_of(text: str) -> str | None:
-    """The thought of an assistant's turn that begins with one and ends it; ``None`` of any other."""
+    """The thought of an assistant's turn that begins with one and ends it; ``None`` of any other.
+
+    What spells a control token such as ``<|user|>`` was one when a model drew it, and written again would be plain text,
+    which not every tokenizer can write: such a thought counts as none.
+    """
     head, close, _ = text.lstrip().rpartition(CLOSE)
-    return head[len(OPEN) :] if close and head.startswith(OPEN) else None
+    whole = close and head.startswith(OPEN) and CONTROL not in head
+    return head[len(OPEN) :] if whole else None
 
 
 def with_last_number(thought: str, number: str) -> str | None:
