@@ -77,8 +77,8 @@ class Edit(Strict):
 def thought_of(text: str) -> str | None:
     """The thought of an assistant's turn that begins with one and ends it; ``None`` of any other.
 
-    What spells a control token such as ``<|user|>`` was one when a model drew it, and written again would be plain text,
-    which not every tokenizer can write: such a thought counts as none.
+    What spells a control token such as ``<|user|>`` was one when a model drew it; written again it would be plain text,
+    which not every tokenizer has: such a thought counts as none.
     """
     head, close, _ = text.lstrip().rpartition(CLOSE)
     whole = close and head.startswith(OPEN) and CONTROL not in head
