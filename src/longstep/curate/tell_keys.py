@@ -12,7 +12,7 @@ from longstep.types import Problem
 
 
 class TellKeys(Strict):
-    """Tells the key in the question, as STaR's rationalisation does (arXiv 2203.14465, section 3.2).
+    """Tells the key in the question, as STaR's rationalisation does (arXiv 2203.14465).
 
     Ids stay, so what is written to these questions can be judged and trained under the plain ones: a stage of kind
     ``sample`` by ``{kind: stored}``. Answers carried along stay too: a model can be taught to use what it is told.

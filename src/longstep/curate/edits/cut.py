@@ -10,7 +10,7 @@ from longstep.curate.edits.base import Edit, Edited, FinishedTrace
 
 
 class CutShort(Edit):
-    """The first part of the thought: early answering (Lanham et al. 2023, arXiv 2307.13702, section 2.3).
+    """The first part of the thought: early answering (Lanham et al. 2023, arXiv 2307.13702).
 
     The paper cuts between sentences; here a share of the characters is kept, and cut back to the end of a line or a
     word where there is one.

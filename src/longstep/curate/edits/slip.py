@@ -9,7 +9,7 @@ from longstep.curate.edits.base import Edit, Edited, FinishedTrace, last_number,
 
 
 class Slip(Edit):
-    """Another number in the place of the thought's last one (after adding mistakes, arXiv 2307.13702, section 2.4).
+    """Another number in the place of the thought's last one (after adding mistakes, arXiv 2307.13702).
 
     The paper lets a model write the mistake and the thought go on from it; here nothing follows the mistake, so it is
     known what the thought then leads to. Only thoughts whose last number is the answer are taken.
