@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +15,7 @@ from longstep.config import Located, UserError, validate
 from longstep.evaluate.faithful import agreeing, area_moved
 from longstep.stages.faithful import Faithful
 from longstep.verify.keys import same_answer
-from short_recipe import Setting, finish, lines
+from short_recipe import Setting, contents, finish, lines
 
 
 def test_answers_agree_by_the_verifier_and_no_answer_agrees_with_none():
@@ -65,6 +69,27 @@ def test_a_model_that_does_not_think_follows_no_thought(tmp_path: Path):
     assert "followed" not in edits["dots"] and edits["dots"]["traces"] == 12
     titles = [block["title"] for block in read_json(run / "follow" / "blocks.json")]
     assert "Whether answers follow their thoughts" in titles
+
+
+def _die_after_the_first_edit(folder: Path) -> None:
+    """From now on this process kills itself when the second edit's answers are to be compared."""
+    compare, calls = Faithful._share, itertools.count()
+
+    def compare_or_die(self: Faithful, name: str, values: Any) -> dict[str, Any]:
+        if next(calls) == 2:  # one edit without points has two shares
+            os.kill(os.getpid(), signal.SIGKILL)
+        return compare(self, name, values)
+
+    Faithful._share = compare_or_die
+
+
+def test_a_kill_between_edits_ends_in_the_same_report(tmp_path: Path):
+    whole, killed, setting = tmp_path / "whole", tmp_path / "killed", Setting(text=RECIPE)
+    assert finish(whole, setting) == "done"
+    assert finish(killed, setting, _die_after_the_first_edit) == "killed"
+    assert (killed / "follow" / "partial" / "edited" / "whole.jsonl").is_file()
+    assert finish(killed, setting) == "done"
+    assert contents(killed) == contents(whole)
 
 
 @pytest.mark.parametrize(
