@@ -18,6 +18,7 @@ from longstep.curate.edits import (
     FinishedTrace,
     GoldAnswer,
     GoldConclusion,
+    PauseMarks,
     Slip,
     SwapThought,
     thought_of,
@@ -44,7 +45,7 @@ def edit(
 def test_the_family_lists_every_member():
     union = get_args(get_args(AnyEdit)[0])
     kinds = {member.model_fields["kind"].default for member in union}
-    assert len(kinds) == len(union) == 6
+    assert len(kinds) == len(union) == 7
     assert TypeAdapter(AnyEdit).validate_python({"kind": "cut", "share": 0.5}) == CutShort(
         share=0.5
     )
@@ -109,6 +110,9 @@ def test_a_slip_changes_the_last_number_and_keeps_its_digits():
 
 
 def test_swaps_and_fillers():
+    assert (
+        edit(PauseMarks(count=3), WRONG) == Edited("...", "5") == edit(PauseMarks(count=3), RIGHT)
+    )
     assert SwapThought().swaps and not Slip().swaps
     assert edit(SwapThought(), RIGHT, WRONG) == Edited("a3b+4=8c-2=6", "6", "6")
     assert edit(SwapThought(), RIGHT) is None and edit(SwapThought(), RIGHT, RIGHT) is None

@@ -10,6 +10,7 @@ from longstep.curate.edits.cut import CutShort
 from longstep.curate.edits.filler import FillerThought
 from longstep.curate.edits.gold_answer import GoldAnswer
 from longstep.curate.edits.gold_conclusion import GoldConclusion
+from longstep.curate.edits.pauses import PauseMarks
 from longstep.curate.edits.slip import Slip
 from longstep.curate.edits.swap import SwapThought
 
@@ -22,12 +23,13 @@ __all__ = [
     "FinishedTrace",
     "GoldAnswer",
     "GoldConclusion",
+    "PauseMarks",
     "Slip",
     "SwapThought",
     "thought_of",
 ]
 
 AnyEdit = Annotated[
-    CutShort | FillerThought | GoldAnswer | GoldConclusion | Slip | SwapThought,
+    CutShort | FillerThought | GoldAnswer | GoldConclusion | PauseMarks | Slip | SwapThought,
     Field(discriminator="kind"),
 ]

@@ -12,8 +12,7 @@ from longstep.curate.edits.base import Edit, Edited, FinishedTrace
 class FillerThought(Edit):
     """As long a thought that says nothing, with the key behind it: what more tokens alone are worth.
 
-    Pause tokens (arXiv 2310.02226) are of this kind, and the filler tokens of arXiv 2307.13702 (section 2.5) and
-    2404.15758.
+    The filler tokens of arXiv 2307.13702 and 2404.15758.
 
     Attributes:
         mark: what it is made of; it is repeated until the thought is as long in characters as it was.
