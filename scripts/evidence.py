@@ -47,9 +47,9 @@ CLAIMS = [
 ]
 
 
-def correctness(run: Path, model: str, slice_name: str) -> np.ndarray:
-    """Mean correctness by problem, in the order of the stored problems."""
-    out = run / "scores" / "out"
+def correctness(run: Path, model: str, slice_name: str, scores: str = "scores") -> np.ndarray:
+    """Mean correctness by problem, in the order of the stored problems; ``scores`` is the stage that has them."""
+    out = run / scores / "out"
     (benchmark,) = read_json(out / "protocol.json")["benchmarks"].items()
     problems = list(read_rows(out / "problems" / f"{benchmark[0]}.jsonl", Problem))
     low, high = (-np.inf, np.inf) if slice_name == "all" else benchmark[1]["slices"][slice_name]

@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from evidence import difference_cells, score_table, table
+from evidence import correctness, difference_cells, score_table, table
 
 from longstep.artifacts import read_json, read_rows
+from longstep.evaluate.seeds import crossed_interval
 from longstep.types import Completion, Problem
 from longstep.verify.chain_steps import chain_steps
 
@@ -45,7 +46,18 @@ def differences(runs: list[Path]) -> str:
             rows.append(
                 [arm, control, *difference_cells(runs, arm, control, ("all", "easy", "hard"))]
             )
-    return table(rows)
+    return f"{table(rows)}\n\n{_pausing(runs)}"
+
+
+def _pausing(runs: list[Path]) -> str:
+    """The control that is scored apart: ten pauses and the key."""
+    pausing = [correctness(run, "pausing", "all", "pausing_scores") for run in runs]
+    start = [correctness(run, "start", "all") for run in runs]
+    sides = []
+    for values_SP in (np.stack(pausing), np.stack(pausing) - np.stack(start)):
+        low, high = crossed_interval(values_SP)
+        sides.append(f"{100 * values_SP.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]")
+    return f"Ten pauses instead of a thought: {sides[0]}, less the start {sides[1]}"
 
 
 def rows_table(runs: list[Path]) -> str:
@@ -76,9 +88,9 @@ def rows_table(runs: list[Path]) -> str:
 def faithfulness(runs: list[Path]) -> str:
     """After each way of training: answers that stay without their thought, and that go where an edited one leads."""
     rows = [["trained on", *(title for title, _, _ in SHARES), "area"]]
-    for folder in sorted(runs[0].glob("follow-*")):
-        found = [read_json(run / folder.name / "out" / "faithful.json") for run in runs]
-        cells = [folder.name.removeprefix("follow-")]
+    for folder in sorted(runs[0].glob("follow-*/out")):
+        found = [read_json(run / folder.parent.name / "out" / "faithful.json") for run in runs]
+        cells = [folder.parent.name.removeprefix("follow-")]
         for _, edit, key in SHARES:
             shares = [each["edits"][edit][key] for each in found if key in each["edits"][edit]]
             cells.append(_spread([100 * share for share in shares]))
