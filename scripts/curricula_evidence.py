@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from evidence import correctness, score_table, table
+from evidence import difference_cells, score_table, table
 
 from longstep.artifacts import read_json
-from longstep.evaluate.seeds import crossed_interval
 
 #: What an arm is compared with, by the end of its name; all others with random order.
 CONTROLS = {"_16": "rl-uniform_16"}
@@ -56,22 +55,7 @@ def differences(runs: list[Path]) -> str:
         control = control_of(arm, arms(runs[0]))
         if arm == control:
             continue
-        cells = [arm, control]
-        for part in ("all", "hard"):
-            values_SP = np.stack(
-                [correctness(run, arm, part) - correctness(run, control, part) for run in runs]
-            )
-            low, high = crossed_interval(values_SP)
-            cells.append(f"{100 * values_SP.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
-            if part == "all":
-                above, most = int((values_SP.mean(1) > 0).sum()), 0.8 * len(runs)
-                if low > 0 and above >= most:
-                    verdict = "better"
-                elif high < 0 and len(runs) - above >= most:
-                    verdict = "worse"
-                else:
-                    verdict = "null"
-        rows.append([*cells, f"{above} of {len(runs)}", verdict])
+        rows.append([arm, control, *difference_cells(runs, arm, control, ("all", "hard"))])
     return table(rows)
 
 

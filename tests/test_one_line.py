@@ -210,10 +210,42 @@ class NotTheFirst(SelectionRule, Strict):
     def pick(self, candidates: Sequence[Candidate], seed: int) -> list[str]:
         return ["is first"] + [""] * (len(candidates) - 1)
 ''',
+    "edit of a trace": '''
+from typing import Literal
+from longstep.curate.edits.base import Edit, Edited
+
+class Backwards(Edit):
+    """The thought from its end."""
+    kind: Literal["backwards"] = "backwards"
+
+    def apply(self, trace, rng, donor=None):
+        return Edited(trace.thought[::-1], trace.answer)
+''',
+    "pairing": '''
+from typing import Literal
+from longstep.curate.pairings.base import Pairing
+
+class FirstOverFirst(Pairing):
+    """The first right one over the first wrong one."""
+    kind: Literal["first-over-first"] = "first-over-first"
+
+    @property
+    def statuses(self):
+        return frozenset({"incorrect", "truncated"})
+
+    @property
+    def seeks(self):
+        return "a right and a wrong completion"
+
+    def pairs(self, goods, bads, rng):
+        for (_, good), (_, bad) in zip(goods, bads):
+            yield good, bad
+''',
 }
 #: Family -> what ``longstep show`` calls it.
 SHOW = {
     "curriculum": "curricula",
+    "edit of a trace": "edits",
     "ending rule": "until",
     "loss": "losses",
     "preference loss": "losses",
@@ -228,8 +260,9 @@ SHOW = {
 MORE = """
   picked: {kind: select, data: "@problems", rules: [{kind: not-the-first}]}
   own: {kind: sample, by: {kind: model, model: "@base"}, data: "@problems", sampling: {samples: 2, max_tokens: 24}}
-  preferred: {kind: prefer, model: "@rounded", chosen: "@traces", rejected: "@own", pairs: {rejected: any}, steps: 2,
+  preferred: {kind: prefer, model: "@rounded", chosen: "@traces", rejected: "@own", pairs: {kind: first-over-first}, steps: 2,
     batch: 4, max_length: 96, log_every: 1, loss: {kind: hinge}}
+  turned: {kind: sample, by: {kind: edited, data: "@own", edit: {kind: backwards}}, data: "@problems"}
   valued: {kind: rl, model: "@merged", data: "@problems", algorithm: {kind: ppo, minibatches: 1, critic: {loss: {kind:
     absolute}}}, group: 2, batch: 4, steps: 1, max_tokens: 8, max_length: 96, log_every: 1}
   scaled: {kind: scale, by: {kind: model, model: "@base"}, benchmark: few, sampling: {max_tokens: 24},
@@ -361,7 +394,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def test_the_page_is_short_and_tells_of_every_family():
     assert len(PAGE.splitlines()) <= 395
-    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 24
+    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 26
     assert leaves().keys() == {*SHOWN, "evaluate/benchmarks.py"}
 
 
@@ -392,6 +425,8 @@ def test_plan_asks_every_member(said: Mapping[str, Any]):
         ("sources", "bits", "Single bits to repeat."),
         ("filters", "no-seven", "Drops golds that hold a 7."),
         ("selections", "not-the-first", "Leaves out the first."),
+        ("edits", "backwards", "The thought from its end."),
+        ("pairings", "first-over-first", "The first right one over the first wrong one."),
         ("verifiers", "bit", "One binary digit."),
         ("merges", "task-arithmetic", "``base + scale"),
         ("optimizers", "sgd", "Gradient descent with momentum"),

@@ -12,6 +12,7 @@ from longstep.config import Field
 from longstep.context import Artifact
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimator, Spent
+from longstep.draw.edited import ByEdited
 from longstep.draw.engines import Desk, Engine, Gift, Opened
 from longstep.draw.prompts import engine, prompts_for
 from longstep.draw.remotes import ByEndpoint, ByServer
@@ -126,7 +127,7 @@ class ByReference(Engine):
 
 
 AnyEngine = Annotated[
-    ByModel | ByReference | ByEndpoint | ByServer | ByStored, Field(discriminator="kind")
+    ByModel | ByReference | ByEdited | ByEndpoint | ByServer | ByStored, Field(discriminator="kind")
 ]
 
 

@@ -10,6 +10,7 @@ from longstep.stages.checkpoint import Checkpoint
 from longstep.stages.contrast import Contrast
 from longstep.stages.curate import Curate
 from longstep.stages.evaluate import Evaluate
+from longstep.stages.faithful import Faithful
 from longstep.stages.lrsamples import LrSamples
 from longstep.stages.merge import Merge
 from longstep.stages.pairs import Pairs
@@ -28,6 +29,7 @@ AnyStage = Annotated[
     | Contrast
     | Curate
     | Evaluate
+    | Faithful
     | LrSamples
     | Merge
     | Pairs
@@ -50,6 +52,7 @@ __all__ = [
     "Contrast",
     "Curate",
     "Evaluate",
+    "Faithful",
     "LrSamples",
     "Merge",
     "Pairs",
