@@ -28,6 +28,7 @@ from longstep.scaling.drive import Grower
 from longstep.scaling.dvts import DiverseTrees
 from longstep.scaling.esc import EarlyStopping
 from longstep.scaling.picks.average import AnyAnswer
+from longstep.scaling.picks.ballot import Ballot
 from longstep.scaling.picks.base import Pick, expected
 from longstep.scaling.picks.best import BestScore
 from longstep.scaling.picks.borda import BordaVote
@@ -404,7 +405,7 @@ def test_a_smaller_budget_is_the_mean_over_all_subsets(pick: Pick):
             for some in map(list, combinations(ROWS, n))
         ]
         mean = sum(value or 0.0 for value in each) / len(each)
-        assert pick.at(ROWS, n, same_answer, "seed") == pytest.approx(mean)
+        assert pick.at(Ballot(ROWS, same_answer), n) == pytest.approx(mean)
 
 
 def test_votes_of_a_smaller_budget_are_a_mean_over_random_subsets():
@@ -412,10 +413,10 @@ def test_votes_of_a_smaller_budget_are_a_mean_over_random_subsets():
         expected(MajorityVote().pick(list(s), same_answer), list(s)) for s in combinations(ROWS, 3)
     ]
     mean = sum(value or 0.0 for value in every) / len(every)
-    found = [MajorityVote().at(ROWS, 3, same_answer, str(seed)) or 0.0 for seed in range(40)]
+    found = [MajorityVote().at(Ballot(ROWS, same_answer, str(s)), 3) or 0.0 for s in range(40)]
     # 2,000 subsets with values in [0, 1]: four standard errors are below 4 * 0.5 / sqrt(2000) = 0.045
     assert sum(found) / len(found) == pytest.approx(mean, abs=0.045)
-    assert found[0] == MajorityVote().at(ROWS, 3, same_answer, "0")
+    assert found[0] == MajorityVote().at(Ballot(ROWS, same_answer, "0"), 3)
 
 
 # -- what survives -----------------------------------------------------------------------------------
@@ -532,8 +533,8 @@ def test_curves_say_what_was_stored(tmp_path: Path):
     assert points["vote", "best", 6]["tokens"] == pytest.approx(drawn, abs=1e-5)
     assert points["vote", "best", 2]["tokens"] == pytest.approx(drawn / 3, abs=1e-5)
     assert found["bills"]["vote"]["drawn"] == pytest.approx(drawn, abs=1e-5)
-    front = found["front"]
-    assert [p["tokens"] for p in front] == sorted(p["tokens"] for p in front)
+    front = found["fronts"]["tokens"]
+    assert [p["cost"] for p in front] == sorted(p["cost"] for p in front)
     assert all(p["pick"] != "oracle" for p in front)
     for p in front[1:]:  # five problems can show nothing
         assert not p["distinguishable"] and "not distinguishable" in p["sentence"]

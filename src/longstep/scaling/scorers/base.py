@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from longstep.config import Strict
 from longstep.scaling.tree import Trail
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Scorer(Strict):
@@ -18,6 +22,8 @@ class Scorer(Strict):
     logprobs: ClassVar[bool] = False
     #: It knows the key: a bound, never a method.
     knows: ClassVar[bool] = False
+    #: Its score of an answer depends on what the other answers are.
+    compares: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -26,6 +32,10 @@ class Scorer(Strict):
 
     def score(self, trails: Sequence[Trail]) -> list[float]:
         """Score paths of one problem."""
+        raise NotImplementedError
+
+    def among_SN(self, class_SN: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of one that compares: scores of the answers of subsets, by their classes; -1 is without an answer."""
         raise NotImplementedError
 
     def weight(self, score: float) -> float:
