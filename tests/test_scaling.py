@@ -24,6 +24,7 @@ from longstep.scaling.adaptive import AdaptiveConsistency, settled
 from longstep.scaling.base import Strategy
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
+from longstep.scaling.drawn import tree_lines
 from longstep.scaling.drive import Grower
 from longstep.scaling.dvts import DiverseTrees
 from longstep.scaling.esc import EarlyStopping
@@ -37,7 +38,7 @@ from longstep.scaling.picks.oracle import OraclePick
 from longstep.scaling.picks.weighted import WeightedVote
 from longstep.scaling.rebase import Rebase, shares
 from longstep.scaling.samples import IndependentSamples
-from longstep.scaling.shown import blocks_of, tree_lines
+from longstep.scaling.shown import blocks_of
 from longstep.scaling.store import (
     CHOICES,
     CURVES,
@@ -332,7 +333,12 @@ def test_a_bill_by_hand():
     assert found.encoded == 12
     # requests: two at the prompt, one behind 10 + 5 + 2, one behind 10 + 5 + 2 + 5
     assert found.calls == 4 and found.encoded_again == 10 + 10 + 17 + 22
-    assert (found.scored, found.scored_again) == (8, 15 + 13)
+    assert (found.scored, found.scored_again) == (0, 0)  # no model read for these scores
+    read = bill(tree, 10, {"logprob", "of nobody here"})
+    assert (read.scored, read.scored_again) == (10 + 5 + 3, 15 + 13)
+    tree[5] = replace(tree[5], scores={"other": 0.5})  # what leads to it was read with it
+    read = bill(tree, 10, {"other"})
+    assert (read.scored, read.scored_again) == (10 + 5 + 2 + 4 + 1 + 6, 28)
     assert found.depth == 4 and found.latency == 5 + 2 + 5 + 6
     assert on_paths(tree) == {0, 2, 3, 4, 5}
 

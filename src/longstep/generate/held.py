@@ -20,6 +20,7 @@ from longstep.generate.batches import Row
 from longstep.generate.choose import choose
 from longstep.generate.noise import row_key, uniforms_at
 from longstep.generate.prefilled import Prefilled, logp
+from longstep.generate.room import make_room
 from longstep.types import SegmentFinish
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Ids = tuple[int, ...]
 DENSE = 0.7  # repack the cache when a smaller share of its columns is in use
 LOOK = 8  # steps between looks at how dense it is: each waits for the device
+_REMEMBERED = 10_000  # windows of last tokens
 SHRINK = 0.9  # drop answers that are over when at most this share of the rows is not: dropping copies the cache
 
 
@@ -132,6 +134,8 @@ class _Batch:
             rows.append(Row(Prompt(piece.ask.prompt.problem_id, piece.whole, key=str(number)), 0))
         self.engine, self.pieces, self.hold = engine, pieces, hold
         self.state = Prefilled(engine.model, rows, watched=False)
+        if hold:
+            make_room(self.state.cache)
         self.read: list[Ids] = []
         self.places: dict[Ids, int] = {}
         self.rows_of: dict[str, list[int]] = {}
@@ -238,13 +242,19 @@ class _Ends:
         # A token by itself shows whether it can be the last of one, unless decoding may hide that.
         self._shows = all(char.isascii() and char != " " for char in self._last)
         self._may: dict[int, bool] = {}
+        self._done: dict[tuple[int, ...], bool] = {}  # by the last tokens: steps end alike
 
     def reached(self, ids: Sequence[int]) -> bool:
         """Whether the last token completed one."""
         if not self._after or not self._can_end(ids[-1]):
             return False
-        text = self._text(ids[-self._window :])
-        return any(each in text for each in self._after)
+        last = tuple(ids[-self._window :])
+        if last not in self._done:
+            if len(self._done) == _REMEMBERED:
+                self._done.clear()
+            text = self._text(last)
+            self._done[last] = any(each in text for each in self._after)
+        return self._done[last]
 
     def _can_end(self, token: int) -> bool:
         if not self._shows:

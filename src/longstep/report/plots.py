@@ -176,7 +176,7 @@ def interval_picture(path: Path, curves: Curves, axis: str) -> None:
 def _draw_intervals(axes: Axes, curves: Curves, colors: Sequence[str] = _SERIES) -> None:
     if len(curves.lines) > MOST_LINES:
         raise ValueError(f"{len(curves.lines)} lines, and only {MOST_LINES} could be told apart")
-    if curves.ratios:
+    if curves.ratios and all(step > 0 for line in curves.lines for step in line.steps):
         from matplotlib.ticker import NullLocator, ScalarFormatter
 
         axes.set_xscale("log", base=2)

@@ -136,7 +136,8 @@ def of_fewer(whole: Load, drawn: Drawn, n: int) -> Load:
         return whole
     share = n / total
     paid = part_of(whole, share)
-    read_once = prompt * drawn.readers
+    readers = drawn.readers if whole.bill.scored else 0
+    read_once = prompt * readers
     longest = sum(comb(r, n - 1) * length for r, length in enumerate(ranked)) / comb(total, n)
     bill_ = replace(
         paid.bill,
@@ -145,7 +146,7 @@ def of_fewer(whole: Load, drawn: Drawn, n: int) -> Load:
         depth=whole.bill.depth,
         latency=longest,
     )
-    prompts = _up_to(prompt) * (1 + drawn.readers)
+    prompts = _up_to(prompt) * (1 + readers)
     return Load(bill_, prompts + share * (whole.places - prompts), paid.places_again)
 
 
