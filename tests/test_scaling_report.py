@@ -331,7 +331,8 @@ def test_answers_are_judged_again_by_another_verifier_only(
 def test_one_edited_token_of_one_segment_is_found(name: str, tmp_path: Path):
     folder = stored(tmp_path / "a")
     path = folder / "nodes" / f"{name}.jsonl"
-    line = path.read_text().splitlines()[-1]
+    lines = path.read_text().splitlines()
+    line = next(line for line in reversed(lines) if '"token_ids": []' not in line)
     token = line[line.index('"token_ids": [') :].split("[")[1].split(",")[0].rstrip("]")
     edited = line.replace(f'"token_ids": [{token}', f'"token_ids": [{int(token) + 1}', 1)
     path.write_text(path.read_text().replace(line, edited))
@@ -406,7 +407,7 @@ def test_the_difficulty_is_paid_for():
     ]
     found = by_difficulty(tallies, points, seed=1, resamples=100)
     assert found is not None and found["probe"] == "vote" and found["answers"] == PROBE
-    assert [row["answers"] for row in found["budgets"]] == [4, 8]
+    assert [row["answers"] for row in found["budgets"]] == [8]  # of 4 there is one arm
     dearest = tallies[1].load("majority", tallies[1].budgets[-1]).bill.tokens
     dearest += tallies[0].load("majority", PROBE).bill.tokens
     named = [row["single"]["arm"] for row in found["budgets"] if row["tokens"] < dearest]

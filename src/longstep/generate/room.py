@@ -1,8 +1,8 @@
 """Room in a cache for columns to come, so that feeding a token writes one column and copies none of the others.
 
-A layer of transformers' ``DynamicCache`` is concatenated anew at every token. Here its tensors are views of larger ones,
-and whatever else takes rows or columns of them (``Prefilled.select``, ``pack``) makes tensors without room, which are
-given some at the next token. Numbers and their order are the same.
+A layer of transformers' ``DynamicCache`` is concatenated anew at every token. Here its tensors are views of larger
+ones, and whatever else takes rows or columns of them (``Prefilled.select``, ``pack``) makes tensors without room, which
+are given some at the next token. Numbers and their order are the same.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from longstep.config import Field
 from longstep.scaling.adaptive import AdaptiveConsistency
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
+from longstep.scaling.curtailed import StochasticCurtailment
 from longstep.scaling.dvts import DiverseTrees
 from longstep.scaling.esc import EarlyStopping
 from longstep.scaling.rebase import Rebase
@@ -22,6 +23,7 @@ AnyStrategy = Annotated[
     | DiverseTrees
     | EarlyStopping
     | IndependentSamples
-    | Rebase,
+    | Rebase
+    | StochasticCurtailment,
     Field(discriminator="kind"),
 ]
