@@ -14,8 +14,8 @@ class StochasticCurtailment(Looking):
     """Stops when the answer that leads would very likely win the vote of ``most`` answers, too.
 
     Adaptive consistency asks which of two answers is the more likely one, as if drawing had no end; near the end that
-    draws on where the rest can hardly turn the vote. This is the predictive probability of a trial that is stopped early
-    (Lan, Simon and Halperin 1982; Choi, Smith and Becker 1985), with a flat prior; a stop of our own, measured in
+    draws on where the rest can hardly turn the vote. This is the predictive probability of a trial that is stopped
+    early (Lan, Simon and Halperin 1982; Choi, Smith and Becker 1985), with a flat prior; measured in
     docs/scaling.md.
 
     Attributes:
