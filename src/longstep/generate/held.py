@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Ids = tuple[int, ...]
 DENSE = 0.7  # repack the cache when a smaller share of its columns is in use
 LOOK = 8  # steps between looks at how dense it is: each waits for the device
-_REMEMBERED = 10_000  # windows of last tokens
+REMEMBERED = 10_000  # texts of the last tokens of steps, which end alike
 SHRINK = 0.9  # drop answers that are over when at most this share of the rows is not: dropping copies the cache
 
 
@@ -56,6 +57,7 @@ class HeldFrontier:
     def __init__(self, engine: TransformersEngine, hold: bool) -> None:
         """Take the engine, and whether the caches of its model may be held."""
         self._engine, self._hold = engine, hold
+        self._short = lru_cache(REMEMBERED)(engine.text)
         self._batches: list[_Batch] = []
         self._texts: dict[Ids, str] = {}  # of the answers that the last request wrote on
 
@@ -70,7 +72,7 @@ class HeldFrontier:
             with torch.inference_mode(), engine.precision():
                 batches = self._sorted(pieces)
                 for batch in batches:
-                    batch.run(how)
+                    batch.run(how, lambda ids: self._short(tuple(ids)))
         finally:
             engine.model.train(training)
         self._batches = batches if self._hold else []
@@ -144,7 +146,9 @@ class _Batch:
         """Take rows for pieces, each back to what it shares with its piece; the rest is fed again."""
         state = self.state
         device = state.position_B.device
-        state.select(torch.tensor([row for _, row, _ in chosen], device=device))
+        rows = [row for _, row, _ in chosen]
+        if rows != list(range(len(self.read))):  # taking all of them would copy the cache
+            state.select(torch.tensor(rows, device=device))
         pieces = []
         for place, (piece, row, common) in enumerate(chosen):
             whole = piece.whole
@@ -157,13 +161,13 @@ class _Batch:
             pieces.append(piece)
         self.pieces = pieces
 
-    def run(self, how: Sampling) -> None:
-        """Feed and draw until every row stands where it was asked to stop."""
+    def run(self, how: Sampling, short: Callable[[Sequence[int]], str]) -> None:
+        """Feed and draw until every row stands where it was asked to stop; ``short`` is the text of a few ids."""
         engine, state = self.engine, self.state
         device = state.position_B.device
         unknown_U = engine.unknown_U.to(device)
         kinds = {piece.ask.after for piece in self.pieces}
-        known = {after: _Ends(engine.text, after) for after in kinds}
+        known = {after: _Ends(short, after) for after in kinds}
         ends = [known[piece.ask.after] for piece in self.pieces]
         step = 0
         while any(piece.finish is None for piece in self.pieces):
@@ -242,19 +246,13 @@ class _Ends:
         # A token by itself shows whether it can be the last of one, unless decoding may hide that.
         self._shows = all(char.isascii() and char != " " for char in self._last)
         self._may: dict[int, bool] = {}
-        self._done: dict[tuple[int, ...], bool] = {}  # by the last tokens: steps end alike
 
     def reached(self, ids: Sequence[int]) -> bool:
         """Whether the last token completed one."""
         if not self._after or not self._can_end(ids[-1]):
             return False
-        last = tuple(ids[-self._window :])
-        if last not in self._done:
-            if len(self._done) == _REMEMBERED:
-                self._done.clear()
-            text = self._text(last)
-            self._done[last] = any(each in text for each in self._after)
-        return self._done[last]
+        text = self._text(ids[-self._window :])
+        return any(each in text for each in self._after)
 
     def _can_end(self, token: int) -> bool:
         if not self._shows:
