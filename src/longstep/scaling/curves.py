@@ -43,7 +43,7 @@ def curves(tallies: Sequence[StrategyTally], how: Counting) -> dict[str, Any]:
     table = _Table(tallies, how)
     for axis in axes:
         table.want(_front(methods, axis))
-    pairs = list(_pairs(points, tallies))
+    pairs = list(_pairs(points))
     table.want([point for pair in pairs for point in pair], every=2)
     table.compare()
     return rounded(
@@ -101,13 +101,12 @@ def _front(points: Sequence[dict[str, Any]], axis: str) -> list[dict[str, Any]]:
 
 
 def _pairs(
-    points: Sequence[dict[str, Any]], tallies: Sequence[StrategyTally]
+    points: Sequence[dict[str, Any]],
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Every strategy with the first, by the same pick, all their answers used."""
-    last = {tally.name: tally.budgets[-1] for tally in tallies}
-    whole = [p for p in points if p["budget"] == last[p["strategy"]] and not p["bound"]]
-    for other in whole:
-        one = next((p for p in whole if p["pick"] == other["pick"]), other)
+    """Every strategy with the first, by the same pick at its largest budget."""
+    largest = {(p["strategy"], p["pick"]): p for p in points if not p["bound"]}
+    for other in largest.values():
+        one = next(p for p in largest.values() if p["pick"] == other["pick"])
         if one["strategy"] != other["strategy"]:
             yield one, other
 
