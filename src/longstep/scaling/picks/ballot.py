@@ -52,8 +52,9 @@ class Subsets:
     def sums_SW(self, weights_SN: Floats) -> Floats:
         """What the answers of each class weigh together; the first column means nothing."""
         shape = self.counts_SW.shape
-        flat = np.bincount(self.cells_SN.ravel(), weights_SN.ravel(), minlength=shape[0] * shape[1])
-        return flat.reshape(shape)
+        cells, weights = self.cells_SN.ravel(), weights_SN.ravel()
+        flat = np.bincount(cells, weights, minlength=shape[0] * shape[1])
+        return flat.astype(np.float64, copy=False).reshape(shape)
 
     def value(self, chosen_SN: Floats) -> float | None:
         """Mean expected correctness of choices; what gives no answer is wrong, ``None`` where nobody can say.
@@ -132,7 +133,8 @@ class Ballot:
         """These subsets."""
         class_SN, sets, wide = self.class_L[places_SN], len(places_SN), self._wide
         cells_SN = class_SN + (np.arange(sets)[:, None] * wide + 1)
-        counts_SW = np.bincount(cells_SN.ravel(), minlength=sets * wide).reshape(sets, wide)
+        flat = np.bincount(cells_SN.ravel(), minlength=sets * wide)
+        counts_SW = flat.astype(np.float64).reshape(sets, wide)
         counts_SW[:, 0] = 0
         return Subsets(places_SN, class_SN, self.right_L[places_SN], cells_SN, counts_SW)
 
