@@ -23,7 +23,7 @@ from longstep.generate.fake import FakeFrontier
 from longstep.scaling import verdicts
 from longstep.scaling.account import Bill, bill
 from longstep.scaling.adaptive import AdaptiveConsistency
-from longstep.scaling.axes import Drawn, Prices, Work, axes_of, load, of_fewer
+from longstep.scaling.axes import DrawnAnswers, Prices, Work, axes_of, load, of_fewer
 from longstep.scaling.base import Strategy
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
@@ -221,7 +221,7 @@ def test_fewer_answers_take_the_mean_over_all_subsets():
     lengths = [4, 9, 1, 6]
     whole = [segment(n, -1, 0, k, finish="stop", scores={"v": 1.0}) for n, k in enumerate(lengths)]
     for readers in (set(), {"v"}):
-        drawn = Drawn(7, len(readers), lengths)
+        drawn = DrawnAnswers(7, len(readers), lengths)
         for n in range(1, 5):
             parts = []
             for places in combinations(range(4), n):

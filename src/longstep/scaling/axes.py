@@ -114,7 +114,7 @@ def _up_to(tokens: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnAnswers:
     """Answers that hang at the prompt, each by itself.
 
     Attributes:
@@ -128,7 +128,7 @@ class Drawn:
     lengths_N: Sequence[int]
 
 
-def of_fewer(whole: Load, drawn: Drawn, n: int) -> Load:
+def of_fewer(whole: Load, drawn: DrawnAnswers, n: int) -> Load:
     """What n of N answers would have taken, on average over all subsets of them."""
     prompt, lengths_N = drawn.prompt, drawn.lengths_N
     total, ranked = len(lengths_N), sorted(lengths_N)

@@ -10,7 +10,7 @@ import numpy as np
 
 from longstep.evaluate.score import rounded
 from longstep.scaling.axes import AXES, Prices, Work, axes_of
-from longstep.scaling.intervals import Column, Found, difference, mean_intervals
+from longstep.scaling.intervals import Column, MeanInterval, difference, mean_intervals
 from longstep.scaling.optimal import by_difficulty
 from longstep.scaling.tally import StrategyTally
 
@@ -165,13 +165,12 @@ def _compared(
     one: Mapping[str, Any],
     other: Mapping[str, Any],
     column: Column,
-    found: Found | None,
+    found: MeanInterval | None,
 ) -> dict[str, Any]:
     delta, (low, high), known = found or (0.0, (0.0, 0.0), 0)
     if len({value for value in column if value is not None}) < 2:
-        low = high = (
-            delta  # an interval of coins says nothing about differences that are all one number
-        )
+        # An interval of coins says nothing about differences that are all one number.
+        low = high = delta
     return difference((called(one), called(other)), delta, (low, high), known)
 
 

@@ -12,16 +12,18 @@ from longstep.evaluate.statistics import MIN_PROBLEMS, value_intervals
 #: One number a problem; ``None`` where nobody can say.
 Column = Sequence[float | None]
 #: Mean, 95 % interval over problems, problems that are known.
-Found = tuple[float, tuple[float, float], int]
+MeanInterval = tuple[float, tuple[float, float], int]
 
 
-def mean_intervals(columns: Sequence[Column], seed: int, resamples: int) -> list[Found | None]:
+def mean_intervals(
+    columns: Sequence[Column], seed: int, resamples: int
+) -> list[MeanInterval | None]:
     """Mean, 95 % interval and number of the known values of each column; ``None`` where there are none.
 
     Columns that know the same problems are resampled together.
     """
     known = [np.array([value is not None for value in column]) for column in columns]
-    found: list[Found | None] = [None] * len(columns)
+    found: list[MeanInterval | None] = [None] * len(columns)
     groups: dict[bytes, list[int]] = {}
     for at, known_P in enumerate(known):
         if known_P.any():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longstep.scaling.intervals import Found, difference, mean_intervals
+from longstep.scaling.intervals import MeanInterval, difference, mean_intervals
 from longstep.scaling.tally import PROBE, StrategyTally
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class _Judged:
         honest, flattered = self.outside_P - self.single_P, self.inside_P - self.hindsight_P
         return [self.outside_P, self.inside_P, self.single_P, honest, flattered]
 
-    def told(self, arms: Arms, means: Sequence[Found | None]) -> dict[str, Any]:
+    def told(self, arms: Arms, means: Sequence[MeanInterval | None]) -> dict[str, Any]:
         """As it is written down."""
         found = [each or (0.0, (0.0, 0.0), 0) for each in means]
         names = "best single arm", "choice by difficulty"

@@ -32,7 +32,7 @@ from longstep.scaling.picks import AnyPick
 from longstep.scaling.picks.ballot import Ballot
 from longstep.scaling.tally import Grown, StrategyTally
 from longstep.scaling.tree import leaves
-from longstep.scaling.verdicts import EqualAnswers, Judge, classes_path, verifier_code
+from longstep.scaling.verdicts import EqualAnswers, StoredJudge, classes_path, verifier_code
 from longstep.types import Problem, Segment
 from longstep.verify.keys import same_answer
 
@@ -137,7 +137,7 @@ def rescore(folder: Path, picks: Sequence[AnyPick] = ()) -> dict[str, Any]:
         write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
     problems = {p.id: p for p in read_rows(folder / PROBLEMS, Problem)}
     stands = protocol.judged_by == verifier_code()
-    return _score(folder, protocol, Judge(problems, folder if stands else None))
+    return _score(folder, protocol, StoredJudge(problems, folder if stands else None))
 
 
 def read_protocol(folder: Path) -> Scaled:
@@ -156,7 +156,7 @@ def trees(folder: Path, strategy: str) -> Iterator[tuple[str, list[Segment]]]:
         yield problem_id, list(tree)
 
 
-def _score(folder: Path, protocol: Scaled, judge: Judge | None) -> dict[str, Any]:
+def _score(folder: Path, protocol: Scaled, judge: StoredJudge | None) -> dict[str, Any]:
     """Pick and count; without a ``judge`` the verdicts are those of the segments, just reached."""
     prompts = {p.problem_id: p for p in read_rows(folder / PROMPTS, Begun)}
     tallies: list[StrategyTally] = []

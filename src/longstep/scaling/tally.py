@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from longstep.scaling import AnyStrategy
-from longstep.scaling.axes import Drawn, Load, load, of_fewer, part_of, sum_of
+from longstep.scaling.axes import DrawnAnswers, Load, load, of_fewer, part_of, sum_of
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.picks.ballot import Ballot
 from longstep.scaling.picks.majority import MajorityVote
@@ -83,7 +83,7 @@ class StrategyTally:
         for readers in {self.readers(name) for name in self.picks}:
             whole = load(grown.tree, grown.prompt, readers)
             lengths = [sum(len(s.token_ids) for s in trail.segments) for trail in ballot.trails]
-            drawn = Drawn(grown.prompt, len(readers), lengths)
+            drawn = DrawnAnswers(grown.prompt, len(readers), lengths)
             for budget in budgets:
                 part = of_fewer(whole, drawn, budget) if len(budgets) > 1 else whole
                 key = readers, budget

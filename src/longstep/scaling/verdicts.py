@@ -44,7 +44,7 @@ def verifier_code() -> str:
     return digest.hexdigest()
 
 
-class Judge:
+class StoredJudge:
     """Gives answers their verdicts and their classes."""
 
     def __init__(self, problems: Mapping[str, Problem], stored: Path | None) -> None:
