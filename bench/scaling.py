@@ -2,7 +2,8 @@
 
 Run: ``OMP_NUM_THREADS=1 PYTHONPATH=src python bench/scaling.py [rounds] [part ...]``; parts are ``search``, ``pick``
 and ``ten``, all without any. The references: plain sampling of the very same tokens by the same engine, and the same
-search by a frontier that holds nothing and encodes every prefix again. Rounds take turns, the tables have medians.
+search by a frontier that holds nothing and encodes every prefix again. Rounds take turns, the tables have medians, all
+of CPU seconds of one thread, which other work on the machine moves least.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def search(rounds: int) -> None:
     seconds, tokens, peaks = _turns(ways, rounds)
     base = seconds["plain draw"]
     print(f"64 problems, 4 answers, medians of {rounds}; peak: keys and values held at a time")
-    print("| | tokens | seconds | plain / it | peak, x plain |")
+    print("| | tokens | CPU s | plain / it | peak, x plain |")
     print("|---|--:|--:|--:|--:|")
     for name, took in seconds.items():
         peak = peaks[name] / peaks["plain draw"]
@@ -134,9 +135,9 @@ def _turns(
                 peaks[name], drawn = _peak(way)
                 tokens[name] = sum(len(ids) for row in drawn for ids in row)
                 continue
-            start = time.perf_counter()
+            start = time.process_time()
             way()
-            taken[name].append(time.perf_counter() - start)
+            taken[name].append(time.process_time() - start)
     return {name: statistics.median(some) for name, some in taken.items()}, tokens, peaks
 
 
@@ -190,11 +191,11 @@ def pick(rounds: int) -> None:
         )
         seconds = []
         for _ in range(rounds):
-            start = time.perf_counter()
+            start = time.process_time()
             rescore(folder)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
     print(
-        f"300 x 64 answers x {len(picks)} picks again: {statistics.median(seconds):.2f} s, median of {rounds}"
+        f"300 x 64 answers x {len(picks)} picks again: {statistics.median(seconds):.2f} CPU s, median of {rounds}"
     )
 
 
@@ -211,19 +212,19 @@ def _answer(problem: Problem, number: int, rng: random.Random) -> Segment:
 def ten(rounds: int) -> None:
     """Ten strategies on 300 problems."""
     draws, encode, asked = bed(300)
-    print("| strategy | seconds | tokens |")
+    print("| strategy | CPU s | tokens |")
     print("|---|--:|--:|")
     whole = 0.0
     for name, strategy in TEN.items():
         with tempfile.TemporaryDirectory() as folder:
-            start = time.perf_counter()
+            start = time.process_time()
             grower = Grower(draws, encode, HOW.model_copy(update={"batch_size": 512}), strategy)
             forest = grower.forest(asked, Path(folder) / "journal")
             tokens = sum(len(each.token_ids) for tree in forest for each in tree)
-            took = time.perf_counter() - start
+            took = time.process_time() - start
         whole += took
         print(f"| {name} | {took:.1f} | {tokens} |", flush=True)
-    print(f"all ten on 300 problems: {whole:.1f} s")
+    print(f"all ten on 300 problems: {whole:.1f} CPU s")
 
 
 PARTS = {"search": search, "pick": pick, "ten": ten}
