@@ -19,6 +19,7 @@ from unittest.mock import patch
 from weakref import WeakSet
 
 import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from longstep.artifacts import write_rows
 from longstep.draw.prompts import engine, prompts_for
@@ -89,34 +90,66 @@ def bed(
     return engine(load_model(folder).eval(), tokenizer), lambda t: encode_text(tokenizer, t), asked
 
 
+def wide(
+    count: int,
+) -> tuple[TransformersEngine, Callable[[str], Sequence[int]], list[tuple[Problem, Prompt]]]:
+    """The same prompts before a wider model of random weights, in which the model itself takes the time."""
+    small, encode, asked = bed(count)
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=small.model.config.vocab_size,
+        hidden_size=256,
+        intermediate_size=1024,
+        num_hidden_layers=4,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+        max_position_embeddings=512,
+    )
+    outside = {config.vocab_size}  # never drawn, so that all answers are equally long
+    return (
+        TransformersEngine(Qwen2ForCausalLM(config).eval(), small.tokenizer, outside),
+        encode,
+        asked,
+    )
+
+
 def search(rounds: int) -> None:
-    """Four answers to 64 problems: as one plain draw, step by step, step by step with every prefix encoded again."""
-    plain, encode, asked = bed(64)
+    """Answers as one plain draw, step by step, step by step with every prefix encoded again."""
+    even = BeamSearch(keep=4, expand=1, step=("never there",), max_step=6)
+    _search(
+        "shipped model, steps of chains, 64 problems",
+        bed(64),
+        BeamSearch(keep=4, expand=1, **STEPS),
+        rounds,
+    )
+    _search("four layers of width 256, steps of six tokens, 24 problems", wide(24), even, rounds)
+
+
+def _search(
+    title: str,
+    made: tuple[TransformersEngine, Callable[[str], Sequence[int]], list[tuple[Problem, Prompt]]],
+    steps: Strategy,
+    rounds: int,
+) -> None:
+    plain, encode, asked = made
     again = Again(plain.model, plain.tokenizer, plain.stop_ids)
     again.unknown_U = plain.unknown_U
-    steps = BeamSearch(keep=4, expand=1, **STEPS)
+    prompts, four = [prompt for _, prompt in asked], HOW.model_copy(update={"samples": 4})
     ways: dict[str, Callable[[], list[list[tuple[int, ...]]]]] = {
-        "plain draw": lambda: [
-            [
-                row.token_ids
-                for row in plain.draw(
-                    [prompt for _, prompt in asked], HOW.model_copy(update={"samples": 4})
-                )
-            ]
-        ],
+        "plain draw": lambda: [[row.token_ids for row in plain.draw(prompts, four)]],
         "step search": lambda: _ids(Grower(plain, encode, HOW, steps).wave(asked)),
         "prefixes again": lambda: _ids(Grower(again, encode, HOW, steps).wave(asked)),
     }
     seconds, tokens, peaks = _turns(ways, rounds)
     base = seconds["plain draw"]
-    print(f"64 problems, 4 answers, medians of {rounds}; peak: keys and values held at a time")
+    print(f"{title}, 4 answers, medians of {rounds}; peak: keys and values held at a time")
     print("| | tokens | CPU s | plain / it | peak, x plain |")
     print("|---|--:|--:|--:|--:|")
     for name, took in seconds.items():
         peak = peaks[name] / peaks["plain draw"]
         print(f"| {name} | {tokens[name]} | {took:.3f} | {base / took:.2f} | {peak:.2f} |")
     ratio = seconds["prefixes again"] / seconds["step search"]
-    print(f"prefixes again / step search: {ratio:.2f}")
+    print(f"prefixes again / step search: {ratio:.2f}", flush=True)
 
 
 def _ids(trees: Sequence[Sequence[Segment]]) -> list[list[tuple[int, ...]]]:
