@@ -87,7 +87,7 @@ def score_table(runs: list[Path]) -> str:
 def difference_cells(runs: list[Path], arm: str, control: str, parts: tuple[str, ...]) -> list[str]:
     """An arm less its control on each slice, the first being what is judged by: seeds above, and a verdict in a word.
 
-    A difference holds when all seeds, or four in five, have its sign and the 95 % interval over problems and seeds excludes 0.
+    A difference holds when four seeds in five have its sign and the 95 % interval over problems and seeds excludes 0.
     """
     cells: list[str] = []
     judged: list[str] = []

@@ -40,6 +40,7 @@ SHOWN = {
     "verify/bit.py": "verifier",
     "merge/task_arithmetic.py": "merge method",
     "optimizers/sgd.py": "optimiser",
+    "scaling/picks/shortest.py": "pick",
 }
 #: Family -> a leaf of those that the page does not show.
 TOLD = {
@@ -145,17 +146,6 @@ class Brevity(Scorer):
 
     def score(self, trails):
         return [-float(len(trail.ids)) for trail in trails]
-''',
-    "pick": '''
-from typing import Literal
-from longstep.scaling.picks.base import Pick
-
-class FirstAnswer(Pick):
-    """The first that was drawn."""
-    kind: Literal["first-answer"] = "first-answer"
-
-    def pick(self, leaves, same):
-        return [float(place == 0) for place in range(len(leaves))]
 ''',
     "tool": '''
 from typing import Literal
@@ -268,7 +258,7 @@ MORE = """
   scaled: {kind: scale, by: {kind: model, model: "@base"}, benchmark: few, sampling: {max_tokens: 24},
     strategies: {twice: {kind: second-look}, short: {kind: rebase, n: 2, step: ["1"], scorer: {kind: brevity}},
     called: {kind: tools, begin: "=", end: "1", tool: {kind: backwards}}},
-    picks: [{kind: first-answer}]}
+    picks: [{kind: shortest}]}
 """
 DRIVER = """
 import json, sys
@@ -432,7 +422,7 @@ def test_plan_asks_every_member(said: Mapping[str, Any]):
         ("optimizers", "sgd", "Gradient descent with momentum"),
         ("strategies", "second-look", "Draws a second answer where the first is long."),
         ("scorers", "brevity", "Minus the tokens of a path."),
-        ("picks", "first-answer", "The first that was drawn."),
+        ("picks", "shortest", "The shortest of the answers that there are."),
         ("benchmarks", "few", "chain"),
     ],
 )
@@ -456,9 +446,9 @@ def test_a_strategy_a_scorer_and_a_pick(home: Path):
     out = home / "run" / "scaled" / "out"
     points = json.loads((out / "curves.json").read_text("utf-8"))["points"]
     assert [(p["strategy"], p["pick"]) for p in points] == [
-        ("twice", "first-answer"),
-        ("short", "first-answer"),
-        ("called", "first-answer"),
+        ("twice", "shortest"),
+        ("short", "shortest"),
+        ("called", "shortest"),
     ]
     twice = rows(out / "nodes" / "twice.jsonl")
     first = {row["problem_id"]: len(row["token_ids"]) for row in twice if row["node"] == 0}

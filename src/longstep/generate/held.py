@@ -8,8 +8,9 @@ model look at the whole row (windows, recurrent states), nothing is held and eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ from longstep.generate.choose import choose
 from longstep.generate.ends import Ends
 from longstep.generate.noise import row_key, uniforms_at
 from longstep.generate.prefilled import Prefilled, logp
+from longstep.generate.room import make_room
 from longstep.types import SegmentFinish
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 Ids = tuple[int, ...]
 DENSE = 0.7  # repack the cache when a smaller share of its columns is in use
 LOOK = 8  # steps between looks at how dense it is: each waits for the device
+REMEMBERED = 10_000  # texts of the last tokens of steps, which end alike
 SHRINK = 0.9  # drop answers that are over when at most this share of the rows is not: dropping copies the cache
 
 
@@ -68,6 +71,7 @@ class HeldFrontier:
     def __init__(self, engine: TransformersEngine, hold: bool) -> None:
         """Take the engine, and whether the caches of its model may be held."""
         self._engine, self._hold = engine, hold
+        self._short = lru_cache(REMEMBERED)(engine.text)
         self._batches: list[_Batch] = []
         self._texts: dict[Ids, str] = {}  # of the answers that the last request wrote on
 
@@ -82,7 +86,7 @@ class HeldFrontier:
             with torch.inference_mode(), engine.precision():
                 batches = self._sorted(pieces)
                 for batch in batches:
-                    batch.run(how)
+                    batch.run(how, lambda ids: self._short(tuple(ids)))
         finally:
             engine.model.train(training)
         self._batches = batches if self._hold else []
@@ -148,6 +152,8 @@ class _Batch:
             rows.append(Row(Prompt(piece.ask.prompt.problem_id, piece.whole, key=str(number)), 0))
         self.engine, self.pieces, self.hold = engine, pieces, hold
         self.state = Prefilled(engine.model, rows, watched=False)
+        if hold:
+            make_room(self.state.cache)
         self.read: list[Ids] = []
         self.places: dict[Ids, int] = {}
         self.rows_of: dict[str, list[int]] = {}
@@ -156,7 +162,9 @@ class _Batch:
         """Take rows for pieces, each back to what it shares with its piece; the rest is fed again."""
         state = self.state
         device = state.position_B.device
-        state.select(torch.tensor([row for _, row, _ in chosen], device=device))
+        rows = [row for _, row, _ in chosen]
+        if rows != list(range(len(self.read))):  # taking all of them would copy the cache
+            state.select(torch.tensor(rows, device=device))
         pieces = []
         for place, (piece, row, common) in enumerate(chosen):
             whole = piece.whole
@@ -169,13 +177,13 @@ class _Batch:
             pieces.append(piece)
         self.pieces = pieces
 
-    def run(self, how: Sampling) -> None:
-        """Feed and draw until every row stands where it was asked to stop."""
+    def run(self, how: Sampling, short: Callable[[Sequence[int]], str]) -> None:
+        """Feed and draw until every row stands where it was asked to stop; ``short`` is the text of a few ids."""
         engine, state = self.engine, self.state
         device = state.position_B.device
         unknown_U = engine.unknown_U.to(device)
         kinds = {piece.ask.after for piece in self.pieces}
-        known = {after: Ends(engine.text, after) for after in kinds}
+        known = {after: Ends(short, after) for after in kinds}
         ends = [known[piece.ask.after] for piece in self.pieces]
         step = 0
         while any(piece.finish is None for piece in self.pieces):

@@ -11,6 +11,7 @@ from longstep.scaling.adaptive import AdaptiveConsistency
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
 from longstep.scaling.cot_decoding import CotDecoding
+from longstep.scaling.curtailed import StochasticCurtailment
 from longstep.scaling.dvts import DiverseTrees
 from longstep.scaling.esc import EarlyStopping
 from longstep.scaling.rebase import Rebase
@@ -28,6 +29,7 @@ AnyStrategy = Annotated[
     | IndependentSamples
     | Rebase
     | SelfRevision
+    | StochasticCurtailment
     | ToolUse,
     Field(discriminator="kind"),
 ]

@@ -14,6 +14,7 @@ from longstep.context import PARTIAL, Artifact, Context, Where, chosen_problems
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import UNKNOWN_QUESTIONS, Flow, share
+from longstep.costs.shapes import shape_of
 from longstep.draw.engines import Gift, Opened, desk_of
 from longstep.draw.samplers import AnyEngine
 from longstep.evaluate import Benchmark, benchmark_faults, resolve, unloadable
@@ -24,6 +25,7 @@ from longstep.generate.base import canonical
 from longstep.report.blocks import Block
 from longstep.scaling import AnyStrategy
 from longstep.scaling.account import bill
+from longstep.scaling.axes import Prices, Work
 from longstep.scaling.drive import Grower
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.picks.average import AnyAnswer
@@ -51,6 +53,7 @@ class Scale(Stage):
         strategies: by the names of the report; each is compared with the first.
         picks: which answer of a problem is given.
         sampling: temperature, longest answer, and the most pieces drawn together.
+        prices: of a token, for the axes dollars and seconds.
         resamples: of the bootstrap.
     """
 
@@ -74,6 +77,7 @@ class Scale(Stage):
         default=(AnyAnswer(), MajorityVote(), OraclePick()), min_length=1
     )
     sampling: Sampling = Sampling()
+    prices: Prices = Prices()
     resamples: int = Field(default=10_000, ge=100)
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
@@ -170,8 +174,19 @@ class Scale(Stage):
                 resamples=self.resamples,
                 files={},
                 readers={name: rater.doubt for name, rater in raters.items()},
+                prices=self.prices,
+                work=self._work(context),
             ),
         )
+
+    def _work(self, context: Context) -> Work | None:
+        """What a token takes of the model that draws, where its folder is here and its shape can be read."""
+        models = [name for name, artifact in self.by.references() if artifact == "model"]
+        try:
+            shapes = [shape_of(str(context.model(name)))[0] for name in models]
+        except UserError:
+            return None
+        return Work.of(shapes[0]) if shapes else None
 
     def _problems(self, context: Context) -> list[Problem]:
         if self.data is not None:

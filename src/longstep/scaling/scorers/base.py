@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from longstep.config import Strict, UserError
 from longstep.context import Artifact
@@ -13,6 +13,10 @@ from longstep.foresight import Ahead
 from longstep.generate import Generator, Prompt
 from longstep.scaling.tree import Trail
 from longstep.types import Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Scorer(Strict):
@@ -26,6 +30,8 @@ class Scorer(Strict):
     knows: ClassVar[bool] = False
     #: It reads paths with a model, which costs.
     reads: ClassVar[bool] = False
+    #: Its score of an answer depends on what the other answers are.
+    compares: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -34,6 +40,10 @@ class Scorer(Strict):
 
     def score(self, trails: Sequence[Trail]) -> list[float]:
         """Score paths of one problem."""
+        raise NotImplementedError
+
+    def among_SN(self, class_SN: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of one that compares: scores of the answers of subsets, by their classes; -1 is without an answer."""
         raise NotImplementedError
 
     def weight(self, score: float) -> float:
