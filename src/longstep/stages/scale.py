@@ -175,18 +175,18 @@ class Scale(Stage):
                 files={},
                 readers={name: rater.doubt for name, rater in raters.items()},
                 prices=self.prices,
-                work=self._work(context),
+                work=self._work(opened),
             ),
         )
 
-    def _work(self, context: Context) -> Work | None:
-        """What a token takes of the model that draws, where its folder is here and its shape can be read."""
-        models = [name for name, artifact in self.by.references() if artifact == "model"]
+    def _work(self, opened: Opened) -> Work | None:
+        """What a token takes of the model that draws, where it draws in this process and its shape can be read."""
+        if opened.model is None:
+            return None
         try:
-            shapes = [shape_of(str(context.model(name)))[0] for name in models]
+            return Work.of(shape_of(str(opened.model))[0])
         except UserError:
             return None
-        return Work.of(shapes[0]) if shapes else None
 
     def _problems(self, context: Context) -> list[Problem]:
         if self.data is not None:
