@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from longstep.config import Field
+from longstep.config import Field, SerializeAsAny, Strict, WrapValidator
 from longstep.curriculum.adarft import AdaRFT
 from longstep.curriculum.adcl import ADCL
 from longstep.curriculum.base import Ask, Curriculum, Horizon, Outcome
@@ -17,6 +17,7 @@ from longstep.curriculum.easy_to_hard import EasyToHard
 from longstep.curriculum.gaussian import Gaussian
 from longstep.curriculum.greso import GRESO
 from longstep.curriculum.mopps import MoPPS
+from longstep.curriculum.outside import Outside
 from longstep.curriculum.retire import Retire
 from longstep.curriculum.sec import SEC
 from longstep.curriculum.shuffle import Shuffle
@@ -53,4 +54,6 @@ AnyCurriculum = Annotated[
     | SEC
     | Retire,
     Field(discriminator="kind"),
+    WrapValidator(Outside(Strict, Shuffle.build, Curriculum)),
+    SerializeAsAny(),
 ]
