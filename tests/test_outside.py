@@ -300,4 +300,4 @@ def test_what_only_the_object_can_tell_is_refused_before_a_draw(
 ) -> None:
     with pytest.raises(UserError, match=said):
         run(tmp_path / "run", finished, **given)
-    assert not (tmp_path / "run/rollouts.jsonl").exists()
+    assert (tmp_path / "run/rollouts.jsonl").read_text("utf-8") == ""
