@@ -219,7 +219,8 @@ def step(turns: int = 3, steps: int = 4) -> None:
         each, others = clock / tokens, base[0] / base[2]
         ratio = processor / tokens / (base[1] / base[2])
         print(
-            f"| {name} | {clock:.2f} | {processor:.2f} | {tokens:.0f} | {each * 1e6:.1f} | {each / others:.2f} | {ratio:.2f} |"
+            f"| {name} | {clock:.2f} | {processor:.2f} | {tokens:.0f} | {each * 1e6:.1f} | {each / others:.2f} | "
+            f"{ratio:.2f} |"
         )
 
 
@@ -285,7 +286,8 @@ def throughput(steps: int = 12) -> None:
     ratios = [[b[clock] / w[clock] for w, b in zip(whole, bare, strict=True)] for clock in (0, 1)]
     clock, processor = (statistics.median(each) for each in ratios)
     print(
-        f"\nrollouts: {clock:.0%} of the engine's tokens a second ({processor:.0%} by processor), medians of {steps - 1}"
+        f"\nrollouts: {clock:.0%} of the engine's tokens a second ({processor:.0%} by "
+        f"processor), medians of {steps - 1}"
     )
 
 
