@@ -111,11 +111,11 @@ stages:
 def test_it_is_known_before_the_run_whether_a_state_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE.replace("KEEP", "true"), "utf-8")
-    make_plan(*load([path]))
+    make_plan(load([path])[0])
     path.write_text(RECIPE.replace("KEEP", "false"), "utf-8")
     said = "stages.second.optimizer_state: @first kept no optimiser state; set keep_optimizer: true"
     with pytest.raises(UserError, match=said):
-        make_plan(*load([path]))
+        make_plan(load([path])[0])
 
 
 def test_phases_keep_what_the_next_one_carries_and_nothing_else() -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from bounds import chain_bound
+from bounds import EPS, LR, chain_bound, weight_bound
 from longstep.config import TypeAdapter
 from longstep.losses import Algorithm, AnyAlgorithm, Grpo, Tokens
 from longstep.losses.bonuses import EntropyBonus
 from longstep.losses.penalties import K3
 from longstep.models.tiny import TinySpec, build_model
-from longstep.training import forward
+from longstep.optimizers import AdamW
+from longstep.training import forward, policy
 from longstep.training.forward import Scored, in_parts, narrow
+from test_policy import GROUP, Script, train
+from test_policy import SPEC as SCRIPTED
 
 SPEC = TinySpec(width=16, layers=2, heads=2, context=64)
 #: Rows, columns of prompts and of completions.
@@ -152,3 +156,46 @@ def test_who_is_drawn_to_a_reference_or_paid_for_entropy_always_moves() -> None:
     assert {"grpo", "dapo", "dr-grpo", "gspo", "rloo", "cispo", "sapo"} <= idle
     assert not idle & {"light-r1", "ppo", "reinforce++"}
     assert not Grpo(penalty=K3()).idles() and not Grpo(bonus=EntropyBonus()).idles()
+
+
+class HalfIdle(Script):
+    """Every second group has equal rewards."""
+
+    def __call__(self, step: int, count: int) -> dict[str, list[Any]]:
+        rows = super().__call__(step, count)
+        shaped = [1.0 if n // GROUP % 2 else each for n, each in enumerate(rows["shaped"])]
+        return {**rows, "shaped": shaped}
+
+
+@pytest.mark.parametrize("kind", ["grpo", "dapo"])
+def test_training_in_parts_gives_the_weights_of_training_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    settings = {"kind": kind, "minibatches": 2, "rewards": [{"kind": "correctness"}]}
+    algorithm = TypeAdapter(AnyAlgorithm).validate_python(settings)
+
+    def trained(name: str) -> Tensor:
+        optimizer = AdamW(lr=LR, eps=EPS)
+        return train(tmp_path / name, algorithm, HalfIdle(), 4, optimizer=optimizer)
+
+    monkeypatch.setattr(forward, "TOGETHER", 3)
+    passes: list[bool] = []
+    narrowed = forward.narrow
+
+    def counted(*given: Any) -> Scored:
+        passes.append(torch.is_grad_enabled())
+        return narrowed(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forward, "narrow", counted)
+        parts = trained("parts")
+    assert passes.count(False) > passes.count(True) / 2 > 0  # old ones and idle ones
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            policy, "in_parts", lambda ask, ids, mask, places, live: ask(ids, mask, places)
+        )
+        whole = trained("whole")
+    bound = weight_bound(steps=4, tokens=8 * 8)
+    assert (parts - whole).abs().max().item() < bound
+    start = torch.cat([p.detach().flatten() for p in build_model(SCRIPTED, 0).parameters()])
+    assert (parts - start).abs().max().item() > 10 * bound
