@@ -12,7 +12,7 @@ from longstep.losses import AnyAlgorithm
 
 
 @dataclass(frozen=True)
-class Members:
+class Ensemble:
     """The parts of one training.
 
     Attributes:

@@ -33,7 +33,7 @@ from longstep.rl.ending import (
     reference_complaints,
     reference_misfits,
 )
-from longstep.rl.fitting import Members
+from longstep.rl.fitting import Ensemble
 from longstep.rl.guiding import Hints
 from longstep.rl.health import Health, HealthConfig
 from longstep.rl.memory import Moments
@@ -177,14 +177,14 @@ class Rl(Training, Stage):
 
     def _member_complaints(self) -> Iterator[str]:
         place = "algorithm.gate" if self.gate is None else "gate"
-        members = Members(self.algorithm, self.selection, place, self.guide, self.until)
+        ensemble = Ensemble(self.algorithm, self.selection, place, self.guide, self.until)
         if self.gate is not None and "gate" in self.algorithm.model_fields_set:
             yield "gate: is set here and in algorithm; set it in one place"
-        yield from members.sizes(self.group)
+        yield from ensemble.sizes(self.group)
         if self.unthinking and self.guide.helps():
             yield f"unthinking: guide {self.guide.kind} gives its help as a thought; leave one of them out"
-        yield from members.idle_guide()
-        yield from members.records(self.temperature)
+        yield from ensemble.idle_guide()
+        yield from ensemble.records(self.temperature)
 
     def _engine_complaints(self) -> Iterator[str]:
         if self.by is None:
