@@ -92,10 +92,10 @@ stages:
     curriculum: {kind: adcl, batches: 8, samples: 2}
     gate: {kind: mixed, refill: whole, hopeless: keep}
     guide: {kind: egsr, template: "{answer}{solution}{prompt}", copies: take}
-    algorithm: {kind: dapo, minibatches: 2, correction: {kind: truncated}}
+    algorithm: {kind: dapo, minibatches: 1, correction: {kind: truncated}}
     until: {kind: plateau, window: 2, gain: 0.9}
     group: 4
-    steps: 10
+    steps: 6
     batch: 8
     max_tokens: 24
     max_length: 96
@@ -103,9 +103,10 @@ stages:
     log_every: 1
 """.replace("LR", str(LR)).replace("EPS", str(EPS))
 TRAINED = ("sft", "nca", "rl", "picked")
-#: Behind four steps of sft lie two of nca, three of rl or eight of picked, which its rule ends at its fourth batch of
-#: rollouts; a batch has at most 8 rows of 96 tokens.
-BOUND = weight_bound(steps=12, tokens=8 * 96)
+#: Behind four steps of sft lie two of nca, three of rl or four of picked, which its rule ends after them; a batch has at
+#: most 8 rows of 96 tokens. Several updates from a batch of rollouts would not do: each process shuffles its own rows
+#: before the cut, so two processes cut otherwise than one.
+BOUND = weight_bound(steps=8, tokens=8 * 96)
 #: Numbers of a metric line that say which problems were asked, how they went and what was done with them.
 DECIDED = re.compile(
     "(curriculum|gate|guide|tokens|refused)/|(effective|missing)_groups|correct|all_(right|wrong)"
@@ -232,7 +233,7 @@ def test_two_processes_train_the_weights_of_one_after_one_of_them_failed(
         ]
         assert decided(folder / stage) == decided(alone / stage)
     ended = [json.loads((run / "picked/ended.json").read_text()) for run in (alone, folder)]
-    assert ended[0]["why"] == ended[1]["why"] and ended[0]["step"] == ended[1]["step"] == 8
+    assert ended[0]["why"] == ended[1]["why"] and ended[0]["step"] == ended[1]["step"] == 4
     last = decided(alone / "picked")[-1]
     assert last["tokens/probe"] * last["guide/groups"] > 0
     spent = [json.loads((run / "rl/manifest.json").read_text())["cost"] for run in (alone, folder)]
