@@ -9,11 +9,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -83,11 +85,33 @@ stages:
     max_length: 96
     optimizer: {kind: adamw, lr: LR, eps: EPS}
     log_every: 1
+  picked:
+    kind: rl
+    model: "@sft"
+    data: "@own"
+    curriculum: {kind: adcl, batches: 8, samples: 2}
+    gate: {kind: mixed, refill: whole, hopeless: keep}
+    guide: {kind: expert, when: always}
+    algorithm: {kind: dapo, minibatches: 1, correction: {kind: truncated}}
+    until: {kind: plateau, window: 2, gain: 0.9}
+    group: 4
+    steps: 6
+    batch: 8
+    max_tokens: 24
+    max_length: 96
+    optimizer: {kind: adamw, lr: LR, eps: EPS}
+    log_every: 1
 """.replace("LR", str(LR)).replace("EPS", str(EPS))
-TRAINED = ("sft", "nca", "rl")
-#: Behind four steps of sft lie two of nca or three of rl; a batch has at most 8 rows of 96 tokens.
-BOUND = weight_bound(steps=7, tokens=8 * 96)
+TRAINED = ("sft", "nca", "rl", "picked")
+#: Behind four steps of sft lie two of nca, three of rl or four of picked, which its rule ends after them; a batch has at
+#: most 8 rows of 96 tokens. Several updates from a batch of rollouts would not do: each process shuffles its own rows
+#: before the cut, so two processes cut otherwise than one.
+BOUND = weight_bound(steps=8, tokens=8 * 96)
 SECONDS = 80
+#: Numbers of a metric line that say which problems were asked, how they went and what was done with them.
+DECIDED = re.compile(
+    "(curriculum|gate|guide|tokens|refused)/|((effective|missing)_groups|correct|all_(right|wrong)_share)$"
+)
 
 # What runs instead of ``python -m longstep``.
 SHARDED_ON_CPU = """
@@ -168,6 +192,12 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+def decided(stage: Path) -> list[dict[str, Any]]:
+    """What curriculum, gate and guide made of each batch of rollouts."""
+    rows = lines(stage / "metrics.jsonl")
+    return [{name: value for name, value in row.items() if DECIDED.match(name)} for row in rows]
+
+
 def numbers(folder: Path, stage: str) -> list[tuple[int, float]]:
     return [
         (row["step"], row["loss"])
@@ -197,9 +227,16 @@ def test_two_processes_train_the_weights_of_one_after_one_of_them_failed(
         ours, theirs = numbers(folder, stage), numbers(alone, stage)
         assert [step for step, _ in ours] == [step for step, _ in theirs]
         assert [loss for _, loss in ours] == pytest.approx([loss for _, loss in theirs], abs=1e-4)
-    assert [(r["step"], r["text"]) for r in lines(folder / "rl/rollouts.jsonl")] == [
-        (r["step"], r["text"]) for r in lines(alone / "rl/rollouts.jsonl")
-    ]
+    for stage in ("rl", "picked"):  # the picks and what came of them are those of one process
+        assert [(r["step"], r["text"]) for r in lines(folder / stage / "rollouts.jsonl")] == [
+            (r["step"], r["text"]) for r in lines(alone / stage / "rollouts.jsonl")
+        ]
+        assert decided(folder / stage) == decided(alone / stage)
+    ended = [json.loads((run / "picked/ended.json").read_text()) for run in (alone, folder)]
+    assert ended[0]["why"] == ended[1]["why"] and ended[0]["step"] == ended[1]["step"] == 4
+    rows = decided(alone / "picked")
+    assert rows[-1]["tokens/probe"] * rows[-1]["guide/taken"] > 0
+    assert any(name.startswith("refused/") for row in rows for name in row)
     spent = [json.loads((run / "rl/manifest.json").read_text())["cost"] for run in (alone, folder)]
     assert spent[0]["tokens_generated"] == spent[1]["tokens_generated"] > 0
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from longstep.curriculum import Horizon, Outcome
+from longstep.curriculum.base import spread_of
 from longstep.curriculum.gates import All, GateConfig, Mixed, Replace, Screen, Spread, Variance
 from longstep.curriculum.gates.screen import ScreenGate
 from longstep.curriculum.gates.spread import spread_rows
-from longstep.curriculum.gates.variance import spread_of
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
 from longstep.generate import Prompt
 from longstep.losses import Dapo

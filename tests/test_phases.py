@@ -129,7 +129,11 @@ def test_a_copy_that_draws_follows_the_chain(tmp_path: Path) -> None:
             'model: "@base",',
             r"yaml:18: stages.rl.phases.long.model: a phase starts from the model of the one before",
         ),
-        ("max_tokens: 24,", "reset_optimizer: false,", r"every phase, begins with a fresh optimis"),
+        (
+            "max_tokens: 24,",
+            "reset_optimizer: false,",
+            r"a stage of kind rl alone may say optimizer_state: carried",
+        ),
         ("max_tokens: 24,", "kind: sft,", r"stages.rl.phases.long.kind: the phases of a stage are"),
         ("{max_tokens: 24, until: {window: 3}}", "", r"yaml:18: stages.rl.phases.long: expected"),
         ("      long:", "      Short:", r"yaml:18: stages.rl.phases.Short: is 'short' spelt other"),

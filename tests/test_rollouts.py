@@ -17,7 +17,7 @@ import pytest
 from longstep.artifacts import AppendLog
 from longstep.config import Strict, TypeAdapter
 from longstep.context import Context
-from longstep.curriculum import EasyToHard, Horizon, Shuffle
+from longstep.curriculum import AnyCurriculum, EasyToHard, Horizon, Shuffle
 from longstep.curriculum.gates import All, AnyGate
 from longstep.curriculum.groups import packed, unpacked
 from longstep.curriculum.guides import AnyGuide, Guidance, NoGuide
@@ -79,7 +79,15 @@ class Scripted:
 def pool(count: int) -> list[Problem]:
     """Problem ``p3`` has answer 3, and solutions that the tiny tokenizer can write."""
     return [
-        Problem(f"p{i}", f"a{i}?", str(i), solution=f"a={i}", difficulty=float(i))
+        Problem(
+            f"p{i}",
+            f"a{i}?",
+            str(i),
+            solution=f"a={i}",
+            difficulty=float(i),
+            pass_rate=1 - i % 9 / 8,
+            source="ab"[i % 2],
+        )
         for i in range(count)
     ]
 
@@ -322,6 +330,7 @@ TINY: dict[str, dict[str, Any]] = {
     "screen": {"first": 2, "trains": "later", "refill": "whole", "limit": 3},
     "spread": {"drawn": 5},
     "egsr": {"template": "{answer}{solution}{prompt}"},
+    "adcl": {"batches": 4, "samples": 2},  # so that it comes to a rating
 }
 
 
@@ -330,6 +339,7 @@ def member(family: Any, kind: str) -> Strict:
 
 
 COMBINATIONS: list[dict[str, Strict]] = [
+    *({"curriculum": member(AnyCurriculum, kind)} for kind in kinds(AnyCurriculum)),
     *({"gate": member(AnyGate, kind)} for kind in kinds(AnyGate)),
     *({"guide": member(AnyGuide, kind)} for kind in kinds(AnyGuide)),
     {"gate": Mixed(refill="whole")},

@@ -16,13 +16,14 @@ from longstep.scaling.base import Extend, Play
 from longstep.scaling.budget import BudgetForcing, thought_tokens
 from longstep.scaling.cot_decoding import CotDecoding
 from longstep.scaling.dial import Dial, slope
+from longstep.scaling.drawn import tree_lines
 from longstep.scaling.drive import Grower
 from longstep.scaling.picks.best import BestScore
 from longstep.scaling.picks.weighted import WeightedVote
 from longstep.scaling.revise import SelfRevision
 from longstep.scaling.samples import IndependentSamples
 from longstep.scaling.scorers.margin import MARGIN, MarginScorer, answer_margin
-from longstep.scaling.shown import blocks_of, tree_lines
+from longstep.scaling.shown import blocks_of
 from longstep.scaling.store import CHOICES, CURVES, PROTOCOL, rescore, trees
 from longstep.scaling.tree import Trail, leaves, on_paths
 from longstep.scaling.votes import SameAnswer

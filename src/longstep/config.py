@@ -17,8 +17,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SerializeAsAny,
     TypeAdapter,
     ValidationError,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -31,10 +33,12 @@ __all__ = [
     "Located",
     "Origin",
     "PrivateAttr",
+    "SerializeAsAny",
     "Strict",
     "TypeAdapter",
     "UserError",
     "ValidationError",
+    "WrapValidator",
     "dump",
     "field_validator",
     "json_schema",
@@ -117,8 +121,10 @@ def lookup(spec: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there; one that it imports is not
+        here = Path(f"{module_name.replace('.', '/')}.py").is_file()
+        hint = "; it lies here: start with PYTHONPATH=. in front" if here else ""
         raise UserError(
-            f"{spec!r}: no module named {error.name!r} on the Python path{page('own-modules')}"
+            f"{spec!r}: no module named {error.name!r} on the Python path{page('own-modules')}{hint}"
         ) from None
     for name in attribute.split("."):
         if not hasattr(found, name):

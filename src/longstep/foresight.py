@@ -112,7 +112,7 @@ class Foreseen:
 
     Attributes:
         start: of a model: where it comes from; ``None`` when nobody can tell.
-        files: of rows: the names of its files; ``None`` when nobody can tell.
+        files: of rows: the names of its files, ``None`` when nobody can tell; of a model: what it has beside its own.
         lacks: fields that none of its rows will have: ``pass_rate``, ``difficulty``, ``solution``, ``verdict``.
         problems: a file of problems that is there already.
         expert: of soft targets and value heads: the model they are for.
@@ -165,6 +165,13 @@ class Ahead:
         if reference not in self.seen:
             self.seen[reference] = _there(Path(reference))
         return self.seen[reference]
+
+    def keeps(self, reference: str, name: str) -> bool:
+        """Whether a model will have a file that not every model has."""
+        if reference.startswith("@"):
+            return name in (self.inputs[reference].files or ())
+        folder = self.models.located(reference, None)
+        return folder is not None and (folder / name).is_file()
 
     # -- complaints, as ``key: sentence`` ---------------------------------------------------------
 

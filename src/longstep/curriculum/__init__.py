@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from longstep.config import Field
+from longstep.config import Field, SerializeAsAny, Strict, WrapValidator
 from longstep.curriculum.adarft import AdaRFT
 from longstep.curriculum.adcl import ADCL
+from longstep.curriculum.bank import Bank
 from longstep.curriculum.base import Ask, Curriculum, Horizon, Outcome
 from longstep.curriculum.e2h_cosine import E2HCosine
 from longstep.curriculum.e2h_gaussian import E2HGaussian
@@ -17,6 +18,8 @@ from longstep.curriculum.easy_to_hard import EasyToHard
 from longstep.curriculum.gaussian import Gaussian
 from longstep.curriculum.greso import GRESO
 from longstep.curriculum.mopps import MoPPS
+from longstep.curriculum.outside import Outside
+from longstep.curriculum.predicted import Predicted
 from longstep.curriculum.retire import Retire
 from longstep.curriculum.sec import SEC
 from longstep.curriculum.shuffle import Shuffle
@@ -28,6 +31,7 @@ __all__ = [
     "AdaRFT",
     "AnyCurriculum",
     "Ask",
+    "Bank",
     "Curriculum",
     "E2HCosine",
     "E2HGaussian",
@@ -36,6 +40,7 @@ __all__ = [
     "Horizon",
     "MoPPS",
     "Outcome",
+    "Predicted",
     "Retire",
     "Shuffle",
 ]
@@ -49,8 +54,12 @@ AnyCurriculum = Annotated[
     | ADCL
     | AdaRFT
     | MoPPS
+    | Predicted
     | GRESO
     | SEC
-    | Retire,
+    | Retire
+    | Bank,
     Field(discriminator="kind"),
+    WrapValidator(Outside(Strict, Shuffle.build, Curriculum)),
+    SerializeAsAny(),
 ]

@@ -111,6 +111,13 @@ def signal_of(correctness_G: Sequence[float | None]) -> Signal:
     return "right" if known[0] >= 1.0 else "wrong"
 
 
+def spread_of(known_G: Sequence[float]) -> float:
+    """Variance of right and wrong answers over the largest that as many could have."""
+    right, wrong = known_G.count(1.0), known_G.count(0.0)
+    half = (right + wrong) // 2
+    return right * wrong / (half * (right + wrong - half)) if half else 0.0
+
+
 class Curriculum(Protocol):
     """An order of training problems, perhaps reacting to how they go.
 

@@ -115,6 +115,8 @@ class Algorithm(Strict):
     """
 
     average: ClassVar[Average]
+    #: Whether ``policy_losses`` of an answer that is worth nothing are 0, and so is their gradient.
+    still: ClassVar[bool] = False
     gate: AnyGate = All()
     rewards: tuple[AnyReward, ...] = Field(default=(Correctness(),), min_length=1)
     penalty: AnyPenalty = NoPenalty()
@@ -135,6 +137,10 @@ class Algorithm(Strict):
     def needs(self) -> frozenset[Need]:
         """What the trainer must provide beside the policy's own log-probabilities."""
         return self.penalty.needs() | self.correction.needs() | self.bonus.needs()
+
+    def idles(self) -> bool:
+        """Whether an answer that is worth nothing moves nothing, so that the trainer may spare its gradient."""
+        return self.still and not self.needs() & {"reference", "values", "entropy"}
 
     def learner(self) -> CriticConfig | None:
         """How its critic learns; ``None`` without one."""

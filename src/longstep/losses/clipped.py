@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from longstep.config import Field, model_validator
 from longstep.losses.base import Algorithm, Tokens
@@ -21,6 +21,7 @@ class ClippedLoss(Algorithm):
         delta: upper bound of the ratio where the advantage is negative; ``None`` for no bound.
     """
 
+    still: ClassVar[bool] = True
     epsilon: float = Field(default=0.2, gt=0, lt=1)
     epsilon_high: float = Field(default=0.2, gt=0)
     delta: float | None = None

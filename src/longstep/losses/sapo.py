@@ -26,6 +26,7 @@ class Sapo(GroupRelative):
     """
 
     average: ClassVar[Average] = SEQUENCE_MEAN
+    still: ClassVar[bool] = True
     kind: Literal["sapo"] = "sapo"
     tau_positive: float = Field(default=1.0, gt=0)
     tau_negative: float = Field(default=1.05, gt=0)

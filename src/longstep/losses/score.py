@@ -18,6 +18,7 @@ class ScoreFunction(Algorithm):
     """
 
     average: ClassVar[Average] = SEQUENCE_SUM
+    still: ClassVar[bool] = True
 
     def policy_losses(self, tokens: Tokens) -> TokenLosses:
         """The weighed advantage of each token; its gradient is that of ``-ratio A log pi``."""

@@ -16,6 +16,7 @@ from longstep.curriculum import Ask, Curriculum, Outcome
 from longstep.curriculum.gates import Chosen, Gate
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
 from longstep.curriculum.guides import Guide
+from longstep.curriculum.outside import complete
 from longstep.curriculum.until import Steps, Watched
 from longstep.generate import Prompt
 from longstep.losses.rewards import AnyReward, Graded, shaped_reward
@@ -93,6 +94,12 @@ class Rollouts:
     spent: TokensSpent = field(default_factory=TokensSpent)
     stats: dict[str, Any] = field(default_factory=dict)
     ended: str = ""
+
+    def __post_init__(self) -> None:
+        """Members from outside may lack something; say so before anything is drawn."""
+        complete(self.curriculum, Curriculum)
+        complete(self.gate, Gate)
+        complete(self.guide, Guide)
 
     def __call__(self, step: int, count: int) -> Mapping[str, list[Any]]:
         """Give ``count`` rows; see :func:`longstep.training.policy.train_policy` for the columns.

@@ -7,9 +7,10 @@ are what they are without phases. Each starts from the model of the one before a
 of its phase laid over them as an overlay would. Overlays and overrides come first, so they may change a single phase:
 ``stages.rl.phases.8k.steps=10``.
 
-A phase is a stage of its own, so its optimiser, warm-up and schedule begin anew, as ProRL sets them back. What model
-a penalty compares with is a setting, ``reference``: ``phase`` (what the phase starts from; also without the setting),
-``start`` (what the first phase starts from), or a model.
+A phase is a stage of its own, so its optimiser, warm-up and schedule begin anew, as ProRL sets them back. In ``rl``,
+``optimizer_state: carried`` takes the optimiser's state over from the phase before, which then keeps it; the first
+phase has nothing to take over. What model a penalty compares with is a setting, ``reference``: ``phase`` (what the
+phase starts from; also without the setting), ``start`` (what the first phase starts from), or a model.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ _CHAINED = {
     "model": "a phase starts from the model of the one before",
     PHASES: "a phase has no phases; make it several",
 }
+
+
+#: Whether a phase goes on with the optimiser of the one before.
+_STATE = "optimizer_state"
 
 
 def expanded(located: Located) -> Located:
@@ -106,14 +111,15 @@ def _chain(located: Located, name: str) -> Iterator[tuple[str, Located]]:
     refuse_names(located, place, [*phases])
     whole = below(located, place[:-1])
     common = replace(whole, data={key: each for key, each in entry.items() if key != PHASES})
-    before = start
-    for number, (phase, settings) in enumerate(phases.items(), 1):
+    for phase, settings in phases.items():
         _refuse(located, (*place, phase), settings)
-        stage = overlay(common, below(located, (*place, phase)))
-        yield (
-            f"{name}-{phase}" if number < len(phases) else name,
-            replace(stage, data=_linked(stage.data, start, before)),
-        )
+    stages = [overlay(common, below(located, (*place, phase))) for phase in phases]
+    before = start
+    for number, (phase, stage) in enumerate(zip(phases, stages, strict=True), 1):
+        data = _linked(stage.data, start, before)
+        if number < len(stages) and stages[number].data.get(_STATE) == "carried":
+            data["keep_optimizer"] = True
+        yield f"{name}-{phase}" if number < len(phases) else name, replace(stage, data=data)
         before = f"@{name}-{phase}"
 
 
@@ -156,6 +162,8 @@ def _linked(stage: dict[str, Any], start: str, before: str) -> dict[str, Any]:
         linked["reference"] = None
     elif stage.get("reference") == "start":
         linked["reference"] = start
+    if before == start and stage.get(_STATE) == "carried":
+        linked[_STATE] = "fresh"
     return linked
 
 

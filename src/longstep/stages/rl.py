@@ -30,11 +30,11 @@ from longstep.rl.ending import (
     confess,
     ended_blocks,
     ending,
-    record_complaints,
     reference_complaints,
     reference_misfits,
 )
 from longstep.rl.exam import Exam, exam_blocks
+from longstep.rl.fitting import Ensemble
 from longstep.rl.guiding import Hints
 from longstep.rl.health import Health, HealthConfig
 from longstep.rl.memory import Moments
@@ -42,6 +42,7 @@ from longstep.rl.rollouts import Rollouts, sides
 from longstep.rl.stats import observe_health
 from longstep.rl.toggle import toggled
 from longstep.stages.base import Stage
+from longstep.training import carried
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, trained, ways
 from longstep.training.finish import Ended, finish_model
@@ -78,6 +79,9 @@ class Rl(Training, Stage):
         iterations: times each row is used; with 1, and one update per batch of rollouts, training is strictly
             on-policy.
         health: rules that warn, and stop the run when strict.
+        optimizer_state: ``fresh``, or ``carried``: begins with what the optimiser of the stage that made ``model`` had
+            gathered, as if phases were one training. A critic and the schedule always begin anew.
+        keep_optimizer: stores that beside the weights, for a stage that carries it on; phases set it themselves.
     """
 
     produces: ClassVar[Artifact] = "model"
@@ -100,6 +104,8 @@ class Rl(Training, Stage):
     temperature: float = Field(default=1.0, gt=0)
     iterations: int = Field(default=1, ge=1)
     health: HealthConfig = HealthConfig()
+    optimizer_state: Literal["fresh", "carried"] = "fresh"
+    keep_optimizer: bool = False
 
     def rounding_fields(self) -> frozenset[str]:
         """Also how many completions are decoded at once."""
@@ -163,8 +169,9 @@ class Rl(Training, Stage):
             yield "length_window: has no effect: the curriculum orders the problems"
         if "values" in self.algorithm.needs() and self.lora is not None:
             yield f"lora: {self.algorithm.kind} trains a whole critic beside the model; leave lora out"
-        yield from self._selection_complaints()
-        yield from self._record_complaints()
+        if self.lora is not None and (self.keep_optimizer or self.optimizer_state == "carried"):
+            yield "lora: adapters are new in each stage, so there is no state to carry; leave one of them out"
+        yield from self._member_complaints()
         yield from reference_complaints(self.reference, self.algorithm, self.lora)
         if self.steps is not None:
             yield from self._rule_complaints(self.steps)
@@ -173,29 +180,16 @@ class Rl(Training, Stage):
         draws = -(-steps // self.updates)
         yield from (f"until.{complaint}" for complaint in self.until.fits(draws))
 
-    def _selection_complaints(self) -> Iterator[str]:
+    def _member_complaints(self) -> Iterator[str]:
         place = "algorithm.gate" if self.gate is None else "gate"
+        ensemble = Ensemble(self.algorithm, self.selection, place, self.guide, self.until)
         if self.gate is not None and "gate" in self.algorithm.model_fields_set:
             yield "gate: is set here and in algorithm; set it in one place"
-        yield from (f"{place}.{complaint}" for complaint in self.selection.fits(self.group))
-        yield from (f"guide.{complaint}" for complaint in self.guide.fits(self.group))
+        yield from ensemble.sizes(self.group)
         if self.unthinking and self.guide.helps():
             yield f"unthinking: guide {self.guide.kind} gives its help as a thought; leave one of them out"
-        mends = self.guide.mends()
-        if mends and mends <= self.selection.drops():
-            yield (
-                f"guide: {self.guide.kind} would see no group without a right answer, because gate "
-                f"{self.selection.kind} drops them; write {place}: {{kind: mixed, hopeless: keep}}, or {{kind: all}}"
-            )
-
-    def _record_complaints(self) -> Iterator[str]:
-        asking = {
-            f"algorithm {self.algorithm.kind}": self.algorithm.needs(),
-            f"gate {self.selection.kind}": self.selection.weighs(),
-            f"guide {self.guide.kind}": self.guide.weighs(),
-            f"until {self.until.kind}": self.until.needs(),
-        }
-        yield from record_complaints(self.temperature, asking)
+        yield from ensemble.idle_guide()
+        yield from ensemble.records(self.temperature)
 
     def _engine_complaints(self) -> Iterator[str]:
         if self.by is None:
@@ -214,6 +208,8 @@ class Rl(Training, Stage):
         yield from super().refusals(processes, sharded)
         if "values" in self.algorithm.needs() and (processes > 1 or sharded):
             yield f"algorithm {self.algorithm.kind} trains its critic in one process; start one, without shards"
+        if sharded and (self.keep_optimizer or self.optimizer_state == "carried"):
+            yield "optimizer_state: cannot be carried from shards; set launch.sharding=none"
         if self.batch % (self.group * processes):
             yield (
                 f"batch {self.batch} is not a multiple of group {self.group} x {processes} processes, each of which "
@@ -222,7 +218,8 @@ class Rl(Training, Stage):
 
     def foreseen(self, ahead: Ahead) -> Foreseen:
         """Its start, trained."""
-        return self.made_of(self.model, ahead)
+        kept = frozenset({carried.FILE}) if self.keep_optimizer else None
+        return replace(self.made_of(self.model, ahead), files=kept)
 
     def misfits(self, ahead: Ahead) -> Iterator[str]:
         """A model that cannot be trained so, or problems without what the curriculum orders by."""
@@ -234,6 +231,8 @@ class Rl(Training, Stage):
         yield from ahead.where(self.where, self.data)
         if self.exam is not None:
             yield from self.exam.misfits(ahead, self.data)
+        if self.optimizer_state == "carried" and not ahead.keeps(self.model, carried.FILE):
+            yield f"optimizer_state: {carried.absent(self.model)}"
 
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
@@ -249,18 +248,18 @@ class Rl(Training, Stage):
         drawer = self._drawer(context, opened.generator)
         drawer.refresh = lambda step: opened.generator.sync(model, step)
         rollouts = self._rollouts(context, (problems, prompts), steps, drawer, hints)
-        if self.exam is not None:
-            rollouts.exam = self.exam.sitting(
-                context, opened, drawer, hints.longest_prompt, self.updates
-            )
-        health = Health(self.health)
-        notes = context.log("health.jsonl")
+        exam, room = self.exam, hints.longest_prompt
+        if exam is not None:
+            rollouts.exam = exam.sitting(context, opened, drawer, room, self.updates)
+        health, notes = Health(self.health), context.log("health.jsonl")
         job = replace(
             open_job(context, self, tokenizer, model, steps),
             extra=lambda: rollouts.stats,
             watch=lambda row: observe_health(health, notes, row, self.updates),
             ends=lambda step: "" if step % self.updates else rollouts.ended,
             side=sides(rollouts, health),
+            carried=None if self.optimizer_state == "fresh" else context.model(self.model),
+            keeps=self.keep_optimizer,
         )
         settings = PolicySettings(
             self.algorithm,
@@ -281,6 +280,8 @@ class Rl(Training, Stage):
         names = [self.model], [self.data]
         ended = Ended(job.model, tokenizer, *names, problems, facts, self.unthinking < 1)
         finish_model(context, self, ended)
+        if self.keep_optimizer:
+            carried.place(context.folder)
 
     def _opened(self, context: Context, model: Any, tokenizer: Any) -> Opened:
         """Who draws: the model in training or, with shards or when ``by`` says so, a whole copy in each process."""

@@ -14,8 +14,8 @@ from longstep.training.keys import OWNED, Trainer, complaint, elsewhere
 from longstep.wording import within
 
 FRESH = (
-    "it cannot be set: every stage, and so every phase, begins with a fresh optimiser, warm-up and schedule; leave it "
-    "out"
+    "every stage, and so every phase, begins with a fresh optimiser, warm-up and schedule; a stage of kind rl alone "
+    "may say optimizer_state: carried"
 )
 
 
@@ -43,7 +43,9 @@ class Training(Strict):
     together: ClassVar[bool] = True
     elsewhere: ClassVar[Mapping[str, str]] = elsewhere() | {
         "phases": "a stage of a recipe may have them; this is a stage by itself, so write a recipe",
-        **dict.fromkeys(("optimizer_state", "reset_optimizer", "carry_optimizer"), FRESH),
+        **dict.fromkeys(
+            ("optimizer_state", "keep_optimizer", "reset_optimizer", "carry_optimizer"), FRESH
+        ),
     }
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)

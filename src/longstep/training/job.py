@@ -21,6 +21,7 @@ from longstep.artifacts import read_json
 from longstep.config import UserError
 from longstep.models.account import is_whole, refill
 from longstep.progress import Progress
+from longstep.training import carried
 from longstep.training.checkpoints import Side, latest, step_of
 from longstep.training.config import Training
 from longstep.training.journal import (
@@ -33,7 +34,7 @@ from longstep.training.journal import (
     Watch,
     cut_log,
 )
-from longstep.training.ranks import from_main, sharded, world
+from longstep.training.ranks import from_main, rank, sharded, world
 from longstep.training.trackers import Mirror
 from longstep.wording import page
 
@@ -57,6 +58,8 @@ class Job:
             is.
         side: states saved inside each checkpoint and restored from it, by file name.
         mirror: gets every metric line, for trackers.
+        carried: folder of the model whose optimiser's state is taken over; ``None`` begins with a fresh one.
+        keeps: whether the optimiser's state is written into ``folder`` at the end.
     """
 
     model: Any
@@ -71,6 +74,8 @@ class Job:
     ends: Callable[[int], str] = lambda step: ""
     side: Mapping[str, Side] = field(default_factory=dict)
     mirror: Mirror = field(default_factory=Mirror)
+    carried: Path | None = None
+    keeps: bool = False
 
     @property
     def checkpoints(self) -> Path:
@@ -126,7 +131,10 @@ class Ours:
         """The recipe's optimiser."""
         # Not given to the constructor: with FSDP the trainer takes no optimiser from outside.
         if self.optimizer is None:  # pyright: ignore
-            self.optimizer = self.job.training.optimizer.build(self.job.model)
+            chosen = self.job.training.optimizer
+            self.optimizer = chosen.build(self.job.model)
+            if self.job.carried is not None:
+                carried.take(self.optimizer, self.job.carried, chosen.kind)
         return self.optimizer
 
     def training_step(
@@ -201,7 +209,13 @@ def run(trainer: Any, job: Job) -> dict[str, float]:
             return _reload(trainer, job, resumed)
     result = trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     job.progress.finish()
+    _keep(job, trainer.optimizer.state_dict)
     return dict(result.metrics)
+
+
+def _keep(job: Job, state: Callable[[], Mapping[str, Any]]) -> None:
+    if job.keeps and rank() == 0:
+        carried.keep(state(), job.folder, job.training.optimizer.kind)
 
 
 def _counter(trainer: Any) -> Side:
@@ -224,4 +238,5 @@ def _reload(trainer: Any, job: Job, checkpoint: Path) -> dict[str, float]:
         trainer._load_best_model()
     else:
         trainer._load_from_checkpoint(str(checkpoint))
+    _keep(job, lambda: torch.load(checkpoint / "optimizer.pt", weights_only=True))
     return {}

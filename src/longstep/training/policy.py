@@ -24,6 +24,7 @@ from longstep.losses.bonuses import Earned
 from longstep.training.checkpoints import PREFIX, Side
 from longstep.training.critic import CriticTrainer, explained_variance
 from longstep.training.entropies import Entropies
+from longstep.training.forward import Scored, in_parts, narrow
 from longstep.training.job import Job, Ours, arguments, run
 from longstep.training.ranks import sharded, world
 
@@ -141,6 +142,20 @@ class _Policy(Ours, GRPOTrainer):
         drift_BT = (old - made["ref_per_token_logps"]).where(mask_BT, 0.0)
         return self.accelerator.gather(drift_BT.sum(-1))
 
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, ids: Tensor, attended: Tensor, places: int, **asked: Any
+    ) -> Any:
+        """As TRL's, without what only fills rows up; ``live`` names the rows that a gradient is wanted of."""
+        ask = super()._get_per_token_logps_and_entropies
+        live, whole = asked.pop("live", None), asked.get("compute_aux_loss", False)
+
+        def forward(ids: Tensor, attended: Tensor, places: int) -> Scored:
+            return Scored(*ask(model, ids, attended, places, **asked))
+
+        if whole or world() > 1:  # the balance of experts is one of the batch; processes go in step
+            return narrow(forward, ids, attended, places)
+        return in_parts(forward, ids, attended, places, live)
+
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """TRL's next rows; when a batch of rollouts was just drawn and cut, each update learns what it divides by."""
         before = self._buffered_inputs
@@ -176,6 +191,7 @@ class _Policy(Ours, GRPOTrainer):
             *_sequences(inputs),
             compute_entropy=True,
             compute_aux_loss=self.aux_loss_enabled,
+            live=_live(inputs, mask_BT) if algorithm.idles() else None,
         )
         needs = algorithm.needs()
         tokens = Tokens(
@@ -271,6 +287,11 @@ def _sampled(rows: Mapping[str, Any]) -> Tensor:
 def _mask(rows: Mapping[str, Any]) -> Tensor:
     """1 where a token trains: an unscorable sample trains nowhere, not even towards the reference."""
     return _sampled(rows) * rows["trains"].unsqueeze(-1)
+
+
+def _live(rows: Mapping[str, Any], mask_BT: Tensor) -> Tensor:
+    """Answers that are worth something and train somewhere."""
+    return ((_columns(rows["advantages"]) != 0) & mask_BT.bool()).any(-1)
 
 
 def _old(rows: Mapping[str, Any], logps_BT: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 
 from longstep.config import UserError, lookup
 from longstep.types import Verdict
@@ -15,9 +14,7 @@ def outside_fault(spec: str) -> str:
     try:
         found: object = lookup(spec)
     except UserError as error:
-        here = Path(f"{module.replace('.', '/')}.py").is_file()
-        hint = "; it lies here: start with PYTHONPATH=. in front" if here else ""
-        return f"verifier {error}{hint}"
+        return f"verifier {error}"
     except (Exception, SystemExit) as error:
         told = (str(error).splitlines() or [""])[0][:200]
         return f"verifier {spec!r}: importing {module} raised {type(error).__name__}: {told}; mend the module"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from longstep.config import Field
+from longstep.config import Field, SerializeAsAny, WrapValidator
 from longstep.curriculum.gates.all import All
 from longstep.curriculum.gates.base import Chosen, Gate, GateConfig
 from longstep.curriculum.gates.mixed import Mixed
@@ -12,6 +12,7 @@ from longstep.curriculum.gates.replace import Replace
 from longstep.curriculum.gates.screen import Screen
 from longstep.curriculum.gates.spread import Spread
 from longstep.curriculum.gates.variance import Variance
+from longstep.curriculum.outside import Outside
 
 __all__ = [
     "All",
@@ -29,4 +30,6 @@ __all__ = [
 AnyGate = Annotated[
     All | Mixed | Replace | Screen | Spread | Variance,
     Field(discriminator="kind"),
+    WrapValidator(Outside(GateConfig, GateConfig.build, Gate)),
+    SerializeAsAny(),
 ]

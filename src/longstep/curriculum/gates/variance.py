@@ -5,8 +5,8 @@
 A group passes when v is at least ``least``, from step ``after`` on when it is at least ``later``. Of 8 answers 1, 2, 3
 and 4 right ones (or wrong ones) have v = .44, .75, .94 and 1.
 
-Differences: in place of the others the curriculum is asked for other problems, where the paper keeps a memory of
-those with a high v; the rule and its constants were read in notes about the paper, not in the paper.
+In place of the others the curriculum is asked for other problems; the paper's memory of those with a high v is the
+curriculum ``bank``. The rule and its constants were read in notes about the paper, not in the paper.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from longstep.config import Field
-from longstep.curriculum.base import Horizon, Outcome
+from longstep.curriculum.base import Horizon, Outcome, spread_of
 from longstep.curriculum.gates.filling import Filling, FillingGate, WhenShort
 
 
@@ -57,10 +57,3 @@ class VarianceGate(FillingGate):
         early = outcome.step < self.thresholds.after
         least = self.thresholds.least if early else self.thresholds.later
         return "" if spread_of(outcome.known_G) >= least else "low variance"
-
-
-def spread_of(known_G: list[float]) -> float:
-    """Variance of right and wrong answers over the largest that as many could have."""
-    right, wrong = known_G.count(1.0), known_G.count(0.0)
-    half = (right + wrong) // 2
-    return right * wrong / (half * (right + wrong - half)) if half else 0.0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from longstep.config import Field
+from longstep.config import Field, SerializeAsAny, WrapValidator
 from longstep.curriculum.guides.base import Guidance, Guide, GuideConfig
 from longstep.curriculum.guides.egsr import Egsr
 from longstep.curriculum.guides.expert import Expert
 from longstep.curriculum.guides.none import NoGuide
 from longstep.curriculum.guides.prefix import Prefix
+from longstep.curriculum.outside import Outside
 
 __all__ = [
     "AnyGuide",
@@ -22,4 +23,9 @@ __all__ = [
     "Prefix",
 ]
 
-AnyGuide = Annotated[NoGuide | Egsr | Expert | Prefix, Field(discriminator="kind")]
+AnyGuide = Annotated[
+    NoGuide | Egsr | Expert | Prefix,
+    Field(discriminator="kind"),
+    WrapValidator(Outside(GuideConfig, GuideConfig.build, Guide)),
+    SerializeAsAny(),
+]

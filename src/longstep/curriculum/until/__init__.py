@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from longstep.config import Field
+from longstep.config import Field, SerializeAsAny, WrapValidator
+from longstep.curriculum.outside import Outside
 from longstep.curriculum.until.base import Drawn, History, Until, Watched
 from longstep.curriculum.until.entropy import Entropy
 from longstep.curriculum.until.plateau import Plateau
@@ -30,4 +31,6 @@ __all__ = [
 AnyUntil = Annotated[
     Steps | Tokens | TurnUp | Truncation | Plateau | Entropy,
     Field(discriminator="kind"),
+    WrapValidator(Outside(Until, Until.reason)),
+    SerializeAsAny(),
 ]

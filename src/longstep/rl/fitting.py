@@ -1,0 +1,61 @@
+"""What the members of a training do not allow each other: complaints, ``key: sentence``, before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from longstep.curriculum.gates import AnyGate
+from longstep.curriculum.guides import AnyGuide
+from longstep.curriculum.until import AnyUntil
+from longstep.losses import AnyAlgorithm
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The parts of one training.
+
+    Attributes:
+        algorithm: the method.
+        gate: that of the stage, or else of the method.
+        place: where the gate is set.
+        guide: help for hopeless groups.
+        until: what may end the training.
+    """
+
+    algorithm: AnyAlgorithm
+    gate: AnyGate
+    place: str
+    guide: AnyGuide
+    until: AnyUntil
+
+    def sizes(self, group: int) -> Iterator[str]:
+        """What needs groups of another size."""
+        yield from (f"{self.place}.{complaint}" for complaint in self.gate.fits(group))
+        yield from (f"guide.{complaint}" for complaint in self.guide.fits(group))
+
+    def idle_guide(self) -> Iterator[str]:
+        """A guide for groups that the gate drops."""
+        mends = self.guide.mends()
+        if mends and mends <= self.gate.drops():
+            yield (
+                f"guide: {self.guide.kind} would see no group without a right answer, because gate {self.gate.kind} "
+                f"drops them; write {self.place}: {{kind: mixed, hopeless: keep}}, or {{kind: all}}"
+            )
+
+    def records(self, temperature: float) -> Iterator[str]:
+        """Whoever compares with what the sampler recorded, which is the probability at temperature 1."""
+        if temperature == 1.0:
+            return
+        asking = {
+            f"algorithm {self.algorithm.kind}": "behaviour" in self.algorithm.needs(),
+            f"gate {self.gate.kind}": "behaviour" in self.gate.weighs(),
+            f"guide {self.guide.kind}": "behaviour" in self.guide.weighs(),
+            f"until {self.until.kind}": "behaviour" in self.until.needs(),
+        }
+        ways = {"gate": "; write surplus: drop", "guide": "; write weight: own"}
+        for who in (who for who, asks in asking.items() if asks):
+            yield (
+                f"temperature: {temperature}, but {who} compares with what the sampler recorded, and that is "
+                f"recorded at temperature 1{ways.get(who.split()[0], '')}"
+            )
