@@ -39,8 +39,6 @@ import contextlib, io, json, traceback
 from longstep.cli import main
 
 said = []
-main._add_stage_verbs()
-main._add_stage_verbs = lambda: None
 for words in json.loads(sys.argv[1]):
     sys.argv = ["longstep", *words]
     out, err, code = io.StringIO(), io.StringIO(), 0

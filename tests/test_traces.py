@@ -493,7 +493,6 @@ def verbs(folder: Path) -> None:
     from longstep.cli import main
 
     os.chdir(folder)
-    main._add_stage_verbs()
     small = ["steps=2", "batch=2", "log_every=1"]
     sft = ["--data", "t.jsonl", "--model", "longstep-tiny", "traces.turns=all"]
     dpo = ["--data", "p.jsonl", "--model", "runs/sft-t/sft/out", "loss={kind: dpo}"]

@@ -1,4 +1,4 @@
-"""Verbs that train on what a user brings: ``longstep sft --data FILE --model M``, and ``prefer`` the same."""
+"""Verbs that train on what a user brings: ``longstep sft --data FILE --model M``, and so ``prefer`` and ``rl``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def bringing(kind: str, about: str) -> Callable[..., None]:
         ] = "auto",
         columns: Annotated[
             str | None,
-            typer.Option(help="instead of a layout: prompt=COLUMN,completion=COLUMN,..."),
+            typer.Option(help="instead of a layout: prompt=COLUMN,answer=COLUMN,..."),
+        ] = None,
+        verifier: Annotated[
+            str | None, typer.Option(help="who judges answers; default math, your own: module:name")
         ] = None,
     ) -> None:
         config, overrides = _apart(words or [])
@@ -58,7 +61,8 @@ def bringing(kind: str, about: str) -> Callable[..., None]:
                 settings = override(settings, assignment)
             run_single(kind, settings, out)
             return
-        reading = {name: value for name, value in laid_out(layout, columns).items() if value}
+        said = {**laid_out(layout, columns), "verifier": verifier}
+        reading = {name: value for name, value in said.items() if value}
         brought = Brought(data, model, settings, overrides, reading)
         _train(kind, brought, out)
 

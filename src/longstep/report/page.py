@@ -133,7 +133,7 @@ def _context(run: Run) -> dict[str, Any]:
     main, shown = run.scores[-1] if run.scores else None, _shown(run.stages)
     return {
         "run": run,
-        "headline": headline(main) if main else ("Nothing is evaluated yet.",),
+        "headline": headline(main) if main else _without_scores(run),
         "badges": tuple(_badges(run)),
         "to_come": to_come(run),
         "not_evaluated": not_evaluated(run) if run.scores else [],
@@ -149,6 +149,13 @@ def _context(run: Run) -> dict[str, Any]:
         "outcomes": OUTCOMES,
         "totals": _totals(run.stages),
     }
+
+
+def _without_scores(run: Run) -> tuple[str, ...]:
+    if any(stage.kind == "evaluate" for stage in run.stages):
+        return ("Nothing is evaluated yet.",)
+    how = "longstep eval run NAME=RUN/STAGE/out --benchmark FILE --out FOLDER scores a model."
+    return "No stage of this run evaluates.", how
 
 
 def _shown(stages: Sequence[Stage]) -> list[Shown]:
