@@ -12,7 +12,7 @@ from longstep.report.blocks import Cell, Meter, Table, Text
 from longstep.report.collect import Run, Stage, collect
 from longstep.report.compare import RunComparison
 from longstep.report.completions import OUTCOMES, Trace
-from longstep.report.console import not_evaluated, plain_number, to_come
+from longstep.report.console import not_evaluated, one_draw, plain_number, to_come
 from longstep.report.figures import (
     Figure,
     block_figure,
@@ -137,6 +137,7 @@ def _context(run: Run) -> dict[str, Any]:
         "badges": tuple(_badges(run)),
         "to_come": to_come(run),
         "not_evaluated": not_evaluated(run) if run.scores else [],
+        "one_draw": one_draw(run),
         "tables": [_score_table(scores) for scores in run.scores],
         "curves": [(stage, list(curve_figures(stage))) for stage in run.stages if stage.curves],
         "lengths": list(length_groups(run)),

@@ -29,6 +29,10 @@ def _keyed(data: str, reading: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": "curate", "sources": [{**table(data), **reading}], "filters": filters}
 
 
+#: How long is trained is said by one of them.
+_LENGTHS = ("steps", "epochs")
+
+
 @dataclass(frozen=True)
 class DataReader:
     """How a trainer's data are read: the name of a stage, its settings, and the file that such a stage makes."""
@@ -45,7 +49,12 @@ READERS: Mapping[str, DataReader] = {
         "traces",
         _published("traces"),
         COMPLETIONS,
-        {"epochs": 3, "max_length": 16384, "micro_batch": 1},
+        {
+            "epochs": 3,
+            "max_length": 16384,
+            "micro_batch": 1,
+            "optimizer": {"kind": "adamw", "lr": 1e-5},
+        },
     ),
     "rl": DataReader(
         "problems",
@@ -104,7 +113,9 @@ def brought_recipe(kind: str, brought: Brought) -> Located:
     """
     reader = READERS[kind]
     ready = Path(brought.data, reader.makes).is_file()
-    trainer: dict[str, Any] = {"kind": kind, "data": brought.data if ready else f"@{reader.stage}"}
+    lengths = {name: reader.defaults[name] for name in _LENGTHS if name in reader.defaults}
+    trainer: dict[str, Any] = {"kind": kind}
+    trainer |= {name: value for name, value in reader.defaults.items() if name not in lengths}
     model = brought.model or brought.settings.data.get("model")
     if model is None:
         raise UserError(f"{kind} --data: needs --model: a shipped name, a folder or a hub id")
@@ -118,11 +129,10 @@ def brought_recipe(kind: str, brought: Brought) -> Located:
     recipe = overlay(recipe, Located({"stages": {kind: brought.settings.data}}, origins))
     for assignment in brought.overrides:
         recipe = override(recipe, _placed(assignment, kind, stages))
-    chosen = {**recipe.data["stages"][kind], "model": "@base", "data": trainer["data"]}
-    length = {"steps", "epochs"} & {name for name, value in chosen.items() if value is not None}
-    for name, value in reader.defaults.items():
-        if name != "epochs" or not length:
-            chosen.setdefault(name, value)
+    data = brought.data if ready else f"@{reader.stage}"
+    chosen = {**recipe.data["stages"][kind], "model": "@base", "data": data}
+    if all(chosen.get(name) is None for name in _LENGTHS):
+        chosen |= lengths
     return Located(
         {**recipe.data, "stages": {**recipe.data["stages"], kind: chosen}}, recipe.origins
     )
