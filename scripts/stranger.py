@@ -3,7 +3,7 @@
     python scripts/stranger.py FOLDER
 
 builds the wheel, installs it into FOLDER/venv (unless that is there), and runs every command of ``docs/first-hour.md``
-and ``docs/layouts.md`` as it stands, in FOLDER/home. Prints the wall time of each; ends with 1 when one failed.
+and ``docs/layouts.md`` as it stands, in FOLDER/home. Prints wall and CPU time of each; ends with 1 when one failed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import subprocess
@@ -101,6 +102,12 @@ def _commands(home: Path) -> Iterator[tuple[Path, str]]:
         yield tried, entry.command
 
 
+def _spent() -> float:
+    """CPU seconds of all commands that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main() -> None:
     """Run all of them."""
     folder = Path(sys.argv[1]).resolve()
@@ -118,10 +125,11 @@ def main() -> None:
                 environment[name] = value
                 continue
             print(f"$ {command}", file=log, flush=True)
-            started = time.monotonic()
+            started, spent = time.monotonic(), _spent()
             done = subprocess.run(command, shell=True, cwd=cwd, env=environment, **given)
             failed += done.returncode != 0
-            said = f"{time.monotonic() - started:7.1f} s  {command}"
+            took = f"{time.monotonic() - started:7.1f} s, {_spent() - spent:6.1f} of CPU"
+            said = f"{took}  {command}"
             print(said if done.returncode == 0 else f"FAILED {said}", flush=True)
     finally:
         server.terminate()

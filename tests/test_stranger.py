@@ -161,3 +161,13 @@ def test_what_a_partial_setting_leaves_out_is_the_verbs_own():
         ).data["stages"][kind]
         assert stage["optimizer"] == {**reader.defaults["optimizer"], "lr": 0.5}
         assert stage["epochs"] == 2 and "steps" not in stage
+
+
+def test_rows_that_a_stage_read_are_not_read_otherwise(home: Path):
+    from longstep.config import UserError
+
+    (home / "problems.jsonl").write_text("{}\n", "utf-8")
+    with pytest.raises(UserError, match="judged by an earlier stage; leave out --verifier"):
+        typed("longstep rl --data . --model longstep-tiny --verifier mine:counts")
+    with pytest.raises(UserError, match="expected CONFIG and --out FOLDER, or --data FILE"):
+        typed("longstep sft settings.yaml --out run --verifier mine:counts")

@@ -109,10 +109,15 @@ def brought_recipe(kind: str, brought: Brought) -> Located:
     """The recipe that trains a model on data.
 
     Raises:
-        UserError: no model is named, or an override cannot be read.
+        UserError: no model is named, an override cannot be read, or rows are to be read again.
     """
     reader = READERS[kind]
     ready = Path(brought.data, reader.makes).is_file()
+    if ready and brought.reading:
+        raise UserError(
+            f"{kind} --data {brought.data}: its rows were read and judged by an earlier stage; leave out "
+            f"{', '.join(f'--{name}' for name in brought.reading)}"
+        )
     lengths = {name: reader.defaults[name] for name in _LENGTHS if name in reader.defaults}
     trainer: dict[str, Any] = {"kind": kind}
     trainer |= {name: value for name, value in reader.defaults.items() if name not in lengths}
