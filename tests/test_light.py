@@ -86,6 +86,29 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
+def test_what_starts_reads_only_what_it_needs(tmp_path: Path):
+    """The package alone brings names of rows; the program brings no stage before one is asked for or all are listed."""
+    code = """
+        import sys, longstep
+        print([name for name in ("pydantic", "yaml", "longstep.config") if name in sys.modules])
+        sys.argv = ["longstep", "data", "--help"]
+        from longstep.cli import main
+        try:
+            main.main()
+        except SystemExit:
+            print([name for name in ("numpy", "longstep.stages", "longstep.draw.samplers") if name in sys.modules])
+    """
+    said = light(code, cwd=tmp_path).splitlines()
+    assert said[0] == said[-1] == "[]"
+
+
+def test_stages_are_commands_that_are_listed_and_found(tmp_path: Path):
+    helped, stage, wrong = typed([["--help"], ["rl", "--help"], ["prefre"]], tmp_path)
+    assert "Stages, one at a time" in helped[1] and "soft_sft" in helped[1]
+    assert "--verifier" in stage[1] and "--anyway" in stage[1]
+    assert wrong[0] == 2 and "Did you mean 'prefer'?" in wrong[2].replace("\n", " ")
+
+
 def test_data_verbs(rows: Path, tmp_path: Path):
     file, benchmark = str(rows), tmp_path / "benchmark.jsonl"
     benchmark.write_text('{"id": "b", "problem": "Name the sum of 4 and 5.", "answer": "9"}\n')
