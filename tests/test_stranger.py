@@ -169,5 +169,6 @@ def test_rows_that_a_stage_read_are_not_read_otherwise(home: Path):
     (home / "problems.jsonl").write_text("{}\n", "utf-8")
     with pytest.raises(UserError, match="judged by an earlier stage; leave out --verifier"):
         typed("longstep rl --data . --model longstep-tiny --verifier mine:counts")
+    (home / "settings.yaml").write_text("steps: 1\n", "utf-8")
     with pytest.raises(UserError, match="expected CONFIG and --out FOLDER, or --data FILE"):
         typed("longstep sft settings.yaml --out run --verifier mine:counts")

@@ -214,7 +214,7 @@ def _benchmark(word: str, read: dict[str, Any]) -> str | dict[str, Any]:
             )
         return word
     source = table(rest)
-    place = Path(source.get("path", source.get("name")))
+    place = Path(source.get("path") or source["name"])
     if columns := read.pop("columns", None):
         source["columns"] = pairs(columns.split(","), "--columns")
     source |= {key: read.pop(key) for key in ("layout", "verifier") if key in read}
