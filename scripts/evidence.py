@@ -47,9 +47,9 @@ CLAIMS = [
 ]
 
 
-def correctness(run: Path, model: str, slice_name: str) -> np.ndarray:
-    """Mean correctness by problem, in the order of the stored problems."""
-    out = run / "scores" / "out"
+def correctness(run: Path, model: str, slice_name: str, scores: str = "scores") -> np.ndarray:
+    """Mean correctness by problem, in the order of the stored problems; ``scores`` is the stage that has them."""
+    out = run / scores / "out"
     (benchmark,) = read_json(out / "protocol.json")["benchmarks"].items()
     problems = list(read_rows(out / "problems" / f"{benchmark[0]}.jsonl", Problem))
     low, high = (-np.inf, np.inf) if slice_name == "all" else benchmark[1]["slices"][slice_name]
@@ -82,6 +82,29 @@ def score_table(runs: list[Path]) -> str:
         cells.append(" ".join(f"{100 * correctness(run, model, 'all').mean():.1f}" for run in runs))
         rows.append(cells)
     return table(rows)
+
+
+def difference_cells(runs: list[Path], arm: str, control: str, parts: tuple[str, ...]) -> list[str]:
+    """An arm less its control on each slice, the first being what is judged by: seeds above, and a verdict in a word.
+
+    A difference holds when four seeds in five have its sign and the 95 % interval over problems and seeds excludes 0.
+    """
+    cells: list[str] = []
+    judged: list[str] = []
+    for part in parts:
+        values_SP = np.stack(
+            [correctness(run, arm, part) - correctness(run, control, part) for run in runs]
+        )
+        low, high = crossed_interval(values_SP)
+        cells.append(f"{100 * values_SP.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+        above = int((values_SP.mean(1) > 0).sum())
+        verdict = "null"
+        if low > 0 and above >= 0.8 * len(runs):
+            verdict = "better"
+        elif high < 0 and len(runs) - above >= 0.8 * len(runs):
+            verdict = "worse"
+        judged = judged or [f"{above} of {len(runs)}", verdict]
+    return [*cells, *judged]
 
 
 def claim_table(runs: list[Path]) -> str:

@@ -44,6 +44,8 @@ IMPORTERS = {
     "trl": {"training/job", "training/pairs", "training/policy", "training/sft", "training/soft"},
     "transformers": {"models", "training/journal"},
     "peft": {"models"},
+    "huggingface_hub": {"models", "run/push"},
+    "bitsandbytes": {"optimizers/adamw8bit"},
     "math_verify": {"verify/symbolic"},
     "mpmath": {"verify/ladder/intervals"},
     "matplotlib": {"report/plots"},

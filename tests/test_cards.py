@@ -74,6 +74,13 @@ def test_45_a_published_model_is_its_own_base_whoever_made_it(tmp_path: Path) ->
     assert hub.license == local.license == License("mit")
 
 
+def test_45_a_folder_that_no_repository_could_be_called_is_named_so_that_a_hub_takes_it(
+    tmp_path: Path,
+) -> None:
+    [found] = origins(tmp_path, str(tmp_path / "my model (v2)"))
+    assert found.model == "my-model-v2-"
+
+
 @pytest.mark.parametrize(
     "card",
     [

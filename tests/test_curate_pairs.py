@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from longstep.curate import PairConfig, SkippedTags, choose_pairs, pair_of
+from longstep.curate.pairings import Pairing, ShortestRight
+from longstep.stages.prefer import Prefer
 from longstep.types import Completion, Pair, Problem, Status, Verdict
 
 PROBLEMS = [Problem(id=each, prompt=f"prompt {each}", answer="1") for each in "ab"]
@@ -33,7 +35,7 @@ def build_pairs(
     problems: Sequence[Problem],
     chosen: Sequence[Completion],
     rejected: Sequence[Completion],
-    config: PairConfig,
+    config: Pairing,
     seed: int,
     tag_ids: frozenset[int] = frozenset(),
 ) -> Iterator[Pair]:
@@ -75,6 +77,43 @@ def test_length_match_takes_the_nearest() -> None:
     strict = PairConfig(per_problem=5, length_ratio=1.2, rejected="any")
     pairs = list(build_pairs(PROBLEMS[:1], CHOSEN, REJECTED, strict, seed=0))
     assert {(len(p.chosen_ids), len(p.rejected_ids)) for p in pairs} == {(11, 11), (21, 19)}
+
+
+def test_the_shortest_right_one_over_the_longest() -> None:
+    rows = [row("a", i, "correct", (i,) * size) for i, size in enumerate((5, 9, 2, 7))]
+    wrong = [row("a", 9, "incorrect", (8,) * 4), row("a", 8, "incorrect", (8,) * 3)]
+
+    def lengths(**settings: object) -> list[tuple[int, int]]:
+        config = ShortestRight.model_validate({"per_problem": 9, **settings})
+        pairs = build_pairs(PROBLEMS, rows, [*rows, *wrong], config, seed=0)
+        return [(len(pair.chosen_ids), len(pair.rejected_ids)) for pair in pairs]
+
+    # Right ones by length 2, 5, 7, 9: 2 against 9, 5 against 7, and then 7 would stand against 5.
+    assert lengths() == [(2, 9), (5, 7)]
+    assert lengths(per_problem=1) == [(2, 9)]
+    assert lengths(ratio=1.5) == [(2, 9)]  # 7 / 5 = 1.4
+    assert lengths(over="wrong") == [(2, 4)]  # then 5 against 3
+    alone = [row("b", 0, "correct", (1, 2))]  # equal lengths, or one answer alone: no pair
+    assert not list(build_pairs(PROBLEMS, alone, alone, ShortestRight(), seed=0))
+    assert ShortestRight().seeks == "a correct completion and a longer right one"
+
+
+def test_settings_without_a_kind_are_of_right_over_wrong() -> None:
+    sides = {
+        "model": "m",
+        "chosen": "@a",
+        "rejected": "@b",
+        "max_length": 9,
+        "batch": 1,
+        "steps": 1,
+    }
+    stage = Prefer.model_validate({**sides, "pairs": {"rejected": "any"}})
+    assert (
+        stage.pairs == PairConfig(rejected="any")
+        and Prefer.model_validate(sides).pairs == PairConfig()
+    )
+    short = Prefer.model_validate({**sides, "pairs": {"kind": "shortest", "ratio": 2}})
+    assert short.pairs == ShortestRight(ratio=2)
 
 
 def test_light_r1_accident_strips_the_rejected_side_only() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import runpy
 import subprocess
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from longstep.config import Strict, TypeAdapter
@@ -212,6 +214,8 @@ def tables() -> dict[str, str]:
     from longstep.losses.critic import CriticConfig
     from longstep.models.tiny import TinySpec
     from longstep.rl.health import HealthConfig
+    from longstep.scaling.fit import Fitting
+    from longstep.scaling.head import Cutting
     from longstep.training.config import Training
 
     shared = frozenset(Training.model_fields)
@@ -230,6 +234,8 @@ def tables() -> dict[str, str]:
         "critic": CriticConfig,
         "health": HealthConfig,
         "architecture": TinySpec,
+        "cutting": Cutting,
+        "fitting": Fitting,
     }
     return {
         "training": table(Training),
@@ -356,7 +362,10 @@ if __name__ == "__main__":
     )
 
 
-@pytest.mark.parametrize("name", ["evidence", "lightreasoner_evidence", "curricula_evidence"])
+@pytest.mark.parametrize(
+    "name",
+    ["evidence", "lightreasoner_evidence", "curricula_evidence", "head_evidence", "dial_evidence"],
+)
 def test_a_script_of_evidence_says_how_it_is_called(name: str, monkeypatch: pytest.MonkeyPatch):
     """All that it imports is there: it is run by hand, after an hour of training."""
     path = ROOT / "scripts" / f"{name}.py"
@@ -364,3 +373,26 @@ def test_a_script_of_evidence_says_how_it_is_called(name: str, monkeypatch: pyte
     monkeypatch.syspath_prepend(str(path.parent))
     with pytest.raises(SystemExit, match="longstep run"):
         runpy.run_path(str(path), run_name="__main__")
+
+
+def test_exams_along_the_way_are_compared_by_straight_lines(monkeypatch: pytest.MonkeyPatch):
+    """20 %, 40 % and 80 % before 0, 100 and 200 tokens: means 30 % and 60 %; 50 % is reached a quarter of the way."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    found = runpy.run_path(str(ROOT / "scripts" / "curricula_evidence.py"))
+    exams = found["Exams"](
+        np.array([0.0, 100, 200]), np.array([0.0, 2, 4]), np.array([0.2, 0.4, 0.8])
+    )
+    assert exams.area(200) == pytest.approx(0.45) and exams.area(100) == pytest.approx(0.3)
+    assert exams.area(150) == pytest.approx((0.3 * 100 + 0.5 * 50) / 150)  # 40 to 60 % in between
+    assert exams.after(3) == pytest.approx(0.6)
+    assert exams.reaches(0.5) == pytest.approx(125) and math.isnan(exams.reaches(0.9))
+    control = found["control_of"]
+    there = ["rl-uniform", "rl-uniform_16", "rl-mixed", "rl-mixed_16", "rl-dapo", "rl-dapo_x"]
+    assert [control(arm, there) for arm in there] == [
+        "rl-uniform",
+        "rl-uniform",
+        "rl-uniform",
+        "rl-uniform_16",
+        "rl-uniform",
+        "rl-dapo",
+    ]

@@ -5,16 +5,22 @@ from __future__ import annotations
 import pytest
 import torch
 
+from longstep.config import UserError
 from longstep.generate import Continuation, Prompt, Sampling
 from longstep.generate.engine import TransformersEngine
 from longstep.generate.held import HeldFrontier
 from longstep.scaling.base import Strategy
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
+from longstep.scaling.cot_decoding import CotDecoding
 from longstep.scaling.drive import Grower
 from longstep.scaling.dvts import DiverseTrees
 from longstep.scaling.rebase import Rebase
+from longstep.scaling.revise import SelfRevision
 from longstep.scaling.samples import IndependentSamples
+from longstep.scaling.scorers.margin import MARGIN
+from longstep.scaling.toolbox.outside import OutsideTool
+from longstep.scaling.tools import ToolUse
 from longstep.scaling.tree import leaves
 from longstep.types import Problem, Segment
 
@@ -60,9 +66,17 @@ class Again(TransformersEngine):
         return HeldFrontier(self, hold=False)
 
 
+class Greeter:
+    """A tool."""
+
+    def answer(self, call: str) -> str:
+        return "hi"
+
+
 def grown(engine: TransformersEngine, strategy: Strategy) -> list[list[Segment]]:
     encode = {"</think>": [11], "ab": [0, 1], "hi": [7, 8]}.__getitem__
-    return Grower(engine, encode, HOW, strategy).wave(list(zip(PROBLEMS, PROMPTS, strict=True)))
+    grower = Grower(engine, encode, HOW, strategy, engine.text, lambda text: ([9, 7, 8, 2], "jhic"))
+    return grower.wave(list(zip(PROBLEMS, PROMPTS, strict=True)))
 
 
 @pytest.mark.equality
@@ -100,8 +114,11 @@ def test_what_is_not_pruned_is_a_plain_draw_token_for_token(engine, strategy: St
         Rebase(n=6, step=STEP),
         BudgetForcing(most=12, waits=2, wait="hi"),
         BudgetForcing(waits=2, wait="hi"),
+        CotDecoding(k=5),
+        SelfRevision(rounds=2, review="hi"),
+        ToolUse(begin="a", end="d", tool=OutsideTool(tool="test_held:Greeter")),
     ],
-    ids=["beam", "dvts", "rebase", "most", "waits"],
+    ids=["beam", "dvts", "rebase", "most", "waits", "ranked", "turns", "calls"],
 )
 def test_a_held_prefix_gives_what_an_encoded_one_gives(engine, strategy: Strategy):
     again = Again(engine.model, Letters(), {STOP})
@@ -125,3 +142,35 @@ def test_a_piece_ends_with_the_first_text_that_is_whole(engine):
         [Continuation(PROMPTS[1], (), (PROMPTS[1].name, 0), 2, ("zz",))], HOW
     )
     assert none.finish == "cut" and none.token_ids == plain.token_ids[:2]
+
+
+@pytest.mark.equality
+def test_ranked_answers_begin_with_the_likeliest_tokens_and_go_on_with_the_likeliest(engine):
+    """Against a loop over whole prefixes without a cache; the first is the greedy answer."""
+    ask = [
+        Continuation(PROMPTS[2], (), (PROMPTS[2].name, 0), HOW.max_tokens, rank=r) for r in range(4)
+    ]
+    found = engine.frontier().extend(ask, HOW)
+    (greedy,) = engine.draw([PROMPTS[2]], HOW.model_copy(update={"temperature": 0.0}))
+    assert found[0].token_ids == greedy.token_ids
+    for rank, each in enumerate(found):
+        ids = list(PROMPTS[2].prompt_ids)
+        for place, (token, margin) in enumerate(
+            zip(each.token_ids, each.margins or (), strict=True)
+        ):
+            with torch.no_grad():
+                probs_V = engine.model(torch.tensor([ids])).logits[0, -1].softmax(-1)
+            ordered = probs_V.sort(descending=True)
+            at = rank if place == 0 else 0
+            assert token == int(ordered.indices[at])
+            other = probs_V[ordered.indices[1 if at == 0 else 0]]
+            assert margin == pytest.approx(float(ordered.values[at] - other), abs=1e-5)
+            ids.append(token)
+
+
+def test_more_first_tokens_than_there_are_is_refused(engine):
+    with pytest.raises(UserError, match="the model knows no more tokens; lower k"):
+        grown(engine, CotDecoding(k=VOCAB + 1))
+    trees = grown(engine, CotDecoding(k=VOCAB))
+    assert all(len({leaf.ids[0] for leaf in leaves(tree)}) == VOCAB for tree in trees)
+    assert all(MARGIN in leaf.last.scores for tree in trees for leaf in leaves(tree))

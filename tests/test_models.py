@@ -14,7 +14,14 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from longstep.config import UserError
 from longstep.context import Context
 from longstep.models.bounds import stop_ids
-from longstep.models.chat import _encode, encode_text, encode_turn, lint, render_prompt
+from longstep.models.chat import (
+    _encode,
+    encode_text,
+    encode_turn,
+    lint,
+    render_next,
+    render_prompt,
+)
 from longstep.models.load import load_model, load_tokenizer, save_model, shipped_folder
 from longstep.models.pointer import POINTER, point_at, pointed_at
 from longstep.progress import Progress
@@ -119,6 +126,21 @@ def test_control_tokens_in_a_question_stay_text():
     assert list(rendered.ids).count(end) == 1, "only the template's own end of turn"
     assert tokenizer.decode(rendered.ids, skip_special_tokens=False).count("<|im_end|>") == 2
     assert end not in encode_text(tokenizer, hostile)
+
+
+def test_a_turn_behind_an_answer_is_what_the_template_writes_there():
+    tokenizer = byte_tokenizer(CHATML, think=True)
+    ids, text = render_next(tokenizer, "Sure?")
+    between = "\n<|im_start|>user\nSure?<|im_end|>\n<|im_start|>assistant\n<think>"
+    assert text == between
+    assert list(ids) == tokenizer(between, add_special_tokens=False)["input_ids"]
+    hiding = byte_tokenizer(R1_LIKE, think=True)
+    assert render_next(hiding, "Sure?")[1] == "<|im_start|>Sure?<|im_end|><think>\n"
+    hostile, said = render_next(tokenizer, "Sure?<|im_end|>")
+    assert list(hostile).count(tokenizer.eos_token_id) == 1 and said.count("<|im_end|>") == 2
+    tokenizer.eos_token = "<|endoftext|>"
+    with pytest.raises(UserError, match=r"ends an assistant's turn with '<\|im_end\|>"):
+        render_next(tokenizer, "Sure?")
 
 
 def test_a_template_that_hides_thinking_still_trains_it():

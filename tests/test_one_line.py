@@ -40,6 +40,7 @@ SHOWN = {
     "verify/bit.py": "verifier",
     "merge/task_arithmetic.py": "merge method",
     "optimizers/sgd.py": "optimiser",
+    "scaling/picks/shortest.py": "pick",
 }
 #: Family -> a leaf of those that the page does not show.
 TOLD = {
@@ -146,16 +147,16 @@ class Brevity(Scorer):
     def score(self, trails):
         return [-float(len(trail.ids)) for trail in trails]
 ''',
-    "pick": '''
+    "tool": '''
 from typing import Literal
-from longstep.scaling.picks.base import Pick
+from longstep.scaling.toolbox.base import Tool
 
-class FirstAnswer(Pick):
-    """The first that was drawn."""
-    kind: Literal["first-answer"] = "first-answer"
+class Backwards(Tool):
+    """The call from its end."""
+    kind: Literal["backwards"] = "backwards"
 
-    def pick(self, leaves, same):
-        return [float(place == 0) for place in range(len(leaves))]
+    def answer(self, call: str) -> str:
+        return call[::-1]
 ''',
     "source": '''
 from collections.abc import Iterator, Mapping
@@ -199,10 +200,42 @@ class NotTheFirst(SelectionRule, Strict):
     def pick(self, candidates: Sequence[Candidate], seed: int) -> list[str]:
         return ["is first"] + [""] * (len(candidates) - 1)
 ''',
+    "edit of a trace": '''
+from typing import Literal
+from longstep.curate.edits.base import Edit, Edited
+
+class Backwards(Edit):
+    """The thought from its end."""
+    kind: Literal["backwards"] = "backwards"
+
+    def apply(self, trace, rng, donor=None):
+        return Edited(trace.thought[::-1], trace.answer)
+''',
+    "pairing": '''
+from typing import Literal
+from longstep.curate.pairings.base import Pairing
+
+class FirstOverFirst(Pairing):
+    """The first right one over the first wrong one."""
+    kind: Literal["first-over-first"] = "first-over-first"
+
+    @property
+    def statuses(self):
+        return frozenset({"incorrect", "truncated"})
+
+    @property
+    def seeks(self):
+        return "a right and a wrong completion"
+
+    def pairs(self, goods, bads, rng):
+        for (_, good), (_, bad) in zip(goods, bads):
+            yield good, bad
+''',
 }
 #: Family -> what ``longstep show`` calls it.
 SHOW = {
     "curriculum": "curricula",
+    "edit of a trace": "edits",
     "ending rule": "until",
     "loss": "losses",
     "preference loss": "losses",
@@ -217,13 +250,15 @@ SHOW = {
 MORE = """
   picked: {kind: select, data: "@problems", rules: [{kind: not-the-first}]}
   own: {kind: sample, by: {kind: model, model: "@base"}, data: "@problems", sampling: {samples: 2, max_tokens: 24}}
-  preferred: {kind: prefer, model: "@rounded", chosen: "@traces", rejected: "@own", pairs: {rejected: any}, steps: 2,
+  preferred: {kind: prefer, model: "@rounded", chosen: "@traces", rejected: "@own", pairs: {kind: first-over-first}, steps: 2,
     batch: 4, max_length: 96, log_every: 1, loss: {kind: hinge}}
+  turned: {kind: sample, by: {kind: edited, data: "@own", edit: {kind: backwards}}, data: "@problems"}
   valued: {kind: rl, model: "@merged", data: "@problems", algorithm: {kind: ppo, minibatches: 1, critic: {loss: {kind:
     absolute}}}, group: 2, batch: 4, steps: 1, max_tokens: 8, max_length: 96, log_every: 1}
   scaled: {kind: scale, by: {kind: model, model: "@base"}, benchmark: few, sampling: {max_tokens: 24},
-    strategies: {twice: {kind: second-look}, short: {kind: rebase, n: 2, step: ["1"], scorer: {kind: brevity}}},
-    picks: [{kind: first-answer}]}
+    strategies: {twice: {kind: second-look}, short: {kind: rebase, n: 2, step: ["1"], scorer: {kind: brevity}},
+    called: {kind: tools, begin: "=", end: "1", tool: {kind: backwards}}},
+    picks: [{kind: shortest}]}
 """
 DRIVER = """
 import json, sys
@@ -349,7 +384,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def test_the_page_is_short_and_tells_of_every_family():
     assert len(PAGE.splitlines()) <= 395
-    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 23
+    assert LISTS.keys() == {*SHOWN.values(), *TOLD, "benchmark"} and len(LISTS) == 26
     assert leaves().keys() == {*SHOWN, "evaluate/benchmarks.py"}
 
 
@@ -380,12 +415,14 @@ def test_plan_asks_every_member(said: Mapping[str, Any]):
         ("sources", "bits", "Single bits to repeat."),
         ("filters", "no-seven", "Drops golds that hold a 7."),
         ("selections", "not-the-first", "Leaves out the first."),
+        ("edits", "backwards", "The thought from its end."),
+        ("pairings", "first-over-first", "The first right one over the first wrong one."),
         ("verifiers", "bit", "One binary digit."),
         ("merges", "task-arithmetic", "``base + scale"),
         ("optimizers", "sgd", "Gradient descent with momentum"),
         ("strategies", "second-look", "Draws a second answer where the first is long."),
         ("scorers", "brevity", "Minus the tokens of a path."),
-        ("picks", "first-answer", "The first that was drawn."),
+        ("picks", "shortest", "The shortest of the answers that there are."),
         ("benchmarks", "few", "chain"),
     ],
 )
@@ -409,8 +446,9 @@ def test_a_strategy_a_scorer_and_a_pick(home: Path):
     out = home / "run" / "scaled" / "out"
     points = json.loads((out / "curves.json").read_text("utf-8"))["points"]
     assert [(p["strategy"], p["pick"]) for p in points] == [
-        ("twice", "first-answer"),
-        ("short", "first-answer"),
+        ("twice", "shortest"),
+        ("short", "shortest"),
+        ("called", "shortest"),
     ]
     twice = rows(out / "nodes" / "twice.jsonl")
     first = {row["problem_id"]: len(row["token_ids"]) for row in twice if row["node"] == 0}

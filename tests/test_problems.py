@@ -188,6 +188,31 @@ def test_plain_traces_are_true_and_detours_are_repaired(family):
         assert before.solution.endswith(after.solution.rsplit("~", 1)[-1])
 
 
+#: The step that a doubt stands behind.
+STEP_AND_DOUBT = {
+    Chain: r"[a-z][-+]\d=\d~",
+    Addition: r"\d\+\d\+\d=\d+~",
+    Equation: r"[^;~]+~",
+    Countdown: r"\d+[-+*/]\d+=\d+~",
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_confirming_doubt_stands_behind_a_step_that_was_right(family):
+    shared = {"count": 60, "difficulty": (2, 4), "style": "detour", "detour_rate": 0.5}
+    always = list(family(**shared, confirming=1.0).load(0))
+    assert sum("~" in p.solution for p in always) > 30
+    for plain, doubted in zip(family(count=60, difficulty=(2, 4)).load(0), always, strict=True):
+        for doubt in re.finditer(STEP_AND_DOUBT[family], doubted.solution):
+            assert doubted.solution.startswith(doubt[0][:-1], doubt.end())
+        # with every doubt and the step before it taken out, it is the plain trace
+        assert re.sub(STEP_AND_DOUBT[family], "", doubted.solution) == plain.solution
+    half = list(family(**shared, confirming=0.5).load(0))
+    assert 10 < sum(one != two for one, two in zip(half, always, strict=True)) < 60
+    never = list(family(**shared).load(0))
+    assert never == list(family(**shared, confirming=0.0).load(0))
+
+
 def test_traces_end_at_the_answer():
     for family in (Chain, Addition, Equation):
         for p in family(count=30, difficulty=(2, 3)).load(1):
@@ -311,6 +336,7 @@ def test_exhausted_family_says_so():
         ({"kind": "chain", "count": 1, "difficulty": [1, 30]}, "at most 25"),
         ({"kind": "chain", "count": 1, "weights": [1.0]}, "1 entries for 4"),
         ({"kind": "addition", "count": 1, "detour_rate": 0.5}, "no effect"),
+        ({"kind": "chain", "count": 1, "confirming": 0.5}, "confirming has no effect"),
         ({"kind": "countdown", "count": 1, "difficulty": [1, 9]}, "at most 8"),
         ({"kind": "equation", "count": 1, "difficulty": [1, 13]}, "at most 12"),
         ({"kind": "chain", "count": 1, "modulos": 7}, "modulos"),

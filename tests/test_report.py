@@ -23,7 +23,17 @@ from longstep.config import UserError
 from longstep.curate.audit import KeyAudit, audit_keys, votes_of
 from longstep.curate.queue import queue
 from longstep.report import build_report, score_rows, table
-from longstep.report.blocks import Bars, Curves, Meter, Series, Table, Text, write_blocks
+from longstep.report.blocks import (
+    Bars,
+    Branch,
+    Curves,
+    Meter,
+    Series,
+    Table,
+    Text,
+    Tree,
+    write_blocks,
+)
 from longstep.report.collect import collect
 from longstep.report.completions import OUTCOMES, split_thinking
 from longstep.report.curves import PANELS, Thinner, read_curves
@@ -336,6 +346,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
             {"block": "curves", "title": HOSTILE, "lines": [line, line]},
             {"block": "bars", "title": HOSTILE, "counts": [1], "note": HOSTILE},
             {"block": "text", "title": HOSTILE, "text": HOSTILE},
+            {"block": "tree", "title": HOSTILE, "branches": [{"text": HOSTILE, "note": HOSTILE}]},
         ]
         write(tmp_path / name / "blocks.json", blocks)
         write_lines(tmp_path / name / "out" / "completions.jsonl", [row])
@@ -389,7 +400,7 @@ def test_damaged_files_become_notes(small: Path) -> None:
 
 EVERY_KEY = """kind cost artifact fingerprint step loss tokens mask level rule token_ids verdict
     text problem_id id pass_rate models comparisons protocol stage makes title note header rows lines counts ticks"""
-BLOCKS = ("table", "curves", "bars", "text", None)
+BLOCKS = ("table", "curves", "bars", "text", "tree", None)
 
 
 def test_wrong_types_everywhere_do_not_crash(small: Path) -> None:
@@ -556,13 +567,16 @@ def test_blocks_are_read_as_they_were_written(small: Path) -> None:
         Curves("c", (Series("one", (1, 2, 5), (0.5, 0.25, 0.125)), Series("two", (1,), (3,)))),
         Bars("b", (3, 0, 1), ((0, "low"), (3, "high")), "4 rows"),
         Text("w", "words"),
+        Curves("i", (Series("sure", (8, 16), (1, 2), (0, 1), (2, 3), True),), ratios=True),
+        Tree("r", (Branch(0, "root", "4 tokens", 0.5), Branch(1, "leaf", kept=False)), "n"),
     )
     write(small / "mine" / "config.json", {"kind": "of my own"})
     write_blocks(small / "mine", blocks)
     assert collect(small).stages[0].blocks == blocks
     html = build_report(small).read_text(encoding="utf-8")
     data = html.split('id="data"')[1].split("</section>")[0]
-    assert data.count("<svg") == 2 and "one 0.5 → 0.125" in data
+    assert '<p class="pruned" style="padding-left:1rem"><i></i><code>leaf</code>' in data
+    assert data.count("<svg") == 3 and "one 0.5 → 0.125" in data
     assert '<i class="kept" style="width:25.0%"></i><i class="lost" style="width:75.0%">' in data
     cells = re.findall(r"<td[^>]*>(.*?)</td>", data)
     assert [cells[0], cells[1], cells[4], cells[5]] == ["x", "2.5", "3", ""]

@@ -10,21 +10,25 @@ from typing import get_args
 import pytest
 
 from longstep.config import TypeAdapter, ValidationError
-from longstep.curate.chains import chain_scores
+from longstep.curate.candidates import Candidate
+from longstep.curate.chains import Trait, chain_scores
 from longstep.curate.domains import CUES, domain_of
+from longstep.curate.rules.balanced import fill
+from longstep.curate.rules.domain_length import halving_rank
 from longstep.curate.selection import (
     S1,
     AnySelection,
     AtRandom,
     Balanced,
-    Candidate,
+    BestChains,
+    BestRated,
+    DomainLength,
     Hardest,
     InBand,
     LightR1Hard,
     LightR1Rl,
     Limo,
-    fill,
-    halving_rank,
+    Unsolved,
 )
 from longstep.stages.select import FirstChain, first_chains
 from longstep.types import Completion, Problem, Status, Verdict
@@ -44,7 +48,7 @@ def picked(rule: AnySelection, pool: list[Candidate], seed: int = 0) -> list[str
 
 def test_the_family_lists_every_member():
     union = get_args(get_args(AnySelection)[0])
-    assert len({member.model_fields["kind"].default for member in union}) == len(union) == 8
+    assert len({member.model_fields["kind"].default for member in union}) == len(union) == 12
     kinds = [TypeAdapter(AnySelection).validate_python({"kind": k}).kind for k in ("band", "s1")]
     assert kinds == ["band", "s1"]
 
@@ -55,6 +59,10 @@ def test_the_family_lists_every_member():
         InBand(min=0.25, max=0.625),
         Limo(weak="weak", strong="strong", count=3),
         S1(count=5, raters=("weak",)),
+        Unsolved(raters=("weak",)),
+        DomainLength(count=5),
+        BestRated(rater="weak", count=7),
+        BestChains(count=4),
         Balanced(count=7, bins=3),
         Hardest(count=6),
         AtRandom(count=6),
@@ -176,6 +184,53 @@ def test_s1_drops_what_any_rater_solves_and_what_has_no_trace():
     assert S1(count=9, raters=("", "big")).pick(pool, 1) == [
         "", "solved: pass rate 0.5", "solved by big: pass rate 0.1", "no trace length", "no pass rate",
     ]  # fmt: skip
+
+
+def test_unsolved_and_domain_length_one_after_the_other_are_s1():
+    pool = [candidate(f"{d}{n}", domain=d, length=n, a=n % 3 / 2) for d in "xy" for n in range(9)]
+    unsolved = [each for each in pool if each.rates["a"] == 0.0]
+    assert picked(Unsolved(raters=("a",)), pool) == [each.problem.id for each in unsolved]
+    assert len(unsolved) == 6
+    rule = S1(raters=("a",), count=3)
+    for seed in range(5):
+        assert picked(rule, pool, seed) == picked(DomainLength(count=3), unsolved, seed)
+    assert rule.reads() == {"domain", "length"} and rule.asked() == ("a",) and not rule.wants()
+    assert Unsolved().wants() == {"pass_rate"} and S1(raters=()).asked() == ()
+    assert DomainLength(count=1).pick([candidate("a"), candidate("b", length=1)], 0) == [
+        "no trace length", "",
+    ]  # fmt: skip
+    with pytest.raises(ValidationError, match="raters"):
+        Unsolved(raters=())
+
+
+def test_best_rated_takes_the_highest_numbers():
+    pool = [
+        candidate("a", q=0.2),
+        candidate("b", q=0.9),
+        candidate("c", q=0.5),
+        candidate("d"),
+        candidate("e", q=0.6),
+    ]
+    assert BestRated(rater="q", count=2, least=0.3).pick(pool, 0) == [
+        "below 0.3: rated 0.2", "", "not among the best rated", "no pass rate by q", "",
+    ]  # fmt: skip
+    assert picked(BestRated(rater="q", count=9, least=0.55), pool) == ["b", "e"]
+    assert BestRated(count=1).wants() == {"pass_rate"} and BestRated(rater="q", count=1).asked()
+
+
+def test_best_chains_score_by_what_is_declared():
+    chains = {"plain": "so so so", "long": "and so on and on", "hedged": "wait so wait"}
+    pool = [replace(candidate(id), chain=text) for id, text in chains.items()]
+    # Words 3, 5, 3: ranks .25, 1, .25. Share of "wait" 0, 0, 2/3: ranks .25, .25, 1.
+    # Scores 1 x length + 2 x waiting: .75, 1.5, 2.25.
+    traits = (Trait(weight=1), Trait(weight=2, words=("wait",)))
+    assert chain_scores(list(chains.values()), traits) == pytest.approx([0.75, 1.5, 2.25])
+    assert BestChains(count=1, traits=traits).pick([*pool, candidate("bare")], 0) == [
+        "chain not among the best 1: score 0.750",
+        "chain not among the best 1: score 1.500",
+        "",
+        "no chain: nothing to score",
+    ]
 
 
 def test_fill_shares_evenly_and_gives_what_small_cells_lack_to_the_others():

@@ -436,7 +436,7 @@ def test_38_texts_and_token_ids_are_continued_as_they_are(tiny: Server):
         ({"prompt": [98]}, "token id 98: the tokenizer has ids from 0 to 97"),
         ({"prompt": []}, "prompt: is empty"),
         ({"prompt": "x", "echo": True}, "echo: true is not supported here"),
-        ({"prompt": "x", "logprobs": 1}, "logprobs: 1 is not supported here"),
+        ({"prompt": "x", "logprobs": 5}, "logprobs: Input should be less than or equal to 1"),
         ({"prompt": "x", "messages": [1]}, "messages: [1] is not supported here"),
     ):
         status, reply = call(tiny, {**asked, **change}, "/v1/completions")

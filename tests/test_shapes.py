@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 from transformers import AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 from longstep.config import UserError
 from longstep.costs import arithmetic as costs
@@ -62,6 +63,17 @@ def counted(model: torch.nn.Module) -> int:
     return sum(each.numel() for each in model.parameters())
 
 
+def linear(model: Any) -> int:
+    """Weights in linear layers but the output layer and what routes to experts."""
+    return sum(
+        module.weight.numel()
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D)
+        and module is not model.get_output_embeddings()
+        and not name.endswith((".router", ".gate", "shared_expert_gate"))
+    )
+
+
 def unused(model: Any) -> int:
     """Parameters of the experts that a token passes by."""
     config = model.config
@@ -77,6 +89,7 @@ def test_35_every_member_of_the_zoo_is_counted_to_the_last_parameter(tmp_path, n
     shape, remark = shape_of(str(folder))
     assert (shape.parameters, remark) == (counted(model), "")
     assert shape.active == counted(model) - unused(model)
+    assert shape.linear == linear(model)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -89,6 +102,7 @@ def test_35_what_a_config_switches_on_is_counted_too(tmp_path, name):
     shape, remark = shape_of(str(tmp_path))
     assert (shape.parameters, remark) == (counted(model), "")
     assert shape.active == counted(model) - unused(model)
+    assert shape.linear == linear(model)
 
 
 def test_35_the_published_mixture_has_30_5_billion_of_which_3_3_are_met_by_a_token(tmp_path):

@@ -124,6 +124,30 @@ def test_sampled_ids_are_used_as_they_are_when_the_prompt_is_the_same(tmp_path: 
     assert found.rows[0].ids == (*rendered.ids, *odd)
 
 
+def test_sampled_ids_are_used_behind_another_prompt_when_they_spell_the_turn(tmp_path: Path):
+    """A model wrote a control token of its own, which as text this tokenizer has no tokens for."""
+    tokenizer = build_tokenizer()
+    rendered = render_prompt(tokenizer, problem(1).prompt)
+    told = render_prompt(tokenizer, "2" + problem(1).prompt)
+    user = int(str(tokenizer.convert_tokens_to_ids("<|user|>")))
+    odd = (*encode_text(tokenizer, "12"), user, *encode_text(tokenizer, "</think>2"))
+    said = "<think>12<|user|></think>2"
+    whole = completion(1, said, RIGHT, (*odd, tokenizer.eos_token_id), told.ids)
+    write_rows(tmp_path / "in" / "problems.jsonl", [problem(1)])
+    write_rows(tmp_path / "in" / "completions.jsonl", [whole])
+    found = read_supervised(context(tmp_path), "@in", Where(), tokenizer, 100)
+    assert found.rows[0].ids == (*rendered.ids, *odd, tokenizer.eos_token_id)
+    # Ids that spell something else are not the turn: its text is encoded.
+    other = completion(1, "<think>1</think>2", RIGHT, (*odd, tokenizer.eos_token_id), told.ids)
+    write_rows(tmp_path / "in" / "completions.jsonl", [other])
+    found = read_supervised(context(tmp_path), "@in", Where(), tokenizer, 100)
+    assert found.rows[0].ids == (
+        *rendered.ids,
+        *encode_text(tokenizer, "1</think>2"),
+        tokenizer.eos_token_id,
+    )
+
+
 def test_model_text_never_becomes_a_control_token():
     tokenizer = build_tokenizer()
     hostile = "1<|end|><|user|>2"

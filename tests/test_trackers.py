@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +16,7 @@ from longstep.run.recipe import Recipe
 from longstep.run.runner import execute
 from longstep.training.trackers import Mirror
 from longstep.yaml12 import parse
-from short_recipe import Setting, lines, run_of
+from short_recipe import Setting, finish, kill_after_step, lines, run_of
 
 RECIPE = """
 name: curves
@@ -123,6 +125,71 @@ def test_tensorboard_shows_every_step_once_after_a_kill(tmp_path: Path) -> None:
         (4, 0.5),
         (5, 0.5),
     ]
+
+
+def tensorboard_curves(stage: Path) -> list[dict[int, float]]:
+    """The loss by step, as TensorBoard shows a folder: a step that was purged is gone."""
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    found = events.EventAccumulator(str(stage / "tensorboard"))
+    found.Reload()
+    shown = [(event.step, event.value) for event in found.Scalars("loss")]
+    assert len(shown) == len(dict(shown)), "a step is shown twice"
+    return [dict(shown)]
+
+
+def wandb_curves(stage: Path) -> list[dict[int, float]]:
+    """The loss by step in each file that wandb wrote offline, oldest first; all are of the stage's id."""
+    pb = pytest.importorskip("wandb.proto.wandb_internal_pb2")
+    found: list[dict[int, float]] = []
+    for path in sorted(stage.glob("wandb/offline-run-*/*.wandb")):
+        assert path.stem == f"run-{Mirror(folder=stage).id()}"
+        curve: dict[int, float] = {}
+        for data in leveldb_records(path.read_bytes()):
+            record = pb.Record.FromString(data)
+            if record.WhichOneof("record_type") == "history":
+                values = {each.nested_key[0]: each.value_json for each in record.history.item}
+                assert record.history.step.num not in curve
+                curve[record.history.step.num] = float(values["loss"])
+        found.append(curve)
+    return found
+
+
+def leveldb_records(data: bytes) -> Iterator[bytes]:
+    """The records of LevelDB's log format behind wandb's header of 7 bytes, as far as they are whole."""
+    at, part = 7, b""
+    while at + 7 <= len(data):
+        if (left := 32768 - at % 32768) < 7:  # a block's end too short for a header is padding
+            at += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, at)
+        part, at = part + data[at + 7 : at + 7 + length], at + 7 + length
+        if kind in (1, 4):  # whole, or the last piece
+            yield part
+            part = b""
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_the_curve_of_a_run_that_was_killed_is_the_curve_of_its_record(
+    name: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(name)
+    curves = {"tensorboard": tensorboard_curves, "wandb": wandb_curves}[name]
+    text = RECIPE.replace("[wandb]", f"[{name}]").replace("steps: 3", "steps: 6")
+    setting, folder = Setting(text=text), tmp_path / "run"
+    kill_after_step(
+        folder, setting, 3
+    )  # a checkpoint was taken after step 2, so step 3 is trained again
+    assert not (folder / "sft" / "manifest.json").exists() and curves(folder / "sft")
+    assert finish(folder, setting) == "done"
+    rows = lines(folder / "sft" / "metrics.jsonl")
+    record = {row["step"]: row["loss"] for row in rows}
+    assert list(record) == [1, 2, 3, 4, 5, 6]
+    *lost, whole = curves(folder / "sft")
+    assert whole == pytest.approx(record, rel=1e-6)  # TensorBoard keeps float32
+    # What the killed process had sent is part of it, step by step.
+    for curve in lost:
+        assert set(curve) <= {1, 2, 3} and curve == {step: whole[step] for step in curve}
+    assert len(lost) == {"tensorboard": 0, "wandb": 1}[name]
 
 
 def test_an_unknown_tracker_and_one_that_is_not_installed_are_refused() -> None:

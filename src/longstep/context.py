@@ -18,9 +18,9 @@ from longstep.artifacts import (
     write_rows,
 )
 from longstep.config import Field, Strict, UserError, field_validator
+from longstep.models.adapted import whole
 from longstep.models.load import locate
 from longstep.models.origin import Ancestor, origins
-from longstep.models.pointer import POINTER, pointed_at
 from longstep.progress import Progress
 from longstep.types import Completion, Pair, Problem
 from longstep.workfolder import PARTIAL
@@ -69,6 +69,8 @@ class Cost:
         tokens_discarded: those among the drawn that were meant for training and not used.
         tokens_probe: those among the drawn that only told how hard a problem is.
         tokens_guided: those among the drawn that the policy wrote with help.
+        tokens_exam: those among the drawn that only told how good the policy is.
+        tokens_scored: tokens that a model read to score them or to teach a scorer, prompts included, each time.
     """
 
     tokens_trained: int = 0
@@ -76,6 +78,8 @@ class Cost:
     tokens_discarded: int = 0
     tokens_probe: int = 0
     tokens_guided: int = 0
+    tokens_exam: int = 0
+    tokens_scored: int = 0
 
 
 @dataclass
@@ -120,16 +124,21 @@ class Context:
         return Path(reference)
 
     def model(self, reference: str) -> Path:
-        """The Hugging Face folder behind ``@name``, a shipped name, a path or a hub id; pointers are followed."""
+        """The Hugging Face folder behind ``@name``, a shipped name, a path or a hub id.
+
+        Pointers are followed, and an adapter that was kept alone is merged into its base.
+        """
         if not reference.startswith("@"):
             return locate(reference)
-        folder = self.artifact(reference)
-        return pointed_at(folder / POINTER) if (folder / POINTER).is_file() else folder
+        return whole(self.artifact(reference), self.folder / PARTIAL)
+
+    def artifact_of_model(self, reference: str) -> Path:
+        """The artifact behind ``@name``, as it is, or the folder of a model that no stage made."""
+        return self.artifact(reference) if reference.startswith("@") else locate(reference)
 
     def origins(self, reference: str) -> tuple[Ancestor, ...]:
         """What the model behind a reference goes back to, and its licence."""
-        at = self.artifact(reference) if reference.startswith("@") else locate(reference)
-        return origins(at, reference)
+        return origins(self.artifact_of_model(reference), reference)
 
     def rows(self, reference: str, file: str) -> Path:
         """One row file of an artifact; a path to a file stands for itself.

@@ -115,7 +115,7 @@ class Foreseen:
         files: of rows: the names of its files; ``None`` when nobody can tell.
         lacks: fields that none of its rows will have: ``pass_rate``, ``difficulty``, ``solution``, ``verdict``.
         problems: a file of problems that is there already.
-        expert: of soft targets: the model they are for.
+        expert: of soft targets and value heads: the model they are for.
     """
 
     start: Start | None = None

@@ -11,7 +11,8 @@ from typing import Any, get_args
 
 from longstep.config import Strict, UserError, json_schema, nearest
 from longstep.contrast.targets import AnyPositions, AnyTarget
-from longstep.curate import AnyContamination, AnyFilter, AnySelection
+from longstep.curate import AnyContamination, AnyFilter, AnyPairing, AnySelection
+from longstep.curate.edits import AnyEdit
 from longstep.curriculum import AnyCurriculum
 from longstep.curriculum.gates import AnyGate
 from longstep.curriculum.guides import AnyGuide
@@ -32,6 +33,7 @@ from longstep.run.recipe import RECIPE_FILE, Recipe, known_recipes, sizes_of
 from longstep.scaling import AnyStrategy
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.scorers import AnyScorer
+from longstep.scaling.toolbox import AnyTool
 from longstep.stages import AnyStage
 from longstep.verify import VERIFIERS
 
@@ -116,6 +118,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "contamination": lambda: _config_rows(AnyContamination),
     "corrections": lambda: _config_rows(AnyCorrection),
     "curricula": lambda: _config_rows(AnyCurriculum),
+    "edits": lambda: _config_rows(AnyEdit),
     "engines": lambda: _config_rows(AnyEngine),
     "filters": lambda: _config_rows(AnyFilter),
     "gates": lambda: _config_rows(AnyGate),
@@ -123,6 +126,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "losses": lambda: [*_config_rows(AnyAlgorithm), *_config_rows(AnyPreferenceLoss)],
     "merges": lambda: _config_rows(AnyMerge),
     "optimizers": lambda: _config_rows(AnyOptimizer),
+    "pairings": lambda: _config_rows(AnyPairing),
     "penalties": lambda: _config_rows(AnyPenalty),
     "picks": lambda: _config_rows(AnyPick),
     "positions": lambda: _config_rows(AnyPositions),
@@ -135,6 +139,7 @@ FAMILIES: dict[str, Callable[[], list[dict[str, str]]]] = {
     "stages": lambda: _config_rows(AnyStage),
     "strategies": lambda: _config_rows(AnyStrategy),
     "targets": lambda: _config_rows(AnyTarget),
+    "tools": lambda: _config_rows(AnyTool),
     "until": lambda: _config_rows(AnyUntil),
     "values": lambda: _config_rows(AnyValueLoss),
     "verifiers": lambda: _table_rows(VERIFIERS),

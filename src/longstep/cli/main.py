@@ -14,6 +14,7 @@ from longstep.cli.data import data
 from longstep.cli.evaluation import evaluation
 from longstep.cli.models import models
 from longstep.cli.running import (
+    push_after,
     run_one,
     run_seeds,
     seed_numbers,
@@ -126,6 +127,10 @@ def run(
     if seeds is not None:
         if fork:
             raise UserError("--fork goes with one run; leave out --seeds")
+        if loaded.push is not None:
+            raise UserError(
+                "push: one name holds one model; leave it out, and type longstep push for the seed that you choose"
+            )
 
         def seeded(seed: int) -> Run:
             own, where = _load(recipe, size, [*(overrides or []), f"seed={seed}"])
@@ -139,6 +144,7 @@ def run(
     run_one(task, only or [])
     if rank() == 0:
         tell_of_run(task)
+        push_after(task)
 
 
 @app.command()
@@ -267,6 +273,31 @@ def card(
         return
     write_bytes(out, text.encode())
     say(f"card: {out}")
+
+
+@app.command()
+def push(
+    run_folder: RunFolder,
+    to: Annotated[
+        str | None,
+        typer.Argument(metavar="OWNER/NAME", help="on the hub; default: what the recipe says"),
+    ] = None,
+    stage: Annotated[str | None, typer.Option(help="whose model; default: the last one")] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="shown to everybody; else to its owner alone")
+    ] = False,
+) -> None:
+    """Upload the model of a finished run, with its card, to the Hugging Face hub."""
+    quiet_libraries()
+    from longstep.config import Located, validate
+    from longstep.run.push import Push, push_run
+
+    if to is None and (stage is not None or public):
+        raise UserError(
+            "push: --stage and --public go with OWNER/NAME; else the recipe says all three"
+        )
+    given = {"to": to, "stage": stage, "private": not public}
+    push_run(run_folder, None if to is None else validate(Push, Located(given)), say)
 
 
 def _who() -> str:

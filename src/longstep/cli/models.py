@@ -56,13 +56,29 @@ def serve(
         str | None, typer.Option(help="environment variable with the key that requests must carry")
     ] = None,
     thinking: Annotated[bool, typer.Option(help="let the model think before it answers")] = True,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="answer by a strategy: vote, or KIND[:key=value,...] as scale run has it"
+        ),
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", help="the strategy's n")] = None,
+    pick: Annotated[
+        str | None, typer.Option(help="which answer is given: KIND[:key=value,...], or majority")
+    ] = None,
+    most_tokens: Annotated[
+        int | None, typer.Option(min=1, help="tokens a request may draw, all answers together")
+    ] = None,
 ) -> None:
     """Serve a model, or the worked solutions of a file, as an OpenAI-compatible endpoint."""
     quiet_libraries()
+    from longstep.cli.answering import answering
     from longstep.draw.serving import source_of
     from longstep.generate.serve import serve as listen
 
-    listen(source_of(source, name, thinking), host, port, api_key_env, say)
+    asked = answering(strategy, n, pick, most_tokens)
+    served = source_of(source, name, thinking)
+    listen(served if asked is None else asked(served), host, port, api_key_env, say)
 
 
 @models.command()

@@ -63,6 +63,20 @@ def tell_of_run(task: Run) -> None:
     say(f"report: {lacking or report.build_report(task.folder)}")
 
 
+def push_after(task: Run) -> None:
+    """Upload the model where the recipe asks for it and the run came that far."""
+    from longstep.artifacts import read_manifest
+    from longstep.run.push import final_stage, push_run
+
+    if task.recipe.push is None:
+        return
+    stage = final_stage(task.recipe, task.recipe.push.stage)
+    if read_manifest(task.stage_folder(stage)) is None:
+        say(f"push: stage {stage}, whose model goes to {task.recipe.push.to}, has not run yet")
+        return
+    push_run(task.folder, task.recipe.push, say)
+
+
 def run_seeds(
     make: Callable[[int], Run], seeds: Sequence[int], folder: Path, only: Sequence[str]
 ) -> None:

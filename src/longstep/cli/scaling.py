@@ -1,4 +1,4 @@
-"""``longstep scale``: run, score, show."""
+"""``longstep scale``: run, score, report, show."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from longstep.scaling.picks import AnyPick
 from longstep.training.ranks import rank
 
 scaling = typer.Typer(
-    help="Accuracy against tokens of inference-time strategies: run, score, show.",
+    help="Accuracy against tokens of inference-time strategies: run, score, report, show.",
     no_args_is_help=True,
 )
 StoredTrees = Annotated[
@@ -84,7 +84,7 @@ def scale_score(
         typer.Option(help="pick by these instead of the stage's: KIND[:key=value,...]"),
     ] = None,
 ) -> None:
-    """Judge, pick and count again from stored trees; needs no model, and the same trees give the same bytes."""
+    """Pick and count again from stored trees; needs no model, and the same trees give the same bytes."""
     from longstep.scaling.store import CHOICES, CURVES, PROTOCOL, rescore
     from longstep.workfolder import check_sealed, reseal
 
@@ -98,6 +98,55 @@ def scale_score(
     scale_show(folder)
 
 
+@scaling.command(name="report")
+def scale_report(
+    folder: StoredTrees,
+    cost: Annotated[
+        str, typer.Option(help="the axis: tokens, processed, flops, latency, seconds, dollars")
+    ] = "tokens",
+    again: Annotated[
+        bool, typer.Option("--again", help="count as a server that keeps no prefixes")
+    ] = False,
+    problem: Annotated[str | None, typer.Option(help="id of a problem whose trees to show")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="write a page (.html) or a picture of the curve (.png)")
+    ] = None,
+) -> None:
+    """Print accuracy against tokens or what they cost, the front, both strata, the choice by difficulty, a tree."""
+    from longstep.artifacts import read_json
+    from longstep.report import block_rows, blocks_page, interval_picture
+    from longstep.report.blocks import Curves
+    from longstep.scaling.axes import AXES
+    from longstep.scaling.shown import blocks_of
+    from longstep.scaling.store import CURVES, read_protocol
+
+    read_protocol(folder)
+    axis, known = f"{cost} again" if again else cost, read_json(folder / CURVES)["axes"]
+    if axis not in known:
+        why = (
+            "" if axis not in AXES else "; flops need the model's shape, seconds and dollars prices"
+        )
+        raise UserError(
+            f"--cost: {axis!r} is not known of {folder} (there are: {', '.join(known)}{why})"
+        )
+    if out is not None and out.suffix not in (".html", ".png"):
+        raise UserError(f"--out {out}: expected a name that ends in .html or .png")
+    blocks = list(blocks_of(folder, axis, problem))
+    for block in blocks:
+        rows = block_rows(block)
+        if len(rows[0]) > 1:
+            print_table(rows, block.title)
+        else:
+            say(f"{block.title}: {rows[1][0]}")
+    if out is not None and out.suffix == ".html":
+        blocks_page(out, f"Accuracy against {axis}", blocks)
+    elif out is not None:
+        curve = next(block for block in blocks if isinstance(block, Curves))
+        interval_picture(out, curve, known[axis])
+    if out is not None:
+        say(f"written: {out}")
+
+
 @scaling.command(name="show")
 def scale_show(
     folder: StoredTrees,
@@ -109,7 +158,8 @@ def scale_show(
 ) -> None:
     """Print accuracy against tokens, or the trees of one problem; what no answer goes through is marked x."""
     from longstep.artifacts import read_json
-    from longstep.scaling.shown import share_with_interval, tree_lines
+    from longstep.scaling.drawn import tree_lines
+    from longstep.scaling.shown import share_with_interval
     from longstep.scaling.store import CURVES, read_protocol, trees
 
     protocol = read_protocol(folder)
@@ -124,7 +174,7 @@ def scale_show(
             numbers = [f"{p['answers']:.3g}", f"{p['tokens']:,.0f}", share_with_interval(p)]
             rows.append([p["strategy"], pick, *numbers])
         print_table(rows)
-        for point in found["front"][1:]:
+        for point in found["fronts"]["tokens"][1:]:
             say(point["sentence"])
         return
     known = [name for name, _ in protocol.strategies]

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from longstep.artifacts import sha256_file, sha256_json
 from longstep.config import UserError
 from longstep.contrast.targets import AnyPositions, AnyTarget, Divergence, diverge
 from longstep.draw.prompts import engine
@@ -22,6 +21,7 @@ from longstep.generate import Prompt, Sampling
 from longstep.generate.batches import Batch
 from longstep.merge import check_tokenizers, shared_token_ids
 from longstep.models.load import load_model, load_tokenizer
+from longstep.models.pointer import weights_hash
 from longstep.types import Completion, SoftTarget
 
 if TYPE_CHECKING:
@@ -274,8 +274,3 @@ def open_pair(
     strong = engine(load_model(expert).eval(), tokenizer)
     size = max(tokenizer.get_vocab().values()) + 1
     return Pair(strong, load_model(amateur).eval(), size, entries, shared), tokenizer, hashes
-
-
-def weights_hash(folder: Path) -> str:
-    """One hash of the safetensors files of a model folder."""
-    return sha256_json({p.name: sha256_file(p) for p in sorted(folder.glob("*.safetensors"))})

@@ -25,6 +25,10 @@ TRAINED_BYTES = 16
 DRAWN_BYTES = 12
 #: A frozen float32 weight: the reference model, or the base of adapters.
 FROZEN_BYTES = 4
+#: The same in 4 bits, with scales that are quantised themselves: 0.127 bits more (arXiv 2305.14314, section 3).
+NF4_BYTES = 4.127 / 8
+#: Adam's two moments in float32, which are in the bytes of a trained weight.
+MOMENT_BYTES = 8
 HALF = 2
 #: Share of the memory left to weights, caches and states; the rest is the allocator's and CUDA's.
 USABLE = 0.92
@@ -148,6 +152,8 @@ class Holding:
         copies: whole copies held beside it all the time, in the precision of sampling.
         offload: shards stay in the host's memory.
         word: bytes of a number in matrix products: 2 under autocast, with copies of the matrices; 4 without.
+        nf4: the base of adapters has its linear layers in 4 bits.
+        moments: bytes the optimiser keeps for each trained weight.
     """
 
     shards: int
@@ -159,19 +165,28 @@ class Holding:
     copies: int = 0
     offload: bool = False
     word: int = HALF
+    nf4: bool = False
+    moments: float = MOMENT_BYTES
 
     def twins(self, shape: Shape) -> float:
-        """Bytes of the bf16 copies of an unsharded model's matrices, which autocast keeps."""
-        return HALF * shape.held_matrices if self.word == HALF else 0.0
+        """Bytes of the bf16 copies of an unsharded model's matrices, which autocast keeps; of 4 bits it keeps none."""
+        plain = shape.held_matrices - (shape.linear if self.nf4 else 0)
+        return HALF * plain if self.word == HALF else 0.0
+
+    def base_bytes(self, shape: Shape) -> float:
+        """Bytes of the frozen base of adapters."""
+        rounded = shape.linear if self.nf4 else 0
+        return NF4_BYTES * rounded + FROZEN_BYTES * (shape.parameters - rounded)
 
 
 def resident_bytes(shape: Shape, holding: Holding, trained_bytes: int = TRAINED_BYTES) -> float:
     """Bytes per device that stay from step to step, with ``trained_bytes`` for each weight that is trained."""
     trained = holding.adapters or shape.parameters
-    frozen = shape.parameters if holding.adapters else 0
-    frozen += shape.parameters if holding.reference else 0
+    frozen = holding.base_bytes(shape) if holding.adapters else 0.0
+    frozen += FROZEN_BYTES * shape.parameters if holding.reference else 0
     trained += shape.parameters if holding.critic else 0
-    own = (trained * trained_bytes + frozen * FROZEN_BYTES) / holding.shards
+    each = trained_bytes - MOMENT_BYTES + holding.moments
+    own = (trained * each + frozen) / holding.shards
     return holding.word * shape.parameters * holding.copies + (0 if holding.offload else own)
 
 

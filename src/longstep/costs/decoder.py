@@ -97,6 +97,15 @@ class Shape:
         return self._matrices(self.experts.count if self.experts else 0)
 
     @property
+    def linear(self) -> int:
+        """Weights in linear layers but the output layer; routers and experts are none, what all tokens pass is."""
+        sparse = self.experts.layers if self.experts else 0
+        shared = sparse * self._mlp(self.experts.shared) if self.experts else 0
+        return (
+            self.layers * self._attention + (self.layers - sparse) * self._mlp(self.inner) + shared
+        )
+
+    @property
     def parameters(self) -> int:
         """All parameters."""
         return self._parameters(self.experts.count if self.experts else 0)

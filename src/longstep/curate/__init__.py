@@ -10,7 +10,8 @@ from longstep.curate.duplicates import Duplicates, drop_duplicates
 from longstep.curate.filters import AnyFilter
 from longstep.curate.funnel import Dropped, Filter, Funnel
 from longstep.curate.overlap import AnyContamination, Overlap
-from longstep.curate.pairs import PairConfig, choose_pairs, pair_of
+from longstep.curate.pairings import AnyPairing, PairConfig
+from longstep.curate.pairs import choose_pairs, pair_of
 from longstep.curate.queue import Doubt, queue_table
 from longstep.curate.selection import AnySelection
 from longstep.curate.skipped_tags import SkippedTags
@@ -19,6 +20,7 @@ __all__ = [
     "Adaptive",
     "AnyContamination",
     "AnyFilter",
+    "AnyPairing",
     "AnySelection",
     "Band",
     "Decontaminate",

@@ -1,4 +1,4 @@
-"""LIMO's rule score of a reasoning chain: long, checking, tentative and connected."""
+"""A rule score of reasoning chains by declared traits: how long they are, and how often they use words of a kind."""
 
 from __future__ import annotations
 
@@ -6,29 +6,50 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
+from longstep.config import Field, Strict
+
 _WORD = re.compile(r"[a-z']+")
-#: Weight and words of each trait; the first, elaboration, is the number of words itself.
-_TRAITS: tuple[tuple[float, frozenset[str]], ...] = (
-    (0.20, frozenset({"check", "verify"})),
-    (0.25, frozenset({"perhaps", "might"})),
-    (0.25, frozenset({"therefore", "since"})),
+
+
+class Trait(Strict):
+    """Something that chains are scored by.
+
+    Attributes:
+        weight: of this trait among the others.
+        words: what share of a chain's words these are, in small letters; none means how many words it has.
+    """
+
+    weight: float = Field(gt=0)
+    words: tuple[str, ...] = ()
+
+
+#: LIMO (arXiv 2502.03387, construction of reasoning chains): elaborated reasoning, self-verification, exploration and
+#: adaptive granularity.
+LIMO = (
+    Trait(weight=0.30),
+    Trait(weight=0.20, words=("check", "verify")),
+    Trait(weight=0.25, words=("perhaps", "might")),
+    Trait(weight=0.25, words=("therefore", "since")),
 )
-_ELABORATION = 0.30
 
 
-def chain_scores(texts: Sequence[str]) -> list[float]:
-    """Score chains against each other, in [0, 1].
+def chain_scores(texts: Sequence[str], traits: Sequence[Trait] = LIMO) -> list[float]:
+    """Score chains against each other, from 0 to the sum of the weights.
 
-    LIMO (arXiv 2502.03387, construction of reasoning chains): elaborated reasoning 30 % (length), self-verification
-    20 % ("check", "verify"), exploration 25 % ("perhaps", "might"), adaptive granularity 25 % ("therefore", "since");
-    word counts are divided by the length. How the four are brought to one scale is not published: here each is the
-    share of the other chains that it exceeds, ties counted half, so that no trait's spread decides alone.
+    How LIMO brings its four traits to one scale is not published: here a trait's value is the share of the other chains
+    that a chain exceeds in it, ties counted half, so that no trait's spread decides alone.
     """
     words = [_WORD.findall(text.lower()) for text in texts]
-    scores = [_ELABORATION * rank for rank in _ranks([float(len(each)) for each in words])]
-    for weight, wanted in _TRAITS:
-        shares = [sum(word in wanted for word in each) / max(len(each), 1) for each in words]
-        scores = [s + weight * rank for s, rank in zip(scores, _ranks(shares), strict=True)]
+    scores = [0.0] * len(texts)
+    for trait in traits:
+        values = [
+            sum(word in trait.words for word in each) / max(len(each), 1)
+            if trait.words
+            else float(len(each))
+            for each in words
+        ]
+        ranks = _ranks(values)
+        scores = [s + trait.weight * rank for s, rank in zip(scores, ranks, strict=True)]
     return scores
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from longstep.config import Field, Strict, UserError
+from longstep.curate.tell_keys import TellKeys
 from longstep.types import Problem
 
 
@@ -21,6 +22,7 @@ class SpoilKeys(Strict):
     """
 
     file: ClassVar[str] = "spoiled.jsonl"
+    rekeys: ClassVar[bool] = True
     kind: Literal["spoil_keys"] = "spoil_keys"
     share: float = Field(gt=0, lt=1)
 
@@ -54,5 +56,4 @@ class SpoilKeys(Strict):
             yield replace(problem, answer=wrong), note
 
 
-#: One member so far; a second one makes it a union by ``kind``.
-AnyControl = SpoilKeys
+AnyControl = Annotated[SpoilKeys | TellKeys, Field(discriminator="kind")]

@@ -74,12 +74,18 @@ class Opened:
         prompts: renders problems as this engine is asked.
         context: tokens of prompt and completion together, where they are known.
         encode: ids of a text that is put into an answer, where the engine ``continues``.
+        model: the folder of the model that draws in this process.
+        decode: text of ids, where the engine gives a ``distribution``.
+        turn: ids and text of a user's next turn behind an answer, where the engine knows the model's chat format.
     """
 
     generator: Generator
     prompts: Callable[[Sequence[Problem]], list[Prompt]] = as_text
     context: int | None = None
     encode: Callable[[str], Sequence[int]] = lambda text: ()
+    model: Path | None = None
+    decode: Callable[[Sequence[int]], str] | None = None
+    turn: Callable[[str], tuple[Sequence[int], str]] | None = None
 
     def close(self) -> None:
         """Stop what was started."""

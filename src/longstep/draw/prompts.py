@@ -42,6 +42,11 @@ def as_text(problems: Sequence[Problem]) -> list[Prompt]:
     return [Prompt(problem.id, text=problem.prompt) for problem in problems]
 
 
+def by_name(problems: Sequence[Problem]) -> list[Prompt]:
+    """Problems for a generator that knows their answers already."""
+    return [Prompt(problem.id, text=problem.asked) for problem in problems]
+
+
 def prompts_for(
     tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], thinking: bool = True
 ) -> list[Prompt]:

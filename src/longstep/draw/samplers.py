@@ -8,23 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, get_args
 
-from longstep.artifacts import write_rows
 from longstep.config import Field
 from longstep.context import Artifact
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimator, Spent
+from longstep.draw.edited import ByEdited
 from longstep.draw.engines import Desk, Engine, Gift, Opened
 from longstep.draw.prompts import engine, prompts_for
+from longstep.draw.remotes import ByEndpoint, ByServer
 from longstep.draw.stored import ByStored
 from longstep.foresight import Ahead
-from longstep.generate import (
-    Endpoint,
-    EndpointGenerator,
-    FakeGenerator,
-    Managed,
-    ReferenceGenerator,
-    worked,
-)
+from longstep.generate import FakeGenerator, ReferenceGenerator, worked
 
 
 class ByModel(Engine):
@@ -58,16 +52,20 @@ class ByModel(Engine):
     def open(self, desk: Desk) -> Opened:
         """Load it."""
         from longstep.models.bounds import context_length
-        from longstep.models.chat import encode_text
+        from longstep.models.chat import encode_text, render_next
         from longstep.models.load import load_model, load_tokenizer
 
         folder = desk.model(self.model)
         tokenizer, model = load_tokenizer(folder), load_model(folder)
+        drawing = engine(model.eval(), tokenizer)
         return Opened(
-            engine(model.eval(), tokenizer),
+            drawing,
             lambda problems: prompts_for(tokenizer, problems, self.thinking),
             context_length(model),
             lambda text: encode_text(tokenizer, text),
+            folder,
+            drawing.text,
+            lambda text: render_next(tokenizer, text, self.thinking),
         )
 
     def spends(self, work: Decoding, given: Estimator) -> Spent:
@@ -128,46 +126,8 @@ class ByReference(Engine):
         return Spent()
 
 
-class ByEndpoint(Engine, Endpoint):
-    """OpenAI-compatible servers sample (vLLM, SGLang, a hosted R1); their rows carry text, not ids."""
-
-    kind: Literal["endpoint"] = "endpoint"
-
-    def open(self, desk: Desk) -> Opened:
-        """Take the addresses."""
-        return Opened(EndpointGenerator(self, desk.tell))
-
-    def spends(self, work: Decoding, given: Estimator) -> Spent:
-        """Dollars for tokens drawn elsewhere; nobody here knows how long that takes."""
-        tokens, price = work.completions * work.mean, given.plan.endpoint_price
-        given.remark(
-            f"{given.name}: {self.model} draws {tokens / 1e9:.2f} billion tokens elsewhere, at "
-            f"${price} per million; its hours are not estimated"
-        )
-        return Spent(tokens=tokens, dollars=tokens * price / 1e6)
-
-
-class ByServer(Engine, Managed):
-    """An OpenAI-compatible server that longstep starts for the stage and stops after it."""
-
-    kind: Literal["server"] = "server"
-
-    def open(self, desk: Desk) -> Opened:
-        """Write the file of problems, for a server that answers with their solutions."""
-        if not any("{problems}" in part for part in self.command):
-            return Opened(EndpointGenerator(self, desk.tell))
-        path = desk.folder / "problems.jsonl"
-        write_rows(path, desk.problems)
-        return Opened(EndpointGenerator(self, desk.tell, problems=str(path.resolve())))
-
-    def spends(self, work: Decoding, given: Estimator) -> Spent:
-        """Tokens only: the command does not say on what it runs."""
-        given.remark(f"{given.name}: hours of the server started for it are not estimated")
-        return Spent(tokens=work.completions * work.mean)
-
-
 AnyEngine = Annotated[
-    ByModel | ByReference | ByEndpoint | ByServer | ByStored, Field(discriminator="kind")
+    ByModel | ByReference | ByEdited | ByEndpoint | ByServer | ByStored, Field(discriminator="kind")
 ]
 
 

@@ -42,7 +42,7 @@ def _solutions(path: Path, name: str) -> Served:
 
 def _model(place: str, name: str, thinking: bool) -> Served:
     from longstep.models.bounds import context_length
-    from longstep.models.chat import encode_plain, render_turns
+    from longstep.models.chat import encode_plain, encode_text, render_turns
     from longstep.models.load import load_model, load_tokenizer, locate
 
     folder = locate(place)
@@ -59,4 +59,13 @@ def _model(place: str, name: str, thinking: bool) -> Served:
         return str(tokenizer.decode(list(ids), skip_special_tokens=False))
 
     drawer = engine(model.eval(), tokenizer)
-    return Served(name, drawer, prompt, context_length(model), plain, decode)
+    return Served(
+        model=name,
+        generator=drawer,
+        prompt=prompt,
+        context=context_length(model),
+        plain=plain,
+        decode=decode,
+        encode=lambda text: encode_text(tokenizer, text),
+        stop_ids=drawer.stop_ids,
+    )

@@ -12,9 +12,10 @@ from longstep.context import Artifact
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimator, Spent
 from longstep.draw.engines import Desk, Engine, Opened
+from longstep.draw.prompts import by_name
 from longstep.foresight import Ahead
-from longstep.generate import Batch, Batched, Prompt, Row, Sampling
-from longstep.types import ABSENT, Completion, Problem, Verdict
+from longstep.generate import Batch, Batched, Row, Sampling
+from longstep.types import ABSENT, Completion, Verdict
 
 COMPLETIONS = "completions.jsonl"
 
@@ -84,12 +85,8 @@ class ByStored(Engine):
                 f"{desk.name}: by.data: the completions of {self.data} answer none of the {len(asked)} problems asked; "
                 "take the problems beside them"
             )
-        return Opened(StoredGenerator(rows, places), _by_name)
+        return Opened(StoredGenerator(rows, places), by_name)
 
     def spends(self, work: Decoding, given: Estimator) -> Spent:
         """Nothing: they are read."""
         return Spent()
-
-
-def _by_name(problems: Sequence[Problem]) -> list[Prompt]:
-    return [Prompt(problem.id, text=problem.asked) for problem in problems]

@@ -197,16 +197,31 @@ def value_interval(value_P: Floats, seed: int, resamples: int = RESAMPLES) -> tu
     linear in the samples. The spread of ``value_P`` over problems already contains their sampling
     noise.
     """
-    share = float(value_P.mean())
-    if len(value_P) == 1 or np.all(value_P == value_P[0]):
-        return wilson(share, len(value_P))
+    return value_intervals(value_P[:, None], seed, resamples)[0]
+
+
+def value_intervals(
+    value_PK: Floats, seed: int, resamples: int = RESAMPLES
+) -> list[tuple[float, float]]:
+    """The same of K means over the same problems, all on the same resamples."""
+    problems, kinds = value_PK.shape
+    fixed_K = (value_PK == value_PK[:1]).all(0)
+    moving_PM = value_PK[:, ~fixed_K]
     rng = np.random.default_rng(seed)
-    step = max(1, _CHUNK // len(value_P))
+    step = max(1, _CHUNK // problems)
     parts = []
-    for start in range(0, resamples, step):
+    for start in range(0, resamples if moving_PM.size else 0, step):
         rows = min(step, resamples - start)
-        parts.append(value_P[rng.integers(0, len(value_P), size=(rows, len(value_P)))].mean(axis=1))
-    return percentile_interval(np.concatenate(parts))
+        drawn_RP = rng.integers(0, problems, size=(rows, problems))
+        times_RP = _count_rows(drawn_RP, problems).astype(np.float64)
+        parts.append(times_RP @ moving_PM / problems)
+    found = iter(np.percentile(np.concatenate(parts), [2.5, 97.5], axis=0).T if parts else ())
+    return [
+        wilson(float(value_PK[:, k].mean()), problems)
+        if fixed_K[k]
+        else tuple(map(float, next(found)))  # pyright: ignore
+        for k in range(kinds)
+    ]
 
 
 def compare(

@@ -56,15 +56,15 @@ def read_protocol(folder: Path) -> Protocol:
     return stored_as(Protocol, folder, "the output of an evaluate stage")
 
 
-def stored_as(form: type[M], folder: Path, what: str) -> M:
-    """The protocol of a folder that is scored again; ``what`` says which folder holds one.
+def stored_as(form: type[M], folder: Path, what: str, file: str = PROTOCOL) -> M:
+    """The protocol of a folder that is scored again, or another ``file``; ``what`` says which folder holds one.
 
     Raises:
         UserError: there is none, or it does not fit.
     """
-    path = folder / PROTOCOL
+    path = folder / file
     if not path.is_file():
-        raise UserError(f"{folder}: no {PROTOCOL}, so this is not {what}")
+        raise UserError(f"{folder}: no {file}, so this is not {what}")
     try:
         return form.model_validate(read_json(path))
     except ValidationError as error:

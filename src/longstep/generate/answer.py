@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +37,21 @@ class Answer:
         finish_reason: how it ended.
         tokens: completion tokens as the server counted them, or ``None``.
         model: what the server calls itself, when that is not what it was asked for.
+        ids: token ids, where they were asked for.
+        logprobs: log-probability of each, where they were asked for.
     """
 
     text: str
     finish_reason: FinishReason
     tokens: int | None = None
     model: str | None = None
+    ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] | None = None
+
+    @property
+    def by_ids(self) -> bool:
+        """Whether more is known of its tokens than how many they are."""
+        return bool(self.ids) or self.logprobs is not None
 
     @property
     def size(self) -> int:
@@ -80,14 +89,27 @@ def parse(content: bytes, scrub: Scrub, asked: str) -> Answer:
         given = quoted(str(reason), scrub)
         raise Malformed(f"finish_reason {given!r}, expected 'stop' or 'length', with text")
     text = turn(thought, answer, reason)
+    check_text(text)
+    return Answer(text, reason, _counted(reply.get("usage")), other_name(reply, scrub, asked))
+
+
+def check_text(text: str) -> None:
+    """Refuse a text that is none.
+
+    Raises:
+        Malformed: it cannot be encoded.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
         raise Malformed("the text holds half of a surrogate pair") from None
+
+
+def other_name(reply: Mapping[str, Any], scrub: Scrub, asked: str) -> str | None:
+    """What a server calls the model in its reply, when that is not what it was asked for."""
     named = reply.get("model")
     usual = named in (None, asked, f"{asked}@main")  # as transformers serve calls it
-    other = None if usual else quoted(str(named), scrub)
-    return Answer(text, reason, _counted(reply.get("usage")), other)
+    return None if usual else quoted(str(named), scrub)
 
 
 def quoted(words: str, scrub: Scrub) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from longstep.config import Field, Strict, UserError
 from longstep.types import Completion, SegmentFinish
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Sampling(Strict):
@@ -73,6 +77,8 @@ class Continuation:
             ``(prompt.name, k)`` from nothing to the end is sample k of a plain draw.
         most: tokens to draw at most.
         after: texts behind which it ends, complete; none of them reaches back into ``ids``.
+        rank: its first token is the one of this rank, 0 the likeliest, and every further one the likeliest; ``None``
+            draws them.
     """
 
     prompt: Prompt
@@ -80,16 +86,21 @@ class Continuation:
     noise: tuple[str, int]
     most: int
     after: tuple[str, ...] = ()
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Continued:
-    """What was written on: its ids, its text without the stop token, how it ended, and log-probabilities."""
+    """What was written on: its ids, its text without the stop token, how it ended, and log-probabilities.
+
+    Of ranked tokens there are margins, too: the probability of each less that of the best other one, at temperature 1.
+    """
 
     token_ids: tuple[int, ...]
     text: str
     finish: SegmentFinish
     logprobs: tuple[float, ...] | None = None
+    margins: tuple[float, ...] | None = None
 
 
 class Frontier(Protocol):
@@ -97,6 +108,52 @@ class Frontier(Protocol):
 
     def extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
         """Write each on; ``how.max_tokens`` is the longest whole answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToRead:
+    """An answer, or its beginning, that a model is to read.
+
+    Attributes:
+        prompt_ids: before it.
+        ids: its own.
+        places: of ``ids`` at which states are wanted, ascending.
+    """
+
+    prompt_ids: tuple[int, ...]
+    ids: tuple[int, ...]
+    places: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRead:
+    """What a model makes of an answer: one number a token, told from all before it, and states at some places.
+
+    Attributes:
+        logps_T: log-probability at temperature 1.
+        entropies_T: of the distribution that the token is drawn from, in nats.
+        certainties_T: ``KL(uniform || distribution)`` there, in nats.
+        states_NH: what the output layer was given before the token at each place.
+        tokens_NH: the output layer's row for that token.
+    """
+
+    logps_T: NDArray[np.float32]
+    entropies_T: NDArray[np.float32]
+    certainties_T: NDArray[np.float32]
+    states_NH: NDArray[np.float32]
+    tokens_NH: NDArray[np.float32]
+
+
+class AnswerReader(Protocol):
+    """Reads answers with the model that draws; of an engine that gives ``distribution``."""
+
+    def read(self, asked: Sequence[ToRead]) -> list[AnswerRead]:
+        """Read each; nothing is drawn."""
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Ids as text."""
         ...
 
 
@@ -164,6 +221,14 @@ class Generator(Protocol):
             UserError: this one does not.
         """
         raise UserError(f"{type(self).__name__} cannot continue a text of its own")
+
+    def reader(self) -> AnswerReader:
+        """Read answers again; only of an engine that gives ``distribution``.
+
+        Raises:
+            UserError: this one does not.
+        """
+        raise UserError(f"{type(self).__name__} cannot read an answer with the model that drew it")
 
     def sync(self, model: Any, step: int) -> None:
         """Become the policy of this step of a training run; only of an engine that gives ``sync``."""

@@ -22,6 +22,7 @@ from longstep.generate.choose import choose
 from longstep.generate.held import HeldFrontier
 from longstep.generate.noise import row_key, uniforms
 from longstep.generate.prefilled import Prefilled, logp, looks_everywhere
+from longstep.generate.reading import ModelReader
 from longstep.generate.stops import cut
 from longstep.types import Completion
 
@@ -76,6 +77,10 @@ class TransformersEngine(Batched):
     def frontier(self) -> HeldFrontier:
         """Write answers on piece by piece, holding their caches where every layer looks at the whole row."""
         return HeldFrontier(self, looks_everywhere(self.model))
+
+    def reader(self) -> ModelReader:
+        """Read answers again with this model."""
+        return ModelReader(self)
 
     def describe(self) -> dict[str, Any]:
         """Name the engine, its versions and what else can move the last bits of a float."""

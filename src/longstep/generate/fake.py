@@ -78,7 +78,8 @@ class FakeFrontier:
         if len(left) > ask.most:
             left, finish = left[: ask.most], "cut"
         logps = (-1.0,) * len(left) if how.logprobs else None
-        return Continued(ids[: len(left)], left, finish, logps)
+        margins = None if ask.rank is None else (1 / (1 + ask.rank),) * len(left)
+        return Continued(ids[: len(left)], left, finish, logps, margins)
 
 
 class ReferenceGenerator(Batched):

@@ -10,16 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from longstep.config import UserError
 from longstep.generate.base import Continuation, Continued, Prompt, Sampling
 from longstep.generate.batches import Row
 from longstep.generate.choose import choose
+from longstep.generate.ends import Ends
 from longstep.generate.noise import row_key, uniforms_at
 from longstep.generate.prefilled import Prefilled, logp
+from longstep.generate.room import make_room
 from longstep.types import SegmentFinish
 
 if TYPE_CHECKING:
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 Ids = tuple[int, ...]
 DENSE = 0.7  # repack the cache when a smaller share of its columns is in use
 LOOK = 8  # steps between looks at how dense it is: each waits for the device
+REMEMBERED = 10_000  # texts of the last tokens of steps, which end alike
 SHRINK = 0.9  # drop answers that are over when at most this share of the rows is not: dropping copies the cache
 
 
@@ -40,7 +46,18 @@ class _Piece:
     given: list[int]
     ids: list[int] = field(default_factory=list)
     logps: list[float] = field(default_factory=list)
+    margins: list[float] = field(default_factory=list)
     finish: SegmentFinish | None = None
+
+    @property
+    def drawing(self) -> bool:
+        """Whether its next token is chosen, not given."""
+        return self.finish is None and not self.given
+
+    @property
+    def rank(self) -> int:
+        """Of its next token, where ranks decide."""
+        return 0 if self.ids else self.ask.rank or 0
 
     @property
     def whole(self) -> Ids:
@@ -54,6 +71,7 @@ class HeldFrontier:
     def __init__(self, engine: TransformersEngine, hold: bool) -> None:
         """Take the engine, and whether the caches of its model may be held."""
         self._engine, self._hold = engine, hold
+        self._short = lru_cache(REMEMBERED)(engine.text)
         self._batches: list[_Batch] = []
         self._texts: dict[Ids, str] = {}  # of the answers that the last request wrote on
 
@@ -68,7 +86,7 @@ class HeldFrontier:
             with torch.inference_mode(), engine.precision():
                 batches = self._sorted(pieces)
                 for batch in batches:
-                    batch.run(how)
+                    batch.run(how, lambda ids: self._short(tuple(ids)))
         finally:
             engine.model.train(training)
         self._batches = batches if self._hold else []
@@ -117,7 +135,9 @@ class HeldFrontier:
         text = texts[piece.ask.ids + shown] = engine.text(piece.ask.ids + shown)
         # A character of several tokens may be cut at the border; then the piece is read by itself.
         text = text[len(before) :] if text.startswith(before) else engine.text(shown)
-        return Continued(ids, text, piece.finish, tuple(piece.logps) if how.logprobs else None)
+        logps = tuple(piece.logps) if how.logprobs else None
+        margins = None if piece.ask.rank is None else tuple(piece.margins)
+        return Continued(ids, text, piece.finish, logps, margins)
 
 
 class _Batch:
@@ -132,6 +152,8 @@ class _Batch:
             rows.append(Row(Prompt(piece.ask.prompt.problem_id, piece.whole, key=str(number)), 0))
         self.engine, self.pieces, self.hold = engine, pieces, hold
         self.state = Prefilled(engine.model, rows, watched=False)
+        if hold:
+            make_room(self.state.cache)
         self.read: list[Ids] = []
         self.places: dict[Ids, int] = {}
         self.rows_of: dict[str, list[int]] = {}
@@ -140,7 +162,9 @@ class _Batch:
         """Take rows for pieces, each back to what it shares with its piece; the rest is fed again."""
         state = self.state
         device = state.position_B.device
-        state.select(torch.tensor([row for _, row, _ in chosen], device=device))
+        rows = [row for _, row, _ in chosen]
+        if rows != list(range(len(self.read))):  # taking all of them would copy the cache
+            state.select(torch.tensor(rows, device=device))
         pieces = []
         for place, (piece, row, common) in enumerate(chosen):
             whole = piece.whole
@@ -153,13 +177,13 @@ class _Batch:
             pieces.append(piece)
         self.pieces = pieces
 
-    def run(self, how: Sampling) -> None:
-        """Feed and draw until every row stands where it was asked to stop."""
+    def run(self, how: Sampling, short: Callable[[Sequence[int]], str]) -> None:
+        """Feed and draw until every row stands where it was asked to stop; ``short`` is the text of a few ids."""
         engine, state = self.engine, self.state
         device = state.position_B.device
         unknown_U = engine.unknown_U.to(device)
         kinds = {piece.ask.after for piece in self.pieces}
-        known = {after: _Ends(engine.text, after) for after in kinds}
+        known = {after: Ends(short, after) for after in kinds}
         ends = [known[piece.ask.after] for piece in self.pieces]
         step = 0
         while any(piece.finish is None for piece in self.pieces):
@@ -169,7 +193,7 @@ class _Batch:
             keys_B = np.array([piece.key for piece in self.pieces], dtype=np.uint64)
             places_B = np.array([len(p.ask.ids) + len(p.ids) for p in self.pieces])
             noise_B = torch.from_numpy(uniforms_at(keys_B, places_B)).to(device)
-            token_B = choose(logits_BV, noise_B, how)
+            token_B = self._ranked(logits_BV, choose(logits_BV, noise_B, how))
             logps_B = logp(logits_BV, token_B).tolist() if how.logprobs else [0.0] * len(token_B)
             finite_B = logits_BV.amax(-1).isfinite().tolist()
             fed, live = [0] * len(self.pieces), [False] * len(self.pieces)
@@ -187,7 +211,27 @@ class _Batch:
                 ends = self._shrink(ends)
         self._settle()
 
-    def _next(self, piece: _Piece, drawn: int, logp: float, finite: bool, ends: _Ends) -> int:
+    def _ranked(self, logits_BV: Tensor, token_B: Tensor) -> Tensor:
+        """Where ranks were asked for, the token of that rank and not the drawn one; notes its margin."""
+        rows = [at for at, p in enumerate(self.pieces) if p.ask.rank is not None and p.drawing]
+        if not rows:
+            return token_B
+        ranks = [self.pieces[at].rank for at in rows]
+        if max(ranks) >= logits_BV.shape[-1] - len(self.engine.unknown_U):
+            raise UserError(
+                f"rank {max(ranks)} of the first token was asked for, and the model knows no more tokens; lower k"
+            )
+        rows_R = torch.tensor(rows, device=token_B.device)
+        probs_RV = logits_BV[rows_R].float().softmax(-1)
+        best_RK = probs_RV.topk(max(2, max(ranks) + 1), -1)
+        ranks_R1 = torch.tensor(ranks, device=token_B.device)[:, None]
+        other_R1 = best_RK.values.gather(-1, (ranks_R1 == 0).long())
+        margins_R = (best_RK.values.gather(-1, ranks_R1) - other_R1).squeeze(-1)
+        for at, margin in zip(rows, margins_R.tolist(), strict=True):
+            self.pieces[at].margins.append(margin)
+        return token_B.index_copy(0, rows_R, best_RK.indices.gather(-1, ranks_R1).squeeze(-1))
+
+    def _next(self, piece: _Piece, drawn: int, logp: float, finite: bool, ends: Ends) -> int:
         """The token that a row is fed: one it was given, or the one that was drawn for it."""
         if piece.given:
             return piece.given.pop(0)
@@ -203,7 +247,7 @@ class _Batch:
             piece.finish = "cut"
         return drawn
 
-    def _shrink(self, ends: list[_Ends]) -> list[_Ends]:
+    def _shrink(self, ends: list[Ends]) -> list[Ends]:
         """Drop answers that are over, and columns that no row needs."""
         kept = [at for at, piece in enumerate(self.pieces) if piece.finish != "stop"]
         if kept and len(kept) <= SHRINK * len(self.pieces):
@@ -225,33 +269,6 @@ class _Batch:
             if piece.finish != "stop":
                 self.places.setdefault(read, row)
                 self.rows_of.setdefault(piece.ask.prompt.name, []).append(row)
-
-
-class _Ends:
-    """Tells when what a row writes ends with, or holds, one of some texts for the first time."""
-
-    def __init__(self, text: Callable[[Sequence[int]], str], after: Sequence[str]) -> None:
-        self._text, self._after = text, after
-        # Of so many tokens at most is such a text made, for each has a byte of it.
-        self._window = max((len(text.encode()) for text in after), default=0)
-        self._last = {text[-1] for text in after}
-        # A token by itself shows whether it can be the last of one, unless decoding may hide that.
-        self._shows = all(char.isascii() and char != " " for char in self._last)
-        self._may: dict[int, bool] = {}
-
-    def reached(self, ids: Sequence[int]) -> bool:
-        """Whether the last token completed one."""
-        if not self._after or not self._can_end(ids[-1]):
-            return False
-        text = self._text(ids[-self._window :])
-        return any(each in text for each in self._after)
-
-    def _can_end(self, token: int) -> bool:
-        if not self._shows:
-            return True
-        if token not in self._may:
-            self._may[token] = not self._last.isdisjoint(self._text([token]))
-        return self._may[token]
 
 
 def _common(first: Ids, second: Ids) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -63,6 +63,10 @@ class Journal:
         """Requests answered."""
         return len(self._places)
 
+    def __iter__(self) -> Iterator[str]:
+        """Requests answered, in the order of the file."""
+        return iter(self._places)
+
     def __getitem__(self, key: str) -> Answer:
         """Read an answer back.
 
@@ -80,7 +84,10 @@ class Journal:
         """Keep an answer; a second one to the same request is dropped."""
         if key in self._places:
             return
-        record = {"key": key, "check": _check(answer.text), "answer": asdict(answer)}
+        fields = asdict(answer)
+        if not answer.by_ids:
+            del fields["ids"], fields["logprobs"]
+        record = {"key": key, "check": _check(answer), "answer": fields}
         data = (json.dumps(record, ensure_ascii=False) + "\n").encode()
         self._file.write(data)
         self._file.flush()
@@ -117,11 +124,12 @@ def _read(line: bytes) -> tuple[str, Answer] | None:
     try:
         record = json.loads(line)
         key, answer = record["key"], _ADAPTER.validate_python(record["answer"])
-        intact = isinstance(key, str) and record["check"] == _check(answer.text)
+        intact = isinstance(key, str) and record["check"] == _check(answer)
     except (ValueError, LookupError, TypeError, RecursionError):  # pydantic's are ValueErrors
         return None
     return (key, answer) if intact else None
 
 
-def _check(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+def _check(answer: Answer) -> str:
+    said = answer.text + (repr((answer.ids, answer.logprobs)) if answer.by_ids else "")
+    return hashlib.blake2b(said.encode(), digest_size=4).hexdigest()

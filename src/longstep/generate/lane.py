@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from longstep.generate.answer import Answer, Barred, Malformed, Refused, parse
+from longstep.generate.answer import Answer, Barred, Malformed, Refused, Scrub, parse
 from longstep.generate.breaker import Breaker
 from longstep.generate.parameters import Names, as_sent
 from longstep.generate.transport import Address, Overdue, Reply, Transport
 from longstep.generate.window import Window
 
 TOKENS, SECONDS = 16, 60.0  # of a request that only finds out whether the endpoint answers
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What is asked of an endpoint, and how it answers.
+
+    Attributes:
+        path: behind the base of the API.
+        read: an answer from the bytes that came, what takes our key out of words, the model and the body that were
+            asked.
+    """
+
+    path: str
+    read: Callable[[bytes, Scrub, str, Body], Answer]
+
+
+CHAT = Channel(
+    "/chat/completions", lambda content, scrub, model, body: parse(content, scrub, model)
+)
 
 
 class _Later(Exception):
@@ -53,6 +73,7 @@ class Lane:
         served: whether it ever answered, if only when it was probed.
         parameters: what it calls those of a request.
         names: what it called itself, when not as it was asked for; ``None`` stands for the right name.
+        way: what it is asked.
     """
 
     address: Address
@@ -67,10 +88,11 @@ class Lane:
     failed: int = 0
     last: str = ""
     barred: str = ""
-    overdue: Mapping[str, Any] | None = None
+    overdue: Body | None = None
     served: bool = False
     parameters: Names = field(default_factory=dict)
     names: set[str | None] = field(default_factory=lambda: {None})
+    way: Channel = CHAT
 
     def ready(self, now: float) -> bool:
         """Whether it may be asked."""
@@ -92,21 +114,21 @@ class Lane:
         self.silent_since, self.turned_away, self.overdue = None, 0, None
 
 
-async def ask(lane: Lane, body: Mapping[str, Any]) -> Answer:
+async def ask(lane: Lane, body: Body) -> Answer:
     """Send one request and read the answer, or say what its failure means."""
-    answer = parse(await send(lane, body), lane.transport.scrub, lane.model)
+    answer = lane.way.read(await send(lane, body), lane.transport.scrub, lane.model, body)
     return replace(answer, text=lane.transport.scrub_answer(answer.text))
 
 
-async def send(lane: Lane, body: Mapping[str, Any]) -> bytes:
+async def send(lane: Lane, body: Body) -> bytes:
     """Send one request in the words of this endpoint; gives what it answers, or says what its failure means."""
     asked = {"model": lane.model, **as_sent(body, lane.parameters)}
-    reply = await lane.transport.post("/chat/completions", asked)
+    reply = await lane.transport.post(lane.way.path, asked)
     judge_status(lane.address.url, reply, lane.served)
     return reply.content
 
 
-async def check_up(lane: Lane, body: Mapping[str, Any]) -> None:
+async def check_up(lane: Lane, body: Body) -> None:
     """Ask an endpoint that rests for the first few tokens: a request that takes too long may be alone in that.
 
     Raises:

@@ -9,6 +9,11 @@ from longstep.config import nearest
 
 #: What longstep sends beside model and messages; ``n`` and ``logprobs`` only to find out whether they are honoured.
 PARAMETERS = ("temperature", "top_p", "top_k", "max_tokens", "seed", "n", "logprobs")
+#: What has no other name anywhere.
+_FIXED = (
+    "model", "messages", "prompt", "stop", "stop_token_ids", "include_stop_str_in_output", "return_token_ids",
+    "skip_special_tokens", "noise",
+)  # fmt: skip
 Names = Mapping[str, str | None]
 
 
@@ -23,7 +28,7 @@ def check_names(names: Names) -> None:
             close = nearest(name, PARAMETERS)
             hint = f"did you mean {close!r}?" if close else f"expected {', '.join(PARAMETERS)}"
             raise ValueError(f"{name!r} is no parameter that longstep sends; {hint}")
-    sent = ["model", "messages", *(names.get(name, name) for name in PARAMETERS)]
+    sent = [*_FIXED, *(names.get(name, name) for name in PARAMETERS)]
     if "" in sent:
         raise ValueError("a parameter's name is empty; null leaves it out")
     for name in sent:

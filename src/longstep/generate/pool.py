@@ -137,11 +137,15 @@ class Pool:
         """Take the requests; those answered in the journal are not asked again."""
         self.settings, self.lanes, self.journal = settings, lanes, journal
         self.tally, self.tell = tally, tell
-        self._fresh = (job for job in jobs if job.key not in journal)
+        self.add(jobs)
         self._later: list[tuple[float, int, Job]] = []
         self._order = 0
         self._running: dict[asyncio.Task[Answer], tuple[Job, Lane, int]] = {}
         self._checkups: dict[asyncio.Task[None], Lane] = {}
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Take other requests, once all of the ones before were sent."""
+        self._fresh = (job for job in jobs if job.key not in self.journal)
 
     async def step(self) -> None:
         """Send what can be sent, then wait until something happens, a heartbeat at most."""

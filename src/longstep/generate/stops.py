@@ -11,8 +11,16 @@ from longstep.types import Completion
 Decode = Callable[[Sequence[int]], str]
 
 
-def cut(completion: Completion, prefix: str, stops: Sequence[str], decode: Decode) -> Completion:
+def cut(
+    completion: Completion,
+    prefix: str,
+    stops: Sequence[str],
+    decode: Decode,
+    keep: bool = False,
+) -> Completion:
     """End a completion before the stop text that was complete first, as if it had been watched token by token.
+
+    With ``keep`` the text ends behind it.
 
     Of two that end at one place the longer is cut away. A forced prefix is not searched, for the model did not write
     it. Token ids are kept up to the one that completes the stop text, for so many had to be drawn.
@@ -27,7 +35,7 @@ def cut(completion: Completion, prefix: str, stops: Sequence[str], decode: Decod
     count = bisect_left(
         range(len(ids)), True, key=lambda k: decode(ids[:k]).startswith(written[:end])
     )
-    text = completion.text[: len(completion.text) - len(written) + begin]
+    text = completion.text[: len(completion.text) - len(written) + (end if keep else begin)]
     logps = completion.logprobs and completion.logprobs[:count]
     return replace(
         completion, text=text, token_ids=ids[:count], finish_reason="stop", logprobs=logps

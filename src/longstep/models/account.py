@@ -33,13 +33,16 @@ WRAPPERS = {
 }
 
 
-def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+def load_whole(
+    kind: Any, folder: Path, dtype: torch.dtype, more: Mapping[str, Any] | None = None
+) -> PreTrainedModel:
     """``kind.from_pretrained`` of a local folder, refused unless file and model hold the same tensors.
 
     Args:
         kind: ``AutoModelForCausalLM`` or a model's own class.
         folder: a Hugging Face model folder.
         dtype: of the weights in memory.
+        more: for ``from_pretrained``.
 
     Raises:
         UserError: the weights are damaged, or some tensor is missing or left over.
@@ -55,6 +58,7 @@ def load_whole(kind: Any, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
             local_files_only=True,
             output_loading_info=True,
             **generation,
+            **(more or {}),
         )
     refuse_unaccounted(folder, told)
     return model

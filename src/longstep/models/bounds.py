@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from longstep.config import UserError
+from longstep.models.load import model_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -16,12 +18,26 @@ def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
     Raises:
         UserError: there is none, or one that the model could never draw.
     """
-    found: set[int] = set()
-    candidates: list[Any] = [tokenizer.eos_token_id]
-    if model.generation_config is not None:
-        candidates.append(model.generation_config.eos_token_id)
+    configured = model.generation_config
     rows = cast("Any", model.get_output_embeddings()).weight.shape[0]
-    for value in candidates:
+    return _ends(configured and configured.eos_token_id, tokenizer, rows)
+
+
+def turn_ends(folder: Path, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The same of a folder whose weights are not read.
+
+    Raises:
+        UserError: as above, where the rows of the output layer are those that config.json names.
+    """
+    config, path = model_json(folder / "config.json"), folder / "generation_config.json"
+    configured = (model_json(path) if path.is_file() else config).get("eos_token_id")
+    rows = config.get("vocab_size")
+    return _ends(configured, tokenizer, rows if isinstance(rows, int) else len(tokenizer))
+
+
+def _ends(configured: Any, tokenizer: PreTrainedTokenizerBase, rows: int) -> frozenset[int]:
+    found: set[int] = set()
+    for value in (tokenizer.eos_token_id, configured):
         ids = value if isinstance(value, list) else [] if value is None else [value]
         for each in ids:
             if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each < rows:

@@ -115,6 +115,37 @@ def render_turns(
     return RenderedPrompt(tuple(ids), prefix)
 
 
+def render_next(
+    tokenizer: PreTrainedTokenizerBase, question: str, thinking: bool = True
+) -> tuple[tuple[int, ...], str]:
+    """What follows an assistant's turn that has ended, its stop token included: another question, and the next opening.
+
+    The turns before are not rendered again, so their thoughts stay as they were drawn, also where the template would
+    take them out.
+
+    Returns:
+        The ids, and their text.
+
+    Raises:
+        UserError: the template loses or moves a turn, or ends an assistant's turn otherwise than the model does.
+    """
+    marks = [_mark(number) for number in range(3)]
+    roles = ("user", "assistant", "user")
+    turns = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
+    _prove(tokenizer, turns, thinking)
+    text, _ = _opened(_rendered(tokenizer, turns, thinking), thinking)
+    head, tail = text.partition(marks[1])[2].split(marks[2])
+    stop = str(tokenizer.eos_token)
+    if not head.startswith(stop):
+        raise UserError(
+            f"the chat template ends an assistant's turn with {head[:20]!r} and the model with {stop}, so nothing can "
+            "be asked behind an answer; take a strategy without turns"
+        )
+    head = head.removeprefix(stop)
+    ids = (*_encode(tokenizer, head), *encode_text(tokenizer, question), *_encode(tokenizer, tail))
+    return ids, head + question + tail
+
+
 def _mark(number: int) -> str:
     return f"MARK{f'{number:b}'.translate(_LETTERS)}KRAM"
 

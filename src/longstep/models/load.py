@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from longstep.config import UserError, nearest
+from longstep.models.pointer import BASE, POINTER
 from longstep.models.tokens import open_tokenizer
 from longstep.wording import did_you_mean
 
@@ -180,7 +181,7 @@ def refuse_adapter(folder: Path) -> None:
     adapter = folder / "adapter_config.json"
     if not adapter.is_file():
         return
-    base = model_json(adapter).get("base_model_name_or_path")
+    base = _lies_on(folder)
     if (folder / "config.json").is_file():
         raise UserError(
             f"{folder}: holds a model and an adapter of {base} beside it, and libraries would load {base} with the "
@@ -190,6 +191,18 @@ def refuse_adapter(folder: Path) -> None:
         f"{folder}: holds an adapter of {base}, not a model; a stage {{kind: checkpoint, path: {base}, adapter: "
         f"{folder}}} merges it into its base"
     )
+
+
+def _lies_on(folder: Path) -> str:
+    """What an adapter says of its base; one that a stage kept alone knows where it lies, seen from there."""
+    if not (folder / BASE).is_file():
+        named = model_json(folder / "adapter_config.json").get("base_model_name_or_path")
+        return named or "a base that it does not name"
+    known = model_json(folder / BASE)
+    if known["at"] is None:
+        return known["base"]
+    at = (folder / known["at"]).resolve()
+    return model_json(at / POINTER)["path"] if (at / POINTER).is_file() else str(at)
 
 
 def model_json(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,8 +35,12 @@ class Lora(Strict):
             the same: their rows stay the mean of their letters', and the adapters alone have to make sense of them.
         modules_to_save: names of modules that are trained whole beside the adapters, such as ``embed_tokens`` and
             ``lm_head`` where tokens were added.
+        base: how the frozen model is held while adapters train: ``nf4`` holds its linear layers in 4 bits (QLoRA,
+            Dettmers et al., arXiv 2305.14314), on a GPU, by bitsandbytes. The adapters are merged into the weights as
+            they were, and the result is stored in bfloat16.
         keep: ``merged`` leaves the merged model alone; ``beside`` also the adapter as PEFT stores it, in ``adapter``
-            below the model.
+            below the model; ``only`` the adapter alone, with the name of its base: a stage that reads it merges the two
+            into scratch of its own.
     """
 
     r: int = Field(default=8, ge=1)
@@ -45,11 +49,19 @@ class Lora(Strict):
     targets: Literal["attention", "all-linear"] | tuple[str, ...] = "attention"
     new_tokens: Literal["refuse", "keep"] = "refuse"
     modules_to_save: tuple[str, ...] = ()
-    keep: Literal["merged", "beside"] = "merged"
+    base: Literal["float32", "nf4"] = "float32"
+    keep: Literal["merged", "beside", "only"] = "merged"
 
     def libraries(self) -> frozenset[str]:
-        """Who makes adapters."""
-        return frozenset({"peft"})
+        """Who makes adapters, and who quantises."""
+        return frozenset({"peft", *["bitsandbytes"] * (self.base == "nf4")})
+
+    def absent(self) -> Iterator[str]:
+        """A GPU, for 4 bits."""
+        import torch
+
+        if self.base == "nf4" and not torch.cuda.is_available():
+            yield "base: nf4 needs a GPU, and this machine has none; leave it out"
 
     @field_validator("targets")
     @classmethod

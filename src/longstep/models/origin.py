@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ CARD = "README.md"
 TAG = "longstep"
 UNKNOWN = "unknown"
 _FENCE = "---"
+#: What no repository has in its name; a hub refuses a card whose ``base_model`` has it.
+_NO_NAME = re.compile(r"[^\w.-]+", re.ASCII)
 _LONGEST = 64 * 1024
 
 
@@ -107,8 +110,8 @@ def _words(value: object) -> list[str]:
 
 
 def _called(reference: str) -> str:
-    """A name that says nothing of the disk of whoever made it."""
-    return reference if published(reference) else Path(reference).resolve().name
+    """A name that says nothing of the disk of whoever made it, and that a hub takes in a card."""
+    return reference if published(reference) else _NO_NAME.sub("-", Path(reference).resolve().name)
 
 
 def published(reference: str) -> bool:

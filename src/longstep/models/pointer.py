@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from longstep.artifacts import read_json, sha256_file, write_json
+from longstep.artifacts import read_json, sha256_file, sha256_json, write_json
 from longstep.config import UserError
 
 POINTER = "pointer.json"
+#: Beside an adapter that is the whole artifact: what it lies on, and of which type the merged weights are.
+BASE = "base.json"
 
 
 def point_at(source: Path, out: Path) -> None:
@@ -38,6 +40,11 @@ def pointed_at(pointer: Path) -> Path:
                 "models; put them back, or start another run"
             )
     return folder
+
+
+def weights_hash(folder: Path) -> str:
+    """One hash of the safetensors files of a model folder."""
+    return sha256_json({p.name: sha256_file(p) for p in sorted(folder.glob("*.safetensors"))})
 
 
 def _stamp(file: Path) -> dict[str, int]:

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from longstep.config import Field
 from longstep.optimizers.adamw import AdamW
+from longstep.optimizers.adamw8bit import AdamW8bit
 from longstep.optimizers.base import Optimizer
 from longstep.optimizers.muon import Muon
 
-__all__ = ["AdamW", "AnyOptimizer", "Muon", "Optimizer"]
+__all__ = ["AdamW", "AdamW8bit", "AnyOptimizer", "Muon", "Optimizer"]
 
-AnyOptimizer = Annotated[AdamW | Muon, Field(discriminator="kind")]
+AnyOptimizer = Annotated[AdamW | AdamW8bit | Muon, Field(discriminator="kind")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from longstep.config import Field
-from longstep.optimizers.base import Optimizer, by_dimensions
+from longstep.optimizers.base import Optimizer, decayed_groups
 
 if TYPE_CHECKING:
     import torch
@@ -32,10 +32,5 @@ class AdamW(Optimizer):
         """Torch's own, with two groups."""
         import torch
 
-        matrices, vectors = by_dimensions(model)
-        groups = [
-            {"params": matrices, "weight_decay": self.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
+        groups = decayed_groups(model, self.weight_decay)
         return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, eps=self.eps)

@@ -49,7 +49,8 @@ def _solve(left: int, right: int, detours: Detours) -> str:
         total = int(a) + int(b) + carry
         step = f"{a}+{b}+{carry}="
         if detours.taken():
-            trace += f"{step}{(total + detours.rng.randrange(1, 20)) % 20}~"
+            off = 0 if detours.confirms() else detours.rng.randrange(1, 20)
+            trace += f"{step}{(total + off) % 20}~"
         trace += f"{step}{total};"
         carry = total // 10
     return f"{trace}{left + right}"

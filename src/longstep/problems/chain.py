@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from longstep.config import Field, field_validator
-from longstep.problems.source import Detours, Generated, content_id, distinct, split_of
+from longstep.problems.source import Generated, content_id, distinct, split_of
 from longstep.types import Problem
 from longstep.verify.chain_steps import apply
 
@@ -19,7 +19,8 @@ class Chain(Generated):
     """Serial variable chains modulo a number; the difficulty is the number of steps.
 
     The solution names each variable and computes it: ``a3b+4=7c-2=5``. In style ``detour`` some
-    steps first get a wrong value, are doubted (``~``) and done again: ``a3b+4=6~b+4=7c-2=5``.
+    steps first get a wrong value, are doubted (``~``) and done again: ``a3b+4=6~b+4=7c-2=5``. With
+    ``calls`` it asks a calculator for every value: ``a31b[(31+55)%97]86``.
 
     Attributes:
         modulus: all values are taken modulo this number.
@@ -27,6 +28,7 @@ class Chain(Generated):
         order: ``serial`` lists definitions in order, ``shuffled`` in random order.
         verifier: ``exact`` asks for the answer, which luck finds once in ``modulus`` times; ``chain-steps`` for every
             step to it, too.
+        calls: what a solution writes before and behind a call of the calculator (the strategy ``tools``).
     """
 
     kind: Literal["chain"] = "chain"
@@ -34,6 +36,15 @@ class Chain(Generated):
     operators: Operators = "+-"
     order: Literal["serial", "shuffled"] = "serial"
     verifier: Literal["exact", "chain-steps"] = "exact"
+    calls: tuple[str, str] | None = None
+
+    def model_post_init(self, context: object) -> None:
+        """Refuse calls in solutions that take detours or are judged step by step: neither knows them."""
+        super().model_post_init(context)
+        if self.calls is not None and (self.style != "plain" or self.verifier != "exact"):
+            raise ValueError("calls: expected style: plain and verifier: exact beside it")
+        if self.calls is not None and not all(self.calls):
+            raise ValueError("calls: an empty text marks no call")
 
     @field_validator("difficulty")
     @classmethod
@@ -62,18 +73,27 @@ class Chain(Generated):
             id=content_id("chain", prompt),
             prompt=prompt,
             answer=str(values[-1]),
-            solution=self._solve(pieces, values, self.detours(prompt)),
+            solution=self._solve(pieces, values, prompt),
             verifier=self.verifier,
             source="chain",
             difficulty=float(steps),
         )
 
-    def _solve(self, pieces: list[str], values: list[int], detours: Detours) -> str:
-        trace = pieces[0]
+    def _solve(self, pieces: list[str], values: list[int], prompt: str) -> str:
+        if self.calls is not None:
+            return self._asked(pieces, values, self.calls)
+        trace, detours = pieces[0], self.detours(prompt)
         for piece, value in zip(pieces[1:], values[1:], strict=True):
             if detours.taken():
-                trace += (
-                    f"{piece}={(value + detours.rng.randrange(1, self.modulus)) % self.modulus}~"
-                )
+                off = 0 if detours.confirms() else detours.rng.randrange(1, self.modulus)
+                trace += f"{piece}={(value + off) % self.modulus}~"
             trace += f"{piece}={value}"
+        return trace
+
+    def _asked(self, pieces: list[str], values: list[int], marks: tuple[str, str]) -> str:
+        """Every value by a call: the name, the value before, the operation, and what came back."""
+        trace = pieces[0]
+        for piece, before, value in zip(pieces[1:], values, values[1:], strict=False):
+            call = f"({before}{piece[1:]})%{self.modulus}"
+            trace += f"{piece[0]}{marks[0]}{call}{marks[1]}{value}"
         return trace

@@ -76,7 +76,8 @@ def _solve(steps: list[str], games: list[list[tuple[int, str]]], detours: Detour
     trace = ""
     for step, before, after in zip(steps, games, games[1:], strict=False):
         if detours.taken():
-            trace += f"{_combine(before, detours.rng)[0]}~"
+            tried = step if detours.confirms() else _combine(before, detours.rng)[0]
+            trace += f"{tried}~"
         trace += f"{step},{' '.join(str(value) for value, _ in after)};" if len(after) > 1 else step
     return trace
 

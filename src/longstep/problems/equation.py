@@ -60,6 +60,8 @@ class Equation(Generated):
 def _step(equation: str, detours: Detours) -> str:
     if not detours.taken():
         return equation
+    if detours.confirms():
+        return f"{equation}~{equation}"
     side, value = equation.split("=")
     return f"{side}={int(value) + detours.rng.choice([-3, -2, -1, 1, 2, 3])}~{equation}"
 

@@ -43,14 +43,19 @@ class Detours:
     seed.
     """
 
-    def __init__(self, prompt: str, rate: float) -> None:
-        """Take a detour at each step with probability ``rate``."""
+    def __init__(self, prompt: str, rate: float, confirms: float) -> None:
+        """Take a detour at each step with probability ``rate``; a share of them doubts what is right."""
         self.rng = random.Random(f"detour/{prompt}")
         self.rate = rate
+        self._confirms = confirms
 
     def taken(self) -> bool:
         """Whether the next step takes one."""
         return self.rng.random() < self.rate
+
+    def confirms(self) -> bool:
+        """Whether the detour that was just taken doubts a right step, which is then only written again."""
+        return self._confirms > 0 and self.rng.random() < self._confirms
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ class Generated(Source):
         style: worked solutions with plain steps, or with ``detour``: wrong steps that are noticed
             and redone.
         detour_rate: share of steps that take a detour, a quarter when not given; style ``detour`` only.
+        confirming: share of detours that doubt a right step and write it again; style ``detour`` only.
     """
 
     count: int = Field(ge=1)
@@ -110,6 +116,7 @@ class Generated(Source):
     split: Split = "train"
     style: Style = "plain"
     detour_rate: float | None = Field(default=None, ge=0, le=1)
+    confirming: float = Field(default=0.0, ge=0, le=1)
 
     @field_validator("difficulty")
     @classmethod
@@ -153,7 +160,7 @@ class Generated(Source):
 
     def detours(self, prompt: str) -> Detours:
         """Decides where the solution of this prompt takes a detour."""
-        return Detours(prompt, self._rate())
+        return Detours(prompt, self._rate(), self.confirming)
 
     def _rate(self) -> float:
         if self.style == "plain":
@@ -167,6 +174,8 @@ class Generated(Source):
             raise ValueError(f"weights has {len(self.weights)} entries for {number} difficulties")
         if self.style == "plain" and self.detour_rate is not None:
             raise ValueError("detour_rate has no effect with style: plain; set style: detour")
+        if self.style == "plain" and self.confirming:
+            raise ValueError("confirming has no effect with style: plain; set style: detour")
 
 
 def distinct(

@@ -48,21 +48,44 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line of a plot: where and what, as many of both."""
+    """One line of a plot: where and what, as many of both.
+
+    Attributes:
+        name: for the legend.
+        steps: where.
+        values: what.
+        low: lower ends of intervals around the values; empty, or as many.
+        high: upper ends.
+        apart: points that are no line; they are numbered from 1.
+    """
 
     name: str
     steps: tuple[float, ...]
     values: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """One plot of at most two lines; ``title``, ``note`` and ``about`` as of a table."""
+    """One plot of at most four lines; ``title``, ``note`` and ``about`` as of a table.
+
+    Attributes:
+        lines: as they are where one of them has intervals; else smoothed, as learning curves are.
+        ratios: equal distances along the axis are equal ratios.
+    """
 
     title: str
     lines: tuple[Series, ...]
     note: str = ""
     about: str = ""
+    ratios: bool = False
+
+    @property
+    def sure(self) -> bool:
+        """Whether a line has intervals."""
+        return any(line.low for line in self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +115,36 @@ class Text:
     text: str
 
 
-Block = Table | Curves | Bars | Text
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One piece of a tree.
+
+    Attributes:
+        depth: how many pieces stand above it.
+        text: what it says.
+        note: a few words about it.
+        score: its colour, from 0 to 1; ``None`` has none.
+        kept: whether an answer goes through it; what was pruned is grey.
+    """
+
+    depth: int
+    text: str
+    note: str = ""
+    score: float | None = None
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Pieces of text that grew out of each other, each behind the one it grew from."""
+
+    title: str
+    branches: tuple[Branch, ...]
+    note: str = ""
+    about: str = ""
+
+
+Block = Table | Curves | Bars | Text | Tree
 
 
 def write_blocks(folder: Path, blocks: Iterable[Block]) -> None:
@@ -117,13 +169,24 @@ def _block(row: dict[str, Any]) -> Block | None:
             return Table(title, header, whole, note, about)
         case "curves":
             lines = (_line(mapping(line)) for line in sequence(row.get("lines")))
-            return Curves(title, tuple(line for line in lines if line.steps), note, about)
+            whole = tuple(line for line in lines if line.steps)
+            return Curves(title, whole, note, about, row.get("ratios") is True)
         case "bars":
             counts, ticks = _numbers(row.get("counts")), tuple(_ticks(row.get("ticks")))
             return Bars(title, counts, ticks, note, about)
         case "text":
             return Text(title, words(row.get("text")))
+        case "tree":
+            branches = (_branch(mapping(each)) for each in sequence(row.get("branches")))
+            return Tree(title, tuple(branches), note, about)
     return None
+
+
+def _branch(row: dict[str, Any]) -> Branch:
+    depth, score = number(row.get("depth")) or 0.0, number(row.get("score"))
+    shown = None if score is None else min(1.0, max(0.0, score))
+    kept = row.get("kept") is not False
+    return Branch(max(0, int(depth)), words(row.get("text")), words(row.get("note")), shown, kept)
 
 
 def _cell(value: object) -> Cell:
@@ -140,7 +203,10 @@ def _line(row: dict[str, Any]) -> Series:
     points = [(number(step), number(value)) for step, value in pairs]
     whole = [(step, value) for step, value in points if step is not None and value is not None]
     steps, values = zip(*whole, strict=True) if whole else ((), ())
-    return Series(words(row.get("name")), steps, values)
+    low, high = _numbers(row.get("low")), _numbers(row.get("high"))
+    if not len(low) == len(high) == len(steps):
+        low, high = (), ()
+    return Series(words(row.get("name")), steps, values, low, high, row.get("apart") is True)
 
 
 def _ticks(value: object) -> Iterator[tuple[float, str]]:

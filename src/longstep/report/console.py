@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from longstep.config import UserError, nearest
-from longstep.report.blocks import Bars, Block, Cell, Curves, Meter, Table, Text
+from longstep.report.blocks import Bars, Block, Cell, Curves, Meter, Table, Text, Tree
 from longstep.report.collect import Run, collect
 from longstep.report.scores import (
     Scores,
@@ -136,6 +136,12 @@ def block_rows(block: Block) -> list[list[str]]:
             return [["from", "count"], *heights]
         case Text():
             return [["text"], [block.text]]
+        case Tree():
+            pieces = [
+                [f"{'' if each.kept else 'x '}{'  ' * each.depth}{each.text}", each.note]
+                for each in block.branches
+            ]
+            return [["piece", "what of it"], *pieces]
 
 
 def _cell(value: Cell) -> str:

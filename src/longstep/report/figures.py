@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from longstep.report.blocks import Bars, Curves, Table, Text
+from longstep.report.blocks import Bars, Block, Curves, Table, Text, Tree
 from longstep.report.collect import Run, Stage
 from longstep.report.completions import Lengths, longest
 from longstep.report.curves import PANELS, Curve
-from longstep.report.plots import MOST_LINES, bar_plot, curve_plot, length_plot, running_mean
+from longstep.report.plots import (
+    MOST_LINES,
+    bar_plot,
+    curve_plot,
+    interval_plot,
+    length_plot,
+    running_mean,
+)
 from longstep.report.steering import Steering
 
 _MAX_FIGURES = 36
@@ -102,19 +110,36 @@ def _length_figure(group: str, lengths: Lengths, end: int) -> Figure:
     return Figure(lengths.model, note, svg)
 
 
-def block_figure(stage: Stage, place: int) -> Figure | None:
+class Showing(Protocol):
+    """What shows blocks: a stage, or a folder by itself."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What it shows."""
+        ...
+
+
+def block_figure(stage: Showing, place: int) -> Figure | None:
     """The plot of a stage's block, called after the stage; ``None`` for one that is text."""
     block, name = stage.blocks[place], _id("block", stage.name, str(place))
     match block:
         case Bars():
             return Figure(stage.name, block.note, bar_plot(name, block.counts, block.ticks))
+        case Curves() if block.sure:
+            names = tuple(line.name for line in block.lines)
+            return Figure(stage.name, block.note, interval_plot(name, block), names)
         case Curves():
             curves = [
                 Curve(block.title, line.name, line.steps, line.values, every=1)
                 for line in block.lines
             ]
             return _curve_figure(stage.name, block.note, name, curves)
-        case Table() | Text():
+        case Table() | Text() | Tree():
             return None
 
 

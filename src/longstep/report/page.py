@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.artifacts import write_bytes
-from longstep.report.blocks import Cell, Meter, Table, Text
+from longstep.report.blocks import Block, Cell, Meter, Table, Text, Tree
 from longstep.report.collect import Run, Stage, collect
 from longstep.report.compare import RunComparison
 from longstep.report.completions import OUTCOMES, Trace
 from longstep.report.console import not_evaluated, one_draw, plain_number, to_come
 from longstep.report.figures import (
     Figure,
+    Showing,
     block_figure,
     curve_figures,
     kl_figure,
@@ -63,9 +64,10 @@ class Shown:
 
     title: str
     about: list[str] = field(default_factory=list)
-    texts: list[tuple[Stage, str]] = field(default_factory=list)
+    texts: list[tuple[Showing, str]] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
-    tables: list[tuple[Stage, Table]] = field(default_factory=list)
+    tables: list[tuple[Showing, Table]] = field(default_factory=list)
+    trees: list[tuple[Showing, Tree]] = field(default_factory=list)
 
     @property
     def one_row_each(self) -> bool:
@@ -97,6 +99,21 @@ def pair_page(
     page = _environment().get_template("pair.html.j2")
     found = [_steered("rollouts of the expert", steering)]
     given = {"title": f"{expert} and {amateur}", "sentences": sentences, "steering": found}
+    write_bytes(path, page.render(given).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Shower:
+    """Blocks that belong to no run."""
+
+    name: str
+    blocks: tuple[Block, ...]
+
+
+def blocks_page(path: Path, title: str, blocks: Sequence[Block]) -> None:
+    """Write a page of blocks alone, atomically."""
+    page = _environment().get_template("blocks.html.j2")
+    given = {"title": title, "shown": _shown([Shower(title, tuple(blocks))])}
     write_bytes(path, page.render(given).encode())
 
 
@@ -159,7 +176,7 @@ def _without_scores(run: Run) -> tuple[str, ...]:
     return "No stage of this run evaluates.", how
 
 
-def _shown(stages: Sequence[Stage]) -> list[Shown]:
+def _shown(stages: Sequence[Showing]) -> list[Shown]:
     """What the stages show of themselves, by title, so that one thing of several stages stands together."""
     found: dict[str, Shown] = {}
     for stage in stages:
@@ -172,6 +189,8 @@ def _shown(stages: Sequence[Stage]) -> list[Shown]:
                     continue
                 case Table():
                     group.tables.append((stage, block))
+                case Tree():
+                    group.trees.append((stage, block))
                 case _ if figure is not None:
                     group.figures.append(figure)
             if block.about and block.about not in group.about:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from longstep.artifacts import write_bytes
+from longstep.report.blocks import Curves
 from longstep.report.completions import OUTCOMES, Lengths
 from longstep.report.curves import Curve
 
@@ -39,6 +43,8 @@ _VARIABLES = {
     _OUTCOME["other"]: "var(--grey)",
 }
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
+#: The same four on paper, where nothing puts a page's colours in.
+_PRINTED = ("#0a66a8", "#cf5c00", "#7d4ea3", "#9aa1a8")
 #: Lines that one panel can tell apart.
 MOST_LINES = len(_SERIES)
 _MAX_BINS = 32
@@ -132,7 +138,69 @@ def bar_plot(name: str, counts: Sequence[float], ticks: Sequence[tuple[float, st
     return _svg(name, draw)
 
 
-def _svg(name: str, draw: Callable[[Axes], None]) -> str:
+def interval_plot(name: str, curves: Curves) -> str:
+    """Points with their 95 % intervals: lines with a band, points that are no line numbered.
+
+    Args:
+        name: prefix for the ids in the SVG, unique on the page.
+        curves: at most ``MOST_LINES`` lines.
+    """
+    return _svg(name, lambda axes: _draw_intervals(axes, curves), tall=1.5)
+
+
+def interval_picture(path: Path, curves: Curves, axis: str) -> None:
+    """The same as a PNG for a document, with its legend and the axis in words.
+
+    Args:
+        path: of the picture.
+        curves: as of ``interval_plot``.
+        axis: what is along the horizontal axis.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.6, 5.4), dpi=110)
+    axes = figure.add_axes((0.05, 0.28, 0.93, 0.66))
+    _dress(axes, 9, "#dddddd")
+    _draw_intervals(axes, curves, _PRINTED)
+    axes.set_xlabel(axis, fontsize=9)
+    axes.set_title(f"{curves.title}, percent right", fontsize=10, loc="left")
+    handles, names = axes.get_legend_handles_labels()
+    names = [textwrap.fill(name, 120) for name in names]
+    place = {"loc": "upper left", "bbox_to_anchor": (0.0, -0.12)}
+    axes.legend(handles, names, fontsize=8, frameon=False, **place)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
+
+
+def _draw_intervals(axes: Axes, curves: Curves, colors: Sequence[str] = _SERIES) -> None:
+    if len(curves.lines) > MOST_LINES:
+        raise ValueError(f"{len(curves.lines)} lines, and only {MOST_LINES} could be told apart")
+    if curves.ratios and all(step > 0 for line in curves.lines for step in line.steps):
+        from matplotlib.ticker import NullLocator, ScalarFormatter
+
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
+    for line, color, dash in zip(curves.lines, colors, _DASHES, strict=False):
+        style = {"color": color, "markersize": 3, "label": line.name}
+        if not line.apart:
+            axes.plot(line.steps, line.values, "o", linestyle=dash, linewidth=1.4, **style)
+            if line.low:
+                axes.fill_between(
+                    line.steps, line.low, line.high, color=color, alpha=0.15, linewidth=0
+                )
+            continue
+        axes.plot(line.steps, line.values, "D", linestyle="", **style)
+        if line.low:
+            axes.vlines(line.steps, line.low, line.high, color=color, linewidth=0.8, alpha=0.6)
+        for number, place in enumerate(zip(line.steps, line.values, strict=True), start=1):
+            axes.annotate(
+                str(number), place, (3, 2), textcoords="offset points", color=color, fontsize=7
+            )
+
+
+def _svg(name: str, draw: Callable[[Axes], None], tall: float = 1.0) -> str:
     """Draw into a fresh figure and return it as SVG that can stand inside HTML."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -140,7 +208,7 @@ def _svg(name: str, draw: Callable[[Axes], None]) -> str:
     with rc_context(
         {"svg.fonttype": "none", "svg.hashsalt": "longstep", "axes.formatter.useoffset": False}
     ):
-        figure = Figure(figsize=(_WIDTH, _HEIGHT))
+        figure = Figure(figsize=(_WIDTH, _HEIGHT * tall))
         figure.patch.set_visible(False)
         axes = figure.add_axes(_FRAME)
         _dress(axes)
@@ -152,19 +220,19 @@ def _svg(name: str, draw: Callable[[Axes], None]) -> str:
     return _inline(buffer.getvalue(), name)
 
 
-def _dress(axes: Axes) -> None:
+def _dress(axes: Axes, size: float = 7.5, grid: str = _GRID) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.patch.set_visible(False)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(_GRID)
-    axes.tick_params(length=0, labelsize=7.5, labelcolor=_INK)
-    axes.grid(axis="y", color=_GRID, linewidth=0.7)
+    axes.tick_params(length=0, labelsize=size, labelcolor=_INK)
+    axes.grid(axis="y", color=grid, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.ticklabel_format(axis="y", scilimits=(-3, 5))
-    axes.yaxis.get_offset_text().set(color=_INK, fontsize=7.5)
+    axes.yaxis.get_offset_text().set(color=_INK, fontsize=size)
 
 
 def _inline(svg: str, name: str) -> str:

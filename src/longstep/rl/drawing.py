@@ -30,6 +30,7 @@ class Drawer:
         generator: the engine over the model in training.
         sampling: of every draw, with the run's seed; the number of samples is replaced.
         together: completions decoded together, ``None`` for all of a draw.
+        prefix: begins the names of the noise, so that a second drawer of one run shares none.
         refresh: called before each step with its number, to bring a generator that draws from a copy up to date.
         step: the optimiser step that the draws are for.
         draws: how many draws this step has seen.
@@ -38,6 +39,7 @@ class Drawer:
     generator: Generator
     sampling: Sampling
     together: int | None = None
+    prefix: str = ""
     refresh: Callable[[int], None] = lambda step: None
     step: int = 0
     draws: int = 0
@@ -71,7 +73,8 @@ class Drawer:
         seen: Counter[str] = Counter()
         keys: list[str] = []
         for each in asked:
-            keys.append(f"{self.step}:{self.draws}:{seen[each.problem.id]}:{each.problem.id}")
+            place = f"{self.step}:{self.draws}:{seen[each.problem.id]}"
+            keys.append(f"{self.prefix}{place}:{each.problem.id}")
             seen[each.problem.id] += 1
         self.draws += 1
         return keys

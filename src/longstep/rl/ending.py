@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,6 +37,23 @@ def reference_complaints(
         yield "reference: has no effect: the algorithm has no penalty; set algorithm.penalty, or leave it out"
     elif lora is not None:
         yield "reference: with lora the penalty compares with the start, the adapters switched off; leave it out"
+
+
+def record_complaints(temperature: float, asking: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Whoever compares with what the sampler recorded, which is the probability at temperature 1.
+
+    Args:
+        temperature: of the rollouts.
+        asking: by family and name, what each member asks for.
+    """
+    if temperature == 1.0:
+        return
+    ways = {"gate": "; write surplus: drop", "guide": "; write weight: own"}
+    for who in (who for who, asks in asking.items() if "behaviour" in asks):
+        yield (
+            f"temperature: {temperature}, but {who} compares with what the sampler recorded, and that is "
+            f"recorded at temperature 1{ways.get(who.split()[0], '')}"
+        )
 
 
 def reference_misfits(ahead: Ahead, model: str, reference: str | None) -> Iterator[str]:

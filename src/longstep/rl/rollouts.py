@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from longstep.curriculum.until import Steps, Watched
 from longstep.generate import Prompt
 from longstep.losses.rewards import AnyReward, Graded, shaped_reward
 from longstep.rl.drawing import Asked, Drawer, by_samples, part
+from longstep.rl.exam import EXAM_TOKENS
 from longstep.rl.guiding import Hints, guided
 from longstep.rl.health import Health
 from longstep.rl.spent import TokensSpent
@@ -71,6 +72,7 @@ class Rollouts:
         group: completions per problem.
         record: a few rollouts of each step, for the report.
         until: may end the training by how the draws went.
+        exam: held-out problems, asked before a step's draws; told the step and the tokens drawn so far.
         spent: tokens so far.
         stats: numbers for the metric line of the last step.
         ended: why the gate or the rule ends the training after the last step.
@@ -87,6 +89,7 @@ class Rollouts:
     group: int
     record: AppendLog
     until: Watched = field(default_factory=lambda: Watched(Steps()))
+    exam: Callable[[int, int], Mapping[str, float]] = lambda step, drawn: {}
     spent: TokensSpent = field(default_factory=TokensSpent)
     stats: dict[str, Any] = field(default_factory=dict)
     ended: str = ""
@@ -98,6 +101,8 @@ class Rollouts:
         drawn: so every process keeps the same curriculum, gate and guide, and trains its own part of the groups.
         """
         self.drawer.begin(step)
+        sat = self.exam(step, self.spent.drawn)
+        self.spent.exam += int(sat.get(EXAM_TOKENS, 0))
         wanted = count // self.group * world()
         draws = self._draw_on(step, wanted)
         chosen = self.gate.choose(draws.passed, draws.left(), wanted)
@@ -106,6 +111,7 @@ class Rollouts:
         self._refuse_misfits(groups, wanted, chosen.short)
         self._account(draws, groups, chosen, helped)
         self._tell(draws, groups, chosen, wanted)
+        self.stats.update(sat)
         said = self.until.observe(step, draws.groups, self.spent.drawn)
         self.ended = chosen.ends or said
         filled = [*groups, *self._fillers(wanted - len(groups))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from longstep.context import Cost
 from longstep.curriculum.groups import DrawnGroup
 
 
@@ -18,6 +19,7 @@ class TokensSpent:
         carried: drawn and neither yet: a gate keeps the group for a later step.
         probe: drawn to rate problems.
         guided: drawn with help, whether the answer was taken or not.
+        exam: drawn to tell how good the policy is; no part of what its method costs.
         seen: what the loss saw in one pass: with guided answers and those given by somebody else, and an answer that
             stands in two rows twice.
     """
@@ -27,11 +29,12 @@ class TokensSpent:
     carried: int = 0
     probe: int = 0
     guided: int = 0
+    exam: int = 0
     seen: int = 0
 
     @property
     def drawn(self) -> int:
-        """All that the policy was asked to write."""
+        """All that the method asked the policy to write."""
         return self.trained + self.discarded + self.carried + self.probe + self.guided
 
     def settle(
@@ -45,6 +48,15 @@ class TokensSpent:
         self.trained += used
         self.discarded += open_before + drawn - used - self.carried
         self.seen += sum(row.length for _, row in rows)
+
+    def charge(self, cost: Cost, iterations: int) -> None:
+        """Enter all of it in the ledger of a stage; each row was trained on ``iterations`` times."""
+        cost.tokens_generated += self.drawn + self.exam
+        cost.tokens_trained += self.seen * iterations
+        cost.tokens_discarded += self.discarded
+        cost.tokens_probe += self.probe
+        cost.tokens_guided += self.guided
+        cost.tokens_exam += self.exam
 
     def metrics(self) -> dict[str, float]:
         """The numbers for a metric line; sums since the first step, so that no line can be missed."""

@@ -13,6 +13,7 @@ from longstep.config import Located, UserError, members
 from longstep.foresight import Ahead, Foreseen
 from longstep.models.start import Unopened
 from longstep.run.extras import command, extra_of, is_here
+from longstep.run.push import final_stage, hub_refusals
 from longstep.run.recipe import Recipe, placed
 from longstep.stages import Stage
 from longstep.training.trackers import module_of, package_of
@@ -35,7 +36,7 @@ def refuse_early(
     """
     models, seen = Unopened(ask=here), dict[str, Foreseen]()
     foreseen: dict[str, Foreseen] = {}
-    said = {each: each for each in _trackers(recipe)} if here and names else {}
+    said = {each: each for each in _afterwards(recipe, names)} if here and names else {}
     for name in recipe.order():
         stage = recipe.stages[name]
         inputs = {f"@{each}": foreseen[each] for each in recipe.inputs(name)}
@@ -48,14 +49,17 @@ def refuse_early(
         raise UserError("\n".join(said.values()))
 
 
-def _trackers(recipe: Recipe) -> Iterator[str]:
-    """Trackers that are not installed."""
+def _afterwards(recipe: Recipe, names: Sequence[str]) -> Iterator[str]:
+    """Trackers that are not installed, and a hub that would not take the model."""
     for name in recipe.trackers:
         if not is_here(module_of(name)):
             yield (
                 f"trackers: {name} is not installed: pip install {package_of(name)}; or leave it out, metrics.jsonl "
                 "of each stage holds the same numbers"
             )
+    if recipe.push is not None and final_stage(recipe, recipe.push.stage) in names:
+        for refusal in hub_refusals(recipe.push):
+            yield f"{refusal}; or leave push out, and type longstep push RUN {recipe.push.to} when the run is finished"
 
 
 def _foreseen(stage: Stage, ahead: Ahead) -> Foreseen:

@@ -16,11 +16,12 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
         "running a model",
         (
             *("torch", "transformers", "trl", "peft", "accelerate"),
-            *("tokenizers", "huggingface_hub"),  # brought by transformers
+            *("tokenizers", "huggingface_hub", "httpx2"),  # brought by transformers
         ),
     ),
     "hub": ("reading a dataset of the hub", ("datasets",)),
     "report": ("writing a report", ("matplotlib", "jinja2")),
+    "bnb": ("4-bit weights and 8-bit optimisers", ("bitsandbytes",)),
     "parquet": ("reading and writing Parquet", ("pyarrow",)),
 }
 

@@ -27,6 +27,7 @@ from longstep.costs.planning import Planning
 from longstep.run.arms import spread
 from longstep.run.launch.accelerate import Launch
 from longstep.run.phases import expanded
+from longstep.run.push import Push, final_stage
 from longstep.stages import AnyStage, Stage
 from longstep.training.trackers import Tracker
 from longstep.wording import dotted
@@ -49,6 +50,8 @@ class Recipe(Strict):
         launch: how the processes are started; no stage reads it.
         trackers: where the metric lines of training stages go too; ``metrics.jsonl`` stays the record. ``tensorboard``
             and ``wandb`` write into the stage's folder, wandb online only where ``WANDB_MODE=online`` is set.
+        push: ``OWNER/NAME`` on the hub, where the model that the recipe ends with is uploaded to when it is finished;
+            nothing is uploaded without it.
         stages: by name; a stage reads others as ``@name``.
     """
 
@@ -58,6 +61,7 @@ class Recipe(Strict):
     plan: Planning = Planning()
     launch: Launch | None = None
     trackers: tuple[Tracker, ...] = ()
+    push: Push | None = None
     stages: dict[str, AnyStage] = Field(min_length=1)
 
     @field_validator("stages")
@@ -223,6 +227,11 @@ def check(recipe: Recipe, located: Located) -> None:
     if complaints:
         raise UserError("\n".join(complaints))
     recipe.order()
+    if recipe.push is not None:
+        try:
+            final_stage(recipe, recipe.push.stage)
+        except UserError as error:
+            raise UserError(f"{located.origin(('push',)) or recipe.name}: {error}") from None
 
 
 def _place(

@@ -10,18 +10,26 @@ from longstep.config import Field
 from longstep.scaling.adaptive import AdaptiveConsistency
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
+from longstep.scaling.cot_decoding import CotDecoding
+from longstep.scaling.curtailed import StochasticCurtailment
 from longstep.scaling.dvts import DiverseTrees
 from longstep.scaling.esc import EarlyStopping
 from longstep.scaling.rebase import Rebase
+from longstep.scaling.revise import SelfRevision
 from longstep.scaling.samples import IndependentSamples
+from longstep.scaling.tools import ToolUse
 
 AnyStrategy = Annotated[
     AdaptiveConsistency
     | BeamSearch
     | BudgetForcing
+    | CotDecoding
     | DiverseTrees
     | EarlyStopping
     | IndependentSamples
-    | Rebase,
+    | Rebase
+    | SelfRevision
+    | StochasticCurtailment
+    | ToolUse,
     Field(discriminator="kind"),
 ]

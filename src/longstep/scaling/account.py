@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from longstep.types import Segment
@@ -18,8 +18,8 @@ class Bill:
         tool: returned by tools.
         encoded: prompt and given tokens, each once: what a server that keeps all prefixes reads.
         encoded_again: prompt and answer so far at every request: what a server without such a cache reads.
-        scored: of scored segments, each once a scorer.
-        scored_again: of scored paths, prompt included: what a scorer without a cache reads.
+        scored: read by models that score: prompt and segments of scored paths, each once a scorer.
+        scored_again: the same for one without a cache: every scored path again, from its prompt on.
         calls: pieces that the model was asked for.
         depth: rounds, one after the other.
         latency: tokens of the longest piece of each round: the time of an ideal batch.
@@ -42,10 +42,16 @@ class Bill:
         return self.drawn + self.forced + self.tool
 
 
-def bill(tree: Sequence[Segment], prompt: int) -> Bill:
-    """Count the segments of one problem whose prompt has so many tokens."""
+def bill(tree: Sequence[Segment], prompt: int, readers: Collection[str] = ()) -> Bill:
+    """Count the segments of one problem.
+
+    Args:
+        tree: all of them.
+        prompt: tokens of the prompt.
+        readers: names of scorers that read paths with a model; scores of others cost nothing.
+    """
     counts = dict.fromkeys(("model", "forced", "tool"), 0)
-    scored = scored_again = calls = again = 0
+    scored_again = calls = again = 0
     before = {-1: prompt}  # tokens of the path up to the end of a segment, the prompt's included
     piece = {-1: 0}  # of the request that a segment belongs to
     longest: dict[int, int] = {}
@@ -59,17 +65,25 @@ def bill(tree: Sequence[Segment], prompt: int) -> Bill:
         before[each.node] = before[each.parent] + length
         piece[each.node] = length + (piece[each.parent] if joined else 0)
         longest[each.round] = max(longest.get(each.round, 0), piece[each.node])
-        scored += length * len(each.scores)
-        scored_again += before[each.node] * len(each.scores)
+        scored_again += before[each.node] * sum(name in readers for name in each.scores)
     return Bill(
         drawn=counts["model"],
         forced=counts["forced"],
         tool=counts["tool"],
         encoded=prompt + counts["forced"] + counts["tool"],
         encoded_again=again,
-        scored=scored,
+        scored=sum(_read_once(tree, prompt, name) for name in readers),
         scored_again=scored_again,
         calls=calls,
         depth=len(longest),
         latency=sum(longest.values()),
     )
+
+
+def _read_once(tree: Sequence[Segment], prompt: int, reader: str) -> int:
+    """Tokens of all scored paths together, the prompt's included; 0 where nothing was scored."""
+    read: set[int] = set()
+    for each in reversed(tree):
+        if reader in each.scores or each.node in read:
+            read |= {each.node, each.parent}
+    return prompt * bool(read) + sum(len(tree[node].token_ids) for node in read if node >= 0)

@@ -11,21 +11,22 @@ from longstep.scaling.base import ROOT, Extend, Play, Strategy
 from longstep.scaling.votes import SameAnswer, classes
 
 
-class AdaptiveConsistency(Strategy):
-    """Draws answers until a vote of them is settled with some probability (Aggarwal et al. 2023, arXiv 2305.11860).
+class Looking(Strategy):
+    """Base of strategies that draw answers until a look at the votes says that more of them would change nothing.
 
     Attributes:
         most: answers at most.
         first: answers before the first look.
         each: answers between two looks; more of them are fewer rounds.
-        sure: probability that the leading answer is the more likely of the two most frequent ones.
     """
 
-    kind: Literal["adaptive"] = "adaptive"
     most: int = Field(default=32, ge=1)
     first: int = Field(default=2, ge=1)
     each: int = Field(default=1, ge=1)
-    sure: float = Field(default=0.95, gt=0.5, lt=1)
+
+    def enough(self, votes: Sequence[int], drawn: int) -> bool:
+        """Whether these votes, the most frequent answer's first, of so many answers say so."""
+        raise NotImplementedError
 
     def play(self, same: SameAnswer) -> Play:
         """Look after every draw."""
@@ -33,7 +34,7 @@ class AdaptiveConsistency(Strategy):
         count = min(self.first, self.most)
         while count:
             answers += [seen.answer for seen in (yield [Extend(ROOT, count)])]
-            if settled([len(found) for found in classes(answers, same)], self.sure):
+            if self.enough([len(found) for found in classes(answers, same)], len(answers)):
                 return
             count = min(self.each, self.most - len(answers))
 
@@ -45,6 +46,26 @@ class AdaptiveConsistency(Strategy):
     def answers(self, mean: float) -> float:
         """All, where no vote is settled."""
         return self.most
+
+    def fewest(self, mean: float) -> float:
+        """Until the first look that settles a vote in which all agree."""
+        looks = range(self.first, self.most, self.each)
+        return next((count for count in looks if settled([count], self.sure)), self.most)
+
+
+class AdaptiveConsistency(Looking):
+    """Draws answers until a vote of them is settled with some probability (Aggarwal et al. 2023, arXiv 2305.11860).
+
+    Attributes:
+        sure: probability that the leading answer is the more likely of the two most frequent ones.
+    """
+
+    kind: Literal["adaptive"] = "adaptive"
+    sure: float = Field(default=0.95, gt=0.5, lt=1)
+
+    def enough(self, votes: Sequence[int], drawn: int) -> bool:
+        """However many more could be drawn."""
+        return settled(votes, self.sure)
 
 
 def settled(votes: Sequence[int], sure: float) -> bool:

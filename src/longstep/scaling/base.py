@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 from longstep.config import Field, Strict, field_validator
 from longstep.scaling.scorers import AnyScorer
 from longstep.scaling.scorers.logprob import LogProbScorer
+from longstep.scaling.tree import Trail
 from longstep.scaling.votes import SameAnswer
 from longstep.types import SegmentFinish
 
@@ -31,6 +32,8 @@ class Extend:
         most: tokens of a segment; ``None`` is what room there is.
         apart: a text that ended the segment is a segment of its own behind it, so that one may go on without it; it
             must be one token.
+        ranked: nothing is left to chance: the k-th of them begins with the k-th likeliest token, and every other token
+            is the likeliest one.
     """
 
     parent: int
@@ -38,6 +41,7 @@ class Extend:
     after: tuple[str, ...] = ()
     most: int | None = None
     apart: bool = False
+    ranked: bool = False
 
     @property
     def times(self) -> int:
@@ -47,11 +51,20 @@ class Extend:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Put a text behind a segment, as if the model had written it."""
+    """Put a text behind a segment, as if the model had written it.
+
+    Attributes:
+        parent: number of the segment it follows.
+        text: what is put there; what it spells of control tokens stays text.
+        origin: who says so.
+        turn: it is the user's next turn behind an answer that ended by itself, and the model's own chat format is put
+            around it.
+    """
 
     parent: int
     text: str
     origin: Literal["forced", "tool"] = "forced"
+    turn: bool = False
 
     @property
     def times(self) -> int:
@@ -94,6 +107,12 @@ class Strategy(Strict):
 
     #: Its answers are independent draws of one kind, so any of them are what a smaller budget would have drawn.
     exchangeable: ClassVar[bool] = False
+    #: A scorer alone decides what it goes on with, so that a bad one does harm.
+    trusts: ClassVar[bool] = False
+    #: It inserts turns of the user.
+    turns: ClassVar[bool] = False
+    #: It asks for ranked tokens, so every token's distribution must be at hand.
+    distribution: ClassVar[bool] = False
 
     def play(self, same: SameAnswer) -> Play:
         """Begin with one problem."""
@@ -107,14 +126,26 @@ class Strategy(Strict):
         """Texts that must be one token each of the model's."""
         yield from ()
 
+    def keeps(self, leaf: Trail) -> bool | None:
+        """Whether an answer kept the bound on its length that the strategy sets; ``None`` of one that sets none."""
+        return None
+
     @property
     def rows(self) -> int:
         """Segments it asks for at once, at most."""
         raise NotImplementedError
 
     def answers(self, mean: float) -> float:
-        """Tokens it draws for a problem at most, in whole answers of ``mean`` tokens; for ``longstep plan``."""
+        """Tokens it draws for a problem, in whole answers of ``mean`` tokens, where nothing stops early; for a plan."""
         raise NotImplementedError
+
+    def fewest(self, mean: float) -> float:
+        """The same where it stops as early as it may."""
+        return self.answers(mean)
+
+    def worst(self, longest: int) -> float:
+        """Tokens that it can draw for a problem whose answers have so many at most: never more."""
+        return self.answers(longest) * longest if longest > 0 else 0.0
 
 
 class Stepwise(Strategy):
@@ -127,6 +158,7 @@ class Stepwise(Strategy):
         scorer: what a path up to the end of a step is worth.
     """
 
+    trusts: ClassVar[bool] = True
     step: tuple[str, ...] = Field(default=("\n\n",), min_length=1)
     max_step: int = Field(default=256, ge=1)
     rounds: int = Field(default=40, ge=1)
@@ -148,6 +180,15 @@ class Stepwise(Strategy):
     def scorers(self) -> Iterator[AnyScorer]:
         """The one that guides it."""
         yield self.scorer
+
+    def answers(self, mean: float) -> float:
+        """As often as there are rows, were all steps alike, up to the longest path that it allows."""
+        return self.rows * min(1.0, self.rounds * self.max_step / mean)
+
+    def worst(self, longest: int) -> float:
+        """The steps that are kept may have one token each, and all the others as many as fit."""
+        left = range(longest, max(0, longest - self.rounds), -1)
+        return self.rows * sum(min(self.max_step, room) for room in left)
 
     def further(self, parent: int, count: int) -> Extend:
         """One step on."""

@@ -40,7 +40,3 @@ class BeamSearch(Stepwise):
     def rows(self) -> int:
         """All next steps of all paths."""
         return self.keep * self.expand
-
-    def answers(self, mean: float) -> float:
-        """Every step of an answer is drawn so many times."""
-        return self.rows

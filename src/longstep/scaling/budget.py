@@ -7,9 +7,10 @@ from typing import Literal
 
 from longstep.config import Field
 from longstep.scaling.base import ROOT, Extend, Insert, Play, Strategy
+from longstep.scaling.tree import Trail
 from longstep.scaling.votes import SameAnswer
 
-CLOSE = "</think>"
+OPEN, CLOSE = "<think>", "</think>"
 
 
 class BudgetForcing(Strategy):
@@ -66,6 +67,10 @@ class BudgetForcing(Strategy):
         """The end of a thought."""
         yield CLOSE
 
+    def keeps(self, leaf: Trail) -> bool | None:
+        """Whether the thought has no more tokens than ``most``; a wait that stands over the edge is too many."""
+        return None if self.most is None else thought_tokens(leaf) <= self.most
+
     @property
     def rows(self) -> int:
         """One."""
@@ -75,3 +80,13 @@ class BudgetForcing(Strategy):
         """A thought may be written anew after every wait, and is never longer than ``most``."""
         long = mean * (1 + self.waits)
         return (long if self.most is None else min(long, self.most + mean)) / mean
+
+
+def thought_tokens(leaf: Trail) -> int:
+    """Tokens of the thought of an answer of this strategy, forced ones included, its closing tag not."""
+    count = 0
+    for each in leaf.segments:
+        if each.text.startswith(CLOSE):
+            break
+        count += len(each.token_ids)
+    return count

@@ -3,200 +3,190 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from longstep.evaluate.score import rounded
-from longstep.evaluate.statistics import MIN_PROBLEMS, value_interval
-from longstep.scaling.account import Bill
-from longstep.scaling.picks import AnyPick
-from longstep.scaling.picks.base import expected
-from longstep.scaling.picks.majority import MajorityVote
-from longstep.scaling.tree import Trail
-from longstep.scaling.votes import SameAnswer
-
-#: Halves of fewer answers have no plurality worth the name.
-LEAST_FOR_STRATA = 4
+from longstep.scaling.axes import AXES, Prices, Work, axes_of
+from longstep.scaling.intervals import Column, MeanInterval, difference, mean_intervals
+from longstep.scaling.optimal import by_difficulty
+from longstep.scaling.tally import StrategyTally
 
 
-@dataclass
-class StrategyTally:
-    """What is kept of a strategy's trees: one number a problem for each pick and budget, and the bill.
+@dataclass(frozen=True)
+class Counting:
+    """How points are counted.
 
     Attributes:
-        strategy: its name.
-        budgets: numbers of answers; only one, whatever it is, where smaller ones would have to be drawn.
-        picks: by name.
-        same: whether two answers are one.
-        seed: of random subsets.
+        prices: of tokens, as declared.
+        work: of a token, where the model's shape is known.
+        seed: of the bootstrap.
+        resamples: of it.
     """
 
-    strategy: str
-    budgets: Sequence[int]
-    picks: Mapping[str, AnyPick]
-    same: SameAnswer
+    prices: Prices
+    work: Work | None
     seed: int
-    answers: int = 0
-    bills: list[Bill] = field(default_factory=list)
-    values: dict[tuple[str, int], list[float | None]] = field(default_factory=dict)
-    strata: list[tuple[float | None, float | None, float | None]] = field(default_factory=list)
-
-    def add(self, problem_id: str, leaves: Sequence[Trail], bill: Bill) -> None:
-        """Take a problem."""
-        self.bills.append(bill)
-        self.answers += len(leaves)
-        for name, pick in self.picks.items():
-            for budget in self.budgets if pick.chooses else self.budgets[:1]:
-                n = budget if len(self.budgets) > 1 else len(leaves)
-                seed = f"{self.seed}:{problem_id}:{n}"
-                value = pick.at(leaves, n, self.same, seed) if leaves else 0.0
-                self.values.setdefault((name, budget), []).append(value)
-        if len(self.budgets) > 1 and len(leaves) >= LEAST_FOR_STRATA:
-            self.strata.append(self._halves(leaves))
-
-    def _halves(self, leaves: Sequence[Trail]) -> tuple[float | None, float | None, float | None]:
-        """Whether the first half's plurality is right; the second half's mean and plurality."""
-        half = len(leaves) // 2
-        first, second = leaves[:half], leaves[half:]
-        vote = MajorityVote()
-        even = [1 / len(second)] * len(second)
-        return (
-            expected(vote.pick(first, self.same), first),
-            expected(even, second),
-            expected(vote.pick(second, self.same), second),
-        )
-
-    def tokens(self, budget: int) -> float:
-        """Mean tokens of a problem at a budget."""
-        return float(np.mean([each.tokens for each in self.bills])) * budget / self.budgets[-1]
-
-    def given(self, budget: int) -> float:
-        """Mean answers of a problem at a budget."""
-        return self.answers / len(self.bills) * budget / self.budgets[-1]
+    resamples: int
 
 
-def budgets_of(answers: int, exchangeable: bool) -> list[int]:
-    """1, 2, 4, ... and all, where any of the answers are a smaller budget."""
-    if not exchangeable:
-        return [answers]
-    return sorted({2**i for i in range(answers.bit_length())} | {answers})
+def curves(tallies: Sequence[StrategyTally], how: Counting) -> dict[str, Any]:
+    """The content of ``curves.json``; rounded, without times.
 
-
-def curves(tallies: Sequence[StrategyTally], seed: int, resamples: int) -> dict[str, Any]:
-    """The content of ``curves.json``: points, the front, comparisons, bills, strata; rounded, without times."""
-    points = [point for tally in tallies for point in _points(tally, seed, resamples)]
-    front = _front([p for p in points if not p["bound"]], tallies, (seed, resamples))
+    Points, the front on each axis, strategies against the first, the choice by difficulty, bills, strata.
+    """
+    points = list(_points(tallies, how))
+    methods = [point for point in points if not point["bound"]]
+    axes = [axis for axis in AXES if all(axis in point["costs"] for point in points)]
+    table = _Table(tallies, how)
+    for axis in axes:
+        table.want(_front(methods, axis))
+    pairs = list(_pairs(points))
+    table.want([point for pair in pairs for point in pair], every=2)
+    table.compare()
     return rounded(
         {
+            "axes": {axis: AXES[axis] for axis in axes},
             "points": points,
-            "front": front,
-            "comparisons": list(_comparisons(points, tallies, (seed, resamples))),
-            "bills": {tally.strategy: _mean_bill(tally.bills) for tally in tallies},
-            "strata": {tally.strategy: _strata(tally) for tally in tallies if tally.strata},
+            "fronts": {axis: table.front(_front(methods, axis), axis) for axis in axes},
+            "comparisons": [_comparison(one, other, table) for one, other in pairs],
+            "difficulty": by_difficulty(tallies, methods, how.seed, how.resamples),
+            "bills": {
+                t.name: asdict(t.load(next(iter(t.picks)), t.budgets[-1]).bill) for t in tallies
+            },
+            "strata": {tally.name: _strata(tally) for tally in tallies if tally.strata},
         }
     )
 
 
-def _points(tally: StrategyTally, seed: int, resamples: int) -> Iterator[dict[str, Any]]:
-    for (name, budget), values in tally.values.items():
-        known_P = np.array([value for value in values if value is not None])
-        if not len(known_P):
+def _points(tallies: Sequence[StrategyTally], how: Counting) -> Iterator[dict[str, Any]]:
+    keys = [(tally, *key) for tally in tallies for key in tally.values]
+    columns = [tally.values[pick, budget] for tally, pick, budget in keys]
+    means = mean_intervals(columns, how.seed, how.resamples)
+    for (tally, pick, budget), column, found in zip(keys, columns, means, strict=True):
+        if found is None:
             continue
+        mean, interval, known = found
+        mean_load = tally.load(pick, budget)
         yield {
-            "strategy": tally.strategy,
-            "pick": name,
+            "strategy": tally.name,
+            "pick": pick,
             "budget": budget,
             "answers": tally.given(budget),
-            "tokens": tally.tokens(budget),
-            "accuracy": known_P.mean(),
-            "ci95": value_interval(known_P, seed, resamples),
-            "problems": len(known_P),
-            "unscorable": len(values) - len(known_P),
-            "bound": _knows(tally.picks[name]),
+            "tokens": mean_load.bill.tokens,
+            "costs": axes_of(mean_load, how.prices, how.work),
+            "accuracy": mean,
+            "ci95": interval,
+            "problems": known,
+            "unscorable": len(column) - known,
+            "bound": _knows(tally, pick),
         }
 
 
-def _knows(pick: AnyPick) -> bool:
-    return pick.knows or any(scorer.knows for scorer in pick.scorers())
+def _knows(tally: StrategyTally, pick: str) -> bool:
+    chosen = tally.picks[pick]
+    users = (*chosen.scorers(), *tally.strategy.scorers())
+    return chosen.knows or any(scorer.knows for scorer in users)
 
 
-def _front(
-    points: Sequence[dict[str, Any]], tallies: Sequence[StrategyTally], resampling: tuple[int, int]
-) -> list[dict[str, Any]]:
-    """Points that nothing cheaper is as good as, each with what it adds to the one before."""
+def _front(points: Sequence[dict[str, Any]], axis: str) -> list[dict[str, Any]]:
+    """Points that nothing cheaper is as good as."""
     found: list[dict[str, Any]] = []
-    for point in sorted(points, key=lambda p: (p["tokens"], -p["accuracy"])):
-        if found and point["accuracy"] <= found[-1]["accuracy"]:
-            continue
-        entry = {
-            key: point[key]
-            for key in ("strategy", "pick", "budget", "answers", "tokens", "accuracy")
-        }
-        if found:
-            entry |= compared(found[-1], point, tallies, resampling)
-        found.append(entry)
+    for point in sorted(points, key=lambda p: (p["costs"][axis], -p["accuracy"])):
+        if not found or point["accuracy"] > found[-1]["accuracy"]:
+            found.append(point)
     return found
 
 
-def _comparisons(
-    points: Sequence[dict[str, Any]], tallies: Sequence[StrategyTally], resampling: tuple[int, int]
-) -> Iterator[dict[str, Any]]:
-    """Every strategy against the first, by the same pick, all their answers used."""
-    last = {tally.strategy: tally.budgets[-1] for tally in tallies}
-    whole = [p for p in points if p["budget"] == last[p["strategy"]] and not p["bound"]]
-    for other in whole:
-        one = next((p for p in whole if p["pick"] == other["pick"]), other)
+def _pairs(
+    points: Sequence[dict[str, Any]],
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every strategy with the first, by the same pick at its largest budget."""
+    largest = {(p["strategy"], p["pick"]): p for p in points if not p["bound"]}
+    for other in largest.values():
+        one = next(p for p in largest.values() if p["pick"] == other["pick"])
         if one["strategy"] != other["strategy"]:
-            yield {
-                "a": one["strategy"],
-                "b": other["strategy"],
-                "pick": other["pick"],
-                "tokens": other["tokens"] / one["tokens"] if one["tokens"] else None,
-            } | compared(one, other, tallies, resampling)
+            yield one, other
 
 
-def compared(
+class _Table:
+    """Differences of points problem by problem, their intervals found together."""
+
+    def __init__(self, tallies: Sequence[StrategyTally], how: Counting) -> None:
+        self._tallies = {tally.name: tally for tally in tallies}
+        self._how = how
+        self._wanted: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._found: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def want(self, points: Sequence[dict[str, Any]], every: int = 1) -> None:
+        """Ask for the difference of neighbours, or of pairs when ``every`` is 2."""
+        for at in range(0, len(points) - 1, every):
+            one, other = points[at], points[at + 1]
+            self._wanted[_key(one), _key(other)] = one, other
+
+    def compare(self) -> None:
+        """Find all that were asked for."""
+        columns = [
+            [
+                None if a is None or b is None else b - a
+                for a, b in zip(self._values(one), self._values(other), strict=True)
+            ]
+            for one, other in self._wanted.values()
+        ]
+        means = mean_intervals(columns, self._how.seed, self._how.resamples)
+        pairs = zip(self._wanted.items(), columns, means, strict=True)
+        for (keys, (one, other)), column, found in pairs:
+            self._found[keys] = _compared(one, other, column, found)
+
+    def _values(self, point: Mapping[str, Any]) -> Column:
+        return self._tallies[point["strategy"]].values[point["pick"], point["budget"]]
+
+    def of(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+        """The second against the first."""
+        return self._found[_key(one), _key(other)]
+
+    def front(self, points: Sequence[dict[str, Any]], axis: str) -> list[dict[str, Any]]:
+        """A front, each point with what it adds to the one before."""
+        found = []
+        for at, point in enumerate(points):
+            keys = ("strategy", "pick", "budget", "answers", "accuracy")
+            entry = {key: point[key] for key in keys} | {"cost": point["costs"][axis]}
+            found.append(entry | (self.of(points[at - 1], point) if at else {}))
+        return found
+
+
+def _key(point: Mapping[str, Any]) -> str:
+    return f"{point['strategy']}\0{point['pick']}\0{point['budget']}"
+
+
+def _compared(
     one: Mapping[str, Any],
     other: Mapping[str, Any],
-    tallies: Sequence[StrategyTally],
-    resampling: tuple[int, int],
+    column: Column,
+    found: MeanInterval | None,
 ) -> dict[str, Any]:
-    """The second point against the first, problem by problem."""
-    sides = [_values(tallies, point) for point in (one, other)]
-    delta_P = np.array(
-        [b - a for a, b in zip(*sides, strict=True) if a is not None and b is not None]
-    )
-    delta = float(delta_P.mean()) if len(delta_P) else 0.0
-    same = not len(delta_P) or bool(np.all(delta_P == delta_P[0]))
-    low, high = (delta, delta) if same else value_interval(delta_P, *resampling)
-    sure = len(delta_P) >= MIN_PROBLEMS and (low > 0 or high < 0)
-    verdict = ("better" if delta > 0 else "worse") if sure else "not distinguishable"
+    delta, (low, high), known = found or (0.0, (0.0, 0.0), 0)
+    if len({value for value in column if value is not None}) < 2:
+        # An interval of coins says nothing about differences that are all one number.
+        low = high = delta
+    return difference((called(one), called(other)), delta, (low, high), known)
+
+
+def _comparison(one: Mapping[str, Any], other: Mapping[str, Any], table: _Table) -> dict[str, Any]:
     return {
-        "delta": delta,
-        "delta_ci95": (low, high),
-        "distinguishable": sure,
-        "sentence": (
-            f"{called(other)} - {called(one)} = {100 * delta:+.1f} points "
-            f"[{100 * low:+.1f}, {100 * high:+.1f}], {len(delta_P)} problems: {verdict}"
-        ),
-    }
+        "a": one["strategy"],
+        "b": other["strategy"],
+        "pick": other["pick"],
+        "tokens": other["tokens"] / one["tokens"] if one["tokens"] else None,
+        "answers": other["answers"] / one["answers"] if one["answers"] else None,
+    } | table.of(one, other)
 
 
 def called(point: Mapping[str, Any]) -> str:
     """A point in words."""
     return f"{point['strategy']}, {point['pick']} of {point['answers']:.3g}"
-
-
-def _values(tallies: Sequence[StrategyTally], point: Mapping[str, Any]) -> list[float | None]:
-    tally = next(each for each in tallies if each.strategy == point["strategy"])
-    return tally.values[point["pick"], point["budget"]]
-
-
-def _mean_bill(bills: Sequence[Bill]) -> dict[str, float]:
-    rows = [asdict(each) for each in bills]
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]} if rows else {}
 
 
 def _strata(tally: StrategyTally) -> dict[str, Any]:

@@ -8,17 +8,20 @@ frontier holds was made inside of it. Held prefixes could not be rebuilt to the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from longstep.config import UserError
 from longstep.generate import Continuation, Continued, Frontier, Generator, Prompt, Sampling
 from longstep.generate.batches import plan_of
 from longstep.generate.seals import Sealed
 from longstep.scaling.base import ROOT, Extend, Insert, Play, SeenSegment, Strategy
-from longstep.scaling.tree import Noise, noise_of, trail
+from longstep.scaling.scorers.base import PathRater
+from longstep.scaling.scorers.margin import MARGIN, answer_margin
+from longstep.scaling.tree import Noise, Trail, noise_of, trail
 from longstep.types import Problem, Segment, SegmentOrigin
 from longstep.verify import judge
 from longstep.verify.keys import same_answer
@@ -36,12 +39,37 @@ class Grower:
         encode: ids of a text that is put into an answer.
         how: sampling; ``max_tokens`` is the longest whole answer, ``batch_size`` the most pieces drawn together.
         strategy: what asks.
+        raters: by the name of a scorer of the strategy or of a pick, what reads paths for it.
+        decode: text of ids; a strategy that asks for ranked tokens needs it.
+        turn: ids and text of a user's turn behind an answer, up to where the model goes on; needed for turns.
+
+    Raises:
+        UserError: one of the two is needed and missing, or nothing can follow an answer in the model's chat format.
     """
 
     generator: Generator
     encode: Encode
     how: Sampling
     strategy: Strategy
+    raters: Mapping[str, PathRater] = field(default_factory=dict)
+    decode: Callable[[Sequence[int]], str] | None = None
+    turn: Callable[[str], tuple[Sequence[int], str]] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse before anything is drawn."""
+        kind = type(self.strategy).model_fields["kind"].default
+        if self.strategy.distribution and self.decode is None:
+            raise UserError(
+                f"strategy {kind}: needs the text of every token, which this engine does not give; "
+                "take one of kind model"
+            )
+        if self.strategy.turns:
+            if self.turn is None:
+                raise UserError(
+                    f"strategy {kind}: asks again behind an answer, and this engine does not know the model's chat "
+                    "format; take one of kind model"
+                )
+            self.turn("")
 
     def forest(
         self, asked: Sequence[tuple[Problem, Prompt]], journal: Path
@@ -68,8 +96,21 @@ class Grower:
             wanted = [plant.asks() for plant in growing]
             drawn = iter(self._drawn(frontier, [ask for asks in wanted for ask in asks]))
             found = [[next(drawn) for _ in asks] for asks in wanted]
-            growing = [p for p, each in zip(growing, found, strict=True) if p.grow(each)]
+            for plant, each in zip(growing, found, strict=True):
+                plant.grow(each)
+            self._rate(growing)
+            growing = [plant for plant in growing if plant.go_on()]
         return [plant.tree for plant in plants]
+
+    def _rate(self, growing: Sequence[_Plant]) -> None:
+        """Let models read what is new in all trees together: what the strategy looks at, and answers for the picks."""
+        guiding = {scorer.name for scorer in self.strategy.scorers()}
+        for name, rater in self.raters.items():
+            fresh = [(plant, node) for plant in growing for node in plant.drawn(name in guiding)]
+            if fresh:
+                scores = rater.rate([plant.path(node) for plant, node in fresh])
+                for (plant, node), score in zip(fresh, scores, strict=True):
+                    plant.mark(node, name, score)
 
     def _drawn(self, frontier: Frontier, asks: Sequence[Continuation]) -> list[Continued]:
         parts = _parts(asks, self.how.batch_size)
@@ -81,6 +122,8 @@ class Grower:
         digest.update(self.strategy.model_dump_json().encode())
         for problem, _ in asked:
             digest.update(repr((problem.id, problem.answer, problem.verifier)).encode())
+        for name, rater in self.raters.items():
+            digest.update(repr((name, rater.identity)).encode())
         return digest.hexdigest()
 
 
@@ -96,12 +139,13 @@ class _Plant:
         self._by, self._problem, self._prompt = grower, problem, prompt
         self._play: Play = grower.strategy.play(same_answer)
         self._wanted: Sequence[Extend | Insert] = ()
-        self._round = 0
+        self._round = self._begin = 0
         # of each segment: ids of the path to its end, noise, path by places, children; of the prompt at -1
         self._ids: dict[int, tuple[int, ...]] = {ROOT: ()}
         self._noise: list[Noise] = []
         self._paths: list[str] = []
         self._children: dict[int, int] = {ROOT: 0}
+        self._margins: dict[int, Sequence[float]] = {}
 
     def begin(self) -> bool:
         """Hear what is wanted first; ``False`` when nothing is."""
@@ -121,27 +165,52 @@ class _Plant:
             ids = self._ids[want.parent]
             for k in range(place, place + want.count):
                 noise = noise_of(self._prompt.name, k, want.parent, self._noise, self._paths)
-                found.append(Continuation(self._prompt, ids, noise, room, want.after))
+                rank = k - place if want.ranked else None
+                found.append(Continuation(self._prompt, ids, noise, room, want.after, rank))
         return found
 
-    def grow(self, drawn: Sequence[Continued]) -> bool:
-        """Add what came, tell the strategy, hear what is wanted next; ``False`` at the end."""
-        left, begin = iter(drawn), len(self.tree)
+    def grow(self, drawn: Sequence[Continued]) -> None:
+        """Add what came."""
+        left, self._begin = iter(drawn), len(self.tree)
         for want in self._wanted:
             if isinstance(want, Insert):
-                ids = tuple(self._by.encode(want.text))
-                self._add(want.parent, want.origin, Continued(ids, want.text, "given"))
+                self._insert(want)
                 continue
             room = self._room(want)
             for _ in range(want.count):
                 self._put(want, next(left) if room else Continued((), "", "length"))
-        self._judge(begin)
+        self._judge(self._begin)
         self._round += 1
+
+    def drawn(self, guiding: bool) -> list[int]:
+        """New segments that the model drew; those alone that end an answer, when nothing is guided by their scores."""
+        new = self.tree[self._begin :]
+        return [each.node for each in new if each.origin == "model" and (guiding or each.ended)]
+
+    def path(self, node: int) -> tuple[Prompt, Trail]:
+        """The prompt, and the way to a segment."""
+        return self._prompt, trail(self.tree, node, self._prompt.prefix)
+
+    def mark(self, node: int, name: str, score: float) -> None:
+        """Write a score down."""
+        each = self.tree[node]
+        self.tree[node] = replace(each, scores={**each.scores, name: score})
+
+    def go_on(self) -> bool:
+        """Tell the strategy what is new, hear what is wanted next; ``False`` at the end."""
         try:
-            self._wanted = self._play.send([self._seen(each) for each in self.tree[begin:]])
+            self._wanted = self._play.send([self._seen(each) for each in self.tree[self._begin :]])
         except StopIteration:
             return False
         return bool(self._wanted)
+
+    def _insert(self, want: Insert) -> None:
+        ids, text = self._by.encode(want.text), want.text
+        if want.turn:
+            assert self._by.turn is not None, "the strategy does not say that it has turns"
+            assert self.tree[want.parent].finish == "stop", "a turn follows an answer that is over"
+            ids, text = self._by.turn(want.text)
+        self._add(want.parent, want.origin, Continued(tuple(ids), text, "given"))
 
     def _room(self, want: Extend) -> int:
         left = self._by.how.max_tokens - len(self._ids[want.parent])
@@ -170,6 +239,8 @@ class _Plant:
         self._children[parent] += 1
         self._children[node] = 0
         self._ids[node] = ids
+        if found.margins is not None:
+            self._margins[node] = found.margins
         self.tree.append(
             Segment(
                 problem_id=self._problem.id,
@@ -191,15 +262,27 @@ class _Plant:
             if each.ended:
                 text = trail(self.tree, each.node, prefix).text
                 verdict = judge(self._problem, text, each.finish)
-                self.tree[each.node] = replace(each, verdict=verdict)
-        drawn = [each.node for each in self.tree[begin:] if each.origin == "model"]
+                scores = self._sure(each, verdict.answer)
+                self.tree[each.node] = replace(each, verdict=verdict, scores=scores)
+        drawn = self.drawn(guiding=True)
         for scorer in self._by.strategy.scorers():
-            scores = scorer.score([trail(self.tree, node, prefix) for node in drawn])
-            for node, score in zip(drawn, scores, strict=True):
-                each = self.tree[node]
-                self.tree[node] = replace(each, scores={**each.scores, scorer.name: score})
+            if scorer.name not in self._by.raters:
+                scores = scorer.score([trail(self.tree, node, prefix) for node in drawn])
+                for node, score in zip(drawn, scores, strict=True):
+                    self.mark(node, scorer.name, score)
+
+    def _sure(self, each: Segment, answer: str | None) -> dict[str, float]:
+        """The margin of an answer whose tokens were ranked: what is stored has no distributions to find it in later."""
+        margins = self._margins.pop(each.node, None)
+        if margins is None:
+            return {}
+        assert self._by.decode is not None, (
+            "the strategy does not say that it asks for ranked tokens"
+        )
+        return {MARGIN: answer_margin(margins, each.token_ids, answer, self._by.decode)}
 
     def _seen(self, each: Segment) -> SeenSegment:
         answer = None if each.verdict is None else each.verdict.answer
-        score = next(iter(each.scores.values()), 0.0)
+        guide = next((scorer.name for scorer in self._by.strategy.scorers()), "")
+        score = each.scores.get(guide, 0.0)
         return SeenSegment(each.node, len(each.token_ids), each.text, each.finish, answer, score)

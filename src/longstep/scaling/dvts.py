@@ -36,7 +36,3 @@ class DiverseTrees(Stepwise):
     def rows(self) -> int:
         """All next steps of all trees."""
         return self.trees * self.expand
-
-    def answers(self, mean: float) -> float:
-        """Every step of an answer is drawn so many times."""
-        return self.rows

@@ -39,3 +39,7 @@ class EarlyStopping(Strategy):
     def answers(self, mean: float) -> float:
         """All, where no window agrees."""
         return self.most
+
+    def fewest(self, mean: float) -> float:
+        """One window, of which all agree."""
+        return self.rows

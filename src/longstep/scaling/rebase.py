@@ -41,10 +41,6 @@ class Rebase(Stepwise):
         """All paths."""
         return self.n
 
-    def answers(self, mean: float) -> float:
-        """All paths."""
-        return self.n
-
 
 def shares(scores: Sequence[float], width: int, temperature: float) -> list[int]:
     """Share ``width`` among paths by a softmax of their scores; the shares sum to it.

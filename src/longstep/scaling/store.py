@@ -4,6 +4,7 @@ protocol.json             what was asked, and the hash of every file of segments
 problems.jsonl            Problem rows
 prompts.jsonl             of each problem: tokens of its prompt, and the part of the answer that the prompt holds
 nodes/<strategy>.jsonl    Segment rows, problem by problem
+classes/<strategy>.jsonl  which answers of a problem are one answer
 choices.jsonl             which answers each pick gives, all answers used
 curves.json               accuracy against tokens
 """
@@ -11,25 +12,31 @@ curves.json               accuracy against tokens
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from longstep.artifacts import read_rows, sha256_file, write_json, write_rows
 from longstep.config import Field, Strict, UserError
+from longstep.evaluate.score import rounded
 from longstep.evaluate.store import PROTOCOL, stored_as
 from longstep.generate import Prompt
 from longstep.scaling import AnyStrategy
-from longstep.scaling.account import bill
-from longstep.scaling.curves import StrategyTally, budgets_of, curves
+from longstep.scaling.axes import Prices, Work
+from longstep.scaling.curves import Counting, curves
+from longstep.scaling.dial import Dial
 from longstep.scaling.picks import AnyPick
-from longstep.scaling.picks.base import expected
-from longstep.scaling.tree import Trail, leaves
+from longstep.scaling.picks.ballot import Ballot
+from longstep.scaling.raters import refuse_doubtful
+from longstep.scaling.tally import Grown, StrategyTally
+from longstep.scaling.tree import leaves
+from longstep.scaling.verdicts import EqualAnswers, StoredJudge, classes_path, verifier_code
 from longstep.types import Problem, Segment
-from longstep.verify import judge_all
 from longstep.verify.keys import same_answer
 
 CURVES, CHOICES = "curves.json", "choices.jsonl"
@@ -45,6 +52,11 @@ class Scaled(Strict):
         seed: of random subsets and of the bootstrap.
         resamples: of the bootstrap.
         files: hash of each strategy's segments.
+        readers: names of the scorers that read paths with a model, and why nothing should be chosen by them alone;
+            empty where it may be.
+        judged_by: hash of the verifier's code; stored verdicts stand while it is that.
+        prices: of tokens, as declared.
+        work: what a token takes of the model; ``None`` where its shape is not known here.
     """
 
     strategies: tuple[tuple[str, AnyStrategy], ...] = Field(min_length=1)
@@ -52,6 +64,15 @@ class Scaled(Strict):
     seed: int
     resamples: int = Field(ge=100)
     files: dict[str, str]
+    readers: dict[str, str] = Field(default_factory=dict)
+    judged_by: str = ""
+    prices: Prices = Prices()
+    work: Work | None = None
+
+    @property
+    def counting(self) -> Counting:
+        """How points are counted."""
+        return Counting(self.prices, self.work, self.seed, self.resamples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +110,15 @@ def begin(folder: Path, problems: Sequence[Problem], prompts: Sequence[Prompt]) 
 def finish(folder: Path, asked: Scaled) -> None:
     """Write the protocol with the hashes of the segments, and what follows from them."""
     files = {name: sha256_file(nodes_path(folder, name)) for name, _ in asked.strategies}
-    protocol = asked.model_copy(update={"files": files})
+    protocol = asked.model_copy(update={"files": files, "judged_by": verifier_code()})
     write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
-    _score(folder, protocol, again=False)
+    _score(folder, protocol, None)
 
 
 def rescore(folder: Path, picks: Sequence[AnyPick] = ()) -> dict[str, Any]:
-    """Judge, pick and count again from the stored trees, without a model; the same trees give the same bytes.
+    """Pick and count again from the stored trees, without a model; the same trees give the same bytes.
+
+    Answers are judged again, too, when the verifier's code is not what it was.
 
     Args:
         folder: the ``out`` of a ``scale`` stage.
@@ -113,9 +136,12 @@ def rescore(folder: Path, picks: Sequence[AnyPick] = ()) -> dict[str, Any]:
                 "the stage again"
             )
     if picks:
+        refuse_doubtful("--pick", picks, protocol.readers)
         protocol = protocol.model_copy(update={"picks": tuple((pick.name, pick) for pick in picks)})
         write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
-    return _score(folder, protocol, again=True)
+    problems = {p.id: p for p in read_rows(folder / PROBLEMS, Problem)}
+    stands = protocol.judged_by == verifier_code()
+    return _score(folder, protocol, StoredJudge(problems, folder if stands else None))
 
 
 def read_protocol(folder: Path) -> Scaled:
@@ -134,47 +160,51 @@ def trees(folder: Path, strategy: str) -> Iterator[tuple[str, list[Segment]]]:
         yield problem_id, list(tree)
 
 
-def _score(folder: Path, protocol: Scaled, again: bool) -> dict[str, Any]:
-    problems = {p.id: p for p in read_rows(folder / PROBLEMS, Problem)}
+def _score(folder: Path, protocol: Scaled, judge: StoredJudge | None) -> dict[str, Any]:
+    """Pick and count; without a ``judge`` the verdicts are those of the segments, just reached."""
     prompts = {p.problem_id: p for p in read_rows(folder / PROMPTS, Begun)}
     tallies: list[StrategyTally] = []
-    # Subsets of a problem's answers ask the same questions many times.
+    dial = Dial()
+    # Problems and strategies ask the same questions many times.
     same = lru_cache(maxsize=100_000)(same_answer)
 
     def choices() -> Iterator[GivenAnswer]:
         for name, strategy in protocol.strategies:
-            budgets = budgets_of(strategy.rows, strategy.exchangeable)
-            tally = StrategyTally(name, budgets, dict(protocol.picks), same, protocol.seed)
+            picks, reading = dict(protocol.picks), frozenset(protocol.readers)
+            tally = StrategyTally(name, strategy, picks, reading)
             tallies.append(tally)
-            for problem_id, tree in trees(folder, name):
+            equal: list[EqualAnswers] = []
+            classes = repeat(None) if judge is None else judge.classes(name)
+            for (problem_id, tree), known in zip(trees(folder, name), classes, strict=False):
                 prompt = prompts[problem_id]
                 found = leaves(tree, prompt.prefix)
-                if again:
-                    found = _judged(problems[problem_id], found)
-                tally.add(problem_id, found, bill(tree, prompt.tokens))
+                if judge is not None:
+                    found = judge.judged(problem_id, found)
+                ballot = Ballot(found, same, f"{protocol.seed}:{problem_id}", known)
+                equal.append(EqualAnswers(problem_id, tuple(ballot.class_L.tolist())))
+                tally.add(Grown(tree, prompt.tokens, ballot))
+                dial.add(name, strategy, found)
                 for pick_name, pick in protocol.picks:
-                    yield _given((problem_id, name, pick_name), pick, found)
+                    yield _given((problem_id, name, pick_name), pick, ballot)
+            if judge is None:
+                write_rows(classes_path(folder, name), equal)
 
     write_rows(folder / CHOICES, choices())
-    found = curves(tallies, protocol.seed, protocol.resamples)
+    found = curves(tallies, protocol.counting)
+    found["dial"] = rounded(dial.read(found["points"]))
     write_json(folder / CURVES, found)
     return found
 
 
-def _judged(problem: Problem, found: Sequence[Trail]) -> list[Trail]:
-    """Answers with the verdicts that today's verifier reaches."""
-    verdicts = judge_all([(problem, each.text, each.last.finish) for each in found])
-    return [
-        replace(each, segments=(*each.segments[:-1], replace(each.last, verdict=verdict)))
-        for each, verdict in zip(found, verdicts, strict=True)
-    ]
-
-
-def _given(place: tuple[str, str, str], pick: AnyPick, found: Sequence[Trail]) -> GivenAnswer:
-    chosen = pick.pick(found, same_answer) if found else []
+def _given(place: tuple[str, str, str], pick: AnyPick, ballot: Ballot) -> GivenAnswer:
+    if not ballot.trails:
+        return GivenAnswer(*place, {}, 0.0)
+    whole = ballot.subsets(len(ballot.trails))
+    chosen_SN = pick.chosen_SN(ballot, whole)
     answers: dict[str, float] = {}
-    for share, leaf in zip(chosen, found, strict=True):
-        if share and leaf.answer is not None:
-            answers[leaf.answer] = round(answers.get(leaf.answer, 0.0) + share, 6)
-    right = expected(chosen, found)
+    for at in np.flatnonzero(chosen_SN[0]).tolist():
+        answer = ballot.trails[at].answer
+        if answer is not None:
+            answers[answer] = round(answers.get(answer, 0.0) + float(chosen_SN[0, at]), 6)
+    right = whole.value(chosen_SN)
     return GivenAnswer(*place, answers, None if right is None else round(right, 6))

@@ -56,8 +56,11 @@ def trail(tree: Sequence[Segment], node: int, prefix: str = "") -> Trail:
 
 
 def leaves(tree: Sequence[Segment], prefix: str = "") -> list[Trail]:
-    """Paths of all answers that are over."""
-    return [trail(tree, each.node, prefix) for each in tree if each.ended]
+    """Paths of all answers that are over and that no further turn follows."""
+    followed = {each.parent for each in tree}
+    return [
+        trail(tree, each.node, prefix) for each in tree if each.ended and each.node not in followed
+    ]
 
 
 def on_paths(tree: Sequence[Segment]) -> set[int]:

@@ -28,3 +28,12 @@ def classes(answers: Sequence[str | None], same: SameAnswer) -> list[list[int]]:
             known[answer] = group
         group.append(place)
     return sorted(found, key=lambda group: (-len(group), group[0]))
+
+
+def class_of_each(answers: Sequence[str | None], same: SameAnswer) -> list[int]:
+    """The place of each answer's class among ``classes``; -1 where there is no answer."""
+    found = [-1] * len(answers)
+    for number, group in enumerate(classes(answers, same)):
+        for place in group:
+            found[place] = number
+    return found

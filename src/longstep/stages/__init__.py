@@ -10,6 +10,7 @@ from longstep.stages.checkpoint import Checkpoint
 from longstep.stages.contrast import Contrast
 from longstep.stages.curate import Curate
 from longstep.stages.evaluate import Evaluate
+from longstep.stages.faithful import Faithful
 from longstep.stages.lrsamples import LrSamples
 from longstep.stages.merge import Merge
 from longstep.stages.pairs import Pairs
@@ -21,12 +22,14 @@ from longstep.stages.select import Select
 from longstep.stages.sft import Pretrain, Sft
 from longstep.stages.soft_sft import SoftSft
 from longstep.stages.traces import Traces
+from longstep.stages.verifier import ValueVerifier
 
 AnyStage = Annotated[
     Checkpoint
     | Contrast
     | Curate
     | Evaluate
+    | Faithful
     | LrSamples
     | Merge
     | Pairs
@@ -38,7 +41,8 @@ AnyStage = Annotated[
     | Select
     | Sft
     | SoftSft
-    | Traces,
+    | Traces
+    | ValueVerifier,
     Field(discriminator="kind"),
 ]
 
@@ -48,6 +52,7 @@ __all__ = [
     "Contrast",
     "Curate",
     "Evaluate",
+    "Faithful",
     "LrSamples",
     "Merge",
     "Pairs",
@@ -61,4 +66,5 @@ __all__ = [
     "SoftSft",
     "Stage",
     "Traces",
+    "ValueVerifier",
 ]

@@ -22,6 +22,8 @@ class Stage(Strict):
     produces: ClassVar[Artifact]
     #: Every process of a launcher runs the stage; otherwise the first does, and the others wait.
     together: ClassVar[bool] = False
+    #: What it gives was made elsewhere: nothing to be published as the result of a run.
+    brings: ClassVar[bool] = False
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """Every ``@name`` or path this stage reads, with the kind of artifact it must be."""

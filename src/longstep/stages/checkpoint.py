@@ -48,6 +48,7 @@ class Checkpoint(Stage):
     """
 
     produces: ClassVar[Artifact] = "model"
+    brings: ClassVar[bool] = True
     kind: Literal["checkpoint"] = "checkpoint"
     path: str
     revision: str | None = None

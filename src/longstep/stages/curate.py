@@ -42,7 +42,8 @@ class Curate(Stage):
         contamination: how rows and questions are compared, and which classes of matches are removed.
         instruction: added to every prompt in the end, as benchmarks add theirs; nothing is compared with it.
         controls: done to the clean problems on purpose, to see what a method makes of it:
-            ``{kind: spoil_keys, share: 0.1}`` gives a share of them another problem's answer.
+            ``{kind: spoil_keys, share: 0.1}`` gives a share of them another problem's answer, ``{kind: tell_keys}``
+            puts each one's answer into its question.
     """
 
     produces: ClassVar[Artifact] = "rows"
@@ -80,7 +81,7 @@ class Curate(Stage):
 
     def check(self) -> Iterator[str]:
         """Benchmarks that nobody knows, and keys changed under verdicts."""
-        if self.data is not None and self.controls:
+        if self.data is not None and any(control.rekeys for control in self.controls):
             yield "controls: change keys that the completions beside data were judged by; curate sources instead"
         for place, member in enumerate(self.decontaminate):
             if not self._hashed(member):
@@ -178,4 +179,5 @@ def _control(control: AnyControl, out: Path, seed: int) -> None:
             yield problem
 
     write_rows(out / PROBLEMS, changed())
-    write_rows(out / control.file, notes)
+    if notes:
+        write_rows(out / control.file, notes)

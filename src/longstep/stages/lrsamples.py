@@ -18,10 +18,10 @@ from longstep.artifacts import read_rows, write_json, write_rows
 from longstep.config import UserError
 from longstep.context import Artifact, Context
 from longstep.contrast.facts import FACTS
-from longstep.contrast.pair import weights_hash
 from longstep.foresight import Ahead, Foreseen
 from longstep.models.chat import encode_text, render_prompt
 from longstep.models.load import load_tokenizer
+from longstep.models.pointer import weights_hash
 from longstep.stages.base import Stage
 from longstep.types import Completion, Problem, SoftTarget
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from longstep.artifacts import RowFile, read_rows, write_rows
-from longstep.config import UserError, model_validator
+from longstep.config import UserError, field_validator, model_validator
 from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import PAIRED, Flow, share
-from longstep.curate import PairConfig, SkippedTags, choose_pairs, pair_of
+from longstep.curate import AnyPairing, PairConfig, SkippedTags, choose_pairs, pair_of
 from longstep.foresight import REMEDIES, Ahead, Foreseen
 from longstep.losses import AnyPreferenceLoss, Nca
 from longstep.models.chat import (
@@ -47,7 +47,7 @@ class Prefer(Training, Stage):
         rejected: an artifact with the model's own completions; its wrong ones are rejected.
         where: which problems.
         loss: ``nca`` (Light-R1) or ``dpo``.
-        pairs: how many per problem, matched in length or not.
+        pairs: which completions of a problem are paired, and how many: a right with a wrong one when nothing is said.
         control: ``{kind: skipped-tags}``, Light-R1's accident: the rejected answers lose their think tags.
     """
 
@@ -59,7 +59,7 @@ class Prefer(Training, Stage):
     rejected: str | None = None
     where: Where = Where()
     loss: AnyPreferenceLoss = Nca()
-    pairs: PairConfig = PairConfig()
+    pairs: AnyPairing = PairConfig()
     control: SkippedTags | None = None
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
@@ -121,7 +121,7 @@ class Prefer(Training, Stage):
         """Pairs of at most ``longest`` tokens as ids; whole, they are kept beside the artifact for a person to read.
 
         Raises:
-            UserError: no problem has both a right and a wrong completion.
+            UserError: no problem has what the pairing seeks.
         """
         problems = chosen_problems(context, self._asked, self.where)
         given = self._given if self.data is not None else self._made
@@ -180,7 +180,7 @@ class Prefer(Training, Stage):
     def _made(
         self, context: Context, problems: Sequence[Problem], tokenizer: Any
     ) -> Iterator[Pair]:
-        """Pairs of a right and a wrong completion of the two sides."""
+        """Pairs of the two sides."""
         by_id = {problem.id: problem for problem in problems}
         files = self._sides(context)
         chosen, rejected = (_usable(file, by_id, tokenizer) for file in files)
@@ -201,7 +201,7 @@ class Prefer(Training, Stage):
             _told(key, rows, ids) for key, rows in zip(keys, self._sides(context), strict=True)
         ]
         return (
-            f"no problem of {len(problems)} has both a correct and a wrong completion that begins with {THINK_OPEN} "
+            f"no problem of {len(problems)} has {self.pairs.seeks} that begins with {THINK_OPEN} "
             f"({'; '.join(sides)}); verify both sides by a stage of kind sample, or sample more answers"
         )
 
@@ -219,6 +219,14 @@ class Prefer(Training, Stage):
     def _asked(self) -> str:
         """The artifact whose problems the pairs are about."""
         return self._artifacts()[-1]
+
+    @field_validator("pairs", mode="before")
+    @classmethod
+    def _right_over_wrong(cls, given: object) -> object:
+        """Settings without a kind are those of right over wrong."""
+        if isinstance(given, dict) and "kind" not in given:
+            return {"kind": "right-over-wrong", **given}
+        return given
 
     @model_validator(mode="after")
     def _one_origin(self) -> Prefer:

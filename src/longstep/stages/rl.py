@@ -12,7 +12,7 @@ from longstep.config import Field, UserError, model_validator
 from longstep.context import Artifact, Context, Where, chosen_problems
 from longstep.costs import arithmetic as costs
 from longstep.costs.arithmetic import Decoding
-from longstep.costs.estimate import Estimate, Estimator
+from longstep.costs.estimate import Estimate, Estimator, Spent
 from longstep.costs.flow import Flow, share
 from longstep.curriculum import AnyCurriculum, Horizon, Shuffle
 from longstep.curriculum.gates import AnyGate
@@ -30,9 +30,11 @@ from longstep.rl.ending import (
     confess,
     ended_blocks,
     ending,
+    record_complaints,
     reference_complaints,
     reference_misfits,
 )
+from longstep.rl.exam import Exam, exam_blocks
 from longstep.rl.guiding import Hints
 from longstep.rl.health import Health, HealthConfig
 from longstep.rl.memory import Moments
@@ -66,6 +68,7 @@ class Rl(Training, Stage):
         gate: which of the drawn groups are trained on; ``null`` takes the algorithm's own gate.
         guide: help for groups without a right answer.
         until: a rule that may end the stage before its last step, by how the rollouts went.
+        exam: held-out problems that are answered during the training, for a curve that no curriculum bends.
         unthinking: share of the problems that are asked for an answer without a thought (the template's toggle); for
             rewards of the form, and to train both modes.
         group: completions per problem.
@@ -89,6 +92,7 @@ class Rl(Training, Stage):
     gate: AnyGate | None = None
     guide: AnyGuide = NoGuide()
     until: AnyUntil = Steps()
+    exam: Exam | None = None
     unthinking: float = Field(default=0.0, ge=0, le=1)
     group: int = Field(default=8, ge=2)
     max_tokens: int = Field(default=4096, ge=1)
@@ -139,6 +143,8 @@ class Rl(Training, Stage):
         yield self.data, "rows"
         if self.reference is not None:
             yield self.reference, "model"
+        if self.exam is not None:
+            yield self.exam.data, "rows"
         if self.by is not None:
             yield from self.by.references()
 
@@ -183,21 +189,13 @@ class Rl(Training, Stage):
             )
 
     def _record_complaints(self) -> Iterator[str]:
-        """Whoever compares with what the sampler recorded, which is the probability at temperature 1."""
-        if self.temperature == 1.0:
-            return
         asking = {
-            f"algorithm {self.algorithm.kind}": "behaviour" in self.algorithm.needs(),
-            f"gate {self.selection.kind}": "behaviour" in self.selection.weighs(),
-            f"guide {self.guide.kind}": "behaviour" in self.guide.weighs(),
-            f"until {self.until.kind}": "behaviour" in self.until.needs(),
+            f"algorithm {self.algorithm.kind}": self.algorithm.needs(),
+            f"gate {self.selection.kind}": self.selection.weighs(),
+            f"guide {self.guide.kind}": self.guide.weighs(),
+            f"until {self.until.kind}": self.until.needs(),
         }
-        ways = {"gate": "; write surplus: drop", "guide": "; write weight: own"}
-        for who in (who for who, asks in asking.items() if asks):
-            yield (
-                f"temperature: {self.temperature}, but {who} compares with what the sampler recorded, and that is "
-                f"recorded at temperature 1{ways.get(who.split()[0], '')}"
-            )
+        yield from record_complaints(self.temperature, asking)
 
     def _engine_complaints(self) -> Iterator[str]:
         if self.by is None:
@@ -234,6 +232,8 @@ class Rl(Training, Stage):
         yield from ahead.files("data", self.data, "problems.jsonl")
         yield from ahead.fields(self, self.data)
         yield from ahead.where(self.where, self.data)
+        if self.exam is not None:
+            yield from self.exam.misfits(ahead, self.data)
 
     def run(self, context: Context) -> None:
         """Select, roll out and train, save."""
@@ -249,6 +249,10 @@ class Rl(Training, Stage):
         drawer = self._drawer(context, opened.generator)
         drawer.refresh = lambda step: opened.generator.sync(model, step)
         rollouts = self._rollouts(context, (problems, prompts), steps, drawer, hints)
+        if self.exam is not None:
+            rollouts.exam = self.exam.sitting(
+                context, opened, drawer, hints.longest_prompt, self.updates
+            )
         health = Health(self.health)
         notes = context.log("health.jsonl")
         job = replace(
@@ -267,16 +271,10 @@ class Rl(Training, Stage):
             None if self.reference is None else context.model(self.reference),
         )
         train_policy(job, settings, rollouts)
-        spent = rollouts.spent
-        context.cost.tokens_generated += spent.drawn
-        context.cost.tokens_trained += spent.seen * self.iterations
-        context.cost.tokens_discarded += spent.discarded
-        context.cost.tokens_probe += spent.probe
-        context.cost.tokens_guided += spent.guided
-        draws = len(rollouts.until.history)
+        rollouts.spent.charge(context.cost, self.iterations)
         facts: dict[str, object] = {
             "problems": len(problems),
-            "rollouts": draws * self.batch * self.algorithm.minibatches,
+            "rollouts": len(rollouts.until.history) * self.batch * self.algorithm.minibatches,
             **ending(context, rollouts, notes, steps, self.updates),
             **confess(notes, self.algorithm),
         }
@@ -382,10 +380,11 @@ class Rl(Training, Stage):
         foretold = (self.selection.foretold(), self.guide.foretold(), self.until.foretold())
         for sentence in (*self.algorithm.lacks(), *filter(None, foretold)):
             given.remark(f"{given.name}: {sentence}")
-        hours = spent.hours + decoding
+        sat = Spent() if self.exam is None else self.exam.spends(given, shape, work, rounds)
+        hours = spent.hours + decoding + sat.hours
         spent = replace(
             spent,
-            tokens=rounds * drawn * mean,
+            tokens=rounds * drawn * mean + sat.tokens,
             memory=moments.peak(held),
             hours=hours,
             dollars=given.price(hours),
@@ -395,5 +394,6 @@ class Rl(Training, Stage):
         return Estimate(Flow(shape=shape), planned, relief)
 
     def blocks(self, out: Path) -> Iterator[Block]:
-        """When it ended, and why."""
+        """When it ended, and why; the exams."""
         yield from ended_blocks(out.parent)
+        yield from exam_blocks(out.parent)

@@ -45,9 +45,12 @@ from longstep.generate import Sampling
 from longstep.report import shown
 from longstep.report.blocks import Block
 from longstep.stages.base import Stage
-from longstep.types import Completion, Problem, Verdict
+from longstep.types import Completion, Problem, Status, Verdict
 from longstep.verify import judge, verifier_fault
 from longstep.verify.keys import same_answer
+
+#: The verdict on completions that are kept by their verdict.
+_STATUS: Mapping[str, Status] = {"correct": "correct", "wrong": "incorrect"}
 
 
 class Sample(Stage):
@@ -66,7 +69,8 @@ class Sample(Stage):
             golds, are named in ``queue.jsonl``; all stay, for ``select`` to set aside.
         second: another verifier, such as ``math(extract=qwen-math)``, that judges every completion too; where it
             differs, the problem joins ``queue.jsonl``.
-        keep: which completions are kept as rows; the others are only counted.
+        keep: which completions are kept as rows; the others are only counted. ``wrong`` ones are finished answers that
+            are not the key, for controls.
         per_problem: keep at most this many completions of a problem, picked at random (Light-R1 keeps one).
     """
 
@@ -81,7 +85,7 @@ class Sample(Stage):
     rate: bool = False
     audit: KeyAudit = KeyAudit()
     second: str = ""
-    keep: Literal["all", "correct"] = "all"
+    keep: Literal["all", "correct", "wrong"] = "all"
     per_problem: int | None = Field(default=None, ge=1)
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
@@ -220,8 +224,9 @@ class Sample(Stage):
         each = self.adaptive.expected_samples() if self.adaptive else self.sampling.samples
         mean = given.mean(self.sampling.max_tokens)
         kept = drawn = problems * each
-        if self.keep == "correct":
-            kept *= given.plan.correct
+        if self.keep != "all":
+            right = given.plan.correct
+            kept *= right if self.keep == "correct" else 1 - right
         if self.per_problem is not None:
             kept = min(kept, problems * self.per_problem)
         rates = (0.0, 1.0) if self.rate else inside(self.where, data.rates)
@@ -254,14 +259,15 @@ class _Choice:
         picks: sample indices of each problem, when not all that ``keep`` names are kept.
     """
 
-    keep: Literal["all", "correct"]
+    keep: Literal["all", "correct", "wrong"]
     verdicts: Counter[str]
     kept: int = 0
     picks: dict[str, frozenset[int]] | None = None
 
     def wants(self, row: Completion) -> bool:
         """Whether ``keep`` names it."""
-        return self.keep == "all" or bool(row.verdict and row.verdict.status == "correct")
+        status = None if row.verdict is None else row.verdict.status
+        return self.keep == "all" or status == _STATUS[self.keep]
 
     def keeps(self, row: Completion) -> bool:
         """Whether it becomes a row."""

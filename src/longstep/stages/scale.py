@@ -14,6 +14,7 @@ from longstep.context import PARTIAL, Artifact, Context, Where, chosen_problems
 from longstep.costs.arithmetic import Decoding
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import UNKNOWN_QUESTIONS, Flow, share
+from longstep.costs.shapes import shape_of
 from longstep.draw.engines import Gift, Opened, desk_of
 from longstep.draw.samplers import AnyEngine
 from longstep.evaluate import Benchmark, benchmark_faults, resolve, unloadable
@@ -23,11 +24,16 @@ from longstep.generate import Prompt, Sampling
 from longstep.generate.base import canonical
 from longstep.report.blocks import Block
 from longstep.scaling import AnyStrategy
+from longstep.scaling.account import bill
+from longstep.scaling.axes import Prices, Work
 from longstep.scaling.drive import Grower
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.picks.average import AnyAnswer
 from longstep.scaling.picks.majority import MajorityVote
 from longstep.scaling.picks.oracle import OraclePick
+from longstep.scaling.raters import open_raters
+from longstep.scaling.scorers import AnyScorer
+from longstep.scaling.scorers.base import ScoringDesk
 from longstep.scaling.shown import blocks_of
 from longstep.scaling.store import Scaled, begin, finish, nodes_path
 from longstep.stages.base import Stage, local_data
@@ -47,6 +53,7 @@ class Scale(Stage):
         strategies: by the names of the report; each is compared with the first.
         picks: which answer of a problem is given.
         sampling: temperature, longest answer, and the most pieces drawn together.
+        prices: of a token, for the axes dollars and seconds.
         resamples: of the bootstrap.
     """
 
@@ -70,11 +77,13 @@ class Scale(Stage):
         default=(AnyAnswer(), MajorityVote(), OraclePick()), min_length=1
     )
     sampling: Sampling = Sampling()
+    prices: Prices = Prices()
     resamples: int = Field(default=10_000, ge=100)
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """What the engine reads, and the problems."""
         yield from self.by.references()
+        yield from dict.fromkeys(pair for scorer in self._scorers() for pair in scorer.references())
         if self.data is not None:
             yield self.data, "rows"
         if self.benchmark is not None and not any(benchmark_faults(self.benchmark, "")):
@@ -93,6 +102,7 @@ class Scale(Stage):
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"picks: {name!r} stands there twice"
         yield from self.by.complaints(self._needs())
+        yield from self._one_name()
         for key in ("seed", "samples", "logprobs"):
             if key in self.sampling.model_fields_set:
                 yield f"sampling.{key}: has no effect: strategies and scorers decide it, the recipe has the seed"
@@ -109,13 +119,30 @@ class Scale(Stage):
             yield from ahead.fields(self, self.data)
             yield from ahead.where(self.where, self.data)
         yield from self.by.misfits(ahead, self.sampling.max_tokens)
+        models = [each for each, kind in self.by.references() if kind == "model"]
+        for scorer in self._scorers():
+            yield from scorer.misfits(ahead, models[0] if models else None)
 
     def _needs(self) -> set[Gift]:
-        return {"ids", "continues", *(["logprobs"] * self._logprobs())}  # pyright: ignore
+        given = {gift for scorer in self._scorers() for gift in scorer.gifts()}
+        ranked = any(strategy.distribution for strategy in self.strategies.values())
+        return {"ids", "continues", *given, *["distribution"] * ranked}  # pyright: ignore
+
+    def _scorers(self) -> list[AnyScorer]:
+        users = (*self.strategies.values(), *self.picks)
+        return [scorer for user in users for scorer in user.scorers()]
+
+    def _one_name(self) -> Iterator[str]:
+        """Scores are stored by the names of their scorers."""
+        known: dict[str, AnyScorer] = {}
+        for scorer in self._scorers():
+            other = known.setdefault(scorer.name, scorer)
+            free = set(scorer.free_fields())
+            if scorer.model_dump(exclude=free) != other.model_dump(exclude=free):
+                yield f"picks: two scorers are called {scorer.name!r} and differ; scale with one of them at a time"
 
     def _logprobs(self) -> bool:
-        users = (*self.strategies.values(), *self.picks)
-        return any(scorer.logprobs for user in users for scorer in user.scorers())
+        return any(scorer.logprobs for scorer in self._scorers())
 
     def run(self, context: Context) -> None:
         """Grow every strategy's trees, store them, pick and count."""
@@ -123,11 +150,18 @@ class Scale(Stage):
         out = context.fresh_out()
         with closing(self.by.open(desk_of(context, list(problems.values())))) as opened:
             self.refuse_tags(opened)
+            desk = ScoringDesk(
+                context.name, opened.generator, opened.model, problems, context.artifact
+            )
+            raters = open_raters((*self.strategies.values(), *self.picks), desk)
             prompts = canonical(opened.prompts(list(problems.values())))
             asked = [(problems[prompt.problem_id], prompt) for prompt in prompts]
+            growers = {
+                name: replace(self._grower(opened, strategy, context.seed), raters=raters)
+                for name, strategy in self.strategies.items()
+            }
             begin(out, [problem for problem, _ in asked], prompts)
-            for name, strategy in self.strategies.items():
-                grower = self._grower(opened, strategy, context.seed)
+            for name, grower in growers.items():
                 rows = self._grown(context, grower, asked, name)
                 write_rows(nodes_path(out, name), rows)
             write_json(out / ENGINE, opened.generator.describe())
@@ -139,8 +173,20 @@ class Scale(Stage):
                 seed=context.seed % 2**31,
                 resamples=self.resamples,
                 files={},
+                readers={name: rater.doubt for name, rater in raters.items()},
+                prices=self.prices,
+                work=self._work(opened),
             ),
         )
+
+    def _work(self, opened: Opened) -> Work | None:
+        """What a token takes of the model that draws, where it draws in this process and its shape can be read."""
+        if opened.model is None:
+            return None
+        try:
+            return Work.of(shape_of(str(opened.model))[0])
+        except UserError:
+            return None
 
     def _problems(self, context: Context) -> list[Problem]:
         if self.data is not None:
@@ -162,7 +208,14 @@ class Scale(Stage):
     def _grower(self, opened: Opened, strategy: AnyStrategy, seed: int) -> Grower:
         changes = {"seed": seed, "logprobs": self._logprobs()}
         how = self.sampling.model_copy(update=changes)
-        return Grower(opened.generator, opened.encode, how, strategy)
+        return Grower(
+            opened.generator,
+            opened.encode,
+            how,
+            strategy,
+            decode=opened.decode,
+            turn=opened.turn,
+        )
 
     def _grown(
         self,
@@ -173,9 +226,12 @@ class Scale(Stage):
     ) -> Iterator[Segment]:
         """Segments problem by problem; each is counted as it passes."""
         shown = context.progress(f"{context.name}/{name}", len(asked), "problem")
-        for tree in grower.forest(asked, context.folder / PARTIAL / f"{name}.jsonl"):
+        forest = grower.forest(asked, context.folder / PARTIAL / f"{name}.jsonl")
+        for (_, prompt), tree in zip(asked, forest, strict=True):
             drawn = sum(len(each.token_ids) for each in tree if each.origin == "model")
             context.cost.tokens_generated += drawn
+            read = bill(tree, len(prompt.prompt_ids), grower.raters).scored_again
+            context.cost.tokens_scored += int(read)
             yield from tree
             shown.advance()
         shown.finish()
@@ -185,8 +241,13 @@ class Scale(Stage):
         longest = self.sampling.max_tokens
         mean, questions = given.mean(longest), self._questions(given)
         planned = given.planned()
-        for strategy in self.strategies.values():
+        for name, strategy in self.strategies.items():
             drawn = questions * strategy.answers(mean)
+            if (least := questions * strategy.fewest(mean)) < drawn:
+                given.remark(
+                    f"{given.name}: {name} stops early and draws {least * mean:,.0f} to {drawn * mean:,.0f} tokens; "
+                    "the most is counted"
+                )
             slots = self.sampling.batch_size
             work = Decoding(drawn, given.plan.prompt_tokens, mean, longest, slots)
             part = self.by.spends(work, given)
@@ -199,10 +260,13 @@ class Scale(Stage):
                 hours=(planned.hours or 0.0) + part.hours,
                 dollars=planned.dollars + part.dollars,
             )
+        worst = questions * sum(each.worst(longest) for each in self.strategies.values())
         given.remark(
-            f"{given.name}: strategies that stop early are counted at their most, and a search as if its steps were "
-            "drawn together without a pause"
+            f"{given.name}: a search is counted as if its steps were of one length and drawn together without a pause; "
+            f"with every answer as long as sampling.max_tokens all strategies draw {worst:,.0f} tokens at worst"
         )
+        if readers := sorted({scorer.name for scorer in self._scorers() if scorer.reads}):
+            given.remark(f"{given.name}: what scorers read is not counted ({', '.join(readers)})")
         return Estimate(Flow(), planned)
 
     def _questions(self, given: Estimator) -> float:

@@ -156,7 +156,8 @@ class Select(Stage):
         kept = given.rows(data.problems)
         if self.rules and given.name not in given.plan.rows:
             given.remark(f"{given.name}: rules are not estimated; set plan.rows.{given.name}")
-        return Estimate(replace(data, problems=kept), given.planned(rows=kept))
+        beside = data.completions * (kept / data.problems if data.problems else 1.0)
+        return Estimate(replace(data, problems=kept, completions=beside), given.planned(rows=kept))
 
     def blocks(self, out: Path) -> Iterator[Block]:
         """What was dropped where and why, and what a person should look at."""

@@ -146,6 +146,12 @@ class Pretrain(_Supervised):
     kind: Literal["pretrain"] = "pretrain"
     architecture: TinySpec
 
+    def check(self) -> Iterator[str]:
+        """Also adapters, for which there is no base."""
+        yield from super().check()
+        if self.lora is not None:
+            yield "lora: adapters need weights that were trained before; leave it out"
+
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The rows."""
         yield self.data, "rows"

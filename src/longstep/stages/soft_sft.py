@@ -12,11 +12,11 @@ from longstep.config import UserError
 from longstep.context import Artifact, Context
 from longstep.contrast.drift import alarms, measure
 from longstep.contrast.facts import FACTS
-from longstep.contrast.pair import weights_hash
 from longstep.costs import arithmetic as costs
 from longstep.costs.estimate import Estimate, Estimator
 from longstep.costs.flow import KEPT, Flow
 from longstep.foresight import Ahead, Foreseen
+from longstep.models.pointer import weights_hash
 from longstep.stages.base import Stage
 from longstep.training.config import Training
 from longstep.training.estimate import holding, passes, rows_seen, trained, training_relief

@@ -15,7 +15,7 @@ from longstep.models.origin import CARD, TAG, Ancestor, License, published, toge
 from longstep.workfolder import settled
 
 TEXT = """---
-library_name: transformers
+library_name: {library}
 {front}
 tags: [{tag}, reasoning]
 ---
@@ -26,7 +26,7 @@ Made by longstep {version}, stage `{name}` ({kind}), from {parents}.
 
 Licence: {licence}
 
-Load it with `AutoModelForCausalLM.from_pretrained` and use its chat template: the generation prompt ends with a
+{load} and use its chat template: the generation prompt ends with a
 forced `<think>`; pass `enable_thinking=False` to switch thinking off where the template supports it.
 
 Scores with their protocol, and what the whole way to it cost: `longstep card RUN {name}`.
@@ -37,6 +37,10 @@ Scores with their protocol, and what the whole way to it cost: `longstep card RU
 {settings}
 ```
 {facts}"""
+LOAD = "Load it with `AutoModelForCausalLM.from_pretrained`"
+#: What the hub calls a model that is laid over its base.
+ADAPTER = "adapter"
+LOAD_ADAPTER = "An adapter: load its base, lay it over with `PeftModel.from_pretrained`"
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ def write_card(out: Path, context: Context, config: Strict, made: Made) -> None:
     lines = "".join(f"\n* {key}: {value}" for key, value in facts.items() if value != "")
     text = TEXT.format(
         front="\n".join(_front(licence, bases, context.datasets, made.relation)),
+        library="peft" if made.relation == ADAPTER else "transformers",
+        load=LOAD_ADAPTER if made.relation == ADAPTER else LOAD,
         tag=TAG,
         name=context.name,
         version=longstep.__version__,

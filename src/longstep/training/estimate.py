@@ -43,6 +43,16 @@ def holding(
         reference: a frozen second model is held.
     """
     fleet, lora, cores = given.fleet, stage.lora, given.plan.hardware.cores
+    if lora is not None and lora.base == "nf4":
+        given.remark(
+            f"a base in nf4 takes {costs.NF4_BYTES:.3g} bytes for each weight of its linear layers, what is outside of "
+            "them float32 (reckoned, never measured)"
+        )
+    if stage.optimizer.moments != costs.MOMENT_BYTES:
+        given.remark(
+            f"optimizer {stage.optimizer.kind} keeps {stage.optimizer.moments:.3g} bytes for each trained weight "
+            f"instead of {costs.MOMENT_BYTES} (reckoned, never measured)"
+        )
     return Holding(
         shards=fleet.devices if fleet.sharded else 1,
         tokens=sides * _micro_batch(stage, given) * stage.max_length,
@@ -51,6 +61,8 @@ def holding(
         reference=reference,
         offload=fleet.offload,
         word=given.plan.hardware.word,
+        nf4=lora is not None and lora.base == "nf4",
+        moments=stage.optimizer.moments,
     )
 
 

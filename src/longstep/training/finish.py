@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longstep.context import Context
 from longstep.draw.prompts import engine, prompts_for
 from longstep.generate import Sampling
-from longstep.training.card import Made, write_card
+from longstep.models.lora import Lora
+from longstep.training.card import ADAPTER, Made, write_card
 from longstep.training.config import Training
 from longstep.training.ranks import barrier, rank, sharded
 from longstep.types import Problem
@@ -47,15 +49,15 @@ class Ended:
 
 def finish_model(context: Context, config: Training, ended: Ended) -> None:
     """Write ``out/``: weights, tokenizer, template, generation config and card."""
+    from longstep.models.adapted import keep_adapter, write_adapter
     from longstep.models.load import save_model, whole_weights
-    from longstep.models.lora import merge, store_adapter
 
     model, tokenizer, problems = ended.model, ended.tokenizer, ended.problems
     kept = context.folder / "adapter"
-    if config.lora is not None and config.lora.keep == "beside" and rank() == 0:
-        store_adapter(model, kept)
     if config.lora is not None:
-        model = merge(model, _probe_ids(tokenizer, problems[0], ended.thinking).to(model.device))
+        if config.lora.keep != "merged" and rank() == 0:
+            write_adapter(model, kept, _base(context, ended))
+        model = _merged(context, config.lora, ended)
     model.eval()
     rate = stop_rate(model, tokenizer, problems[:PROBED], ended.thinking)
     if rate < LOW_STOP_RATE:
@@ -70,17 +72,38 @@ def finish_model(context: Context, config: Training, ended: Ended) -> None:
         log.close()
     weights = whole_weights(model) if sharded() else None
     if rank() == 0:
-        out = context.fresh_out()
-        save_model(model, tokenizer, out, weights)
-        if kept.is_dir():
-            kept.rename(out / kept.name)
         said = {
             **ended.facts,
             "stop rate": f"{rate:.3f}",
             "decontaminated": _decontaminated(context, ended.data),
         }
-        write_card(out, context, config, Made(ended.parents, said))
+        out = context.fresh_out()
+        if config.lora is not None and config.lora.keep == "only":
+            tokenizer.save_pretrained(out)
+            dtype = str(model.dtype).removeprefix("torch.")
+            keep_adapter(kept, out, _base(context, ended), dtype)
+            write_card(out, context, config, Made(ended.parents, said, ADAPTER))
+        else:
+            save_model(model, tokenizer, out, weights)
+            if kept.is_dir():
+                kept.rename(out / kept.name)
+            write_card(out, context, config, Made(ended.parents, said))
     barrier()
+
+
+def _base(context: Context, ended: Ended) -> tuple[str, Path]:
+    """What adapters lie on: as the recipe names it, and its artifact or folder."""
+    return ended.parents[0], context.artifact_of_model(ended.parents[0])
+
+
+def _merged(context: Context, lora: Lora, ended: Ended) -> Any:
+    from longstep.models.lora import merge
+    from longstep.models.quantised import merged_plain
+
+    probe = _probe_ids(ended.tokenizer, ended.problems[0], ended.thinking)
+    if lora.base == "nf4":
+        return merged_plain(ended.model, context.model(ended.parents[0]), probe)
+    return merge(ended.model, probe.to(ended.model.device))
 
 
 def _decontaminated(context: Context, data: Sequence[str]) -> str:

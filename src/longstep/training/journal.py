@@ -36,7 +36,7 @@ __all__ = [
     "cut_log",
 ]
 
-STEP_LOGS = ("metrics.jsonl", "rollouts.jsonl", "health.jsonl")
+STEP_LOGS = ("metrics.jsonl", "rollouts.jsonl", "health.jsonl", "exam.jsonl")
 
 Facts = Callable[[], Mapping[str, object]]
 Watch = Callable[[Mapping[str, Any]], list[str]]

@@ -22,8 +22,11 @@ def open_policy(folder: Path, lora: Lora | None, seed: int) -> tuple[PreTrainedT
     from longstep.models.account import refuse_rowless
     from longstep.models.load import load_model, load_tokenizer
     from longstep.models.lora import wrap
+    from longstep.models.quantised import load_nf4
 
-    model, tokenizer = load_model(folder, "float32", sharded()), load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder)
+    few_bits = lora is not None and lora.base == "nf4"
+    model = load_nf4(folder) if few_bits else load_model(folder, "float32", sharded())
     refuse_rowless(model, tokenizer)
     return tokenizer, model if lora is None else wrap(model, lora, seed % 2**31)
 

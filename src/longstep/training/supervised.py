@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from longstep.artifacts import read_rows, write_rows
 from longstep.config import UserError
 from longstep.context import Context, Where, chosen_problems
-from longstep.models.chat import THINK_OPEN, encode_turn, lint, render_problem, thinks
+from longstep.models.chat import (
+    THINK_OPEN,
+    RenderedPrompt,
+    encode_turn,
+    lint,
+    render_problem,
+    thinks,
+)
 from longstep.training.rows import SftRow
 from longstep.types import Completion, Problem
 
@@ -39,7 +46,8 @@ def read_supervised(
 ) -> Found:
     """Read the completions of an artifact as rows for this tokenizer.
 
-    Sampled ids are used when the same prompt renders to the same ids here; otherwise the text is encoded.
+    Sampled ids are used when the same prompt renders to the same ids here, or when they spell the turn behind another
+    one (an answer to a question that told more); otherwise the text is encoded.
 
     Raises:
         UserError: nothing is left, or the tokenizer cannot train a reasoner.
@@ -96,11 +104,26 @@ def told(counts: Mapping[str, int]) -> str:
 
 def _row(problem: Problem, completion: Completion, tokenizer: PreTrainedTokenizerBase) -> SftRow:
     rendered = render_problem(tokenizer, problem)
-    if completion.token_ids and completion.prompt_ids == rendered.ids:
-        turn = completion.token_ids
+    drawn = completion.token_ids
+    if drawn and (
+        completion.prompt_ids == rendered.ids or _spells(tokenizer, rendered, completion)
+    ):
+        turn = drawn
     else:
         turn = tuple(encode_turn(tokenizer, rendered, completion.text))
     return SftRow(problem.id, (*rendered.ids, *turn), len(rendered.ids))
+
+
+def _spells(
+    tokenizer: PreTrainedTokenizerBase, rendered: RenderedPrompt, completion: Completion
+) -> bool:
+    """Whether ids that were drawn behind another prompt are this tokenizer's, and the turn behind this one."""
+    *said, last = completion.token_ids
+    if last != tokenizer.eos_token_id or max(said, default=0) >= len(tokenizer):
+        return False
+    return (
+        rendered.prefix + str(tokenizer.decode(said, skip_special_tokens=False)) == completion.text
+    )
 
 
 def _shown(rows: list[SftRow], tokenizer: PreTrainedTokenizerBase) -> Iterator[dict[str, object]]:

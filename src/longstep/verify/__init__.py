@@ -51,6 +51,10 @@ VERIFIERS: dict[str, Verifier] = {
 }
 
 
+#: Answers that a thread judges at a time.
+_HANDED = 8
+
+
 def judge(
     problem: Problem,
     text: str,
@@ -128,8 +132,11 @@ def _outside(verifier: str) -> bool:
 def judge_all(items: Sequence[tuple[Problem, str, str]], threads: int = 2) -> list[Verdict]:
     """Judge ``(problem, text, finish_reason)`` items in order, several workers busy at once."""
     warm_for({problem.answer for problem, _, _ in items if name_of(problem.verifier) == "math"})
+    # Handing a thread one answer takes as long as judging a simple one.
+    parts = [items[at : at + _HANDED] for at in range(0, len(items), _HANDED)]
     with ThreadPoolExecutor(threads) as executor:
-        return list(executor.map(lambda item: judge(*item), items))
+        judged = executor.map(lambda part: [judge(*item) for item in part], parts)
+        return [verdict for part in judged for verdict in part]
 
 
 def key_trouble(answer: str, rule: Rule = EXACT) -> str:

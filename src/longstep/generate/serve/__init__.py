@@ -3,6 +3,6 @@
 from longstep.generate.serve.asked import Turns
 from longstep.generate.serve.server import Server, serve
 from longstep.generate.serve.worked import Worked
-from longstep.generate.serve.worker import Served
+from longstep.generate.serve.worker import Chooser, PickedAnswer, Served
 
-__all__ = ["Served", "Server", "Turns", "Worked", "serve"]
+__all__ = ["Chooser", "PickedAnswer", "Served", "Server", "Turns", "Worked", "serve"]

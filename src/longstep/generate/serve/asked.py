@@ -90,6 +90,25 @@ class Message(Strict):
         return {"role": "system" if self.role == "developer" else self.role, "content": text}
 
 
+class NamedNoise(Strict):
+    """The stream that an answer's randomness comes from, and how many of its tokens are in the prompt already.
+
+    With it a piece of an answer is what the same engine draws at that place in one go; OpenAI's field ``seed`` begins
+    anew at every request.
+
+    Attributes:
+        seed: of the draw.
+        name: of the prompt that is answered, or of a branch of its answers.
+        index: which of its answers.
+        at: tokens of the answer at the end of the prompt.
+    """
+
+    seed: int
+    name: str
+    index: int = Field(ge=0)
+    at: int = Field(ge=0)
+
+
 class Settings(Strict):
     """What both kinds of request may ask for; a field that is not here has to be neutral.
 
@@ -129,6 +148,16 @@ class Settings(Strict):
         """Tokens of one answer at most."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
+    @property
+    def stream(self) -> NamedNoise | None:
+        """Where the randomness comes from, when that is said."""
+        return None
+
+    @property
+    def tells_logprobs(self) -> bool:
+        """Whether log-probabilities are asked for."""
+        return False
+
 
 class ChatRequest(Settings):
     """A conversation, to be continued by the assistant through the model's own chat template."""
@@ -150,9 +179,33 @@ class ChatRequest(Settings):
 
 
 class TextRequest(Settings):
-    """Texts to be continued as they are, without a chat template; also as token ids."""
+    """Texts to be continued as they are, without a chat template; also as token ids.
+
+    Attributes:
+        prompt: texts, or token ids.
+        return_token_ids: say the ids of prompt and answer, the one that ends it included.
+        include_stop_str_in_output: the answer ends behind its stop text, not before.
+        stop_token_ids: ids that end an answer; only those that end a turn of the model anyway.
+        logprobs: say the log-probability of each token at temperature 1; of the most likely others none are said.
+        noise: instead of ``seed``, for one prompt of ids.
+    """
 
     prompt: tuple[str | tuple[int, ...], ...]
+    return_token_ids: bool = False
+    include_stop_str_in_output: bool = False
+    stop_token_ids: tuple[int, ...] = ()
+    logprobs: int | None = Field(default=None, ge=0, le=1)
+    noise: NamedNoise | None = None
+
+    @property
+    def stream(self) -> NamedNoise | None:
+        """What ``noise`` says."""
+        return self.noise
+
+    @property
+    def tells_logprobs(self) -> bool:
+        """What ``logprobs`` says."""
+        return self.logprobs is not None
 
     @field_validator("prompt", mode="before")
     @classmethod
@@ -164,6 +217,14 @@ class TextRequest(Settings):
     def _says_something(self) -> Self:
         if not self.prompt or not all(self.prompt):
             raise ValueError("prompt: is empty, and there is nothing to continue")
+        first, *others = self.prompt
+        if self.noise is not None:
+            if others or isinstance(first, str) or self.n > 1:
+                raise ValueError("noise: names one answer to one prompt of token ids")
+            if self.noise.at >= len(first):
+                raise ValueError(
+                    f"noise.at: {self.noise.at} tokens of the answer leave nothing of a prompt of {len(first)}"
+                )
         return self
 
 

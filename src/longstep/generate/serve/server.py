@@ -108,11 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
         if place == "/v1/chat/completions":
             asked = chat_request(body)
             self._check_model(asked.model)
-            return chat_reply(asked, worker.chat(asked))
+            return chat_reply(asked, *worker.chat(asked))
         if place == "/v1/completions":
             text = text_request(body)
             self._check_model(text.model)
-            return text_reply(text, worker.text(text))
+            return text_reply(text, worker.text(text), self.server.source.decode)
         raise Refusal(404, f"nothing is served at {place}")
 
     def _place(self) -> str:

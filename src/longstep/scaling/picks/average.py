@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from longstep.scaling.picks.ballot import Ballot
 from longstep.scaling.picks.base import Pick, expected
 from longstep.scaling.tree import Trail
 from longstep.scaling.votes import SameAnswer
@@ -20,6 +21,6 @@ class AnyAnswer(Pick):
         """Each as likely; one that was cut is a wrong answer like others."""
         return [1 / len(leaves)] * len(leaves)
 
-    def at(self, leaves: Sequence[Trail], n: int, same: SameAnswer, seed: str) -> float | None:
+    def at(self, ballot: Ballot, n: int) -> float | None:
         """The same for every n."""
-        return expected(self.pick(leaves, same), leaves)
+        return expected(self.pick(ballot.trails, ballot.same), ballot.trails)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
-from math import comb
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
 
 from longstep.config import Strict
+from longstep.scaling.picks.ballot import Ballot, Subsets
 from longstep.scaling.scorers import AnyScorer
+from longstep.scaling.scorers.logprob import LogProbScorer
 from longstep.scaling.tree import Trail
-from longstep.scaling.votes import SameAnswer, classes
+from longstep.scaling.votes import SameAnswer
 
-#: Random subsets of the answers that stand for a smaller budget, where no formula does.
-SUBSETS = 50
+if TYPE_CHECKING:
+    from longstep.scaling.picks.ballot import Floats
+
+USUAL = LogProbScorer()
 
 
 class Pick(Strict):
@@ -24,11 +27,14 @@ class Pick(Strict):
     knows: ClassVar[bool] = False
     #: More answers may make it better; what does not is worth the tokens of one.
     chooses: ClassVar[bool] = True
+    #: A scorer alone decides, so that a bad one does harm.
+    trusts: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
-        """What it is called in tables, unless a recipe calls it otherwise."""
-        return str(type(self).model_fields["kind"].default)
+        """What it is called in tables: its kind, and its scorer where that is not the usual one."""
+        kind = str(type(self).model_fields["kind"].default)
+        return " by ".join([kind, *(s.name for s in self.scorers() if s != USUAL)])
 
     def scorers(self) -> Iterator[AnyScorer]:
         """What scores the answers."""
@@ -38,46 +44,50 @@ class Pick(Strict):
         """The probability that each answer is given, ties broken at random: it sums to 1, or is 0 where none is."""
         raise NotImplementedError
 
-    def at(self, leaves: Sequence[Trail], n: int, same: SameAnswer, seed: str) -> float | None:
+    def chosen_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
+        """The same of every subset of a problem's answers, had only these been drawn; a member may be quicker."""
+        rows = subsets.places_SN.tolist()
+        parts = ([ballot.trails[at] for at in places] for places in rows)
+        return np.array([self.pick(part, ballot.same) for part in parts], dtype=np.float64)
+
+    def at(self, ballot: Ballot, n: int) -> float | None:
         """Expected correctness had only n of these answers been drawn, which must be exchangeable.
 
-        Every subset of n is as likely as any other, so a mean over subsets is unbiased: over all of them where they
-        are few, else over random ones.
+        Every subset of n is as likely as any other, so a mean over subsets is unbiased.
         """
-        if n >= len(leaves):
-            return expected(self.pick(leaves, same), leaves)
-        subsets: Iterable[Sequence[int]] = combinations(range(len(leaves)), n)
-        if comb(len(leaves), n) > SUBSETS:
-            rng = random.Random(seed)
-            subsets = (sorted(rng.sample(range(len(leaves)), n)) for _ in range(SUBSETS))
-        parts = ([leaves[at] for at in places] for places in subsets)
-        values = [expected(self.pick(some, same), some) for some in parts]
-        found = [value for value in values if value is not None]
-        return round(sum(found) / len(found), 12) if found else None
+        subsets = ballot.subsets(n)
+        return subsets.value(self.chosen_SN(ballot, subsets))
 
 
-class Vote(Pick):
-    """Base of votes: classes of equal answers, the heaviest is given."""
-
-    def weights(self, leaves: Sequence[Trail]) -> list[float]:
-        """What the vote of each answer weighs; all of them have one."""
-        raise NotImplementedError
+class Counted(Pick):
+    """Base of members that choose in all subsets together."""
 
     def pick(self, leaves: Sequence[Trail], same: SameAnswer) -> list[float]:
+        """The choice among all of them."""
+        ballot = Ballot(leaves, same)
+        return self.chosen_SN(ballot, ballot.subsets(len(leaves)))[0].tolist()
+
+    def chosen_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
+        """The probability that each answer of each subset is given."""
+        raise NotImplementedError
+
+
+class Vote(Counted):
+    """Base of votes: classes of equal answers, the heaviest is given."""
+
+    def weights_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
+        """What the vote of each answer of each subset weighs; what stands at one without an answer is not read."""
+        raise NotImplementedError
+
+    def chosen_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
         """One of the heaviest classes, each as likely; of its answers, each as likely."""
-        voting = [at for at, leaf in enumerate(leaves) if leaf.answer is not None]
-        weights = dict(zip(voting, self.weights([leaves[at] for at in voting]), strict=True))
-        groups = classes([leaf.answer for leaf in leaves], same)
-        sums = [sum(weights[at] for at in group) for group in groups]
-        chosen = [0.0] * len(leaves)
-        if not groups:
-            return chosen
+        there_SW = subsets.counts_SW > 0
+        weight_SW = subsets.sums_SW(self.weights_SN(ballot, subsets))
+        weight_SW[~there_SW] = -np.inf
         # Sums of equal weights may differ in the last bit, by their order.
-        best = [g for g, total in zip(groups, sums, strict=True) if total >= max(sums) - 1e-12]
-        for group in best:
-            for at in group:
-                chosen[at] = 1 / (len(best) * len(group))
-        return chosen
+        best_SW = there_SW & (weight_SW >= weight_SW.max(-1, keepdims=True) - 1e-12)
+        ways_SW = subsets.counts_SW * best_SW.sum(-1, keepdims=True)
+        return (best_SW / np.maximum(ways_SW, 1)).ravel()[subsets.cells_SN]
 
 
 def expected(chosen_L: Sequence[float], leaves: Sequence[Trail]) -> float | None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator
+from functools import lru_cache
 from math import comb
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from longstep.scaling.picks.base import Pick, expected
+import numpy as np
+
+from longstep.scaling.picks.ballot import Ballot, Subsets
+from longstep.scaling.picks.base import Counted, expected
 from longstep.scaling.scorers import AnyScorer
 from longstep.scaling.scorers.logprob import LogProbScorer
-from longstep.scaling.tree import Trail
-from longstep.scaling.votes import SameAnswer
+
+if TYPE_CHECKING:
+    from longstep.scaling.picks.ballot import Floats
 
 
-class BestScore(Pick):
+class BestScore(Counted):
     """Best-of-N: the answer with the highest score; it amplifies whatever is wrong with the scorer.
 
     Attributes:
         scorer: what an answer is worth.
     """
 
+    trusts: ClassVar[bool] = True
     kind: Literal["best"] = "best"
     scorer: AnyScorer = LogProbScorer()
 
@@ -28,25 +33,32 @@ class BestScore(Pick):
         """The one that ranks."""
         yield self.scorer
 
-    def pick(self, leaves: Sequence[Trail], same: SameAnswer) -> list[float]:
+    def chosen_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
         """One of the best answers; what has no answer is not given."""
-        return self._best_of(leaves, len(leaves))
+        votes_SN = subsets.class_SN >= 0
+        scores_SN = np.where(votes_SN, ballot.scores_SN(self.scorer, subsets), -np.inf)
+        best_SN = votes_SN & (scores_SN == scores_SN.max(-1, keepdims=True))
+        return best_SN / np.maximum(best_SN.sum(-1, keepdims=True), 1)
 
-    def at(self, leaves: Sequence[Trail], n: int, same: SameAnswer, seed: str) -> float | None:
-        """Exact: over all subsets of n."""
-        return expected(self._best_of(leaves, min(n, len(leaves))), leaves)
+    def at(self, ballot: Ballot, n: int) -> float | None:
+        """Exact, over all subsets of n, unless a score depends on the other answers of a subset."""
+        if self.scorer.compares:
+            return super().at(ballot, n)
+        return expected(self._best_of(ballot, min(n, len(ballot.trails))), ballot.trails)
 
-    def _best_of(self, leaves: Sequence[Trail], n: int) -> list[float]:
+    def _best_of(self, ballot: Ballot, n: int) -> list[float]:
         """P(it is the best of n random ones): of N, rank r (from 0) is in C(N - r - 1, n - 1) of C(N, n) subsets."""
-        total = len(leaves)
-        scores = self.scorer.score(leaves)
-        answered = [at for at in range(total) if leaves[at].answer is not None]
-        ranked = sorted(answered, key=lambda at: -scores[at])
-        chosen, rank = [0.0] * total, 0
-        for _, group in groupby(ranked, key=lambda at: scores[at]):
-            places = list(group)
-            ways = sum(comb(total - r - 1, n - 1) for r in range(rank, rank + len(places)))
-            for at in places:
-                chosen[at] = ways / comb(total, n) / len(places)
-            rank += len(places)
-        return chosen
+        scores_L, votes_V = ballot.scores_L(self.scorer), np.flatnonzero(ballot.class_L >= 0)
+        _, place_V, count_U = np.unique(-scores_L[votes_V], return_inverse=True, return_counts=True)
+        ends_U = np.concatenate([[0], np.cumsum(count_U)])
+        ways_U = np.diff(_within(len(ballot.trails), n)[ends_U]) / np.maximum(count_U, 1)
+        chosen_L = np.zeros(len(ballot.trails))
+        chosen_L[votes_V] = ways_U[place_V]
+        return chosen_L.tolist()
+
+
+@lru_cache(maxsize=64)
+def _within(total: int, n: int) -> Floats:
+    """P(the best of n random ones is among the first r), r from 0 to all."""
+    first = [1 - comb(total - rank, n) / comb(total, n) for rank in range(total + 1)]
+    return np.array(first, dtype=np.float64)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from longstep.config import Field
+from longstep.scaling.picks.ballot import Ballot, Subsets
 from longstep.scaling.picks.base import Vote
 from longstep.scaling.scorers import AnyScorer
 from longstep.scaling.scorers.logprob import LogProbScorer
-from longstep.scaling.tree import Trail
+
+if TYPE_CHECKING:
+    from longstep.scaling.picks.ballot import Floats
 
 
 class BordaVote(Vote):
@@ -31,9 +35,27 @@ class BordaVote(Vote):
         """The one that ranks."""
         yield self.scorer
 
-    def weights(self, leaves: Sequence[Trail]) -> list[float]:
-        """By rank among those that vote; the worst weighs 1."""
-        scores = self.scorer.score(leaves)
-        ordered = sorted(scores)
-        ranks = [(bisect_left(ordered, s) + 1 + bisect_right(ordered, s)) / 2 for s in scores]
-        return [rank**self.power for rank in ranks]
+    def weights_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
+        """By rank among those of the subset that vote; the worst weighs 1."""
+        votes_SN = subsets.class_SN >= 0
+        scores_SN = ballot.scores_SN(self.scorer, subsets)
+        # What does not vote is put above all that do, so it moves no rank of theirs.
+        ordered_SN = np.where(votes_SN, scores_SN, np.inf)
+        order_SN = ordered_SN.argsort(-1, kind="stable")
+        sorted_SN = np.take_along_axis(ordered_SN, order_SN, -1)
+        rank_SN = np.empty_like(scores_SN)
+        np.put_along_axis(rank_SN, order_SN, _mean_ranks(sorted_SN), -1)
+        return rank_SN**self.power
+
+
+def _mean_ranks(sorted_SN: Floats) -> Floats:
+    """Ranks from 1 of rising values, equal ones their mean: of first and last rank of a run of them."""
+    n = sorted_SN.shape[-1]
+    places_N = np.arange(1, n + 1)
+    new_SN = np.ones(sorted_SN.shape, dtype=bool)
+    new_SN[:, 1:] = sorted_SN[:, 1:] != sorted_SN[:, :-1]
+    first_SN = np.maximum.accumulate(np.where(new_SN, places_N, 0), -1)
+    ends_SN = np.ones(sorted_SN.shape, dtype=bool)
+    ends_SN[:, :-1] = new_SN[:, 1:]
+    last_SN = np.minimum.accumulate(np.where(ends_SN, places_N, n)[:, ::-1], -1)[:, ::-1]
+    return (first_SN + last_SN) / 2

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from longstep.scaling.picks.ballot import Ballot, Subsets
 from longstep.scaling.picks.base import Vote
-from longstep.scaling.tree import Trail
+
+if TYPE_CHECKING:
+    from longstep.scaling.picks.ballot import Floats
 
 
 class MajorityVote(Vote):
@@ -14,6 +18,6 @@ class MajorityVote(Vote):
 
     kind: Literal["majority"] = "majority"
 
-    def weights(self, leaves: Sequence[Trail]) -> list[float]:
+    def weights_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
         """One each."""
-        return [1.0] * len(leaves)
+        return np.ones(subsets.places_SN.shape)

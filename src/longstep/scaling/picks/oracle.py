@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from math import comb
 from typing import ClassVar, Literal
 
+import numpy as np
+
+from longstep.scaling.picks.ballot import Ballot
 from longstep.scaling.picks.base import Pick
 from longstep.scaling.tree import Trail
 from longstep.scaling.votes import SameAnswer
@@ -23,11 +26,10 @@ class OraclePick(Pick):
         able = right if any(right) else [True] * len(leaves)
         return [each / sum(able) for each in able]
 
-    def at(self, leaves: Sequence[Trail], n: int, same: SameAnswer, seed: str) -> float | None:
+    def at(self, ballot: Ballot, n: int) -> float | None:
         """1 - C(N - c, n) / C(N, n) (Chen et al. 2021, arXiv 2107.03374, equation 1), over those that can be judged."""
-        known = [leaf.correctness for leaf in leaves if leaf.correctness is not None]
-        if leaves and not known:
+        known_K = ballot.right_L[~np.isnan(ballot.right_L)]
+        if ballot.trails and not len(known_K):
             return None
-        n = min(n, len(known))
-        wrong = sum(each != 1.0 for each in known)
-        return 1 - comb(wrong, n) / comb(len(known), n)
+        n = min(n, len(known_K))
+        return 1 - comb(int((known_K != 1).sum()), n) / comb(len(known_K), n)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
+from longstep.scaling.picks.ballot import Ballot, Subsets
 from longstep.scaling.picks.base import Vote
 from longstep.scaling.scorers import AnyScorer
 from longstep.scaling.scorers.logprob import LogProbScorer
-from longstep.scaling.tree import Trail
+
+if TYPE_CHECKING:
+    from longstep.scaling.picks.ballot import Floats
 
 
 class WeightedVote(Vote):
@@ -25,6 +28,6 @@ class WeightedVote(Vote):
         """The one that weighs."""
         yield self.scorer
 
-    def weights(self, leaves: Sequence[Trail]) -> list[float]:
+    def weights_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
         """By score."""
-        return [self.scorer.weight(score) for score in self.scorer.score(leaves)]
+        return ballot.weights_SN(self.scorer, subsets)
