@@ -3,11 +3,12 @@
 # zoo: every architecture through every verb; writes docs/models.md. About ten minutes.
 # docs: the pages as a site in build/site; only the first call, which installs mkdocs-material, needs a network.
 # package: source distribution and wheel in dist/, links of the README below URL; uploads nothing.
+# stranger: the wheel in a fresh environment below build/, and every command of docs/first-hour.md and docs/layouts.md.
 # tiny-base: train the two shipped models again and put them into the package.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check check-cpus zoo bench docs package tiny-base clean
+.PHONY: demo test check check-cpus zoo bench docs package stranger tiny-base clean
 
 demo: .venv/core
 	$(BIN)/longstep run light-r1 --size tiny
@@ -36,6 +37,9 @@ docs: .venv/docs
 
 package: .venv/core
 	$(BIN)/python scripts/package.py dist --url $(URL)
+
+stranger: .venv/core
+	$(BIN)/python scripts/stranger.py build/stranger
 
 tiny-base: .venv/core
 	$(BIN)/longstep run tiny-base

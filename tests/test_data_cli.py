@@ -316,7 +316,7 @@ def test_data_verbs_load_no_heavy_library(tmp_path: Path):
     path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(5)])
     code = (
         "import sys; sys.argv = sys.argv[1:];"
-        "from longstep.cli import main as cli; cli._add_stage_verbs(); cli.app(standalone_mode=False);"
+        "from longstep.cli import main as cli; cli.app(standalone_mode=False);"
         "heavy = ['torch', 'transformers', 'trl', 'datasets', 'pyarrow', 'matplotlib', 'sympy', 'httpx'];"
         "sys.stderr.write(str([m for m in heavy if m in sys.modules]))"
     )

@@ -1,4 +1,7 @@
-"""Faults 40 to 47 of plan, status and report: each by its number, with values worked out by hand."""
+"""Faults 40 to 48 of plan, status and report: each by its number, with values worked out by hand.
+
+43 is in ``test_faults_eval.py``, 45 in ``test_cards.py``, what 46 says of the page in ``test_report.py``.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from longstep.config import Located, UserError, load_yaml, override, validate
 from longstep.costs.planning import DEVICES, Planning
 from longstep.disk import held, locked
 from longstep.progress import Progress
-from longstep.report import score_rows
+from longstep.report import build_report, score_rows, table_notes
 from longstep.report.blocks import Table, Text
 from longstep.report.scores import legend, narrowed, read_scores
 from longstep.report.shown import queue
@@ -30,6 +33,7 @@ from longstep.run.peak import begin_peak, peak_memory
 from longstep.run.plan import Plan, make_plan
 from longstep.run.recipe import Recipe, check, load, recipe_files, sizes_told
 from longstep.run.runner import Run, execute
+from run_fixture import make_run
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 GB = 1e9
@@ -372,3 +376,48 @@ def test_fault_46_peak_memory_is_the_stages_own() -> None:
     assert begin_peak()
     assert peak_memory(own=True)["peak_memory_mb"] <= large - 80
     assert peak_memory(own=False).keys() >= {"process_peak_memory_mb"}
+
+
+# -- 48: one number for one claim, and what a run of one's own may show ------------------------------------------
+
+DOCS = RECIPES.parent / "docs"
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip(" *") for cell in row.strip("|").split("|")]
+
+
+def test_fault_48_the_readme_shows_one_table_and_says_what_others_may_show() -> None:
+    readme = (RECIPES.parent / "README.md").read_text("utf-8")
+    results = (DOCS / "results.md").read_text("utf-8")
+    evidence = results.split("\n## Light-R1 in miniature, five seeds\n")[1].split("\n## ")[0]
+    told = readme.split("\n## What the demo shows\n")[1].split("\n## ")[0]
+    # The table: the evidence's mean over five seeds, row for row, made by the commit that is named.
+    shown = [_cells(row) for row in told.splitlines() if row.startswith("| ")][1:]
+    rows = [_cells(row) for row in evidence.splitlines() if row.startswith("| ")]
+    wanted = {row[0]: row for row in rows}
+    stages = ("base", "sft1", "sft2", "nca", "merged", "rl")
+    assert [row[1:] for row in shown] == [wanted[stage][1:4] for stage in stages]
+    [commit] = re.findall(r"by commit (\w+)", told)
+    assert f"commit {commit}" in evidence
+    # What another run may show: the spread of the last row over seeds, and one seed on two kinds of processor.
+    seeds = [float(value) for value in wanted["rl"][4].split()]
+    assert f"seeds differ by up to {max(seeds) - min(seeds):.0f} points" in told
+    others = re.findall(r"ended at\s+(\S+) on one machine and at (\S+) on another", told)
+    [(here, elsewhere)] = others
+    assert f"ended at {here} here (AVX-512" in results and f"at {elsewhere} on a machine" in results
+    # The picture is of one run, which is said beside it before the table; one command makes the table.
+    caption = readme.split("![")[1].split("\n\n")[1]
+    assert "one run of seed" in caption and "mean over five seeds" in caption
+    assert "longstep run  light-r1 --size tiny --seeds 1-5 # the table above" in readme
+
+
+def test_fault_48_a_run_says_that_it_is_one_draw(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    [said] = [line for line in table_notes(folder) if line.startswith("One run")]
+    assert said.startswith("One run of seed 17: the intervals hold its problems and samples.")
+    assert said in build_report(folder).read_text("utf-8")
+    # Nothing was drawn twice where nothing was trained, and nothing is claimed where nothing is scored.
+    for path in folder.glob("*/metrics.jsonl"):
+        path.unlink()
+    assert not any(line.startswith("One run") for line in table_notes(folder))

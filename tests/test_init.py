@@ -106,6 +106,24 @@ def test_a_known_layout_is_said(tmp_path: Path) -> None:
     assert named.layout == "" and named.characters["prompt"] == len("so 2")
 
 
+def test_benchmarks_of_ones_own_are_named_with_their_columns(tmp_path: Path) -> None:
+    given = [{"ask": f"{n}?", "key": str(n)} for n in range(5)]
+    text = recipe_text(look(rows(tmp_path / "f.jsonl", *given)), "longstep-tiny")
+    assert 'path: heldout.jsonl, columns: {prompt: "ask", answer: "key"}}}' in text
+    known = [{"problem": f"{n}?", "answer": str(n)} for n in range(5)]
+    assert "path: heldout.jsonl}}" in recipe_text(look(rows(tmp_path / "k.jsonl", *known)), "a/b")
+
+
+def test_check_says_what_to_type_where_no_row_has_a_key(tmp_path: Path) -> None:
+    file = rows(tmp_path / "f.jsonl", {"question": "1+1?", "key": "2"})
+    said = typed("data", "check", str(file), "--out", str(tmp_path / "a"))
+    assert "no row has a key" in said and "--columns prompt=COLUMN,answer=COLUMN" in " ".join(
+        said.split()
+    )
+    named = ["--columns", "prompt=question,answer=key", "--out", str(tmp_path / "b")]
+    assert "no row has a key" not in typed("data", "check", str(file), *named)
+
+
 def test_the_version_is_said() -> None:
     import longstep
 

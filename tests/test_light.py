@@ -39,8 +39,6 @@ import contextlib, io, json, traceback
 from longstep.cli import main
 
 said = []
-main._add_stage_verbs()
-main._add_stage_verbs = lambda: None
 for words in json.loads(sys.argv[1]):
     sys.argv = ["longstep", *words]
     out, err, code = io.StringIO(), io.StringIO(), 0
@@ -86,6 +84,29 @@ def rows(tmp_path: Path) -> Path:
             }  # fmt: skip
             file.write(json.dumps(row) + "\n")
     return path
+
+
+def test_what_starts_reads_only_what_it_needs(tmp_path: Path):
+    """The package alone brings names of rows; the program brings no stage before one is asked for or all are listed."""
+    code = """
+        import sys, longstep
+        print([name for name in ("pydantic", "yaml", "longstep.config") if name in sys.modules])
+        sys.argv = ["longstep", "data", "--help"]
+        from longstep.cli import main
+        try:
+            main.main()
+        except SystemExit:
+            print([name for name in ("numpy", "longstep.stages", "longstep.draw.samplers") if name in sys.modules])
+    """
+    said = light(code, cwd=tmp_path).splitlines()
+    assert said[0] == said[-1] == "[]"
+
+
+def test_stages_are_commands_that_are_listed_and_found(tmp_path: Path):
+    helped, stage, wrong = typed([["--help"], ["rl", "--help"], ["prefre"]], tmp_path)
+    assert "Stages, one at a time" in helped[1] and "soft_sft" in helped[1]
+    assert "--verifier" in stage[1] and "--anyway" in stage[1]
+    assert wrong[0] == 2 and "Did you mean 'prefer'?" in wrong[2].replace("\n", " ")
 
 
 def test_data_verbs(rows: Path, tmp_path: Path):

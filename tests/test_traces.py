@@ -493,7 +493,6 @@ def verbs(folder: Path) -> None:
     from longstep.cli import main
 
     os.chdir(folder)
-    main._add_stage_verbs()
     small = ["steps=2", "batch=2", "log_every=1"]
     sft = ["--data", "t.jsonl", "--model", "longstep-tiny", "traces.turns=all"]
     dpo = ["--data", "p.jsonl", "--model", "runs/sft-t/sft/out", "loss={kind: dpo}"]
@@ -555,24 +554,6 @@ stages:
 # -- docs/your-data.md ----------------------------------------------------------------------------
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text("utf-8")
-
-
-def test_each_command_of_the_page_makes_a_recipe():
-    from longstep.run.brought import Brought, brought_recipe
-    from longstep.run.recipe import Recipe
-
-    commands = re.findall(r"longstep (sft|prefer) +(--data [^`\n]+)", PAGE)
-    whole = [(kind, words) for kind, words in commands if "--model" in words]
-    assert len(whole) >= 7
-    for kind, words in whole:
-        _, data, _, model, *rest = words.split()
-        columns = (
-            dict(each.split("=") for each in rest[1].split(",")) if "--columns" in rest else {}
-        )
-        overrides = [] if columns else [each.rstrip(":") for each in rest if "=" in each]
-        brought = Brought(data, model, overrides=overrides, reading={"columns": columns})
-        recipe = validate(Recipe, brought_recipe(kind, brought))
-        assert recipe.order()[-1] == kind and recipe.stages["base"]
 
 
 def test_the_recipe_of_the_page_is_one():

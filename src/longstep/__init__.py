@@ -3,10 +3,10 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from longstep.config import UserError
 from longstep.types import Completion, Pair, Problem, SoftTarget, Verdict
 
 if TYPE_CHECKING:
+    from longstep.config import UserError
     from longstep.evaluate.front import compare_marks as compare
     from longstep.evaluate.front import score_marks as score
     from longstep.jobs.front import decontaminate, dedup, read_problems, read_rows
@@ -39,6 +39,7 @@ __all__ = [
 
 #: Public name -> where it lives; loaded when it is first asked for, so that ``import longstep`` stays cheap.
 _LATER = {
+    "UserError": ("longstep.config", "UserError"),
     "compare": ("longstep.evaluate.front", "compare_marks"),
     "declare": ("longstep.verify.front", "declare"),
     "decontaminate": ("longstep.jobs.front", "decontaminate"),

@@ -1,4 +1,4 @@
-"""Verbs that train on what a user brings: ``longstep sft --data FILE --model M``, and ``prefer`` the same."""
+"""Verbs that train on what a user brings: ``longstep sft --data FILE --model M``, and so ``prefer`` and ``rl``."""
 
 from __future__ import annotations
 
@@ -44,23 +44,30 @@ def bringing(kind: str, about: str) -> Callable[..., None]:
         ] = "auto",
         columns: Annotated[
             str | None,
-            typer.Option(help="instead of a layout: prompt=COLUMN,completion=COLUMN,..."),
+            typer.Option(help="instead of a layout: prompt=COLUMN,answer=COLUMN,..."),
         ] = None,
+        verifier: Annotated[
+            str | None, typer.Option(help="who judges answers; default math, your own: module:name")
+        ] = None,
+        anyway: Annotated[
+            bool, typer.Option("--anyway", help="run it although it seems to need more memory")
+        ] = False,
     ) -> None:
         config, overrides = _apart(words or [])
         settings = load_yaml(config) if config else Located({})
+        said = {**laid_out(layout, columns), "verifier": verifier}
+        reading = {name: value for name, value in said.items() if value and value != "auto"}
         if data is None:
-            if config is None or out is None or model is not None:
+            if config is None or out is None or model is not None or reading:
                 raise UserError(
                     f"{kind}: expected CONFIG and --out FOLDER, or --data FILE and --model MODEL"
                 )
             for assignment in overrides:
                 settings = override(settings, assignment)
-            run_single(kind, settings, out)
+            run_single(kind, settings, out, anyway=anyway)
             return
-        reading = {name: value for name, value in laid_out(layout, columns).items() if value}
         brought = Brought(data, model, settings, overrides, reading)
-        _train(kind, brought, out)
+        _train(kind, brought, out, anyway)
 
     verb.__doc__ = about
     return verb
@@ -77,7 +84,7 @@ def _plain(value: Any) -> str:
     return str(value).replace("'", "")
 
 
-def _train(kind: str, brought: Brought, out: Path | None) -> None:
+def _train(kind: str, brought: Brought, out: Path | None, anyway: bool) -> None:
     quiet_libraries()
     from longstep.run.recipe import Recipe, check
     from longstep.run.runner import Run
@@ -90,7 +97,7 @@ def _train(kind: str, brought: Brought, out: Path | None) -> None:
         f"{name} {_plain(stage[name])}" for name in READERS[kind].defaults if name in stage
     )
     say(f"{kind}: {brought.data} -> {told}; change any by KEY=VALUE")
-    task = Run(recipe, located, out or Path("runs") / recipe.name, say)
+    task = Run(recipe, located, out or Path("runs") / recipe.name, say, anyway)
     run_one(task, [])
     if rank() == 0:
         tell_of_run(task)

@@ -39,6 +39,11 @@ def check(given: Given) -> None:
     from longstep.jobs.check import Check
 
     rows = given.run(Check, {})["counts"]["rows"]
+    if rows["read"] == rows["without answer"] > 0 and not (given.as_json or given.columns):
+        say(
+            "no row has a key that answers could be judged by; where a column holds it, name both: --columns "
+            "prompt=COLUMN,answer=COLUMN"
+        )
     if rows["bad"] or rows["id repeats an earlier one"]:
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ import typer
 
 from longstep.cli.terminal import Json, print_json, print_table, run_single, say
 from longstep.config import Located, UserError
-from longstep.jobs.words import HUB, is_engine, pairs, sampler
+from longstep.jobs.words import HUB, is_engine, pairs, sampler, table
 from longstep.training.ranks import rank
 
 evaluation = typer.Typer(
@@ -207,19 +207,15 @@ def _benchmark(word: str, read: dict[str, Any]) -> str | dict[str, Any]:
     name, equals, rest = word.partition("=")
     if not equals or "/" in name or name.startswith(HUB):
         name, rest = "", word
-    source: dict[str, Any]
-    if rest.startswith(HUB):
-        rest, *settings = rest.removeprefix(HUB).split(",")
-        source = {"kind": "hub", "name": rest, **pairs(settings, "--benchmark")}
-    elif Path(rest).is_file():
-        source = {"kind": "jsonl", "path": rest}
-    elif name or "/" in rest or Path(rest).suffix:
-        raise UserError(
-            f"--benchmark {word}: no file {rest!r}; expected a file of problems, or a benchmark's name"
-        )
-    else:
+    if not (rest.startswith(HUB) or Path(rest).is_file()):
+        if name or "/" in rest or Path(rest).suffix:
+            raise UserError(
+                f"--benchmark {word}: no file {rest!r}; expected a file of problems, or a benchmark's name"
+            )
         return word
+    source = table(rest)
+    place = Path(source.get("path") or source["name"])
     if columns := read.pop("columns", None):
         source["columns"] = pairs(columns.split(","), "--columns")
     source |= {key: read.pop(key) for key in ("layout", "verifier") if key in read}
-    return {"name": name or Path(rest).name.split(".")[0], "source": source, **read}
+    return {"name": name or place.name.split(".")[0], "source": source, **read}

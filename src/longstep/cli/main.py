@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -30,14 +29,15 @@ from longstep.cli.terminal import (
     print_json,
     print_table,
     quiet_libraries,
-    run_single,
     say,
 )
+from longstep.cli.verbs import Verbs
 from longstep.config import UserError
 from longstep.run.extras import missing
 from longstep.training.ranks import rank
 
 app = typer.Typer(
+    cls=Verbs,
     help="Train long chain-of-thought reasoners cheaply, step by step: from raw problems to a judged model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -300,41 +300,12 @@ def push(
     push_run(run_folder, None if to is None else validate(Push, Located(given)), say)
 
 
-def _stage_verb(kind: str, about: str) -> Callable[..., None]:
-    def verb(
-        config: Annotated[Path, typer.Argument(help="YAML with the stage's settings")],
-        out: Annotated[Path, typer.Option(help="run folder")],
-        overrides: Overrides = None,
-        anyway: Anyway = False,
-    ) -> None:
-        from longstep.config import load_yaml, override
-
-        located = load_yaml(config)
-        for assignment in overrides or []:
-            located = override(located, assignment)
-        run_single(kind, located, out, anyway=anyway)
-
-    verb.__doc__ = about
-    return verb
-
-
-def _add_stage_verbs() -> None:
-    from longstep.cli.bring import bringing
-    from longstep.cli.families import stage_verbs
-    from longstep.run.brought import READERS
-
-    for kind, about in stage_verbs().items():
-        verb = (bringing if kind in READERS else _stage_verb)(kind, about)
-        app.command(name=kind, rich_help_panel="Stages, one at a time")(verb)
-
-
 def _who() -> str:
     return f"process {rank()}: " if rank() else ""
 
 
 def main() -> None:
     """Entry point: user errors, and libraries that an extra brings, become one sentence and an exit code."""
-    _add_stage_verbs()
     try:
         app()
     except UserError as error:

@@ -100,7 +100,8 @@ def doctor(
         for line in in_words(facts):
             say(line)
     else:
-        print_table([["what", "found"], *[[key, str(value)] for key, value in facts.items()]])
+        said = {**facts, "problems": "\n".join(facts["problems"]) or "none"}
+        print_table([["what", "found"], *[[key, str(value)] for key, value in said.items()]])
     if facts["problems" if model is None else "wrong"]:
         raise typer.Exit(1)
 

@@ -13,10 +13,7 @@ from typer.core import TyperCommand
 
 from longstep.cli.terminal import Interrupted, Json, print_json, print_table, say
 from longstep.config import Located, validate
-from longstep.jobs.words import (
-    HUB,
-    pairs,
-)
+from longstep.jobs.words import HUB, pairs, stem
 
 if TYPE_CHECKING:
     from longstep.jobs.base import Job
@@ -63,7 +60,7 @@ class Given:
 
     def folder(self, verb: str) -> Path:
         """Where the results of a verb go."""
-        return self.out or Path(f"{_stem(self.files[0])}-{verb}")
+        return self.out or Path(f"{stem(str(self.files[0]))}-{verb}")
 
     def run(self, job: type[Job], settings: Mapping[str, Any]) -> dict[str, Any]:
         """Build the job, run it in its folder, and say what came out; gives its manifest."""
@@ -136,14 +133,3 @@ def laid_out(layout: str, columns: str | None) -> dict[str, Any]:
     """The settings that say how a row is laid out."""
     named = pairs(columns.split(","), "--columns") if columns else {}
     return {"layout": layout, "columns": named}
-
-
-def _stem(path: Path) -> str:
-    """``rows`` for ``rows.jsonl.gz``, ``rows-csv`` for ``rows.csv``, ``name`` for ``hub:owner/name,split=test``.
-
-    Two files of one name and two kinds are two data sets, each with results of its own.
-    """
-    if str(path).startswith(HUB):
-        return path.name.removeprefix(HUB).split(",")[0] or path.name
-    name = path.name.removesuffix(".gz").removesuffix(".zst").removesuffix(".jsonl")
-    return name.replace(".", "-").strip("-") or path.name

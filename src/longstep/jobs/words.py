@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from longstep.config import Located, UserError, override
-from longstep.draw.samplers import engine_kinds
 
 #: What a word begins with that means a hub dataset and not a file.
 HUB = "hub:"
@@ -38,6 +37,30 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
             raise UserError(f"{option} {text}: {name} is given twice")
         found[name] = value
     return found
+
+
+def table(word: str) -> dict[str, Any]:
+    """A source of problems: a file, or ``hub:OWNER/NAME,split=test``.
+
+    Raises:
+        UserError: a setting behind the dataset's name is no ``key=value``.
+    """
+    if not word.startswith(HUB):
+        return {"kind": "jsonl", "path": word}
+    name, *settings = word.removeprefix(HUB).split(",")
+    return {"kind": "hub", "name": name, **pairs(settings, word)}
+
+
+def stem(word: str) -> str:
+    """``rows`` for ``a/rows.jsonl.gz``, ``rows-csv`` for ``rows.csv``, ``name`` for ``hub:owner/name,split=test``.
+
+    Two files of one name and two kinds are two data sets, each with results of its own.
+    """
+    name = Path(word).name
+    if word.startswith(HUB):
+        return name.removeprefix(HUB).split(",")[0] or name
+    plain = name.removesuffix(".gz").removesuffix(".zst").removesuffix(".jsonl")
+    return plain.replace(".", "-").strip("-") or name
 
 
 def member(text: str, option: str) -> dict[str, Any]:
@@ -128,7 +151,12 @@ def drawer(text: str, option: str) -> dict[str, Any]:
 def is_engine(text: str) -> bool:
     """Whether a word names an engine with its settings, such as ``endpoint:url=URL,model=NAME``."""
     kind, colon, rest = text.partition(":")
-    return bool(colon) and kind.strip() in engine_kinds() and "=" in rest
+    if not (colon and "=" in rest):
+        return False
+    # Late: most words name no engine, and reading all of them takes long.
+    from longstep.draw.samplers import engine_kinds
+
+    return kind.strip() in engine_kinds()
 
 
 def sampler(model: str, endpoints: Sequence[str], key: str | None, verb: str) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def _rendered(
         )
     roles = ", ".join(turn["role"] for turn in turns)
     what = "a user's question" if roles == "user" else f"messages of {roles}"
-    with InWords(f"the chat template cannot render {what}"):
+    with InWords(f"the chat template cannot render {what}{page('chat-template')}"):
         text = tokenizer.apply_chat_template(
             [dict(turn) for turn in turns],
             tokenize=False,

@@ -44,9 +44,21 @@ def table(run: Path) -> list[list[str]]:
 
 
 def table_notes(run: Path) -> list[str]:
-    """What stands below the table: the legend of its marks, and what its averages hide."""
-    scores = collect(run).scores
-    return [*filter(None, [legend(scores)]), *(said for each in scores for said in narrowed(each))]
+    """What stands below the table: the legend of its marks, what its averages hide, what its intervals leave out."""
+    facts = collect(run)
+    hidden = [said for each in facts.scores for said in narrowed(each)]
+    return [*filter(None, [legend(facts.scores)]), *hidden, *filter(None, [one_draw(facts)])]
+
+
+def one_draw(run: Run) -> str:
+    """That the scores of one run are one draw; empty where nothing was trained, or nothing is scored."""
+    if not (run.scores and any(stage.curves for stage in run.stages)):
+        return ""
+    seed = next((value for name, value in run.facts if name == "seed"), "")
+    return (
+        f"One run{f' of seed {seed}' if seed else ''}: the intervals hold its problems and samples. Another seed, and "
+        "another kind of processor too, trains another model; longstep run ... --seeds 1-5 says how far they lie apart."
+    )
 
 
 def score_rows(results: Mapping[str, Any]) -> list[list[str]]:

@@ -74,11 +74,12 @@ def _ends(curve: Curve) -> str:
 def length_groups(run: Run) -> Iterator[Group]:
     """Answer lengths: the sampling stages together, then each benchmark by itself.
 
-    The plots of a group share their axis, and models stand in the order of the score table.
+    The plots of a group share their axis, and models stand in the order of the score table. Answers whose tokens nobody
+    counted, as published traces and endpoints give them, are not drawn.
     """
     groups: dict[str, list[Lengths]] = {}
     for stage in run.stages:
-        for lengths in _in_table_order(run, stage):
+        for lengths in filter(lambda each: each.total, _in_table_order(run, stage)):
             benchmark = f"{stage.name}: {lengths.benchmark}"
             title = benchmark if lengths.benchmark else "sampled for training"
             groups.setdefault(title, []).append(lengths)

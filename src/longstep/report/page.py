@@ -12,7 +12,7 @@ from longstep.report.blocks import Block, Cell, Meter, Table, Text, Tree
 from longstep.report.collect import Run, Stage, collect
 from longstep.report.compare import RunComparison
 from longstep.report.completions import OUTCOMES, Trace
-from longstep.report.console import not_evaluated, plain_number, to_come
+from longstep.report.console import not_evaluated, one_draw, plain_number, to_come
 from longstep.report.figures import (
     Figure,
     Showing,
@@ -150,10 +150,11 @@ def _context(run: Run) -> dict[str, Any]:
     main, shown = run.scores[-1] if run.scores else None, _shown(run.stages)
     return {
         "run": run,
-        "headline": headline(main) if main else ("Nothing is evaluated yet.",),
+        "headline": headline(main) if main else _without_scores(run),
         "badges": tuple(_badges(run)),
         "to_come": to_come(run),
         "not_evaluated": not_evaluated(run) if run.scores else [],
+        "one_draw": one_draw(run),
         "tables": [_score_table(scores) for scores in run.scores],
         "curves": [(stage, list(curve_figures(stage))) for stage in run.stages if stage.curves],
         "lengths": list(length_groups(run)),
@@ -166,6 +167,13 @@ def _context(run: Run) -> dict[str, Any]:
         "outcomes": OUTCOMES,
         "totals": _totals(run.stages),
     }
+
+
+def _without_scores(run: Run) -> tuple[str, ...]:
+    if any(stage.kind == "evaluate" for stage in run.stages):
+        return ("Nothing is evaluated yet.",)
+    how = "longstep eval run NAME=RUN/STAGE/out --benchmark FILE --out FOLDER scores a model."
+    return "No stage of this run evaluates.", how
 
 
 def _shown(stages: Sequence[Showing]) -> list[Shown]:

@@ -49,7 +49,7 @@ _RL = """\
         verifier: {verifier}   # {why}
     filters: [{{kind: has_answer}}, {{kind: verifiable_gold}}]   # drops what nobody could be judged by, with its reason
     decontaminate: [aime24, aime25, math500]   # what you want to report must not be trained on
-    instruction: "{boxed}"
+    instruction: "{boxed}"   # "" where the model was trained without it
 {rated}  rl:
     kind: rl
     model: "@base"
@@ -66,7 +66,7 @@ _RL = """\
   scores:
     kind: evaluate
     models: {{base: "@base", rl: "@rl"}}
-    # A file of held-out problems of your own: {{name: mine, source: {{kind: jsonl, path: heldout.jsonl}}}}
+    # A file of held-out problems of your own: {{name: mine, source: {{kind: jsonl, path: heldout.jsonl{own}}}}}
     benchmarks: [math500]
     samples: 4
     max_tokens: {tokens}
@@ -175,6 +175,7 @@ def _body(seen: Seen, context: int) -> str:
             "--columns prompt=COLUMN,answer=COLUMN"
         )
     given["reading"] = _reading(seen, " " * 8)
+    given["own"] = f", columns: {_columns(seen)}" if seen.columns else ""
     length = min(tokens + _rounded(prompt), context)
     rated = not seen.all_have("pass_rate")
     return _RL.format(
@@ -193,8 +194,7 @@ def _told(seen: Seen) -> str:
 
 def _reading(seen: Seen, indent: str) -> str:
     if seen.columns:
-        named = ", ".join(f"{name}: {json.dumps(column)}" for name, column in seen.columns.items())
-        said = f"columns: {{{named}}}"
+        said = f"columns: {_columns(seen)}"
     else:
         name, _, note = seen.layout.partition(": ")
         said = f"layout: {name}   # {note}"
@@ -204,6 +204,11 @@ def _reading(seen: Seen, indent: str) -> str:
         cannot = f"{seen.bad:,} of {everything:,} rows cannot be read: set aside"
         said += f"\n{indent}max_bad: {share:g}   # {cannot}"
     return said
+
+
+def _columns(seen: Seen) -> str:
+    named = ", ".join(f"{name}: {json.dumps(column)}" for name, column in seen.columns.items())
+    return f"{{{named}}}"
 
 
 def _tokens(characters: int) -> int:
