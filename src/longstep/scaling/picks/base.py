@@ -14,6 +14,7 @@ from longstep.scaling.scorers.logprob import LogProbScorer
 from longstep.scaling.tree import Trail
 from longstep.scaling.votes import SameAnswer, classes
 
+#: What picks score by unless a recipe says otherwise; tables do not name it.
 USUAL = LogProbScorer()
 #: Random subsets of the answers that stand for a smaller budget, where no formula does.
 SUBSETS = 50
