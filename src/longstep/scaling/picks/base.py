@@ -17,6 +17,7 @@ from longstep.scaling.votes import SameAnswer
 if TYPE_CHECKING:
     from longstep.scaling.picks.ballot import Floats
 
+#: What picks score by unless a recipe says otherwise; tables do not name it.
 USUAL = LogProbScorer()
 
 
