@@ -111,6 +111,7 @@ BOUND = weight_bound(steps=8, tokens=8 * 96)
 DECIDED = re.compile(
     "(curriculum|gate|guide|tokens|refused)/|((effective|missing)_groups|correct|all_(right|wrong)_share)$"
 )
+SECONDS = 80
 
 # What runs instead of ``python -m longstep``.
 SHARDED_ON_CPU = """
