@@ -24,13 +24,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 from unittest.mock import patch
 
 import torch
 from datasets import Dataset
 from transformers import TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from longstep.artifacts import AppendLog, write_rows
 from longstep.config import TypeAdapter
@@ -107,13 +108,13 @@ def theirs(problems: Sequence[Problem], steps: int, rate: float) -> Side:
     prompts = prompts_for(tokenizer, problems)
     texts = [tokenizer.decode(list(prompt.prompt_ids)) for prompt in prompts]
     assert tokenizer(texts[0])["input_ids"] == list(prompts[0].prompt_ids)
-    known = {text: pair for text, *pair in zip(texts, problems, prompts, strict=True)}
+    known = {text: (p, q.prefix) for text, p, q in zip(texts, problems, prompts, strict=True)}
 
     def reward(
         prompts: list[str], completions: list[str], completion_ids: Any, **_: Any
     ) -> list[float]:
         found = [
-            judge(known[asked][0], known[asked][1].prefix + said).correctness or 0.0
+            judge(known[asked][0], known[asked][1] + said).correctness or 0.0
             for asked, said in zip(prompts, completions, strict=True)
         ]
         side.tokens.append(sum(map(len, completion_ids)))
@@ -131,7 +132,7 @@ def theirs(problems: Sequence[Problem], steps: int, rate: float) -> Side:
         rows = Dataset.from_list([{"prompt": text} for text in texts])
         trainer = GRPOTrainer(
             load_model(MODEL),
-            [reward],
+            [cast(Any, reward)],
             config,
             rows,
             processing_class=tokenizer,

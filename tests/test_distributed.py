@@ -112,6 +112,7 @@ SECONDS = 80
 DECIDED = re.compile(
     "(curriculum|gate|guide|tokens|refused)/|((effective|missing)_groups|correct|all_(right|wrong)_share)$"
 )
+SECONDS = 80
 
 # What runs instead of ``python -m longstep``.
 SHARDED_ON_CPU = """

@@ -47,7 +47,7 @@ class Asked:
         self.passes: list[tuple[int, int, bool]] = []
 
     def __call__(self, ids_BS: Tensor, attended_BS: Tensor, places: int) -> Scored:
-        self.passes.append((*ids_BS.shape, torch.is_grad_enabled()))
+        self.passes.append((len(ids_BS), ids_BS.shape[1], torch.is_grad_enabled()))
         logits = self.model(input_ids=ids_BS, attention_mask=attended_BS).logits[
             :, -places - 1 : -1
         ]
@@ -65,7 +65,9 @@ def close(ours: Tensor, theirs: Tensor) -> bool:
     return (ours - theirs).abs().max().item() <= BOUND * max(1.0, theirs.abs().max().item())
 
 
-def test_parts_say_what_the_whole_says(batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_say_what_the_whole_says(
+    batch: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(forward, "TOGETHER", 4)
     asked = Asked()
     whole = asked(*batch, PLACES)
@@ -86,7 +88,7 @@ def test_parts_say_what_the_whole_says(batch: Any, monkeypatch: pytest.MonkeyPat
         assert all(close(one, other) for one, other in gradients)
 
 
-def test_one_part_is_cut_to_its_longest_answer(batch: Any) -> None:
+def test_one_part_is_cut_to_its_longest_answer(batch: tuple[Tensor, Tensor]) -> None:
     asked = Asked()
     whole, cut = asked(*batch, PLACES), narrow(asked, *batch, PLACES)
     assert asked.passes[1] == (ROWS, PROMPT + 11, True)
@@ -97,7 +99,9 @@ def test_one_part_is_cut_to_its_longest_answer(batch: Any) -> None:
     assert asked.passes[-1][1] == PROMPT + 1
 
 
-def test_rows_that_move_nothing_keep_no_graph(batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_move_nothing_keep_no_graph(
+    batch: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(forward, "TOGETHER", 8)
     asked = Asked()
     live_B = torch.arange(ROWS) % 3 == 0
@@ -118,14 +122,16 @@ def test_rows_that_move_nothing_keep_no_graph(batch: Any, monkeypatch: pytest.Mo
         assert close(ours, theirs)
 
 
-def test_where_nothing_moves_there_is_still_a_loss_to_differentiate(batch: Any) -> None:
+def test_where_nothing_moves_there_is_still_a_loss_to_differentiate(
+    batch: tuple[Tensor, Tensor],
+) -> None:
     asked = Asked()
     said = in_parts(asked, *batch, PLACES, torch.zeros(ROWS, dtype=torch.bool))
     assert all(g.eq(0).all() for g in asked.gradient((said.logps_BT * 0.0).sum()))
     assert [(rows, kept) for rows, _, kept in asked.passes] == [(1, True), (ROWS - 1, False)]
 
 
-def members() -> list[Algorithm]:
+def members() -> list[Any]:
     make = TypeAdapter(AnyAlgorithm).validate_python
     kinds = TypeAdapter(AnyAlgorithm).json_schema()["discriminator"]["mapping"]
     return [make({"kind": kind}) for kind in sorted(kinds)]

@@ -31,9 +31,9 @@ class Bank(Strict):
     """
 
     kind: Literal["bank"] = "bank"
-    least: float = Field(0.3, gt=0.0, le=1.0)
-    size: int = Field(512, ge=1)
-    share: float = Field(0.25, ge=0.0, le=1.0)
+    least: float = Field(default=0.3, gt=0.0, le=1.0)
+    size: int = Field(default=512, ge=1)
+    share: float = Field(default=0.25, ge=0.0, le=1.0)
 
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> BankedOrder:
         """Give the order over these problems."""

@@ -42,10 +42,10 @@ class Predicted(Strict):
     """
 
     kind: Literal["predicted"] = "predicted"
-    target: float = Field(0.5, ge=0.0, le=1.0)
-    candidates: int = Field(8, ge=1)
-    references: int = Field(256, ge=1)
-    neighbours: int = Field(8, ge=1)
+    target: float = Field(default=0.5, ge=0.0, le=1.0)
+    candidates: int = Field(default=8, ge=1)
+    references: int = Field(default=256, ge=1)
+    neighbours: int = Field(default=8, ge=1)
 
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> PredictedOrder:
         """Give the order over these problems."""
