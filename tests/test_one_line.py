@@ -40,7 +40,6 @@ SHOWN = {
     "verify/bit.py": "verifier",
     "merge/task_arithmetic.py": "merge method",
     "optimizers/sgd.py": "optimiser",
-    "scaling/picks/shortest.py": "pick",
 }
 #: Family -> a leaf of those that the page does not show.
 TOLD = {
@@ -146,6 +145,17 @@ class Brevity(Scorer):
 
     def score(self, trails):
         return [-float(len(trail.ids)) for trail in trails]
+''',
+    "pick": '''
+from typing import Literal
+from longstep.scaling.picks.base import Pick
+
+class FirstAnswer(Pick):
+    """The first that was drawn."""
+    kind: Literal["first-answer"] = "first-answer"
+
+    def pick(self, leaves, same):
+        return [float(place == 0) for place in range(len(leaves))]
 ''',
     "tool": '''
 from typing import Literal
@@ -258,7 +268,7 @@ MORE = """
   scaled: {kind: scale, by: {kind: model, model: "@base"}, benchmark: few, sampling: {max_tokens: 24},
     strategies: {twice: {kind: second-look}, short: {kind: rebase, n: 2, step: ["1"], scorer: {kind: brevity}},
     called: {kind: tools, begin: "=", end: "1", tool: {kind: backwards}}},
-    picks: [{kind: shortest}]}
+    picks: [{kind: first-answer}]}
 """
 DRIVER = """
 import json, sys
@@ -422,7 +432,7 @@ def test_plan_asks_every_member(said: Mapping[str, Any]):
         ("optimizers", "sgd", "Gradient descent with momentum"),
         ("strategies", "second-look", "Draws a second answer where the first is long."),
         ("scorers", "brevity", "Minus the tokens of a path."),
-        ("picks", "shortest", "The shortest of the answers that there are."),
+        ("picks", "first-answer", "The first that was drawn."),
         ("benchmarks", "few", "chain"),
     ],
 )
@@ -446,9 +456,9 @@ def test_a_strategy_a_scorer_and_a_pick(home: Path):
     out = home / "run" / "scaled" / "out"
     points = json.loads((out / "curves.json").read_text("utf-8"))["points"]
     assert [(p["strategy"], p["pick"]) for p in points] == [
-        ("twice", "shortest"),
-        ("short", "shortest"),
-        ("called", "shortest"),
+        ("twice", "first-answer"),
+        ("short", "first-answer"),
+        ("called", "first-answer"),
     ]
     twice = rows(out / "nodes" / "twice.jsonl")
     first = {row["problem_id"]: len(row["token_ids"]) for row in twice if row["node"] == 0}

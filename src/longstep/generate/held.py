@@ -24,7 +24,6 @@ from longstep.generate.choose import choose
 from longstep.generate.ends import Ends
 from longstep.generate.noise import row_key, uniforms_at
 from longstep.generate.prefilled import Prefilled, logp
-from longstep.generate.room import make_room
 from longstep.types import SegmentFinish
 
 if TYPE_CHECKING:
@@ -152,8 +151,6 @@ class _Batch:
             rows.append(Row(Prompt(piece.ask.prompt.problem_id, piece.whole, key=str(number)), 0))
         self.engine, self.pieces, self.hold = engine, pieces, hold
         self.state = Prefilled(engine.model, rows, watched=False)
-        if hold:
-            make_room(self.state.cache)
         self.read: list[Ids] = []
         self.places: dict[Ids, int] = {}
         self.rows_of: dict[str, list[int]] = {}

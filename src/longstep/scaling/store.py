@@ -199,7 +199,7 @@ def _score(folder: Path, protocol: Scaled, judge: StoredJudge | None) -> dict[st
 def _given(place: tuple[str, str, str], pick: AnyPick, ballot: Ballot) -> GivenAnswer:
     if not ballot.trails:
         return GivenAnswer(*place, {}, 0.0)
-    whole = ballot.subsets(len(ballot.trails))
+    whole = ballot.whole()
     chosen_SN = pick.chosen_SN(ballot, whole)
     answers: dict[str, float] = {}
     for at in np.flatnonzero(chosen_SN[0]).tolist():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from longstep.scaling.picks.ballot import Ballot
-from longstep.scaling.picks.base import Pick, expected
+from longstep.scaling.picks.base import Pick
 from longstep.scaling.tree import Trail
 from longstep.scaling.votes import SameAnswer
 
@@ -23,4 +23,5 @@ class AnyAnswer(Pick):
 
     def at(self, ballot: Ballot, n: int) -> float | None:
         """The same for every n."""
-        return expected(self.pick(ballot.trails, ballot.same), ballot.trails)
+        whole = ballot.whole()
+        return whole.value(self.chosen_SN(ballot, whole))

@@ -41,6 +41,7 @@ class Subsets:
         cells_SN: of each, the place of its subset and class in a flat table [S, 1 + C]; its first column is of answers
             that are none.
         counts_SW: answers of each class, 0 in the first column.
+        judged: of every answer somebody can say whether it is right.
     """
 
     places_SN: Ints
@@ -48,6 +49,7 @@ class Subsets:
     right_SN: Floats
     cells_SN: Ints
     counts_SW: Floats
+    judged: bool
 
     def sums_SW(self, weights_SN: Floats) -> Floats:
         """What the answers of each class weigh together; the first column means nothing."""
@@ -61,9 +63,9 @@ class Subsets:
 
         A verdict that says nothing about the model is left out: the others share its probability.
         """
-        unknown_SN = np.isnan(self.right_SN)
-        if not unknown_SN.any():
+        if self.judged:
             return round(float((chosen_SN * self.right_SN).sum(-1).mean()), 12)
+        unknown_SN = np.isnan(self.right_SN)
         judged_S = 1 - (chosen_SN * unknown_SN).sum(-1)
         right_S = (chosen_SN * np.nan_to_num(self.right_SN)).sum(-1)
         known_S = (judged_S > 1e-9) & ~unknown_SN.all(-1)
@@ -129,6 +131,10 @@ class Ballot:
             self._subsets[n] = self.part(_places(len(self.trails), n, self._seed))
         return self._subsets[n]
 
+    def whole(self) -> Subsets:
+        """All answers, as the one subset that holds them."""
+        return self.subsets(len(self.trails))
+
     def part(self, places_SN: Ints) -> Subsets:
         """These subsets."""
         class_SN, sets, wide = self.class_L[places_SN], len(places_SN), self._wide
@@ -136,7 +142,9 @@ class Ballot:
         flat = np.bincount(cells_SN.ravel(), minlength=sets * wide)
         counts_SW = flat.astype(np.float64).reshape(sets, wide)
         counts_SW[:, 0] = 0
-        return Subsets(places_SN, class_SN, self.right_L[places_SN], cells_SN, counts_SW)
+        right_SN = self.right_L[places_SN]
+        judged = not bool(np.isnan(right_SN).any())
+        return Subsets(places_SN, class_SN, right_SN, cells_SN, counts_SW, judged)
 
 
 def weighed(scorer: AnyScorer, scores: Floats) -> Floats:

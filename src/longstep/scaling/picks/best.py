@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from longstep.scaling.picks.ballot import Ballot, Subsets
-from longstep.scaling.picks.base import Counted, expected
+from longstep.scaling.picks.base import Counted
 from longstep.scaling.scorers import AnyScorer
 from longstep.scaling.scorers.logprob import LogProbScorer
 
@@ -44,9 +44,9 @@ class BestScore(Counted):
         """Exact, over all subsets of n, unless a score depends on the other answers of a subset."""
         if self.scorer.compares:
             return super().at(ballot, n)
-        return expected(self._best_of(ballot, min(n, len(ballot.trails))), ballot.trails)
+        return ballot.whole().value(self._best_of(ballot, min(n, len(ballot.trails)))[None])
 
-    def _best_of(self, ballot: Ballot, n: int) -> list[float]:
+    def _best_of(self, ballot: Ballot, n: int) -> Floats:
         """P(it is the best of n random ones): of N, rank r (from 0) is in C(N - r - 1, n - 1) of C(N, n) subsets."""
         scores_L, votes_V = ballot.scores_L(self.scorer), np.flatnonzero(ballot.class_L >= 0)
         _, place_V, count_U = np.unique(-scores_L[votes_V], return_inverse=True, return_counts=True)
@@ -54,7 +54,7 @@ class BestScore(Counted):
         ways_U = np.diff(_within(len(ballot.trails), n)[ends_U]) / np.maximum(count_U, 1)
         chosen_L = np.zeros(len(ballot.trails))
         chosen_L[votes_V] = ways_U[place_V]
-        return chosen_L.tolist()
+        return chosen_L
 
 
 @lru_cache(maxsize=64)
