@@ -96,7 +96,7 @@ def test_what_starts_reads_only_what_it_needs(tmp_path: Path):
         try:
             main.main()
         except SystemExit:
-            print([name for name in ("numpy", "longstep.stages", "longstep.draw.samplers") if name in sys.modules])
+            print([name for name in ("longstep.stages", "longstep.draw.samplers") if name in sys.modules])
     """
     said = light(code, cwd=tmp_path).splitlines()
     assert said[0] == said[-1] == "[]"

@@ -16,9 +16,10 @@ from longstep.run.brought import READERS, Brought, brought_recipe
 from longstep.training.ranks import rank
 
 
-def bringing(kind: str, about: str) -> Callable[..., None]:
-    """The verb of a stage that trains on data of the user's own, or on the settings in a file."""
+def bringing(command: Callable[[Callable[..., None]], object], kind: str) -> None:
+    """Make the verb of a stage that trains on data of the user's own, or on the settings in a file."""
 
+    @command
     def verb(
         words: Annotated[
             list[str] | None,
@@ -68,9 +69,6 @@ def bringing(kind: str, about: str) -> Callable[..., None]:
             return
         brought = Brought(data, model, settings, overrides, reading)
         _train(kind, brought, out, anyway)
-
-    verb.__doc__ = about
-    return verb
 
 
 def _apart(words: Sequence[str]) -> tuple[Path | None, list[str]]:

@@ -43,13 +43,13 @@ def _of_stages() -> dict[str, Any]:
 
     stages = typer.Typer()
     for kind, about in stage_verbs().items():
-        verb = (bringing if kind in READERS else _alone)(kind, about)
-        stages.command(name=kind, rich_help_panel="Stages, one at a time")(verb)
-    group = typer.main.get_group(stages)
-    return dict(group.commands)
+        command = stages.command(name=kind, help=about, rich_help_panel="Stages, one at a time")
+        (bringing if kind in READERS else _alone)(command, kind)
+    return dict(typer.main.get_group(stages).commands)
 
 
-def _alone(kind: str, about: str) -> Callable[..., None]:
+def _alone(command: Callable[[Callable[..., None]], object], kind: str) -> None:
+    @command
     def verb(
         config: Annotated[Path, typer.Argument(help="YAML with the stage's settings")],
         out: Annotated[Path, typer.Option(help="run folder")],
@@ -67,6 +67,3 @@ def _alone(kind: str, about: str) -> Callable[..., None]:
         for assignment in overrides or []:
             located = override(located, assignment)
         run_single(kind, located, out, anyway=anyway)
-
-    verb.__doc__ = about
-    return verb
