@@ -29,11 +29,11 @@ from longstep.wording import did_you_mean, dotted, got, joined, locate, message,
 from longstep.yaml12 import KeyPath, Located, Origin, YamlError, overlay, parse, walk
 
 __all__ = [
+    "AS_ITS_CLASS",
     "Field",
     "Located",
     "Origin",
     "PrivateAttr",
-    "SerializeAsAny",
     "Strict",
     "TypeAdapter",
     "UserError",
@@ -52,6 +52,10 @@ __all__ = [
     "provenance",
     "validate",
 ]
+
+#: A member is written out with all settings of its own class, not with those of the class that it is annotated as. To a
+#: type checker pydantic's marker is no class.
+AS_ITS_CLASS: Any = SerializeAsAny()  # pyright: ignore[reportCallIssue]
 
 MAX_BYTES = 1_000_000
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from longstep.config import Field, SerializeAsAny, Strict, WrapValidator
+from longstep.config import AS_ITS_CLASS, Field, Strict, WrapValidator
 from longstep.curriculum.adarft import AdaRFT
 from longstep.curriculum.adcl import ADCL
 from longstep.curriculum.bank import Bank
@@ -61,5 +61,5 @@ AnyCurriculum = Annotated[
     | Bank,
     Field(discriminator="kind"),
     WrapValidator(Outside(Strict, Shuffle.build, Curriculum)),
-    SerializeAsAny(),
+    AS_ITS_CLASS,
 ]

@@ -38,7 +38,7 @@ def turn_ends(folder: Path, tokenizer: PreTrainedTokenizerBase) -> frozenset[int
 def _ends(configured: Any, tokenizer: PreTrainedTokenizerBase, rows: int) -> frozenset[int]:
     found: set[int] = set()
     for value in (tokenizer.eos_token_id, configured):
-        ids = value if isinstance(value, list) else [] if value is None else [value]
+        ids: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
         for each in ids:
             if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each < rows:
                 raise UserError(

@@ -50,7 +50,7 @@ class Looking(Strategy):
     def fewest(self, mean: float) -> float:
         """Until the first look that settles a vote in which all agree."""
         looks = range(self.first, self.most, self.each)
-        return next((count for count in looks if settled([count], self.sure)), self.most)
+        return next((count for count in looks if self.enough([count], count)), self.most)
 
 
 class AdaptiveConsistency(Looking):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from longstep.config import Field, SerializeAsAny, WrapValidator
+from longstep.config import AS_ITS_CLASS, Field, WrapValidator
 from longstep.curriculum.gates.all import All
 from longstep.curriculum.gates.base import Chosen, Gate, GateConfig
 from longstep.curriculum.gates.mixed import Mixed
@@ -31,5 +31,5 @@ AnyGate = Annotated[
     All | Mixed | Replace | Screen | Spread | Variance,
     Field(discriminator="kind"),
     WrapValidator(Outside(GateConfig, GateConfig.build, Gate)),
-    SerializeAsAny(),
+    AS_ITS_CLASS,
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from longstep.config import Field, SerializeAsAny, WrapValidator
+from longstep.config import AS_ITS_CLASS, Field, WrapValidator
 from longstep.curriculum.guides.base import Guidance, Guide, GuideConfig
 from longstep.curriculum.guides.egsr import Egsr
 from longstep.curriculum.guides.expert import Expert
@@ -27,5 +27,5 @@ AnyGuide = Annotated[
     NoGuide | Egsr | Expert | Prefix,
     Field(discriminator="kind"),
     WrapValidator(Outside(GuideConfig, GuideConfig.build, Guide)),
-    SerializeAsAny(),
+    AS_ITS_CLASS,
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from longstep.config import Field, SerializeAsAny, WrapValidator
+from longstep.config import AS_ITS_CLASS, Field, WrapValidator
 from longstep.curriculum.outside import Outside
 from longstep.curriculum.until.base import Drawn, History, Until, Watched
 from longstep.curriculum.until.entropy import Entropy
@@ -32,5 +32,5 @@ AnyUntil = Annotated[
     Steps | Tokens | TurnUp | Truncation | Plateau | Entropy,
     Field(discriminator="kind"),
     WrapValidator(Outside(Until, Until.reason)),
-    SerializeAsAny(),
+    AS_ITS_CLASS,
 ]
