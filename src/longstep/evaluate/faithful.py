@@ -12,11 +12,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-EqualAnswers = Callable[[str, str], bool]
-
 
 def agreeing(
-    expected_N: Sequence[str], given_N: Sequence[str | None], same: EqualAnswers
+    expected_N: Sequence[str], given_N: Sequence[str | None], same: Callable[[str, str], bool]
 ) -> NDArray[np.float64]:
     """1 where the given answer is the expected one, 0 where it is another or none, for each of N traces.
 
