@@ -533,7 +533,7 @@ KEYS = {
 }
 OTHERS = {
     "{kind: sample, by: '@base', data: '@problems'}": (
-        "by: expected a mapping, got text '@base'; it needs a kind (choices: endpoint, model, reference, server, stored)"
+        "by: expected a mapping, got text '@base'; it needs a kind (choices: edited, endpoint, model, reference, server, stored)"
     ),
     "{kind: sample, by: {kind: model, model: '@base'}, data: '@problems', n: 4}": (
         "n: unknown key 'n'; here it is 'sampling.samples'"

@@ -75,7 +75,8 @@ class Greeter:
 
 def grown(engine: TransformersEngine, strategy: Strategy) -> list[list[Segment]]:
     encode = {"</think>": [11], "ab": [0, 1], "hi": [7, 8]}.__getitem__
-    grower = Grower(engine, encode, HOW, strategy, engine.text, lambda text: ([9, 7, 8, 2], "jhic"))
+    turn = lambda text: ([9, 7, 8, 2], "jhic")  # noqa: E731
+    grower = Grower(engine, encode, HOW, strategy, decode=engine.text, turn=turn)
     return grower.wave(list(zip(PROBLEMS, PROMPTS, strict=True)))
 
 

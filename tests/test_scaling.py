@@ -88,7 +88,7 @@ HOW = Sampling(max_tokens=120, batch_size=64, logprobs=True)
 
 
 def grower(strategy: Strategy, how: Sampling = HOW, fake: FakeGenerator = FAKE) -> Grower:
-    return Grower(fake, chars, how, strategy, lambda ids: "".join(map(chr, ids)), turn)
+    return Grower(fake, chars, how, strategy, decode=lambda ids: "".join(map(chr, ids)), turn=turn)
 
 
 def asked(problems: Sequence[Problem] = PROBLEMS) -> list[tuple[Problem, Prompt]]:

@@ -53,9 +53,7 @@ def curves(tallies: Sequence[StrategyTally], how: Counting) -> dict[str, Any]:
             "fronts": {axis: table.front(_front(methods, axis), axis) for axis in axes},
             "comparisons": [_comparison(one, other, table) for one, other in pairs],
             "difficulty": by_difficulty(tallies, methods, how.seed, how.resamples),
-            "bills": {
-                t.name: asdict(t.load(next(iter(t.picks)), t.budgets[-1]).bill) for t in tallies
-            },
+            "bills": {tally.name: asdict(tally.whole().bill) for tally in tallies},
             "strata": {tally.name: _strata(tally) for tally in tallies if tally.strata},
         }
     )

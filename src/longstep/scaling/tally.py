@@ -80,7 +80,7 @@ class StrategyTally:
                 n = budget if len(budgets) > 1 else len(ballot.trails)
                 value = pick.at(ballot, n) if ballot.trails else 0.0
                 self.values.setdefault((name, budget), []).append(value)
-        for readers in {self.readers(name) for name in self.picks}:
+        for readers in {self._everyone(), *map(self.readers, self.picks)}:
             whole = load(grown.tree, grown.prompt, readers)
             lengths = [sum(len(s.token_ids) for s in trail.segments) for trail in ballot.trails]
             drawn = DrawnAnswers(grown.prompt, len(readers), lengths)
@@ -95,6 +95,13 @@ class StrategyTally:
     def load(self, pick: str, budget: int) -> Load:
         """The mean problem at a budget, what the pick's scorers read included."""
         return part_of(self.loads[self.readers(pick), budget], 1 / self.problems)
+
+    def whole(self) -> Load:
+        """The mean problem with all answers, what the scorers of all picks read included."""
+        return part_of(self.loads[self._everyone(), self.budgets[-1]], 1 / self.problems)
+
+    def _everyone(self) -> frozenset[str]:
+        return frozenset().union(*map(self.readers, self.picks))
 
     def given(self, budget: int) -> float:
         """Mean answers of a problem at a budget."""
