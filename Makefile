@@ -16,7 +16,7 @@ demo: .venv/core
 # Three processes on the two cores that every machine has: some tests wait for servers, locks and limits, and the suite
 # has to end within ten minutes. A file stays in one process, because its tests share what its module-wide fixtures made.
 test: .venv/dev
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
