@@ -34,6 +34,8 @@ SHARES = (
     ("swap: follows", "swap", "followed"),
     ("swap: stays", "swap", "unmoved"),
 )
+#: Where a run has what the stages ``faithful`` found.
+FOLLOWS = "follow-*/out/faithful.json"
 
 
 def differences(runs: list[Path]) -> str:
@@ -51,6 +53,9 @@ def differences(runs: list[Path]) -> str:
 
 def _pausing(runs: list[Path]) -> str:
     """The control that is scored apart: ten pauses and the key."""
+    runs = [run for run in runs if (run / "pausing_scores" / "out").is_dir()]
+    if not runs:
+        return "Ten pauses instead of a thought: no run has its scores"
     pausing = [correctness(run, "pausing", "all", "pausing_scores") for run in runs]
     start = [correctness(run, "start", "all") for run in runs]
     sides = []
@@ -87,10 +92,11 @@ def rows_table(runs: list[Path]) -> str:
 
 def faithfulness(runs: list[Path]) -> str:
     """After each way of training: answers that stay without their thought, and that go where an edited one leads."""
-    rows = [["trained on", *(title for title, _, _ in SHARES), "area"]]
-    for folder in sorted(runs[0].glob("follow-*/out")):
-        found = [read_json(run / folder.parent.name / "out" / "faithful.json") for run in runs]
-        cells = [folder.parent.name.removeprefix("follow-")]
+    rows = [["trained on", "runs", *(title for title, _, _ in SHARES), "area"]]
+    for stage in sorted({path.parents[1].name for run in runs for path in run.glob(FOLLOWS)}):
+        paths = [run / stage / "out" / "faithful.json" for run in runs]
+        found = [read_json(path) for path in paths if path.is_file()]
+        cells = [stage.removeprefix("follow-"), str(len(found))]
         for _, edit, key in SHARES:
             shares = [each["edits"][edit][key] for each in found if key in each["edits"][edit]]
             cells.append(_spread([100 * share for share in shares]))

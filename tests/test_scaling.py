@@ -32,7 +32,7 @@ from longstep.scaling.dvts import DiverseTrees
 from longstep.scaling.esc import EarlyStopping
 from longstep.scaling.picks.average import AnyAnswer
 from longstep.scaling.picks.ballot import Ballot
-from longstep.scaling.picks.base import Pick, expected
+from longstep.scaling.picks.base import Pick
 from longstep.scaling.picks.best import BestScore
 from longstep.scaling.picks.borda import BordaVote
 from longstep.scaling.picks.majority import MajorityVote
@@ -400,6 +400,15 @@ def answers(*rows: tuple[str | None, float, float | None]) -> list[Trail]:
     ]
 
 
+def expected(chosen_L: Sequence[float], leaves: Sequence[Trail]) -> float | None:
+    """Expected correctness of one choice, answer by answer: what ``Subsets.value`` does for all subsets together."""
+    pairs = [(p, leaf.correctness) for p, leaf in zip(chosen_L, leaves, strict=True) if p]
+    judged = 1 - sum(p for p, right in pairs if right is None)
+    if judged < 1e-9 or (leaves and all(leaf.correctness is None for leaf in leaves)):
+        return None
+    return sum(p * right for p, right in pairs if right is not None) / judged
+
+
 ROWS = answers(
     ("1/2", -1.0, 1.0), ("7", -0.1, 0.0), ("0.5", -2.0, 1.0), ("9", -3.0, 0.0), (None, -0.01, 0.0)
 )
@@ -429,10 +438,10 @@ def test_a_tie_is_a_matter_of_chance_and_no_answer_is_no_choice():
     assert BestScore().pick(two, same_answer) == [0.5, 0.5, 0]
     none = answers((None, 0.0, 0.0))
     assert MajorityVote().pick(none, same_answer) == [0.0]
-    assert expected([0.0], none) == 0.0 and expected([], []) == 0.0
+    assert MajorityVote().at(Ballot(none, same_answer), 1) == 0.0
     unknown = answers(("1", 0.0, None), ("1", 0.0, 1.0))
-    assert expected(MajorityVote().pick(unknown, same_answer), unknown) == 1.0
-    assert expected([1.0], answers(("1", 0.0, None))) is None
+    assert MajorityVote().at(Ballot(unknown, same_answer), 2) == 1.0
+    assert MajorityVote().at(Ballot(answers(("1", 0.0, None)), same_answer), 1) is None
 
 
 @pytest.mark.parametrize("pick", [AnyAnswer(), BestScore(), OraclePick()])

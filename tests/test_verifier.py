@@ -453,9 +453,7 @@ def test_a_head_is_trained_and_scores_what_is_drawn(run: Path):
     assert titles == ["Scorer card", "What the head may be used for"]
     for name, guided in (("vote", False), ("trees", True)):
         for row in read_rows(run / "scaled" / "out" / "nodes" / f"{name}.jsonl", Segment):
-            wanted = (
-                {"head @head", "self-certainty"} if row.ended else {"head @head"} & {"head @head"}
-            )
+            wanted = {"head @head", *["self-certainty"] * row.ended}
             assert set(row.scores) == (wanted if row.ended or guided else set())
             assert 0 <= row.scores["head @head"] <= 1
     spent = read_json(run / "scaled" / "manifest.json")["cost"]

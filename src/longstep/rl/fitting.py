@@ -8,7 +8,25 @@ from dataclasses import dataclass
 from longstep.curriculum.gates import AnyGate
 from longstep.curriculum.guides import AnyGuide
 from longstep.curriculum.until import AnyUntil
+from longstep.draw.samplers import AnyEngine
 from longstep.losses import AnyAlgorithm
+from longstep.models.lora import Lora
+
+
+def engine_complaints(
+    by: AnyEngine | None, model: str, unthinking: float, lora: Lora | None
+) -> Iterator[str]:
+    """Somebody who draws for the model in training and cannot follow it."""
+    if by is None:
+        return
+    lacking = [*by.complaints({"ids", "sync"})]
+    yield from lacking
+    if not lacking and [*by.references()] != [(model, "model")]:
+        yield f"by: its copy follows the model in training, so it must be of the same model, {model}"
+    if unthinking:
+        yield "unthinking: who draws asks in one mode; leave by out, or set by.thinking"
+    if not lacking and lora is not None:
+        yield "by: a copy cannot take over an adapter; leave by out with lora"
 
 
 @dataclass(frozen=True)

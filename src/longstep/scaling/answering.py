@@ -124,13 +124,13 @@ def chooser_of(
     if strategy.turns or strategy.distribution:
         raise UserError(
             "--strategy: it asks again behind an answer, or ranks first tokens, which is done by longstep scale alone; "
-            "take samples, adaptive, esc, beam, dvts, rebase, budget or tools"
+            "take another one of longstep show strategies"
         )
     for scorer in scorers_of(strategy, pick):
         if scorer.reads:
             raise UserError(
                 f"--strategy: the scorer {scorer.name} reads answers with a model, which is not done behind a chat; "
-                "take logprob or agreement"
+                "take one that reads what was drawn, such as logprob"
             )
     if source.encode is None:
         raise UserError(

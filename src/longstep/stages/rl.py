@@ -34,7 +34,7 @@ from longstep.rl.ending import (
     reference_misfits,
 )
 from longstep.rl.exam import Exam, exam_blocks
-from longstep.rl.fitting import Ensemble
+from longstep.rl.fitting import Ensemble, engine_complaints
 from longstep.rl.guiding import Hints
 from longstep.rl.health import Health, HealthConfig
 from longstep.rl.memory import Moments
@@ -164,7 +164,7 @@ class Rl(Training, Stage):
                 f"max_tokens: {self.max_tokens} leaves no room for a prompt within max_length {self.max_length}; raise "
                 "max_length"
             )
-        yield from self._engine_complaints()
+        yield from engine_complaints(self.by, self.model, self.unthinking, self.lora)
         if self.length_window != 1:
             yield "length_window: has no effect: the curriculum orders the problems"
         if "values" in self.algorithm.needs() and self.lora is not None:
@@ -190,18 +190,6 @@ class Rl(Training, Stage):
             yield f"unthinking: guide {self.guide.kind} gives its help as a thought; leave one of them out"
         yield from ensemble.idle_guide()
         yield from ensemble.records(self.temperature)
-
-    def _engine_complaints(self) -> Iterator[str]:
-        if self.by is None:
-            return
-        lacking = [*self.by.complaints({"ids", "sync"})]
-        yield from lacking
-        if not lacking and [*self.by.references()] != [(self.model, "model")]:
-            yield f"by: its copy follows the model in training, so it must be of the same model, {self.model}"
-        if self.unthinking:
-            yield "unthinking: who draws asks in one mode; leave by out, or set by.thinking"
-        if not lacking and self.lora is not None:
-            yield "by: a copy cannot take over an adapter; leave by out with lora"
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
         """As for every training; besides, each process draws whole groups."""

@@ -89,17 +89,3 @@ class Vote(Counted):
         best_SW = there_SW & (weight_SW >= weight_SW.max(-1, keepdims=True) - 1e-12)
         ways_SW = subsets.counts_SW * best_SW.sum(-1, keepdims=True)
         return (best_SW / np.maximum(ways_SW, 1)).ravel()[subsets.cells_SN]
-
-
-def expected(chosen_L: Sequence[float], leaves: Sequence[Trail]) -> float | None:
-    """Expected correctness of a choice: what gives no answer is wrong, ``None`` where nobody can say.
-
-    A verdict that says nothing about the model is left out: the others share its probability.
-    """
-    pairs = [(p, leaf.correctness) for p, leaf in zip(chosen_L, leaves, strict=True) if p]
-    judged = 1 - sum(p for p, right in pairs if right is None)
-    nothing = bool(leaves) and all(leaf.correctness is None for leaf in leaves)
-    if nothing or judged < 1e-9:
-        return None
-    # Thirds do not sum to 1 to the last bit, and two picks that give the same must not seem to differ.
-    return round(sum(p * right for p, right in pairs if right is not None) / judged, 12)
