@@ -235,3 +235,10 @@ def test_importing_the_recipe_language_loads_nothing_heavy_and_does_nothing():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "[] 1" and done.stderr == ""
+
+
+def test_the_longest_test_files_are_there():
+    """A file that was renamed would be begun last, and waited for, in silence."""
+    from conftest import LONGEST
+
+    assert [name for name in LONGEST if not (Path(__file__).parent / name).is_file()] == []

@@ -426,3 +426,14 @@ def test_an_unknown_number_is_assumed_and_said_once():
     assert [given.counted(None, "u/v", 500), given.counted(None, "u/v", 500)] == [500, 500]
     assert given.counted(3, "u/w") == 3
     assert given.remarks == ["u/v: 500 rows assumed; set plan.rows to say how many it holds"]
+
+
+def test_an_exam_is_drawn_beside_the_rollouts():
+    """60 steps, an exam before every second one: 30 of 120 problems, the four in five that a plan lets filters keep
+    of 150, with 2 answers of 40 tokens."""
+    drawn = [
+        next(s for s in plan_of("curricula", "recipe", *given).stages if s.stage == "rl-uniform")
+        for given in ((), ("stages.rl.exam=null",))
+    ]
+    assert drawn[0].tokens_generated - drawn[1].tokens_generated == 30 * 120 * 2 * 40
+    assert (drawn[0].hours or 0) > (drawn[1].hours or 0)
