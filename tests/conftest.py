@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,22 +22,22 @@ for name, value in {
 
 #: Files that take longest. They are begun first: the last one begun is waited for by all processes.
 LONGEST = (
-    "test_faults.py",
-    "test_policy.py",
-    "test_kill.py",
     "test_distributed.py",
+    "test_kill.py",
+    "test_faults.py",
+    "test_data_cli.py",
+    "test_architecture.py",
+    "test_rollouts.py",
+    "test_endpoint_pieces.py",
+    "test_stranger.py",
     "test_one_line.py",
     "test_zoo.py",
-    "test_rollouts.py",
+    "test_light.py",
     "test_early.py",
-    "test_gates.py",
-    "test_workfolder.py",
-    "test_kill_rl.py",
-    "test_stranger.py",
+    "test_endpoint_faults.py",
+    "test_closure.py",
     "test_verify.py",
-    "test_until.py",
-    "test_traces.py",
-    "test_data_cli.py",
+    "test_managed_server.py",
 )
 
 
@@ -44,6 +45,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; the others stay in their order."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    """Take all that was imported out of garbage collection.
+
+    Every trainer collects garbage when it begins and ends, a third of a second each time among the objects of the
+    libraries and of some thousand tests, which no test sets free.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

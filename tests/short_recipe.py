@@ -118,12 +118,15 @@ stages:
 """
 
 PRELOADED = [
-    "longstep.training.job",
+    "longstep.training.sft",
+    "longstep.training.pairs",
+    "longstep.training.policy",
     "longstep.generate.engine",
     "longstep.merge",
     "longstep.models.lora",
     "transformers.models.qwen2.modeling_qwen2",
     "short_recipe",
+    "frozen",  # the last: what was imported is no garbage
 ]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import longstep
 from longstep import UserError
+from patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
@@ -39,7 +40,9 @@ def test_public_functions_load_no_torch_and_are_listed() -> None:
         "names = [n for n in longstep.__all__ if callable(vars(longstep).get(n) or getattr(longstep, n))];"
         "print(set(longstep.__all__) <= set(dir(longstep)), [m for m in ('torch', 'transformers', 'httpx') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.stdout.strip() == "True []", done.stderr
     with pytest.raises(AttributeError, match="no attribute 'judgee'"):
         longstep.judgee  # type: ignore[attr-defined]  # noqa: B018

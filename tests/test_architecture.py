@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import longstep
+from patience import PATIENCE
 
 PACKAGE = Path(longstep.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -232,7 +233,7 @@ def test_importing_the_recipe_language_loads_nothing_heavy_and_does_nothing():
         f"print([m for m in {HEAVY!r} if m in sys.modules], threading.active_count())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert done.stdout.strip() == "[] 1" and done.stderr == ""
 

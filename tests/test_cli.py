@@ -17,6 +17,7 @@ from longstep.cli import main as cli
 from longstep.config import UserError
 from longstep.run.card import whole_card
 from longstep.types import Completion
+from patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,7 +33,7 @@ def typed(*words: str):
 def program(*words: str) -> subprocess.CompletedProcess[str]:
     """Run the program as a program."""
     command = [sys.executable, "-m", "longstep", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
 
 
 @pytest.fixture

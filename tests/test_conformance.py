@@ -28,6 +28,7 @@ from conformance.generated import FAMILIES, generate
 from conformance.hostile import choices, hostile, stress
 from longstep.types import Problem, Verdict
 from longstep.verify import judge, verify
+from patience import PATIENCE
 
 HERE = Path(__file__).parent
 JUDGED = {"correct", "incorrect", "unparseable"}
@@ -208,7 +209,7 @@ print(json.dumps(first))
 def test_hostile_answers_are_refused_before_any_worker_is_started() -> None:
     """A fresh process judges them all and has no child: nothing hostile was left to sympy."""
     code = CHILDREN.format(tests=str(HERE))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     assert json.loads(done.stdout) is None  # else the first that started a worker
 
@@ -243,7 +244,7 @@ print(json.dumps([clean, mixed, sorted(bad), workers]))
 
 def test_a_batch_with_hostile_answers_changes_no_other_verdict() -> None:
     code = BATCH.format(tests=str(HERE))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     clean, mixed, bad, workers = json.loads(done.stdout)
     assert len(bad) == 8
@@ -291,8 +292,8 @@ def test_a_forked_process_agrees(verdicts: dict[str, Verdict]) -> None:
     child.start()
     expected = [verdicts[pair["id"]].status for pair in sample()]
     assert statuses() == expected  # at the same time as the child
-    assert ours.poll(60) and ours.recv() == expected
-    child.join(60)
+    assert ours.poll(PATIENCE) and ours.recv() == expected
+    child.join(PATIENCE)
     assert child.exitcode == 0
 
 

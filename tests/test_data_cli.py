@@ -32,6 +32,7 @@ from longstep.jobs import base, inputs, near
 from longstep.problems import hub
 from longstep.types import Problem
 from longstep.verify import canonical
+from patience import PATIENCE
 
 
 def typed(*words: object) -> Any:
@@ -267,20 +268,20 @@ def test_a_killed_verb_goes_on_to_the_same_bytes_and_leaves_no_worker_behind(tmp
     words = ["dedup", path, "--out", tmp_path / "killed", "--workers", 2]
     victim = program(*words)
     sealed = tmp_path / "killed/partial/keys.seal.json"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not sealed.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     workers = children(victim.pid)
     os.kill(victim.pid, signal.SIGKILL)
-    victim.communicate(timeout=60)
+    victim.communicate(timeout=PATIENCE)
     assert len(workers) >= 2
     assert not (tmp_path / "killed/manifest.json").exists()
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     again = program(*words)
-    assert again.communicate(timeout=60) and again.returncode == 0
-    assert whole.communicate(timeout=60) and whole.returncode == 0
+    assert again.communicate(timeout=PATIENCE) and again.returncode == 0
+    assert whole.communicate(timeout=PATIENCE) and whole.returncode == 0
     for out in ("whole", "killed"):
         verify_manifest(tmp_path / out)
     assert read_json(tmp_path / "whole/manifest.json") == read_json(
@@ -292,22 +293,22 @@ def test_a_full_disk_is_one_sentence_and_the_same_command_continues(tmp_path: Pa
     path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(6_000)])
     words = ["dedup", path, "--out", tmp_path / "out"]
     full = program(*words, file_limit=100_000)
-    _, said = full.communicate(timeout=60)
+    _, said = full.communicate(timeout=PATIENCE)
     assert full.returncode == 2
     assert b"cannot be written" in said and b"Traceback" not in said
     again = program(*words)
-    assert again.communicate(timeout=60) and again.returncode == 0
+    assert again.communicate(timeout=PATIENCE) and again.returncode == 0
     assert (tmp_path / "out/out/clean.jsonl").read_bytes() == path.read_bytes()
 
 
 def test_ctrl_c_is_one_sentence_with_its_own_exit_code(tmp_path: Path):
     path = write(tmp_path / "rows.jsonl", *[question(n) for n in range(60_000)])
     process = program("dedup", path, "--out", tmp_path / "out", "--workers", 2)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not (tmp_path / "out/partial/keys.seal.json").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert b"interrupted; the same command continues" in said and b"Traceback" not in said
 
@@ -333,7 +334,7 @@ def test_data_verbs_load_no_heavy_library(tmp_path: Path):
             str(tmp_path / verb.split()[0]),
             *verb.split()[1:],
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         assert done.stderr.endswith("[]"), done.stderr
 
 

@@ -28,6 +28,7 @@ from longstep.optimizers import Muon
 from longstep.run.launch.accelerate import Launch, launch_command
 from longstep.stages.rl import Rl
 from longstep.stages.sft import Sft
+from patience import PATIENCE
 from short_recipe import Setting, finish, lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.equality]
@@ -107,12 +108,10 @@ TRAINED = ("sft", "nca", "rl", "picked")
 #: most 8 rows of 96 tokens. Several updates from a batch of rollouts would not do: each process shuffles its own rows
 #: before the cut, so two processes cut otherwise than one.
 BOUND = weight_bound(steps=8, tokens=8 * 96)
-SECONDS = 80
 #: Numbers of a metric line that say which problems were asked, how they went and what was done with them.
 DECIDED = re.compile(
     "(curriculum|gate|guide|tokens|refused)/|((effective|missing)_groups|correct|all_(right|wrong)_share)$"
 )
-SECONDS = 80
 
 # What runs instead of ``python -m longstep``.
 SHARDED_ON_CPU = """
@@ -156,7 +155,7 @@ def run_two(launch: Launch, program: Sequence[str], *arguments: str) -> tuple[in
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        said, _ = process.communicate(timeout=SECONDS)
+        said, _ = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         process.terminate()  # the launcher ends its processes, which are in sessions of their own
         said, _ = process.communicate()
@@ -276,7 +275,7 @@ def test_processes_on_other_machines_end_when_the_first_refuses(
         for number in ("0", "1")
     ]
     try:
-        said = [process.communicate(timeout=SECONDS)[1] for process in processes]
+        said = [process.communicate(timeout=PATIENCE)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()

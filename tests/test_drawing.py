@@ -29,6 +29,7 @@ from longstep.generate import (
 from longstep.progress import Progress
 from longstep.stages import Contrast, Evaluate, Rl, Sample
 from longstep.types import Completion, Problem
+from patience import PATIENCE
 
 PROBLEMS = [Problem(f"p{n}", f"{n}+1?", str(n + 1)) for n in range(5)]
 SAMPLING = Sampling(samples=3, batch_size=4)
@@ -199,7 +200,7 @@ def test_a_killed_process_loses_no_sealed_batch(tmp_path: Path, row: int):
         [sys.executable, "-c", KILLED, str(log), str(row)],
         cwd=Path(__file__).parent,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == -signal.SIGKILL
     again = Fake()
@@ -254,7 +255,7 @@ def test_drawing_adds_a_bounded_amount_of_memory_whatever_the_number_of_rows(tmp
             [sys.executable, "-c", MEMORY, str(samples), str(folder)],
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE,
             check=True,
         )
         added[samples] = int(done.stdout)

@@ -20,6 +20,7 @@ from longstep.run.plan import make_plan
 from longstep.run.recipe import load
 from longstep.run.runner import Run, execute
 from longstep.types import Completion, Problem, Verdict
+from patience import PATIENCE
 from test_light import REFUSE
 from zoo import CONTEXT, build, edit, tokenizer
 
@@ -460,7 +461,7 @@ def test_36_a_library_that_a_later_stage_needs_is_missed_before_the_first(
     )
     code += "\nimport sys\nfrom longstep.cli.main import main\nsys.argv = ['longstep', 'run', 'recipe.yaml', '--out', 'run']\nmain()\n"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 2, done.stderr
     assert f"stages.last.{key.rpartition('.')[0] or 'kind'}" in done.stderr

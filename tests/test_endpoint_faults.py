@@ -40,6 +40,7 @@ from longstep.generate.pool import Job, Lane, Pool, Remote, Tally
 from longstep.generate.transport import Address, retry_after
 from longstep.generate.window import Window
 from longstep.types import Completion
+from patience import PATIENCE, SOON
 
 HERE = Path(__file__).parent
 
@@ -109,7 +110,7 @@ def test_one_deadline_ends_silence_and_slow_drips(start, late):
     began = time.monotonic()
     [found] = ask(server, timeout=1)
     assert found.text.startswith("<think>question 0</think>")
-    assert 1 <= time.monotonic() - began < 5
+    assert 1 <= time.monotonic() - began < 9
     assert server.asked[0] == server.asked[-1]
 
 
@@ -152,7 +153,7 @@ def test_a_dead_address_is_given_up_after_our_patience(start):
     began = time.monotonic()
     with pytest.raises(UserError, match=r"no endpoint takes requests.*ConnectError"):
         ask(server, patience=0.3)
-    assert 0.3 <= time.monotonic() - began < 3
+    assert 0.3 <= time.monotonic() - began < SOON
 
 
 # -- what is refused for good -----------------------------------------------------------------------
@@ -212,8 +213,8 @@ def test_an_endless_response_is_cut_off(start):
     began = time.monotonic()
     with pytest.raises(UserError, match="exceeds max_response_bytes 100000"):
         ask(server, max_response_bytes=100_000)
-    assert time.monotonic() - began < 5
-    deadline = time.monotonic() + 5
+    assert time.monotonic() - began < SOON
+    deadline = time.monotonic() + SOON
     while not sent and time.monotonic() < deadline:
         time.sleep(0.01)
     assert sent[0] < 50_000_000  # what fits into the sockets' buffers
@@ -476,7 +477,7 @@ def test_a_barred_endpoint_does_not_keep_a_run_waiting_for_one_that_is_down(star
     began = time.monotonic()
     with pytest.raises(UserError, match=r"no endpoint takes requests.*status 401: who"):
         ask(barred, down, number=5, patience=0.3)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON
 
 
 class Done:
@@ -596,7 +597,7 @@ def test_a_killed_client_asks_again_only_for_what_it_did_not_have(tmp_path):
         kept = seeds(log)
         before = asked.read_text().split()
         last = client()
-        printed, _ = last.communicate(timeout=60)
+        printed, _ = last.communicate(timeout=PATIENCE)
         after = asked.read_text().split()[len(before) :]
     finally:
         server.kill()
@@ -692,7 +693,7 @@ def test_a_burst_that_is_turned_away_is_one_reason_to_wait_and_not_sixteen(start
     began = time.monotonic()
     assert len(ask(server, number=16, backoff=0.05)) == 16
     # Doubled for each of 16 the pause would be a minute; the burst counts once, 8 and 4 and so on once each.
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON
 
 
 # -- configuration ----------------------------------------------------------------------------------

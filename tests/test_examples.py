@@ -22,6 +22,7 @@ import pytest
 from longstep.config import Strict, TypeAdapter
 from longstep.curriculum.groups import RowOrigin
 from longstep.types import Completion, Problem, Status, Verdict
+from patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTENDING = ROOT / "docs" / "extending.md"
@@ -314,7 +315,7 @@ def test_the_table_of_verbs_is_complete():
 
 def run(file: str, *arguments: str) -> str:
     command = [sys.executable, str(ROOT / "examples" / file), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

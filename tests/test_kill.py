@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from longstep.training.checkpoints import latest, step_of
+from patience import PATIENCE
 from short_recipe import (
     Setting,
     attempt,
@@ -164,7 +165,7 @@ def test_kill_at_every_write_rename_and_removal_of_a_stage(
     # From the first and the last moment of each.
     chosen = [pictures[i] for pictures in by_step.values() for i in (0, -1)]
     process = start(resume_from, chosen, folder, stage, results)
-    process.join(100)
+    process.join(PATIENCE)
     assert process.exitcode == 0
     for content, logs in json.loads(results.read_text("utf-8")):
         assert content == contents(finished)[stage]

@@ -16,6 +16,7 @@ import pytest
 
 from longstep.artifacts import read_manifest
 from longstep.run.extras import EXTRAS, missing
+from patience import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -60,7 +61,7 @@ def light(code: str, *words: str, cwd: Path) -> str:
         [sys.executable, "-c", REFUSE + textwrap.dedent(code), *words],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         cwd=cwd,
     )
     assert done.returncode == 0, done.stderr

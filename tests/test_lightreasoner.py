@@ -8,6 +8,7 @@ from pathlib import Path
 from longstep.report import build_report
 from longstep.run.recipe import load, recipe_files
 from longstep.run.runner import Run, execute
+from patience import PATIENCE
 from short_recipe import start
 
 FEW = [
@@ -37,7 +38,7 @@ def run_recipe(folder: Path) -> None:
 def test_the_recipe_goes_from_nothing_to_a_judged_model_and_a_report(tmp_path: Path):
     folder = tmp_path / "run"
     process = start(run_recipe, folder)
-    process.join(110)
+    process.join(PATIENCE)
     assert process.exitcode == 0
     facts = json.loads((folder / "contrast" / "out" / "contrast.json").read_text("utf-8"))
     assert facts["kept"] > 0 and facts["thinking"] is True

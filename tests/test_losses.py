@@ -35,6 +35,7 @@ from longstep.losses import (
 )
 from longstep.losses.penalties import K3
 from longstep.losses.rewards import Graded, shaped_reward
+from patience import PATIENCE
 
 torch.set_num_threads(1)
 NAN = float("nan")
@@ -258,7 +259,7 @@ def test_settings_are_the_vetted_ones():
 def test_importing_the_configs_does_not_import_torch():
     names = "longstep.losses, longstep.losses.rewards, longstep.merge, longstep.rl.health"
     code = f"import sys, {names}; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 # -- offline losses ---------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from longstep.losses import (
     token_logps,
 )
 from longstep.losses.penalties import K3
+from patience import PATIENCE
 
 pytestmark = pytest.mark.equality
 torch.set_num_threads(1)
@@ -201,7 +202,7 @@ def test_two_fsdp_ranks_equal_one_process(tmp_path):
     command = [sys.executable, __file__, str(out)]
     ranks = [subprocess.Popen(command, env={**base, "RANK": str(rank)}) for rank in range(2)]
     try:
-        assert [rank.wait(timeout=60) for rank in ranks] == [0, 0]
+        assert [rank.wait(timeout=PATIENCE) for rank in ranks] == [0, 0]
     finally:
         for rank in ranks:
             rank.kill()

@@ -25,6 +25,7 @@ from longstep.models.load import locate
 from longstep.progress import Progress
 from longstep.stages import Sample
 from longstep.types import Completion, Problem
+from patience import PATIENCE, SOON
 
 PROBLEMS = [Problem(f"p{n}", f"{n}+1?", str(n + 1), solution=f"{n}+1={n + 1}") for n in range(6)]
 WRITE_PIDS = """
@@ -52,7 +53,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def gone(pids: list[int], seconds: float = 5) -> bool:
+def gone(pids: list[int], seconds: float = SOON) -> bool:
     end = time.monotonic() + seconds
     while any(map(alive, pids)) and time.monotonic() < end:
         time.sleep(0.01)
@@ -61,7 +62,7 @@ def gone(pids: list[int], seconds: float = 5) -> bool:
 
 def python(code: str, *arguments: str, **settings: Any) -> Managed:
     command = (sys.executable, "-c", code, "{port}", *arguments)
-    return Managed(model="m", command=command, **{"ready_timeout": 20, **settings})
+    return Managed(model="m", command=command, **{"ready_timeout": PATIENCE, **settings})
 
 
 # -- starting, watching, stopping -------------------------------------------------------------------
@@ -125,8 +126,8 @@ def test_a_guard_whose_parent_is_gone_before_it_looks_stops_what_it_started():
     """A parent killed between the fork and the first look: the number the guard was given is nobody's parent."""
     asleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     began = time.monotonic()
-    done = subprocess.run([sys.executable, "-I", guard.__file__, "1", "9", *asleep], timeout=10)
-    assert done.returncode == 128 + signal.SIGTERM and time.monotonic() - began < 5
+    done = subprocess.run([sys.executable, "-I", guard.__file__, "1", "9", *asleep], timeout=SOON)
+    assert done.returncode == 128 + signal.SIGTERM and time.monotonic() - began < SOON
 
 
 def test_a_server_that_ends_is_reported_with_its_last_words(tmp_path):
@@ -158,7 +159,7 @@ def test_a_server_that_never_answers_is_given_up_and_stopped():
         managed(config, None, {}),
     ):
         pass
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON
 
 
 DIES = """
@@ -336,7 +337,7 @@ def test_transformers_serve_is_started_asked_and_stopped(tmp_path):
     command = ("{python}", "-m", "transformers.cli.transformers", "serve", model, "--host", "127.0.0.1", "--port", "{port}")  # fmt: skip
     told: list[Any] = []
     generator = EndpointGenerator(
-        Managed(model=model, command=command, ready_timeout=100, concurrency=2),
+        Managed(model=model, command=command, ready_timeout=PATIENCE, concurrency=2),
         lambda what, facts: told.append((what, facts)),
     )
     prompts = [Prompt(f"p{n}", text=f"a{n}b+1?") for n in range(3)]

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from patience import PATIENCE
+
 STAGES = '''
 import shutil
 from collections.abc import Iterator
@@ -129,7 +131,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
     command = [sys.executable, "-c", DRIVER, json.dumps(list(words.values()))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=env)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=env)
     assert done.returncode == 0, done.stderr
     outputs = json.loads(done.stdout.strip().splitlines()[-1])
     return {**dict(zip(words, outputs, strict=True)), "folder": folder / "run"}

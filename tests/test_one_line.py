@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 import longstep
+from patience import PATIENCE
 
 PACKAGE = Path(longstep.__file__).parent
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text("utf-8")
@@ -382,7 +383,9 @@ def said(home: Path) -> Mapping[str, Any]:
     }
     env = {**os.environ, "PYTHONPATH": str(home)}
     command = [sys.executable, "-c", DRIVER, json.dumps(list(words.values()))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env, cwd=home)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, env=env, cwd=home
+    )
     assert done.returncode == 0, done.stderr
     outputs = json.loads(done.stdout.strip().splitlines()[-1])
     return dict(zip(words, outputs, strict=True))

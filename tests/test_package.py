@@ -15,6 +15,7 @@ import pytest
 
 import longstep
 from longstep.yaml12 import parse
+from patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 URL = "https://host.example/owner/longstep"
@@ -44,7 +45,7 @@ def test_the_wheel_finds_its_recipes_and_models_outside_of_the_repository(
     )
     environment = {**os.environ, "PYTHONPATH": str(wheel)}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     where, version, last, model = json.loads(done.stdout)

@@ -15,6 +15,7 @@ from fcntl import ioctl
 import pytest
 
 from longstep.progress import Progress, clock
+from patience import PATIENCE
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -98,7 +99,7 @@ def test_in_a_terminal_the_cursor_and_standard_output_are_left_alone():
         stdout=subprocess.PIPE,
         stderr=theirs,
         env={**environment, "TERM": "xterm"},
-        timeout=60,
+        timeout=PATIENCE,
     )
     os.close(theirs)
     shown = os.read(ours, 10_000).decode()

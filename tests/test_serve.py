@@ -23,6 +23,7 @@ from longstep.generate.stops import cut
 from longstep.models.chat import render_prompt, render_turns
 from longstep.models.load import load_tokenizer, locate
 from longstep.types import Completion, Problem
+from patience import PATIENCE
 
 PROBLEMS = [Problem(f"p{n}", f"{n}+1?", str(n + 1), solution=f"{n}+1={n + 1}") for n in range(6)]
 
@@ -45,7 +46,7 @@ def running(source: Served, **settings: Any) -> Iterator[Server]:
 def call(
     server: Server, body: Any, path: str = "/v1/chat/completions", **headers: str
 ) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=PATIENCE)
     try:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         connection.request(
@@ -452,7 +453,7 @@ def test_38_a_refusal_leaves_the_connection_usable(monkeypatch):
     right = json.dumps({**question("1+1?"), "model": "w"}).encode()
     key = {"Authorization": "Bearer sesame"}
     for server in running(Served("w", known, known.prompt), api_key_env="SERVE_KEY"):
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=PATIENCE)
         connection.connect()
         line = connection.sock
         for path, body, headers, status in (
@@ -484,7 +485,7 @@ def test_38_a_refusal_leaves_the_connection_usable(monkeypatch):
     ],
 )
 def test_38_a_connection_that_ends_says_so(tiny: Server, request_bytes: bytes, status: int):
-    with socket.create_connection(("127.0.0.1", tiny.server_port), timeout=30) as line:
+    with socket.create_connection(("127.0.0.1", tiny.server_port), timeout=PATIENCE) as line:
         line.sendall(request_bytes)
         answer = b""
         while more := line.recv(65536):  # to its end: the server hangs up

@@ -23,6 +23,7 @@ from longstep.scaling.answering import chooser_of
 from longstep.scaling.budget import BudgetForcing
 from longstep.scaling.picks.majority import MajorityVote
 from longstep.scaling.samples import IndependentSamples
+from patience import PATIENCE
 from test_scaling import FAKE, chars, said
 from test_serve import call, question, running
 
@@ -232,7 +233,7 @@ def test_the_verb_serves_a_vote_of_a_model(tmp_path):
         import httpx
 
         body = question("a3b+4c-2?", temperature=1.0, seed=3, max_tokens=40)
-        with httpx.Client(timeout=60, trust_env=False) as client:
+        with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
             reply = client.post(f"{url}/chat/completions", json=body).json()
         usage = reply["usage"]
         details = usage["completion_tokens_details"]

@@ -21,6 +21,7 @@ from longstep.jobs.merged import make_pairs, make_traces
 from longstep.jobs.published import Published
 from longstep.stages import Pairs, Traces
 from longstep.types import Completion, Pair, Problem
+from patience import PATIENCE
 
 Q, THOUGHT, ANSWER = "2+3?", "2 and 3", "It is \\boxed{5}."
 #: What a layout gives that keeps thought and answer in two places.
@@ -508,7 +509,7 @@ def test_each_verb_goes_from_a_file_to_a_model(tmp_path: Path):
     write(tmp_path, ROWS, "t.jsonl")
     write(tmp_path, [{"prompt": "a2+1?", **sides}], "p.jsonl")
     process = start(verbs, tmp_path)
-    process.join(100)
+    process.join(PATIENCE)
     assert process.exitcode == 0
     sft, dpo = tmp_path / "runs/sft-t", tmp_path / "runs/prefer-p"
     shown = ["".join(row["tokens"]) for row in lines(sft / "sft/masks.jsonl")]

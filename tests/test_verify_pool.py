@@ -16,6 +16,7 @@ import pytest
 from longstep.types import Problem
 from longstep.verify import judge, judge_all, workers
 from longstep.verify.pool import NoReply, Pool
+from patience import SOON
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def test_workers_end_with_their_parent() -> None:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         pid = int(done.stdout)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + SOON
         while not gone(pid) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert gone(pid)
