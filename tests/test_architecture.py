@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,9 +80,13 @@ def _floor(unit: str) -> int:
     return next(number for number, units in enumerate(FLOORS) if unit in units)
 
 
-def _imports(path: Path) -> Iterator[str]:
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
     """Modules imported at run time; those for the type checker alone load nothing."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tuple(_imported(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.If)
