@@ -193,3 +193,17 @@ def test_a_stage_is_a_verb(tmp_path: Path):
     rows = (tmp_path / "run/curate/out/problems.jsonl").read_text().splitlines()
     assert len(rows) == 5
     assert os.path.exists(tmp_path / "run/curate/manifest.json")
+
+
+@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_without_a_core_unless_the_user_says_otherwise(monkeypatch, given, policy):
+    """They would spin where another process has a core: ten times slower with a small model."""
+    monkeypatch.setenv(
+        "OMP_WAIT_POLICY", given or ""
+    )  # put back after the test, what main sets included
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setattr(sys, "argv", ["longstep", "--version"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert os.environ["OMP_WAIT_POLICY"] == policy
