@@ -23,8 +23,11 @@ from longstep.artifacts import read_json
 
 #: What an arm is compared with, by the end of its name; all others with random order.
 CONTROLS = {"_16": "rl-uniform_16"}
-#: DAPO's parts are compared with the whole.
-PARTS, WHOLE = "rl-dapo_", "rl-dapo"
+#: What is compared with another arm than random order, by the beginning of its name: DAPO without a part with the
+#: whole, methods and penalties with GRPO.
+WHOLES = {"rl-dapo_": "rl-dapo"} | dict.fromkeys(
+    ("rl-grpo_", "rl-rloo", "rl-reinforce", "rl-ppo"), "rl-grpo"
+)
 #: Student's t for a two-sided interval of 95 %, by degrees of freedom.
 T_975 = dict(enumerate((12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262), start=1))
 #: Accuracy to be reached in the exam.
@@ -41,8 +44,9 @@ def arms(run: Path) -> list[str]:
 
 def control_of(arm: str, there: list[str]) -> str:
     """The arm that another is compared with, among those of a run; itself when it is one."""
-    if arm.startswith(PARTS):
-        return WHOLE
+    for begin, whole in WHOLES.items():
+        if arm.startswith(begin):
+            return whole
     found = (control for end, control in CONTROLS.items() if arm.endswith(end))
     control = next(found, "rl-uniform")
     return "rl-uniform" if arm == control and arm in there else control
