@@ -141,8 +141,11 @@ def scale_report(
     if out is not None and out.suffix == ".html":
         blocks_page(out, f"Accuracy against {axis}", blocks)
     elif out is not None:
-        curve = next(block for block in blocks if isinstance(block, Curves))
-        interval_picture(out, curve, known[axis])
+        for curve in (block for block in blocks if isinstance(block, Curves)):
+            interval_picture(out, curve, known[axis])
+            break
+        else:
+            raise UserError(f"--out {out}: {folder} has no curve to draw")
     if out is not None:
         say(f"written: {out}")
 
@@ -176,6 +179,8 @@ def scale_show(
         print_table(rows)
         for point in found["fronts"]["tokens"][1:]:
             say(point["sentence"])
+        for remark in found.get("remarks", ()):
+            say(remark)
         return
     known = [name for name, _ in protocol.strategies]
     for name in [strategy] if strategy else known:

@@ -205,7 +205,13 @@ class _Plant:
         return bool(self._wanted)
 
     def _insert(self, want: Insert) -> None:
-        ids, text = self._by.encode(want.text), want.text
+        text = want.text
+        try:
+            ids = self._by.encode(text)
+        except UserError:
+            if not want.instead:
+                raise
+            ids, text = self._by.encode(want.instead), want.instead
         if want.turn:
             assert self._by.turn is not None, "the strategy does not say that it has turns"
             assert self.tree[want.parent].finish == "stop", "a turn follows an answer that is over"

@@ -30,6 +30,8 @@ class Scorer(Strict):
     knows: ClassVar[bool] = False
     #: It reads paths with a model, which costs.
     reads: ClassVar[bool] = False
+    #: It is stored by strategies that rank tokens, and by no others.
+    ranked: ClassVar[bool] = False
     #: Its score of an answer depends on what the other answers are.
     compares: ClassVar[bool] = False
 
