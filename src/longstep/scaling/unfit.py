@@ -18,7 +18,7 @@ def unfit_sampling(strategy: Strategy, how: Sampling) -> Iterator[str]:
             "what it draws is compared, and without chance (temperature 0, or top_k 1) all of it is the same; raise "
             "the temperature, or draw once"
         )
-    yield from strategy.cramped(how.max_tokens, lambda text: bool(text))
+    yield from strategy.cramped(how.max_tokens, lambda text: min(1, len(text)))
 
 
 def unfit_model(
