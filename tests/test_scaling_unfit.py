@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from collections.abc import Sequence
@@ -14,16 +15,19 @@ from longstep.artifacts import read_json, read_rows, write_rows
 from longstep.config import Located, UserError, validate
 from longstep.draw.engines import Opened
 from longstep.generate import FakeGenerator, Prompt, Sampling
+from longstep.run.early import refuse_early
 from longstep.run.recipe import Recipe, check
 from longstep.run.runner import execute
 from longstep.scaling import AnyStrategy
 from longstep.scaling.answering import PickedAnswers
+from longstep.scaling.axes import Prices
 from longstep.scaling.base import Strategy
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
 from longstep.scaling.drawn import example
 from longstep.scaling.drive import Grower
 from longstep.scaling.picks import AnyPick
+from longstep.scaling.picks.ballot import Ballot
 from longstep.scaling.picks.best import BestScore
 from longstep.scaling.picks.borda import BordaVote
 from longstep.scaling.picks.majority import MajorityVote
@@ -49,9 +53,11 @@ from longstep.scaling.store import (
 )
 from longstep.scaling.toolbox.base import Tool
 from longstep.scaling.tools import ToolUse
+from longstep.scaling.tree import Trail
 from longstep.scaling.verdicts import EqualAnswers, classes_path
 from longstep.stages import Scale
-from longstep.types import Problem, Segment
+from longstep.types import Problem, Segment, Verdict
+from longstep.verify.keys import same_answer
 from short_recipe import Setting, run_of
 
 MODEL = {"kind": "model", "model": "longstep-tiny"}
@@ -281,6 +287,7 @@ def folder_of(
     strategies: dict[str, AnyStrategy],
     picks: Sequence[AnyPick] = (MajorityVote(),),
     logprobs: bool = False,
+    count: int = len(ASKED),
 ) -> Path:
     """The folder of a stage over one script: a thought of two steps, and an answer that is often right."""
 
@@ -288,8 +295,8 @@ def folder_of(
         return f"x=1;y=2;</think>\\boxed{{{(int(prompt.problem_id[1:]) + index // 2) % 3}}}"
 
     fake = FakeGenerator(said, chars)
-    asked = [(each, Prompt(each.id, (1, 2, 3), "<think>")) for each in ASKED]
-    begin(folder, ASKED, [prompt for _, prompt in asked])
+    asked = [(each, Prompt(each.id, (1, 2, 3), "<think>")) for each in ASKED[:count]]
+    begin(folder, ASKED[:count], [prompt for _, prompt in asked])
     how = HOW.model_copy(update={"logprobs": logprobs})
     for name, strategy in strategies.items():
         forest = Grower(fake, chars, how, strategy).forest(asked, folder / f"{name}.journal")
@@ -429,3 +436,111 @@ def test_what_every_strategy_waits_for_is_said_by_itself():
     silent: list[Strategy] = [IndependentSamples(), SelfRevision(), BudgetForcing(most=9)]
     for strategy in silent:
         assert strategy.unmet({}) == strategy.unmet({"stop": 3, "cut": 1}) == ""
+
+
+# -- numbers -----------------------------------------------------------------------------------------
+
+
+def answer(place: int, said: str | None, logp: float, right: float | None) -> Trail:
+    verdict = Verdict("timeout" if right is None else "correct" if right else "incorrect", said)
+    return Trail(
+        "",
+        (
+            Segment(
+                problem_id="p",
+                node=place,
+                parent=-1,
+                round=0,
+                origin="model",
+                token_ids=(1,),
+                text="",
+                finish="stop",
+                logprobs=(logp,),
+                verdict=verdict,
+            ),
+        ),
+    )
+
+
+def test_weights_may_be_tiny_and_still_differ():
+    """A product over forty steps is: e^-46 is 1e-20, and three times that outweighs one."""
+    rows = [answer(0, "a", -46.0, 0.0), answer(1, "b", -46.0 + math.log(3), 1.0)]
+    assert WeightedVote().pick(rows, same_answer) == [0.0, 1.0]
+    # Two of a kind weigh twice as much as one, and three as much as the other.
+    rows.append(answer(2, "a", -46.0 + math.log(2), 0.0))
+    assert WeightedVote().pick(rows, same_answer) == [0.25, 0.5, 0.25]
+
+
+def test_the_best_of_one_is_any_answer_where_some_cannot_be_judged():
+    """One that nobody can judge says nothing; drawn alone it is left out, whether it answers or not."""
+    rows = [answer(0, None, -1.0, None), answer(1, "a", -2.0, 1.0), answer(2, "a", -3.0, 1.0)]
+    ballot = Ballot(rows, same_answer)
+    assert BestScore().at(ballot, 1) == MajorityVote().at(ballot, 1) == 1.0
+    # Of two: {none, a} twice and {a, a}, right each time.
+    assert BestScore().at(ballot, 2) == 1.0
+
+
+def test_a_choice_by_difficulty_that_nothing_judges_is_not_shown(tmp_path: Path):
+    """One problem lies in one fold: no other problem chose for it, so its accuracy is not 0 but unknown."""
+    strategies: dict[str, AnyStrategy] = {
+        "vote": IndependentSamples(n=4),
+        "forced": BudgetForcing(most=3),
+    }
+    folder = folder_of(tmp_path, strategies, count=1)
+    assert read_json(folder / CURVES)["difficulty"] is None
+    assert not any("difficulty" in block.title for block in blocks_of(folder))
+
+
+def test_a_closing_tag_in_other_tokens_stays_whole():
+    """The answer goes on behind it, and no token is torn from its text."""
+    said = "xx</think>ok"
+
+    def encode(text: str) -> list[int]:
+        return [1] if text == "</think>" else chars(text)
+
+    fake = FakeGenerator(lambda prompt, index: said, chars)
+    for strategy in (BudgetForcing(most=20), BudgetForcing(waits=1)):
+        grower = Grower(fake, encode, Sampling(max_tokens=60), strategy)
+        (tree,) = grower.wave([(Problem("p", "?", "1"), Prompt("p", (1,), "<think>"))])
+        assert [(each.text, each.finish) for each in tree] == [
+            ("xx</think>", "after"),
+            ("ok", "stop"),
+        ]
+        assert all("".join(map(chr, each.token_ids)) == each.text for each in tree)
+
+
+def test_prices_that_nothing_is_reckoned_with_are_refused():
+    assert [said.partition(":")[0] for said in Prices(read=1, reread=1).check()] == [
+        "read",
+        "reread",
+    ]
+    assert not [*Prices(drawn=1, read=1).check()] and not [*Prices().check()]
+
+
+# -- heads of other models ---------------------------------------------------------------------------
+
+HEADS = """
+name: x
+stages:
+  base: {kind: checkpoint, path: longstep-tiny}
+  problems: {kind: curate, sources: [{kind: chain, count: 8, difficulty: [1, 2]}]}
+  own: {kind: sample, by: {kind: model, model: "@base"}, data: "@problems"}
+  worked: {kind: sample, by: {kind: reference}, data: "@problems"}
+  other: {kind: sft, model: "@base", data: "@worked", steps: 2}
+  trees: {kind: scale, by: {kind: model, model: "@base"}, data: "@problems", strategies: {vote: {kind: samples}}}
+  head: {kind: verifier, model: "@MODEL", WHERE}
+"""
+
+
+@pytest.mark.parametrize("source", ["data: '@own'", "trees: '@trees'"])
+def test_a_head_of_another_models_answers_is_refused_before_they_are_drawn(
+    source: str, tmp_path: Path
+):
+    def refuse(model: str) -> None:
+        text = HEADS.replace("MODEL", model).replace("WHERE", source)
+        run = run_of(tmp_path, Setting(text=text))
+        refuse_early(run.recipe, run.located, run.recipe.order())
+
+    refuse("base")
+    with pytest.raises(UserError, match="a head scores answers of its own model alone"):
+        refuse("other")

@@ -31,7 +31,7 @@ class Extend:
         after: texts behind which a segment ends; without any it goes to the end of the answer.
         most: tokens of a segment; ``None`` is what room there is.
         apart: a text that ended the segment is a segment of its own behind it, so that one may go on without it; it
-            must be one token.
+            must be one token, and stays in the segment where the model spelt it in others.
         ranked: nothing is left to chance: the k-th of them begins with the k-th likeliest token, and every other token
             is the likeliest one.
     """

@@ -58,10 +58,11 @@ class BudgetForcing(Strategy):
             spent, at = spent + body.tokens, body.node
             if body.ended:  # it never closed its thought, or had no room for it
                 return
-            if not tag:
+            end = tag[0] if tag else body
+            if end.finish == "cut":
                 break
-            if not waits:
-                yield [Extend(tag[0].node)]
+            if not (tag and waits):
+                yield [Extend(end.node)]
                 return
             (forced,) = yield [Insert(body.node, self.wait)]
             spent, at, waits = spent + forced.tokens, forced.node, waits - 1

@@ -20,7 +20,7 @@ from longstep.draw.engines import Gift, Opened, desk_of
 from longstep.draw.samplers import AnyEngine
 from longstep.evaluate import Benchmark, benchmark_faults, refuse_unreadable, resolve, unloadable
 from longstep.evaluate.score import no_file_names
-from longstep.foresight import Ahead
+from longstep.foresight import Ahead, Foreseen
 from longstep.generate import Prompt, Sampling
 from longstep.generate.base import canonical
 from longstep.progress import to_stderr
@@ -116,6 +116,11 @@ class Scale(Stage):
         if self.benchmark is not None:
             yield from unloadable(self.benchmark, "benchmark")
 
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Trees of this model's answers."""
+        model = self.by.drawer()
+        return Foreseen(drawer=None if model is None else ahead.known(model))
+
     def misfits(self, ahead: Ahead) -> Iterator[str]:
         """No problems to ask, or an engine that cannot ask them."""
         if self.data is not None:
@@ -123,9 +128,8 @@ class Scale(Stage):
             yield from ahead.fields(self, self.data)
             yield from ahead.where(self.where, self.data)
         yield from self.by.misfits(ahead, self.sampling.max_tokens)
-        models = [each for each, kind in self.by.references() if kind == "model"]
         for scorer in self._scorers():
-            yield from scorer.misfits(ahead, models[0] if models else None)
+            yield from scorer.misfits(ahead, self.by.drawer())
 
     def _needs(self) -> set[Gift]:
         given = {gift for scorer in self._scorers() for gift in scorer.gifts()}

@@ -101,6 +101,15 @@ class ValueVerifier(Stage):
             yield from ahead.files("data", self.data, "problems.jsonl", "completions.jsonl")
             yield from ahead.fields(self, self.data)
             yield from ahead.where(self.where, self.data)
+        own = ahead.known(self.model)
+        for key, reference in (("data", self.data), ("trees", self.trees)):
+            made = ahead.inputs.get(reference or "")
+            drawer = None if made is None else made.drawer
+            if own is not None and drawer is not None and drawer.differs(own):
+                yield (
+                    f"{key}: another model than {self.model} draws the answers of {reference}, and a head scores "
+                    "answers of its own model alone; draw some with it"
+                )
 
     def foreseen(self, ahead: Ahead) -> Foreseen:
         """A head for this model."""

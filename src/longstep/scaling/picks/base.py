@@ -85,7 +85,7 @@ class Vote(Counted):
         there_SW = subsets.counts_SW > 0
         weight_SW = subsets.sums_SW(self.weights_SN(ballot, subsets))
         weight_SW[~there_SW] = -np.inf
-        # Sums of equal weights may differ in the last bit, by their order.
-        best_SW = there_SW & (weight_SW >= weight_SW.max(-1, keepdims=True) - 1e-12)
+        # Sums of equal weights may differ in the last bit, by their order; a product over many steps is tiny.
+        best_SW = there_SW & (weight_SW >= weight_SW.max(-1, keepdims=True) * (1 - 1e-12))
         ways_SW = subsets.counts_SW * best_SW.sum(-1, keepdims=True)
         return (best_SW / np.maximum(ways_SW, 1)).ravel()[subsets.cells_SN]
