@@ -147,15 +147,16 @@ def chooser_of(
         raise UserError(
             f"--strategy: {source.model} has one answer to each question; serve a model to draw several"
         )
-    for said in unfit_model(strategy, source.context, source.encode):
-        raise UserError(f"--strategy: {said}")
     for said in unfit_picks([pick], [strategy]):
         raise UserError(f"--pick: {said}")
     chooser = PickedAnswers(source.generator, source.encode, strategy, pick, most)
-    if chooser.longest(source.context) < 1:
+    longest = chooser.longest(source.context)
+    if longest < 1:
         raise UserError(
             f"--most-tokens {most}: does not allow one token in each of the strategy's answers; raise it"
         )
+    for said in unfit_model(strategy, longest, source.encode):
+        raise UserError(f"--strategy: {said}")
     return chooser
 
 
