@@ -150,6 +150,11 @@ class Strategy(Strict):
         raise NotImplementedError
 
     @property
+    def steps(self) -> tuple[str, ...]:
+        """Texts behind which it asks what a path is worth; empty where it asks of whole answers."""
+        return ()
+
+    @property
     def compares(self) -> bool:
         """Whether it draws several of a kind, between which chance alone makes a difference."""
         return self.rows > 1 and not self.distribution
@@ -208,6 +213,11 @@ class Stepwise(Strategy):
         """The steps that are kept may have one token each, and all the others as many as fit."""
         left = range(longest, max(0, longest - self.rounds), -1)
         return self.rows * sum(min(self.max_step, room) for room in left)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Those of ``step``."""
+        return self.step
 
     def unmet(self, ends: Mapping[SegmentFinish, int]) -> str:
         """Nothing ended behind a text of ``step``."""

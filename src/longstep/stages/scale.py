@@ -151,7 +151,7 @@ class Scale(Stage):
             desk = ScoringDesk(
                 context.name, opened.generator, opened.model, problems, context.artifact
             )
-            raters = open_raters((*self.strategies.values(), *self.picks), desk)
+            raters = open_raters((*self.strategies.values(),), self.picks, desk)
             prompts = canonical(opened.prompts(list(problems.values())))
             self.refuse_unfit(opened, prompts)
             asked = [(problems[prompt.problem_id], prompt) for prompt in prompts]

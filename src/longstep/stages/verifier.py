@@ -139,6 +139,11 @@ class ValueVerifier(Stage):
             card=card,
         )
         head.save(context.fresh_out(), facts)
+        if not any((lesson.counts_A > 1).any() for lesson in lessons):
+            known = " ".join(map(repr, self.cutting.step))
+            said = f"no answer has two steps, for none has {known} inside of it; name what ends a step in cutting.step"
+            context.event("whole answers", {"warning": said})
+            to_stderr(f"{context.name}: {said}\n")
         if card.doubt:
             context.event("doubtful head", {"warning": card.doubt})
             to_stderr(f"{context.name}: {card.doubt}\n")

@@ -106,6 +106,11 @@ class PathRater(Protocol):
         """Why nothing should be chosen by its scores alone; empty when it may be."""
         ...
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Texts behind which it takes a step to end; empty where it reads what it is given as a whole."""
+        ...
+
     def rate(self, asked: Sequence[tuple[Prompt, Trail]]) -> list[float]:
         """Score paths, of any problems."""
         ...

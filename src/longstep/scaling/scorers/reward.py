@@ -88,6 +88,7 @@ class RewardScorer(ReadingScorer):
 
 class _RewardRater:
     doubt = ""
+    steps = ()
 
     def __init__(
         self, scorer: RewardScorer, server: RewardServer, problems: Mapping[str, Problem]
