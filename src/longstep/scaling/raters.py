@@ -28,7 +28,7 @@ def open_raters(
             own = found[scorer.name].steps if scorer.name in found else ()
             if own and search.steps and {*own}.isdisjoint(search.steps):
                 raise UserError(
-                    f"{desk.name}: a search asks for scores behind {_texts(search.steps)}, and {scorer.name} was taught "
+                    f"{desk.name}: a search asks for scores behind {_texts(search.steps)}, and {scorer.name} knows "
                     f"steps that end behind {_texts(own)}, so it says the same of all; give both one step"
                 )
     refuse_doubtful(desk.name, users, {name: rater.doubt for name, rater in found.items()})
