@@ -271,6 +271,7 @@ stages:
     by: {{kind: model, model: longstep-tiny}}
     data: {tmp_path / "p.jsonl"}
     strategies: {{vote: {{kind: samples, n: 2}}}}
+    sampling: {{max_tokens: 24}}
 """
     with pytest.raises(UserError, match=re.escape(sentence)):
         execute(run_of(tmp_path / "run", Setting(text=recipe)))
@@ -482,11 +483,8 @@ def test_the_best_of_one_is_any_answer_where_some_cannot_be_judged():
 
 def test_a_choice_by_difficulty_that_nothing_judges_is_not_shown(tmp_path: Path):
     """One problem lies in one fold: no other problem chose for it, so its accuracy is not 0 but unknown."""
-    strategies: dict[str, AnyStrategy] = {
-        "vote": IndependentSamples(n=4),
-        "forced": BudgetForcing(most=3),
-    }
-    folder = folder_of(tmp_path, strategies, count=1)
+    picks = (MajorityVote(), BestScore())
+    folder = folder_of(tmp_path, {"vote": IndependentSamples(n=4)}, picks, logprobs=True, count=1)
     assert read_json(folder / CURVES)["difficulty"] is None
     assert not any("difficulty" in block.title for block in blocks_of(folder))
 
@@ -524,10 +522,10 @@ name: x
 stages:
   base: {kind: checkpoint, path: longstep-tiny}
   problems: {kind: curate, sources: [{kind: chain, count: 8, difficulty: [1, 2]}]}
-  own: {kind: sample, by: {kind: model, model: "@base"}, data: "@problems"}
+  own: {kind: sample, by: {kind: model, model: "@base"}, data: "@problems", sampling: {max_tokens: 24}}
   worked: {kind: sample, by: {kind: reference}, data: "@problems"}
   other: {kind: sft, model: "@base", data: "@worked", steps: 2}
-  trees: {kind: scale, by: {kind: model, model: "@base"}, data: "@problems", strategies: {vote: {kind: samples}}}
+  trees: {kind: scale, by: {kind: model, model: "@base"}, data: "@problems", strategies: {vote: {kind: samples}}, sampling: {max_tokens: 24}}
   head: {kind: verifier, model: "@MODEL", WHERE}
 """
 
