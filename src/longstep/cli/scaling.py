@@ -141,11 +141,10 @@ def scale_report(
     if out is not None and out.suffix == ".html":
         blocks_page(out, f"Accuracy against {axis}", blocks)
     elif out is not None:
-        for curve in (block for block in blocks if isinstance(block, Curves)):
-            interval_picture(out, curve, known[axis])
-            break
-        else:
+        curve = next((block for block in blocks if isinstance(block, Curves)), None)
+        if curve is None:
             raise UserError(f"--out {out}: {folder} has no curve to draw")
+        interval_picture(out, curve, known[axis])
     if out is not None:
         say(f"written: {out}")
 
