@@ -351,7 +351,7 @@ REWARD = RewardScorer(url="http://127.0.0.1:9", model="rm")
     ("picks", "sentence"),
     [
         ([MajorityVote(), MajorityVote()], "'majority' stands there twice"),
-        ([BordaVote(power=1), BordaVote(power=2)], "'borda' stands there twice"),
+        ([BordaVote(power=2), BordaVote(power=2.0)], "'borda 2' stands there twice"),
         ([BestScore()], "p0 was drawn without log-probabilities"),
         ([WeightedVote()], "p0 was drawn without log-probabilities"),
         ([BordaVote()], "p0 was drawn without log-probabilities"),
@@ -386,10 +386,21 @@ def test_stored_scores_are_not_those_of_a_scorer_with_other_settings(tmp_path: P
             | read
         ),
     )
-    # How it is asked changes no score; what its steps are made of does.
+    # How it is asked changes no score; who is asked does, and what is made of several numbers has another name.
     rescore(folder, [WeightedVote(scorer=REWARD.model_copy(update={"timeout": 1.0}))])
     with pytest.raises(UserError, match="two scorers are called 'reward rm' and differ"):
+        rescore(folder, [WeightedVote(scorer=REWARD.model_copy(update={"url": "http://other:1"}))])
+    with pytest.raises(UserError, match="'reward rm product': problem p0 has no such score stored"):
         rescore(folder, [WeightedVote(scorer=REWARD.model_copy(update={"over": "product"}))])
+
+
+def test_two_of_a_kind_that_differ_have_two_names():
+    """So both stand on one table."""
+    assert [BordaVote(power=p).name for p in (0.5, 1, 2)] == ["borda", "borda 1", "borda 2"]
+    for one, other in (("numbers", "logit"), ("over", "last")):
+        assert REWARD.model_copy(update={one: other}).name == f"reward rm {other}"
+    both = {"picks": [{"kind": "borda", "power": p} for p in (1, 2)]}
+    assert not complaints(both)
 
 
 def test_a_copy_with_other_keys_is_judged_by_them(tmp_path: Path):

@@ -34,8 +34,12 @@ class Pick(Strict):
     @property
     def name(self) -> str:
         """What it is called in tables: its kind, and its scorer where that is not the usual one."""
-        kind = str(type(self).model_fields["kind"].default)
-        return " by ".join([kind, *(s.name for s in self.scorers() if s != USUAL)])
+        return " by ".join([self.called, *(s.name for s in self.scorers() if s != USUAL)])
+
+    @property
+    def called(self) -> str:
+        """Its kind, and what tells it from others of that kind beside the scorer."""
+        return str(type(self).model_fields["kind"].default)
 
     def scorers(self) -> Iterator[AnyScorer]:
         """What scores the answers."""
