@@ -137,7 +137,7 @@ class Strategy(Strict):
         yield from ()
 
     def unmet(self, ends: Mapping[SegmentFinish, int]) -> str:
-        """What it waited for and never came, by how often the model's segments ended how; empty when it came."""
+        """What it waited for and never came, by how often segments of its trees ended how; empty when it came."""
         return ""
 
     def keeps(self, leaf: Trail) -> bool | None:

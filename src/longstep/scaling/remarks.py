@@ -12,7 +12,7 @@ from longstep.types import Segment, SegmentFinish
 
 @dataclass
 class Remarks:
-    """Counts, of one strategy after the other, how the model's segments ended and which problems have no answer."""
+    """Counts, of one strategy after the other, how segments ended and which problems have no answer."""
 
     said: list[str] = field(default_factory=list)
     _ends: Counter[SegmentFinish] = field(default_factory=Counter)
@@ -21,7 +21,7 @@ class Remarks:
 
     def add(self, tree: Sequence[Segment], answers: int) -> None:
         """Take a problem."""
-        self._ends.update(each.finish for each in tree if each.origin == "model")
+        self._ends.update(each.finish for each in tree)
         self._problems += 1
         self._unanswered += not answers
 
