@@ -322,7 +322,9 @@ def folder_of(
         (BudgetForcing(waits=1, most=3), "the model never wrote </think> by itself"),
         (BudgetForcing(waits=1), ""),
         (BudgetForcing(most=3), ""),
-        (ToolUse(), "the model never wrote '</tool>', so no tool was called"),
+        (ToolUse(), "the model never wrote '<tool>' and '</tool>' behind it"),
+        (ToolUse(begin="#", end=";"), "the model never wrote '#' and ';' behind it"),
+        (ToolUse(begin="x=", end=";"), ""),
         (IndependentSamples(n=2), ""),
     ],
 )

@@ -74,11 +74,9 @@ class ToolUse(Strategy):
 
     def unmet(self, ends: Mapping[SegmentFinish, int]) -> str:
         """No call."""
-        return (
-            ""
-            if ends.get("after")
-            else f"the model never wrote {self.end!r}, so no tool was called"
-        )
+        if ends.get("given"):
+            return ""
+        return f"no tool was called, for the model never wrote {self.begin!r} and {self.end!r} behind it"
 
     def reply(self, call: str) -> str:
         """What the tool answers, if that is not too long and neither opens nor closes a thought."""
