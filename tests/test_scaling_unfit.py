@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def test_a_strategy_that_can_do_nothing_is_refused(strategy: dict[str, object], 
     assert sentence in " ".join(complaints({"strategies": {"s": strategy}}))
 
 
-def complaints(changes: dict[str, object]) -> list[str]:
+def complaints(changes: Mapping[str, object]) -> list[str]:
     """What is said of a recipe of one stage before anything runs."""
     stage = {
         "kind": "scale",
