@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 
 from longstep.artifacts import read_json
 from longstep.config import Located, UserError, validate
+from longstep.draw.engines import Opened
 from longstep.evaluate.faithful import agreeing, area_moved
+from longstep.generate import FakeGenerator, Prompt
 from longstep.stages.faithful import Faithful
 from longstep.verify.keys import same_answer
 from short_recipe import Setting, contents, finish, lines
@@ -59,7 +62,9 @@ def test_a_model_that_does_not_think_follows_no_thought(tmp_path: Path):
     found = read_json(out / "faithful.json")
     own = lines(out / "completions.jsonl")
     thinks = [row for row in own if row["text"].startswith("<think></think>")]
-    assert len(own) == found["asked"] == 12 and len(thinks) == found["traces"] == 12
+    assert (
+        len(own) == found["asked"] == 12 and len(thinks) == found["traces"] == found["empty"] == 12
+    )
     edits = found["edits"]
     assert edits["whole"]["unmoved"] == edits["none"]["unmoved"] == 1.0 and found["early"] == 0.0
     right = sum(row["verdict"]["status"] == "correct" for row in own) / 12
@@ -69,6 +74,7 @@ def test_a_model_that_does_not_think_follows_no_thought(tmp_path: Path):
     assert "followed" not in edits["dots"] and edits["dots"]["traces"] == 12
     titles = [block["title"] for block in read_json(run / "follow" / "blocks.json")]
     assert "Whether answers follow their thoughts" in titles
+    assert "12 of 12 thoughts are empty" in (run / "follow" / "blocks.json").read_text()
 
 
 def _die_after_the_first_edit(folder: Path) -> None:
@@ -111,7 +117,45 @@ def test_what_cannot_be_is_said_before_anything_is_drawn(settings: dict, sentenc
     assert any(said.startswith(sentence) for said in stage.check())
 
 
-def test_an_answer_begins_behind_the_thought():
-    given = {"by": {"kind": "model", "model": "m"}, "benchmark": "chain", "answer": "</think>so"}
-    with pytest.raises(UserError, match="without <think> and </think>"):
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"answer": "</think>so"}, "without <think> and </think>"),
+        ({"answer": "\\boxed{5}"}, "is a whole answer, so the model gives none"),
+        ({"edits": {"a": {"kind": "filler", "mark": "</think>"}}}, "holds </think>"),
+        ({"edits": {"a": {"kind": "pauses", "mark": "<|end|>"}}}, "holds <|"),
+    ],
+)
+def test_texts_that_would_answer_or_end_the_thought_are_refused(settings: dict, sentence: str):
+    given = {"by": {"kind": "model", "model": "m"}, "benchmark": "chain", **settings}
+    with pytest.raises(UserError, match=re.escape(sentence)):
         validate(Faithful, Located(given))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"answer": "\u20ac"}, "f: answer: the tokenizer lacks it"),
+        (
+            {"edits": {"a": {"kind": "filler", "mark": "\u20ac"}}},
+            "f: edits.a: the tokenizer lacks it",
+        ),
+    ],
+)
+def test_texts_that_the_model_cannot_be_given_are_refused_before_anything_is_drawn(
+    settings: dict, sentence: str
+):
+    def encode(text: str) -> list[int]:
+        if not text.isascii():
+            raise UserError("the tokenizer lacks it")
+        return [1] * len(text)
+
+    given = {"by": {"kind": "model", "model": "m"}, "benchmark": "chain"}
+    opened = Opened(FakeGenerator({}), encode=encode)
+    thinks, closed = Prompt("p", (1,), "<think>"), Prompt("q", (1,), "")
+    validate(Faithful, Located(given)).refuse_unwritable("f", opened, [thinks])
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        stage = validate(Faithful, Located({**given, **settings}))
+        stage.refuse_unwritable("f", opened, [thinks])
+    with pytest.raises(UserError, match="the prompt opens no thought"):
+        validate(Faithful, Located(given)).refuse_unwritable("f", opened, [thinks, closed])

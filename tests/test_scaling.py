@@ -652,8 +652,8 @@ def test_a_closing_tag_of_several_tokens_is_refused_before_anything_is_drawn(tmp
         }
     )
     with pytest.raises(UserError, match=r"strategies.forced: .* </think> as 8 tokens"):
-        stage.refuse_tags(Opened(FAKE, encode=chars))
-    stage.refuse_tags(Opened(FAKE, encode=lambda text: [1]))
+        stage.refuse_unfit(Opened(FAKE, encode=chars))
+    stage.refuse_unfit(Opened(FAKE, encode=lambda text: [1]))
 
 
 def test_a_plan_prices_every_strategy():

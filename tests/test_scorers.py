@@ -177,6 +177,7 @@ class CountingRater:
     """Scores by length, and counts what it was asked."""
 
     doubt = ""
+    steps = ()
 
     def __init__(self, identity: str) -> None:
         self.identity, self.asked = identity, 0

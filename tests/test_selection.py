@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -30,8 +31,10 @@ from longstep.curate.selection import (
     Limo,
     Unsolved,
 )
+from longstep.run.runner import execute
 from longstep.stages.select import FirstChain, first_chains
 from longstep.types import Completion, Problem, Status, Verdict
+from short_recipe import Setting, run_of
 
 
 def candidate(
@@ -305,3 +308,33 @@ def test_a_chain_is_the_first_right_completion_and_keeps_its_text_only_for_a_rul
     assert first_chains(rows[:1], texts=False) == {"p": FirstChain(False, 1, None)}
     bare = drawn(0, "no ids", "wrong")
     assert first_chains([bare], texts=False) == {"p": FirstChain(False, 6, None)}
+
+
+# -- what a selection cannot do ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solved", [(0.5, 0.1), (-1.0, 0.5), (0.1, 3.0)])
+def test_rates_that_are_no_band_are_refused_at_load(solved: tuple[float, float]):
+    with pytest.raises(ValidationError, match="the lowest and the highest rate"):
+        Limo(weak="a", strong="b", solved=solved)
+
+
+ALL = """
+name: all
+stages:
+  problems: {kind: curate, sources: [{kind: chain, count: 9, difficulty: [1, 2]}]}
+  some: {kind: select, data: "@problems", rules: [{kind: random, count: COUNT}]}
+"""
+
+
+@pytest.mark.parametrize(("count", "told"), [(1000, True), (1, False)])
+def test_a_rule_that_leaves_nothing_out_is_said(
+    count: int, told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    execute(run_of(tmp_path, Setting(text=ALL.replace("COUNT", str(count)))))
+    there, kept = (
+        (tmp_path / name / "out" / "problems.jsonl").read_text().count("\n")
+        for name in ("problems", "some")
+    )
+    assert kept == min(there, count)
+    assert ("some: the rule random leaves nothing out" in capsys.readouterr().err) is told

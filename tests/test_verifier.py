@@ -558,6 +558,15 @@ def test_a_head_that_failed_its_card_chooses_nothing_alone_unless_forced(
     assert not (tmp_path / "run" / "scaled" / "out" / "nodes").exists()
 
 
+def test_a_head_that_knows_other_steps_than_a_search_is_refused(tmp_path: Path):
+    """It would give 1 to every path without a step of its own, and the search would prune by nothing."""
+    weights = weights_hash(shipped_folder("longstep-tiny"))
+    search = "{kind: beam, step: ['=1'], scorer: {HEAD}}"
+    found = scaled(tmp_path, CARD, weights, search, "{kind: majority}")
+    assert "asks for scores behind '=1'" in found and "steps that end behind '\\n\\n'" in found
+    assert not (tmp_path / "run" / "scaled" / "out" / "nodes").exists()
+
+
 def test_a_head_of_another_policy_is_refused_before_anything_is_drawn(tmp_path: Path):
     found = scaled(tmp_path, CARD, "another", SAMPLES, "{kind: weighted, scorer: {HEAD}}")
     assert "reads the states of m, and another model draws here" in found

@@ -116,6 +116,7 @@ class Foreseen:
         lacks: fields that none of its rows will have: ``pass_rate``, ``difficulty``, ``solution``, ``verdict``.
         problems: a file of problems that is there already.
         expert: of soft targets and value heads: the model they are for.
+        drawer: of answers: the model that draws them.
     """
 
     start: Start | None = None
@@ -123,6 +124,7 @@ class Foreseen:
     lacks: frozenset[str] = frozenset()
     problems: Path | None = None
     expert: Start | None = None
+    drawer: Start | None = None
 
 
 @dataclass(frozen=True)

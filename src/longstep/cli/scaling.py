@@ -141,7 +141,9 @@ def scale_report(
     if out is not None and out.suffix == ".html":
         blocks_page(out, f"Accuracy against {axis}", blocks)
     elif out is not None:
-        curve = next(block for block in blocks if isinstance(block, Curves))
+        curve = next((block for block in blocks if isinstance(block, Curves)), None)
+        if curve is None:
+            raise UserError(f"--out {out}: {folder} has no curve to draw")
         interval_picture(out, curve, known[axis])
     if out is not None:
         say(f"written: {out}")
@@ -176,6 +178,8 @@ def scale_show(
         print_table(rows)
         for point in found["fronts"]["tokens"][1:]:
             say(point["sentence"])
+        for remark in found.get("remarks", ()):
+            say(remark)
         return
     known = [name for name, _ in protocol.strategies]
     for name in [strategy] if strategy else known:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from longstep.artifacts import RowFile
 from longstep.curate.edits import Edit, Edited, FinishedTrace, thought_of
 from longstep.types import Completion, Problem
+from longstep.verify.keys import same_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class EditableTraces:
         for step in range(1, 1 if self._alike else len(self.placed)):
             other = (number + step) % len(self.placed)
             found = self.placed[other]
-            if found.problem_id != own.problem_id and found.answer != own.answer:
+            if found.problem_id == own.problem_id or found.answer == own.answer:
+                continue
+            if not same_answer(found.answer, own.answer):
                 return other
         return None

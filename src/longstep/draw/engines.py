@@ -120,6 +120,10 @@ class Engine(Strict):
         """Why it will not draw answers of so many tokens, as far as that shows before the run; ``key: sentence``."""
         yield from ()
 
+    def drawer(self) -> str | None:
+        """The model whose answers these are, where it is one of the recipe's."""
+        return None
+
     def open(self, desk: Desk) -> Opened:
         """Begin; a server is started only when it has something to answer."""
         raise NotImplementedError

@@ -49,6 +49,10 @@ class ByModel(Engine):
         yield from ahead.model("by.model", self.model)
         yield from ahead.room("by.model", self.model, tokens)
 
+    def drawer(self) -> str | None:
+        """The model."""
+        return self.model
+
     def open(self, desk: Desk) -> Opened:
         """Load it."""
         from longstep.models.bounds import context_length

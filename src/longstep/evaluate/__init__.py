@@ -6,6 +6,7 @@ from longstep.evaluate.benchmarks import (
     Benchmark,
     benchmark,
     benchmark_faults,
+    refuse_unreadable,
     resolve,
     unloadable,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "pass_at",
     "problems_path",
     "published",
+    "refuse_unreadable",
     "rescore",
     "resolve",
     "sample_size_sentence",

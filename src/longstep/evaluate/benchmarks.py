@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -97,13 +97,7 @@ class Benchmark(Asked):
             raise UserError(
                 f"benchmark {self.name}: its source holds a problem twice; remove the duplicates"
             )
-        unreadable = unreadable_keys(problems)
-        if len(unreadable) > MOST_UNREADABLE * len(problems):
-            first = next(iter(unreadable))
-            raise UserError(
-                f"benchmark {self.name}: {len(unreadable):,} of {len(problems):,} keys cannot be read, the first is "
-                f"that of {first} ({unreadable[first]}); name the column of the answer, or declare what the keys are"
-            )
+        refuse_unreadable(f"benchmark {self.name}", problems)
         return problems
 
     @property
@@ -120,6 +114,21 @@ class Benchmark(Asked):
             problem,
             prompt=problem.prompt + self.prompt_suffix,
             verifier=self.verifier or problem.verifier,
+        )
+
+
+def refuse_unreadable(place: str, problems: Sequence[Problem]) -> None:
+    """Refuse problems that hardly anybody could be judged on.
+
+    Raises:
+        UserError: more than a tenth of their keys cannot be read.
+    """
+    unreadable = unreadable_keys(problems)
+    if len(unreadable) > MOST_UNREADABLE * len(problems):
+        first = next(iter(unreadable))
+        raise UserError(
+            f"{place}: {len(unreadable):,} of {len(problems):,} keys cannot be read, the first is that of {first} "
+            f"({unreadable[first]}); name the column of the answer, or declare what the keys are"
         )
 
 

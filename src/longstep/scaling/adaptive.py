@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import comb
 from typing import Literal
 
@@ -24,6 +24,14 @@ class Looking(Strategy):
     first: int = Field(default=2, ge=1)
     each: int = Field(default=1, ge=1)
 
+    def check(self) -> Iterator[str]:
+        """A vote that is never settled early."""
+        if self.fewest(1) >= self.most:
+            yield (
+                f"most: no vote of fewer than {self.most} answers is settled by these settings; raise it, or take "
+                "samples"
+            )
+
     def enough(self, votes: Sequence[int], drawn: int) -> bool:
         """Whether these votes, the most frequent answer's first, of so many answers say so."""
         raise NotImplementedError
@@ -42,6 +50,11 @@ class Looking(Strategy):
     def rows(self) -> int:
         """The first look needs most."""
         return max(min(self.first, self.most), self.each)
+
+    @property
+    def compares(self) -> bool:
+        """Answers, though it may ask for one at a time."""
+        return self.most > 1
 
     def answers(self, mean: float) -> float:
         """All, where no vote is settled."""

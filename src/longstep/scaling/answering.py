@@ -18,6 +18,7 @@ from longstep.scaling.drive import Grower
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.scorers import AnyScorer
 from longstep.scaling.tree import Trail, leaves, trail
+from longstep.scaling.unfit import unfit_model, unfit_picks, unfit_prompts, unfit_sampling
 from longstep.types import Completion, Problem, Segment, Verdict
 from longstep.verify import extract
 from longstep.verify.keys import same_answer
@@ -66,6 +67,7 @@ class PickedAnswers:
 
     def answer(self, asked: Sequence[Prompt], how: Sampling) -> list[PickedAnswer]:
         """Grow a tree for each prompt and pick from it."""
+        self._refuse_unfit(asked, how)
         logprobs = any(scorer.logprobs for scorer in scorers_of(self.strategy, self.pick))
         how = how.model_copy(update={"logprobs": logprobs})
         grower = Grower(self.generator, self.encode, how, self.strategy)
@@ -76,6 +78,15 @@ class PickedAnswers:
             trees = grower.wave([(_question(prompt), prompt) for prompt in some])
             found += [self._chosen(*each) for each in zip(some, trees, strict=True)]
         return found
+
+    def _refuse_unfit(self, asked: Sequence[Prompt], how: Sampling) -> None:
+        unfit = (
+            *unfit_sampling(self.strategy, how),
+            *unfit_model(self.strategy, how.max_tokens, self.encode),
+            *unfit_prompts(self.strategy, asked),
+        )
+        for said in unfit:
+            raise UserError(f"the strategy of this server: {said}")
 
     def _chosen(self, prompt: Prompt, tree: Sequence[Segment]) -> PickedAnswer:
         found = leaves(tree, prompt.prefix)
@@ -136,17 +147,16 @@ def chooser_of(
         raise UserError(
             f"--strategy: {source.model} has one answer to each question; serve a model to draw several"
         )
-    for tag in strategy.tags():
-        if (count := len(source.encode(tag))) != 1:
-            raise UserError(
-                f"--strategy: the model's tokenizer writes {tag} as {count} tokens, so a thought cannot be cut before "
-                "it; make it one (a stage of kind checkpoint with think_tokens: add)"
-            )
+    for said in unfit_picks([pick], [strategy]):
+        raise UserError(f"--pick: {said}")
     chooser = PickedAnswers(source.generator, source.encode, strategy, pick, most)
-    if chooser.longest(source.context) < 1:
+    longest = chooser.longest(source.context)
+    if longest < 1:
         raise UserError(
             f"--most-tokens {most}: does not allow one token in each of the strategy's answers; raise it"
         )
+    for said in unfit_model(strategy, longest, source.encode):
+        raise UserError(f"--strategy: {said}")
     return chooser
 
 

@@ -6,7 +6,7 @@ again. What scorers read with a model stands on every axis but ``tokens`` and ``
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from math import comb
 from operator import attrgetter
@@ -48,6 +48,12 @@ class Prices(Strict):
     read: float = Field(default=0.0, ge=0)
     reread: float | None = Field(default=None, ge=0)
     step: float | None = Field(default=None, gt=0)
+
+    def check(self) -> Iterator[str]:
+        """Prices that nothing is reckoned with."""
+        for key in ("read", "reread"):
+            if self.drawn is None and key in self.model_fields_set:
+                yield f"{key}: has no effect without drawn, for dollars need the price of a drawn token"
 
 
 class Work(Strict):

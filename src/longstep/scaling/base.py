@@ -6,7 +6,7 @@ enough. The driver (``scaling.drive``) does so for many problems at once, draws,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -31,7 +31,7 @@ class Extend:
         after: texts behind which a segment ends; without any it goes to the end of the answer.
         most: tokens of a segment; ``None`` is what room there is.
         apart: a text that ended the segment is a segment of its own behind it, so that one may go on without it; it
-            must be one token.
+            must be one token, and stays in the segment where the model spelt it in others.
         ranked: nothing is left to chance: the k-th of them begins with the k-th likeliest token, and every other token
             is the likeliest one.
     """
@@ -59,12 +59,14 @@ class Insert:
         origin: who says so.
         turn: it is the user's next turn behind an answer that ended by itself, and the model's own chat format is put
             around it.
+        instead: what is put there where the model's tokenizer cannot write the text; without it that is refused.
     """
 
     parent: int
     text: str
     origin: Literal["forced", "tool"] = "forced"
     turn: bool = False
+    instead: str = ""
 
     @property
     def times(self) -> int:
@@ -126,6 +128,18 @@ class Strategy(Strict):
         """Texts that must be one token each of the model's."""
         yield from ()
 
+    def writes(self) -> Iterator[str]:
+        """Texts that it puts into answers, as far as they are known before any is drawn."""
+        yield from ()
+
+    def cramped(self, longest: int, length: Callable[[str], int]) -> Iterator[str]:
+        """Why nothing comes of it in answers of so many tokens; ``length`` counts those of a text, or says 1."""
+        yield from ()
+
+    def unmet(self, ends: Mapping[SegmentFinish, int]) -> str:
+        """What it waited for and never came, by how often segments of its trees ended how; empty when it came."""
+        return ""
+
     def keeps(self, leaf: Trail) -> bool | None:
         """Whether an answer kept the bound on its length that the strategy sets; ``None`` of one that sets none."""
         return None
@@ -134,6 +148,16 @@ class Strategy(Strict):
     def rows(self) -> int:
         """Segments it asks for at once, at most."""
         raise NotImplementedError
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Texts behind which it asks what a path is worth; empty where it asks of whole answers."""
+        return ()
+
+    @property
+    def compares(self) -> bool:
+        """Whether it draws several of a kind, between which chance alone makes a difference."""
+        return self.rows > 1 and not self.distribution
 
     def answers(self, mean: float) -> float:
         """Tokens it draws for a problem, in whole answers of ``mean`` tokens, where nothing stops early; for a plan."""
@@ -189,6 +213,18 @@ class Stepwise(Strategy):
         """The steps that are kept may have one token each, and all the others as many as fit."""
         left = range(longest, max(0, longest - self.rounds), -1)
         return self.rows * sum(min(self.max_step, room) for room in left)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Those of ``step``."""
+        return self.step
+
+    def unmet(self, ends: Mapping[SegmentFinish, int]) -> str:
+        """Nothing ended behind a text of ``step``."""
+        if ends.get("after"):
+            return ""
+        known = ", ".join(map(repr, self.step[:4])) + ", ..." * (len(self.step) > 4)
+        return f"no step ended behind a text of step ({known}); name texts that this model writes"
 
     def further(self, parent: int, count: int) -> Extend:
         """One step on."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 from longstep.config import Field
 from longstep.scaling.base import ROOT, Extend, Insert, Play, Strategy
 from longstep.scaling.tree import Trail
 from longstep.scaling.votes import SameAnswer
+from longstep.types import SegmentFinish
+from longstep.verify import extract
 
 OPEN, CLOSE = "<think>", "</think>"
 
@@ -41,6 +43,11 @@ class BudgetForcing(Strategy):
             yield "wait: has no effect without waits"
         if self.answer and self.most is None:
             yield "answer: has no effect without most, for no thought is closed for the model"
+        for key, text in (("wait", self.wait), ("answer", self.answer)):
+            if OPEN in text or CLOSE in text:
+                yield f"{key}: holds {OPEN} or {CLOSE}, which the strategy writes itself; leave it out"
+        if extract(CLOSE + self.answer) is not None:
+            yield f"answer: {self.answer!r} is a whole answer, so the model gives none; end it where the model goes on"
 
     def play(self, same: SameAnswer) -> Play:
         """The thought piece by piece, then the answer."""
@@ -51,10 +58,11 @@ class BudgetForcing(Strategy):
             spent, at = spent + body.tokens, body.node
             if body.ended:  # it never closed its thought, or had no room for it
                 return
-            if not tag:
+            end = tag[0] if tag else body
+            if end.finish == "cut":
                 break
-            if not waits:
-                yield [Extend(tag[0].node)]
+            if not (tag and waits):
+                yield [Extend(end.node)]
                 return
             (forced,) = yield [Insert(body.node, self.wait)]
             spent, at, waits = spent + forced.tokens, forced.node, waits - 1
@@ -62,6 +70,31 @@ class BudgetForcing(Strategy):
                 break
         (closed,) = yield [Insert(at, CLOSE + self.answer)]
         yield [Extend(closed.node)]
+
+    def writes(self) -> Iterator[str]:
+        """What makes a thought go on, and what ends it."""
+        if self.waits:
+            yield self.wait
+        if self.most is not None:
+            yield CLOSE + self.answer
+
+    def cramped(self, longest: int, length: Callable[[str], int]) -> Iterator[str]:
+        """No room for an answer behind the longest thought, or for a wait in it."""
+        if self.most is None:
+            return
+        if self.most + length(CLOSE + self.answer) >= longest:
+            yield (
+                f"most: a thought of {self.most} tokens leaves no room for an answer within {longest} of both; allow "
+                "longer ones, or lower it"
+            )
+        if self.waits and length(self.wait) >= self.most:
+            yield f"wait: takes {length(self.wait)} tokens, and the whole thought may have {self.most}; raise most"
+
+    def unmet(self, ends: Mapping[SegmentFinish, int]) -> str:
+        """No thought was closed by the model, which is where a wait stands."""
+        if ends.get("after") or not self.waits:
+            return ""
+        return f"the model never wrote {CLOSE} by itself, so no thought was made to go on"
 
     def tags(self) -> Iterator[str]:
         """The end of a thought."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from longstep.config import UserError
 from longstep.evaluate.store import PROTOCOL
 from longstep.report.blocks import Branch, Tree
 from longstep.scaling.store import read_protocol, trees
@@ -57,8 +58,10 @@ def example(out: Path, problem: str | None = None) -> Iterator[Tree]:
     """A problem's trees; without one, the first small tree of several rounds with something pruned, if there is one."""
     if not (out / PROTOCOL).is_file():
         return
+    known = False
     for name, _ in read_protocol(out).strategies:
         for number, (problem_id, tree) in enumerate(trees(out, name)):
+            known = known or problem_id == problem
             if problem_id == problem or (problem is None and _instructive(tree)):
                 yield tree_block(tree, "The tree of one problem", f"{name}, problem {problem_id}")
                 if problem is None:
@@ -66,6 +69,8 @@ def example(out: Path, problem: str | None = None) -> Iterator[Tree]:
                 break
             if problem is None and number == _LOOKED_AT:
                 break
+    if problem is not None and not known:
+        raise UserError(f"{out}: no problem has the id {problem!r}; problems.jsonl has them")
 
 
 def _instructive(tree: Sequence[Segment]) -> bool:

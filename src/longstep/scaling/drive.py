@@ -205,7 +205,13 @@ class _Plant:
         return bool(self._wanted)
 
     def _insert(self, want: Insert) -> None:
-        ids, text = self._by.encode(want.text), want.text
+        text = want.text
+        try:
+            ids = self._by.encode(text)
+        except UserError:
+            if not want.instead:
+                raise
+            ids, text = self._by.encode(want.instead), want.instead
         if want.turn:
             assert self._by.turn is not None, "the strategy does not say that it has turns"
             assert self.tree[want.parent].finish == "stop", "a turn follows an answer that is over"
@@ -218,11 +224,13 @@ class _Plant:
 
     def _put(self, want: Extend, found: Continued) -> None:
         """Add what was drawn, and what ended it as a segment of its own where that is wanted."""
-        if not (want.apart and found.finish == "after"):
+        tag = next((text for text in want.after if found.text.endswith(text)), "")
+        ids = tuple(self._by.encode(tag)) if want.apart and found.finish == "after" else ()
+        # A model may spell it in other tokens, of which none ends where the text before it ends.
+        if not ids or found.token_ids[-len(ids) :] != ids:
             self._add(want.parent, "model", found)
             return
-        tag = next(text for text in want.after if found.text.endswith(text))
-        logps, cut = found.logprobs, len(found.token_ids) - len(self._by.encode(tag))
+        logps, cut = found.logprobs, len(found.token_ids) - len(ids)
         body = found.token_ids[:cut], found.text.removesuffix(tag), logps and logps[:cut]
         end = found.token_ids[cut:], tag, logps and logps[cut:]
         self._add(want.parent, "model", Continued(body[0], body[1], "cut", body[2]))

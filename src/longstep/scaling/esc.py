@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from longstep.config import Field
@@ -21,6 +22,13 @@ class EarlyStopping(Strategy):
     most: int = Field(default=32, ge=1)
     window: int = Field(default=4, ge=1)
 
+    def check(self) -> Iterator[str]:
+        """Windows of which none can be the last one early."""
+        if self.window >= self.most:
+            yield f"window: {self.window} of {self.most} answers at most leave nothing to stop before; lower it"
+        if self.window == 1:
+            yield "window: one answer always agrees with itself, so one is drawn; raise it, or take samples with n: 1"
+
     def play(self, same: SameAnswer) -> Play:
         """Window by window; an answer that never came agrees with nothing."""
         drawn = 0
@@ -35,6 +43,11 @@ class EarlyStopping(Strategy):
     def rows(self) -> int:
         """A window."""
         return min(self.window, self.most)
+
+    @property
+    def compares(self) -> bool:
+        """Answers, in windows."""
+        return self.most > 1
 
     def answers(self, mean: float) -> float:
         """All, where no window agrees."""

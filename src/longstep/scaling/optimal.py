@@ -72,6 +72,8 @@ def by_difficulty(
     within = [(n, tokens, arms.within(tokens)) for n, tokens in budgets if n >= PROBE]
     within = [each for each in within if len(each[2]) > 1]
     judged = [_judged(arms, within_A) for *_, within_A in within]
+    if judged and np.isnan(judged[0].outside_P).all():
+        return None  # all problems lie in one fold, so none is judged by a choice that others made
     columns = [_known(column) for each in judged for column in each.columns]
     means = iter(mean_intervals(columns, seed, resamples))
     rows = [

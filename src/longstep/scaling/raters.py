@@ -10,18 +10,33 @@ from longstep.scaling.picks import AnyPick
 from longstep.scaling.scorers.base import PathRater, ScoringDesk
 
 
-def open_raters(users: Sequence[AnyPick | AnyStrategy], desk: ScoringDesk) -> dict[str, PathRater]:
+def open_raters(
+    strategies: Sequence[AnyStrategy], picks: Sequence[AnyPick], desk: ScoringDesk
+) -> dict[str, PathRater]:
     """What reads paths for the scorers of strategies and picks, by their names.
 
     Raises:
-        UserError: one cannot be opened here, or would decide alone and tells nothing.
+        UserError: one cannot be opened here, knows other steps than a search, or would decide alone and tells nothing.
     """
+    users = (*strategies, *picks)
     found: dict[str, PathRater] = {}
     for scorer in (scorer for user in users for scorer in user.scorers()):
         if scorer.name not in found and (rater := scorer.rater(desk)) is not None:
             found[scorer.name] = rater
+    for search in strategies:
+        for scorer in search.scorers():
+            own = found[scorer.name].steps if scorer.name in found else ()
+            if own and search.steps and {*own}.isdisjoint(search.steps):
+                raise UserError(
+                    f"{desk.name}: a search asks for scores behind {_texts(search.steps)}, and {scorer.name} knows "
+                    f"steps that end behind {_texts(own)}, so it says the same of all; give both one step"
+                )
     refuse_doubtful(desk.name, users, {name: rater.doubt for name, rater in found.items()})
     return found
+
+
+def _texts(step: Sequence[str]) -> str:
+    return " ".join(map(repr, step))
 
 
 def refuse_doubtful(

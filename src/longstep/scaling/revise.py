@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Literal
 
 from longstep.config import Field
@@ -41,6 +42,18 @@ class SelfRevision(Strategy):
             (seen,) = yield [Extend(asked.node)]
             if unchanged(before, seen, same):
                 return
+
+    def writes(self) -> Iterator[str]:
+        """What the user says."""
+        yield self.review
+
+    def cramped(self, longest: int, length: Callable[[str], int]) -> Iterator[str]:
+        """All turns share the room of one answer."""
+        if length(self.review) >= longest:
+            yield (
+                f"review: takes {length(self.review)} tokens, and all turns share {longest}; allow longer answers, or "
+                "shorten it"
+            )
 
     @property
     def rows(self) -> int:

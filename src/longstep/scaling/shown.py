@@ -26,6 +26,8 @@ def blocks_of(out: Path, axis: str = "tokens", problem: str | None = None) -> It
     """
     found = mapping(Reader(out).object(out / "curves.json"))
     points = [mapping(point) for point in sequence(found.get("points"))]
+    if remarks := sequence(found.get("remarks")):
+        yield Text("What did not happen", ". ".join(map(words, remarks)) + ".")
     if not points:
         return
     front = [mapping(point) for point in sequence(mapping(found.get("fronts")).get(axis))]

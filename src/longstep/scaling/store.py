@@ -33,8 +33,11 @@ from longstep.scaling.dial import Dial
 from longstep.scaling.picks import AnyPick
 from longstep.scaling.picks.ballot import Ballot
 from longstep.scaling.raters import refuse_doubtful
+from longstep.scaling.remarks import Remarks
+from longstep.scaling.scorers import AnyScorer
 from longstep.scaling.tally import Grown, StrategyTally
 from longstep.scaling.tree import leaves
+from longstep.scaling.unfit import unfit_picks
 from longstep.scaling.verdicts import EqualAnswers, StoredJudge, classes_path, verifier_code
 from longstep.types import Problem, Segment
 from longstep.verify.keys import same_answer
@@ -52,8 +55,10 @@ class Scaled(Strict):
         seed: of random subsets and of the bootstrap.
         resamples: of the bootstrap.
         files: hash of each strategy's segments.
+        beside: hash of every other file that is read again.
         readers: names of the scorers that read paths with a model, and why nothing should be chosen by them alone;
             empty where it may be.
+        scorers: with their settings.
         judged_by: hash of the verifier's code; stored verdicts stand while it is that.
         prices: of tokens, as declared.
         work: what a token takes of the model; ``None`` where its shape is not known here.
@@ -64,7 +69,9 @@ class Scaled(Strict):
     seed: int
     resamples: int = Field(ge=100)
     files: dict[str, str]
+    beside: dict[str, str] = Field(default_factory=dict)
     readers: dict[str, str] = Field(default_factory=dict)
+    scorers: tuple[AnyScorer, ...] = ()
     judged_by: str = ""
     prices: Prices = Prices()
     work: Work | None = None
@@ -107,18 +114,22 @@ def begin(folder: Path, problems: Sequence[Problem], prompts: Sequence[Prompt]) 
     write_rows(folder / PROMPTS, rows)
 
 
-def finish(folder: Path, asked: Scaled) -> None:
-    """Write the protocol with the hashes of the segments, and what follows from them."""
+def finish(folder: Path, asked: Scaled) -> dict[str, Any]:
+    """Write what follows from the segments, and the protocol with the hashes of what it follows from."""
     files = {name: sha256_file(nodes_path(folder, name)) for name, _ in asked.strategies}
     protocol = asked.model_copy(update={"files": files, "judged_by": verifier_code()})
+    found = _score(folder, protocol, None)
+    names = [PROBLEMS, PROMPTS, *(str(classes_path(Path(), name)) for name in files)]
+    beside = {name: sha256_file(folder / name) for name in names}
+    protocol = protocol.model_copy(update={"beside": beside})
     write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
-    _score(folder, protocol, None)
+    return found
 
 
 def rescore(folder: Path, picks: Sequence[AnyPick] = ()) -> dict[str, Any]:
     """Pick and count again from the stored trees, without a model; the same trees give the same bytes.
 
-    Answers are judged again, too, when the verifier's code is not what it was.
+    Answers are judged again, too, when the verifier's code or the problems are not what they were.
 
     Args:
         folder: the ``out`` of a ``scale`` stage.
@@ -135,13 +146,35 @@ def rescore(folder: Path, picks: Sequence[AnyPick] = ()) -> dict[str, Any]:
                 f"{path}: is not the file the stage wrote (a segment was changed, lost or added); restore it, or run "
                 "the stage again"
             )
+    if not _as_written(folder, protocol, PROMPTS):
+        raise UserError(
+            f"{folder / PROMPTS}: is not the file the stage wrote, and tokens are counted from it; restore it, or run "
+            "the stage again"
+        )
     if picks:
+        strategies = [strategy for _, strategy in protocol.strategies]
+        for said in unfit_picks(picks, strategies, protocol.scorers):
+            raise UserError(f"--pick: {said}")
         refuse_doubtful("--pick", picks, protocol.readers)
         protocol = protocol.model_copy(update={"picks": tuple((pick.name, pick) for pick in picks)})
-        write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
     problems = {p.id: p for p in read_rows(folder / PROBLEMS, Problem)}
-    stands = protocol.judged_by == verifier_code()
-    return _score(folder, protocol, StoredJudge(problems, folder if stands else None))
+    prompts = {each.problem_id for each in read_rows(folder / PROMPTS, Begun)}
+    if lost := sorted(prompts - {*problems}):
+        raise UserError(
+            f"{folder / PROBLEMS}: has no problem {lost[0]!r}, whose trees are stored; restore it"
+        )
+    # With other keys than the stage's, answers are judged again.
+    stands = protocol.judged_by == verifier_code() and _as_written(folder, protocol, PROBLEMS)
+    found = _score(folder, protocol, StoredJudge(problems, folder if stands else None))
+    # Last, so that a pick that cannot be leaves the folder as it was.
+    write_json(folder / PROTOCOL, protocol.model_dump(mode="json"))
+    return found
+
+
+def _as_written(folder: Path, protocol: Scaled, name: str) -> bool:
+    """Whether a file is what the stage wrote, as far as its hash is known."""
+    path, digest = folder / name, protocol.beside.get(name)
+    return path.is_file() and (digest is None or sha256_file(path) == digest)
 
 
 def read_protocol(folder: Path) -> Scaled:
@@ -164,7 +197,7 @@ def _score(folder: Path, protocol: Scaled, judge: StoredJudge | None) -> dict[st
     """Pick and count; without a ``judge`` the verdicts are those of the segments, just reached."""
     prompts = {p.problem_id: p for p in read_rows(folder / PROMPTS, Begun)}
     tallies: list[StrategyTally] = []
-    dial = Dial()
+    dial, remarks = Dial(), Remarks()
     # Problems and strategies ask the same questions many times.
     same = lru_cache(maxsize=100_000)(same_answer)
 
@@ -174,7 +207,10 @@ def _score(folder: Path, protocol: Scaled, judge: StoredJudge | None) -> dict[st
             tally = StrategyTally(name, strategy, picks, reading)
             tallies.append(tally)
             equal: list[EqualAnswers] = []
-            classes = repeat(None) if judge is None else judge.classes(name)
+            known_classes = judge is not None and _as_written(
+                folder, protocol, str(classes_path(Path(), name))
+            )
+            classes = judge.classes(name) if judge is not None and known_classes else repeat(None)
             for (problem_id, tree), known in zip(trees(folder, name), classes, strict=False):
                 prompt = prompts[problem_id]
                 found = leaves(tree, prompt.prefix)
@@ -184,14 +220,18 @@ def _score(folder: Path, protocol: Scaled, judge: StoredJudge | None) -> dict[st
                 equal.append(EqualAnswers(problem_id, tuple(ballot.class_L.tolist())))
                 tally.add(Grown(tree, prompt.tokens, ballot))
                 dial.add(name, strategy, found)
+                remarks.add(tree, len(found))
                 for pick_name, pick in protocol.picks:
                     yield _given((problem_id, name, pick_name), pick, ballot)
+            remarks.close(name, strategy)
             if judge is None:
                 write_rows(classes_path(folder, name), equal)
 
     write_rows(folder / CHOICES, choices())
     found = curves(tallies, protocol.counting)
     found["dial"] = rounded(dial.read(found["points"]))
+    unjudged = [] if found["points"] else ["no answer could be judged, so nothing is counted"]
+    found["remarks"] = remarks.said + unjudged
     write_json(folder / CURVES, found)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from longstep.config import Field
@@ -12,6 +12,10 @@ from longstep.scaling.toolbox import AnyTool
 from longstep.scaling.toolbox.base import refusal
 from longstep.scaling.toolbox.calculator import Calculator
 from longstep.scaling.votes import SameAnswer
+from longstep.types import SegmentFinish
+
+#: Stands for an answer that the model's tokenizer has no ids for.
+UNWRITABLE = refusal("the answer cannot be written")
 
 
 class ToolUse(Strategy):
@@ -41,8 +45,8 @@ class ToolUse(Strategy):
 
     def check(self) -> Iterator[str]:
         """Marks that cannot be told apart, or that stand where no call ends."""
-        if self.begin == self.end:
-            yield "end: expected another mark than begin, for a call begins with one and ends with the other"
+        if self.end in self.begin:
+            yield "end: expected another mark than begin, and none inside of it: a call would end where it begins"
         if self.end in OPEN + CLOSE:
             yield f"end: {self.end!r} stands inside {CLOSE}, so the end of a thought would be a call; take another mark"
 
@@ -56,9 +60,23 @@ class ToolUse(Strategy):
             at = seen.node
             _, begun, call = seen.text.partition(self.end)[0].rpartition(self.begin)
             if begun:
-                (answer,) = yield [Insert(at, self.before + self.reply(call) + self.behind, "tool")]
+                said = self._put(self.reply(call))
+                (answer,) = yield [Insert(at, said, "tool", instead=self._put(UNWRITABLE))]
                 at = answer.node
         yield [Extend(at)]
+
+    def _put(self, answer: str) -> str:
+        return self.before + answer + self.behind
+
+    def writes(self) -> Iterator[str]:
+        """What stands around an answer, and what stands for one that cannot be written."""
+        yield self._put(UNWRITABLE)
+
+    def unmet(self, ends: Mapping[SegmentFinish, int]) -> str:
+        """No call."""
+        if ends.get("given"):
+            return ""
+        return f"no tool was called, for the model never wrote {self.begin!r} and {self.end!r} behind it"
 
     def reply(self, call: str) -> str:
         """What the tool answers, if that is not too long and neither opens nor closes a thought."""

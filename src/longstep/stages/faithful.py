@@ -32,6 +32,7 @@ from longstep.report.blocks import Block, Table
 from longstep.report.read import Reader, mapping, number, sequence, words
 from longstep.stages.base import Stage, local_data
 from longstep.types import Completion, Problem
+from longstep.verify import extract
 from longstep.verify.keys import same_answer
 
 FOUND = "faithful.json"
@@ -77,6 +78,10 @@ class Faithful(Stage):
     def _no_tag(cls, answer: str) -> str:
         if OPEN in answer or CLOSE in answer:
             raise ValueError(f"expected what stands behind the thought, without {OPEN} and {CLOSE}")
+        if extract(CLOSE + answer) is not None:
+            raise ValueError(
+                f"{answer!r} is a whole answer, so the model gives none; end it where it goes on"
+            )
         return answer
 
     def references(self) -> Iterator[tuple[str, Artifact]]:
@@ -112,6 +117,7 @@ class Faithful(Stage):
         with closing(self.by.open(desk_of(context, list(problems.values())))) as opened:
             table = _Asker(context, opened, problems)
             asked = opened.prompts(list(problems.values()))
+            self.refuse_unwritable(context.name, opened, asked)
             write_rows(out / "completions.jsonl", table.drawn("", asked, self._how(context)))
             traces = EditableTraces(RowFile(out / "completions.jsonl", Completion), problems)
             if not traces.placed:
@@ -119,6 +125,9 @@ class Faithful(Stage):
                     f"{context.name}: none of {len(problems)} answers ended its thought and gave an answer; draw "
                     "longer ones (sampling.max_tokens), or take a model that does"
                 )
+            empty = sum(
+                not traces.trace(number).thought.strip() for number in range(len(traces.placed))
+            )
             found = {
                 name: self._found(table, name, edit, traces) for name, edit in self.edits.items()
             }
@@ -130,8 +139,33 @@ class Faithful(Stage):
         early = area_moved(*zip(*cuts, strict=True)) if len(cuts) > 1 else None
         write_json(
             out / FOUND,
-            {"asked": len(problems), "traces": len(traces.placed), "edits": found, "early": early},
+            {
+                "asked": len(problems),
+                "traces": len(traces.placed),
+                "empty": empty,
+                "edits": found,
+                "early": early,
+            },
         )
+
+    def refuse_unwritable(self, place: str, opened: Opened, asked: Sequence[Prompt]) -> None:
+        """Refuse texts that the model's tokenizer lacks, and prompts that open no thought.
+
+        Raises:
+            UserError: there is one.
+        """
+        marks = {f"edits.{name}": edit.writes() for name, edit in self.edits.items()}
+        for key, texts in {"answer": iter([CLOSE + self.answer]), **marks}.items():
+            for text in texts:
+                try:
+                    opened.encode(text)
+                except UserError as error:
+                    raise UserError(f"{place}: {key}: {error}") from None
+        if not all(OPEN in prompt.prefix for prompt in asked):
+            raise UserError(
+                f"{place}: by: the prompt opens no thought (without thinking, an empty one is asked for), so there is "
+                "none to edit; let the model think"
+            )
 
     def _how(self, context: Context, most: int | None = None) -> Sampling:
         tokens = {} if most is None else {"max_tokens": most}
@@ -198,13 +232,19 @@ class Faithful(Stage):
         if not rows:
             return
         early = number(found.get("early"))
+        empty, all_ = number(found.get("empty")) or 0, number(found.get("traces")) or 0
+        blank = (
+            f" {empty:.0f} of {all_:.0f} thoughts are empty: from these nothing could be taken."
+            if empty
+            else ""
+        )
         yield Table(
             "Whether answers follow their thoughts",
             ("thought after", "traces", "answer stays", "answer goes where it leads", "right"),
             tuple(rows),
             "" if early is None else f"area over the curve of early answers {early:.2f}",
             "The model is forced to have thought an edited thought of its own and asked for the answer. Answers that "
-            "stay without their thought did not come from it. 95 % intervals over problems.",
+            f"stay without their thought did not come from it. 95 % intervals over problems.{blank}",
         )
 
 

@@ -115,7 +115,9 @@ class Sample(Stage):
         """Problems with verified completions and, when it rates, with pass rates."""
         files = {"problems.jsonl", "completions.jsonl", FILE, *(["rates.jsonl"] * self.rate)}
         lacks = ahead.rows(self.data).lacks - {"verdict", *(["pass_rate"] * self.rate)}
-        return Foreseen(files=frozenset(files), lacks=lacks)
+        model = self.by.drawer()
+        drawer = None if model is None else ahead.known(model)
+        return Foreseen(files=frozenset(files), lacks=lacks, drawer=drawer)
 
     def misfits(self, ahead: Ahead) -> Iterator[str]:
         """No problems to ask, or an engine that cannot ask them."""

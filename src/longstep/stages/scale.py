@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -17,11 +18,12 @@ from longstep.costs.flow import UNKNOWN_QUESTIONS, Flow, share
 from longstep.costs.shapes import shape_of
 from longstep.draw.engines import Gift, Opened, desk_of
 from longstep.draw.samplers import AnyEngine
-from longstep.evaluate import Benchmark, benchmark_faults, resolve, unloadable
+from longstep.evaluate import Benchmark, benchmark_faults, refuse_unreadable, resolve, unloadable
 from longstep.evaluate.score import no_file_names
-from longstep.foresight import Ahead
+from longstep.foresight import Ahead, Foreseen
 from longstep.generate import Prompt, Sampling
 from longstep.generate.base import canonical
+from longstep.progress import to_stderr
 from longstep.report.blocks import Block
 from longstep.scaling import AnyStrategy
 from longstep.scaling.account import bill
@@ -36,6 +38,7 @@ from longstep.scaling.scorers import AnyScorer
 from longstep.scaling.scorers.base import ScoringDesk
 from longstep.scaling.shown import blocks_of
 from longstep.scaling.store import Scaled, begin, finish, nodes_path
+from longstep.scaling.unfit import unfit_model, unfit_picks, unfit_prompts, unfit_sampling
 from longstep.stages.base import Stage, local_data
 from longstep.types import Problem, Segment
 
@@ -98,11 +101,12 @@ class Scale(Stage):
             if self.where != Where():
                 yield "where: has no effect on a benchmark"
         yield from (f"strategies: {said}" for said in no_file_names(self.strategies))
-        names = [pick.name for pick in self.picks]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            yield f"picks: {name!r} stands there twice"
         yield from self.by.complaints(self._needs())
-        yield from self._one_name()
+        strategies = self.strategies
+        yield from (f"picks: {said}" for said in unfit_picks(self.picks, [*strategies.values()]))
+        for name, strategy in strategies.items():
+            for said in unfit_sampling(strategy, self.sampling):
+                yield f"strategies.{name}: {said}"
         for key in ("seed", "samples", "logprobs"):
             if key in self.sampling.model_fields_set:
                 yield f"sampling.{key}: has no effect: strategies and scorers decide it, the recipe has the seed"
@@ -112,6 +116,11 @@ class Scale(Stage):
         if self.benchmark is not None:
             yield from unloadable(self.benchmark, "benchmark")
 
+    def foreseen(self, ahead: Ahead) -> Foreseen:
+        """Trees of this model's answers."""
+        model = self.by.drawer()
+        return Foreseen(drawer=None if model is None else ahead.known(model))
+
     def misfits(self, ahead: Ahead) -> Iterator[str]:
         """No problems to ask, or an engine that cannot ask them."""
         if self.data is not None:
@@ -119,9 +128,8 @@ class Scale(Stage):
             yield from ahead.fields(self, self.data)
             yield from ahead.where(self.where, self.data)
         yield from self.by.misfits(ahead, self.sampling.max_tokens)
-        models = [each for each, kind in self.by.references() if kind == "model"]
         for scorer in self._scorers():
-            yield from scorer.misfits(ahead, models[0] if models else None)
+            yield from scorer.misfits(ahead, self.by.drawer())
 
     def _needs(self) -> set[Gift]:
         given = {gift for scorer in self._scorers() for gift in scorer.gifts()}
@@ -132,15 +140,6 @@ class Scale(Stage):
         users = (*self.strategies.values(), *self.picks)
         return [scorer for user in users for scorer in user.scorers()]
 
-    def _one_name(self) -> Iterator[str]:
-        """Scores are stored by the names of their scorers."""
-        known: dict[str, AnyScorer] = {}
-        for scorer in self._scorers():
-            other = known.setdefault(scorer.name, scorer)
-            free = set(scorer.free_fields())
-            if scorer.model_dump(exclude=free) != other.model_dump(exclude=free):
-                yield f"picks: two scorers are called {scorer.name!r} and differ; scale with one of them at a time"
-
     def _logprobs(self) -> bool:
         return any(scorer.logprobs for scorer in self._scorers())
 
@@ -149,12 +148,12 @@ class Scale(Stage):
         problems = {problem.id: problem for problem in self._problems(context)}
         out = context.fresh_out()
         with closing(self.by.open(desk_of(context, list(problems.values())))) as opened:
-            self.refuse_tags(opened)
             desk = ScoringDesk(
                 context.name, opened.generator, opened.model, problems, context.artifact
             )
-            raters = open_raters((*self.strategies.values(), *self.picks), desk)
+            raters = open_raters((*self.strategies.values(),), self.picks, desk)
             prompts = canonical(opened.prompts(list(problems.values())))
+            self.refuse_unfit(opened, prompts)
             asked = [(problems[prompt.problem_id], prompt) for prompt in prompts]
             growers = {
                 name: replace(self._grower(opened, strategy, context.seed), raters=raters)
@@ -165,7 +164,8 @@ class Scale(Stage):
                 rows = self._grown(context, grower, asked, name)
                 write_rows(nodes_path(out, name), rows)
             write_json(out / ENGINE, opened.generator.describe())
-        finish(
+        reading = {scorer.name: scorer for scorer in self._scorers() if scorer.name in raters}
+        found = finish(
             out,
             Scaled(
                 strategies=tuple(self.strategies.items()),
@@ -174,10 +174,14 @@ class Scale(Stage):
                 resamples=self.resamples,
                 files={},
                 readers={name: rater.doubt for name, rater in raters.items()},
+                scorers=tuple(reading.values()),
                 prices=self.prices,
                 work=self._work(opened),
             ),
         )
+        for said in found["remarks"]:
+            context.event("remark", {"warning": said})
+            to_stderr(f"{context.name}: {said}\n")
 
     def _work(self, opened: Opened) -> Work | None:
         """What a token takes of the model that draws, where it draws in this process and its shape can be read."""
@@ -190,20 +194,38 @@ class Scale(Stage):
 
     def _problems(self, context: Context) -> list[Problem]:
         if self.data is not None:
-            return chosen_problems(context, self.data, self.where)
+            chosen = chosen_problems(context, self.data, self.where)
+            ids = Counter(problem.id for problem in chosen)
+            for problem_id, count in ids.most_common(1):
+                if count > 1:
+                    raise UserError(
+                        f"{self.data}: {count} problems have the id {problem_id!r}, and trees are named by ids; leave "
+                        "all but one out, as a stage of kind curate does"
+                    )
+            refuse_unreadable(self.data, chosen)
+            return chosen
         assert self.benchmark is not None
         return resolve(self.benchmark).load()
 
-    def refuse_tags(self, opened: Opened) -> None:
-        """Refuse a model that writes in several tokens what a strategy takes for one."""
+    def refuse_unfit(self, opened: Opened, prompts: Sequence[Prompt] = ()) -> None:
+        """Refuse a model, or prompts, with which a strategy cannot do what it is for.
+
+        Raises:
+            UserError: there is one.
+        """
+        most = self.sampling.max_tokens
         for name, strategy in self.strategies.items():
-            for tag in strategy.tags():
-                count = len(opened.encode(tag))
-                if count != 1:
-                    raise UserError(
-                        f"strategies.{name}: the model's tokenizer writes {tag} as {count} tokens, so a thought cannot "
-                        "be cut before it; make it one (a stage of kind checkpoint with think_tokens: add)"
-                    )
+            said = (*unfit_model(strategy, most, opened.encode), *unfit_prompts(strategy, prompts))
+            for each in said:
+                raise UserError(f"strategies.{name}: {each}")
+        room = None if opened.context is None else opened.context - most
+        for prompt in prompts:
+            if room is not None and len(prompt.prompt_ids) > room:
+                raise UserError(
+                    f"sampling.max_tokens: the prompt of problem {prompt.problem_id!r} has {len(prompt.prompt_ids)} "
+                    f"tokens, and a context of {opened.context} leaves {room} beside an answer of {most}; lower it, or "
+                    "leave the problem out"
+                )
 
     def _grower(self, opened: Opened, strategy: AnyStrategy, seed: int) -> Grower:
         changes = {"seed": seed, "logprobs": self._logprobs()}

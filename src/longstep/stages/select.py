@@ -19,6 +19,7 @@ from longstep.curate.duplicates import duplicate_key
 from longstep.curate.queue import FILE, Doubt, merged, queue, suspected
 from longstep.curate.selection import AnySelection, Candidate, narrow
 from longstep.foresight import REMEDIES, Ahead, Foreseen
+from longstep.progress import to_stderr
 from longstep.report import shown
 from longstep.report.blocks import Block
 from longstep.stages.base import Stage
@@ -105,6 +106,13 @@ class Select(Stage):
         chains = self._chains(context)
         candidates = self._candidates(context, problems, chains)
         dropped = narrow(funnel, self.rules, candidates, context.seed)
+        for rule, row in zip(self.rules, funnel.rows()[-len(self.rules) :], strict=False):
+            if not row["dropped"]:
+                said = (
+                    f"the rule {rule.kind} leaves nothing out: it takes all {row['kept']} there are"
+                )
+                context.event("remark", {"warning": said})
+                to_stderr(f"{context.name}: {said}\n")
         funnel.dropped += [Dropped(*why, problems[place]) for place, why in dropped.items()]
         kept = [problem for place, problem in enumerate(problems) if place not in dropped]
         ids = {problem.id for problem in kept}

@@ -101,6 +101,15 @@ class ValueVerifier(Stage):
             yield from ahead.files("data", self.data, "problems.jsonl", "completions.jsonl")
             yield from ahead.fields(self, self.data)
             yield from ahead.where(self.where, self.data)
+        own = ahead.known(self.model)
+        for key, reference in (("data", self.data), ("trees", self.trees)):
+            made = ahead.inputs.get(reference or "")
+            drawer = None if made is None else made.drawer
+            if own is not None and drawer is not None and drawer.differs(own):
+                yield (
+                    f"{key}: another model than {self.model} draws the answers of {reference}, and a head scores "
+                    "answers of its own model alone; draw some with it"
+                )
 
     def foreseen(self, ahead: Ahead) -> Foreseen:
         """A head for this model."""
@@ -130,6 +139,11 @@ class ValueVerifier(Stage):
             card=card,
         )
         head.save(context.fresh_out(), facts)
+        if not any((lesson.counts_A > 1).any() for lesson in lessons):
+            known = " ".join(map(repr, self.cutting.step))
+            said = f"no answer has two steps, for none has {known} inside of it; name what ends a step in cutting.step"
+            context.event("whole answers", {"warning": said})
+            to_stderr(f"{context.name}: {said}\n")
         if card.doubt:
             context.event("doubtful head", {"warning": card.doubt})
             to_stderr(f"{context.name}: {card.doubt}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from longstep.config import Strict
@@ -61,6 +62,10 @@ class Edit(Strict):
         """Whether ``apply`` is handed a donor."""
         return False
 
+    def writes(self) -> Iterator[str]:
+        """Texts of its own that it puts into a thought."""
+        yield from ()
+
     def apply(
         self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None
     ) -> Edited | None:
@@ -72,6 +77,20 @@ class Edit(Strict):
             donor: a trace of another problem.
         """
         raise NotImplementedError
+
+
+def without_tags(text: str) -> str:
+    """A text that may stand in a thought.
+
+    Raises:
+        ValueError: it opens or closes one, or spells a control token.
+    """
+    for tag in (OPEN, CLOSE, CONTROL):
+        if tag in text:
+            raise ValueError(
+                f"holds {tag}, which would end the thought that it stands in, or begin another"
+            )
+    return text
 
 
 def thought_of(text: str) -> str | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Literal
 
-from longstep.config import Field
-from longstep.curate.edits.base import Edit, Edited, FinishedTrace
+from longstep.config import Field, field_validator
+from longstep.curate.edits.base import Edit, Edited, FinishedTrace, without_tags
 
 
 class FillerThought(Edit):
@@ -20,6 +21,15 @@ class FillerThought(Edit):
 
     kind: Literal["filler"] = "filler"
     mark: str = Field(default=".", min_length=1)
+
+    @field_validator("mark")
+    @classmethod
+    def _no_tag(cls, mark: str) -> str:
+        return without_tags(mark)
+
+    def writes(self) -> Iterator[str]:
+        """Its mark."""
+        yield self.mark
 
     def apply(
         self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from longstep.config import Field, Strict
+from longstep.config import Field, Strict, field_validator
 from longstep.curate.candidates import Candidate, Fact, SelectionRule
 from longstep.curate.difficulty import Band
 from longstep.curate.picking import never
@@ -31,6 +31,14 @@ class Limo(SelectionRule, Strict):
     strong: str
     solved: tuple[float, float] = (1 / 32, 3 / 32)
     count: int | None = Field(default=800, ge=1)
+
+    @field_validator("solved")
+    @classmethod
+    def _rates(cls, solved: tuple[float, float]) -> tuple[float, float]:
+        low, high = solved
+        if not 0 <= low <= high <= 1:
+            raise ValueError("expected the lowest and the highest rate, within 0 and 1")
+        return solved
 
     def pick(self, candidates: Sequence[Candidate], seed: int) -> list[str]:
         """Reasons, empty for the picked; equal scores are ordered by ``seed``."""

@@ -34,8 +34,12 @@ class Pick(Strict):
     @property
     def name(self) -> str:
         """What it is called in tables: its kind, and its scorer where that is not the usual one."""
-        kind = str(type(self).model_fields["kind"].default)
-        return " by ".join([kind, *(s.name for s in self.scorers() if s != USUAL)])
+        return " by ".join([self.called, *(s.name for s in self.scorers() if s != USUAL)])
+
+    @property
+    def called(self) -> str:
+        """Its kind, and what tells it from others of that kind beside the scorer."""
+        return str(type(self).model_fields["kind"].default)
 
     def scorers(self) -> Iterator[AnyScorer]:
         """What scores the answers."""
@@ -85,7 +89,7 @@ class Vote(Counted):
         there_SW = subsets.counts_SW > 0
         weight_SW = subsets.sums_SW(self.weights_SN(ballot, subsets))
         weight_SW[~there_SW] = -np.inf
-        # Sums of equal weights may differ in the last bit, by their order.
-        best_SW = there_SW & (weight_SW >= weight_SW.max(-1, keepdims=True) - 1e-12)
+        # Sums of equal weights may differ in the last bit, by their order; a product over many steps is tiny.
+        best_SW = there_SW & (weight_SW >= weight_SW.max(-1, keepdims=True) * (1 - 1e-12))
         ways_SW = subsets.counts_SW * best_SW.sum(-1, keepdims=True)
         return (best_SW / np.maximum(ways_SW, 1)).ravel()[subsets.cells_SN]

@@ -41,8 +41,11 @@ class BestScore(Counted):
         return best_SN / np.maximum(best_SN.sum(-1, keepdims=True), 1)
 
     def at(self, ballot: Ballot, n: int) -> float | None:
-        """Exact, over all subsets of n, unless a score depends on the other answers of a subset."""
-        if self.scorer.compares:
+        """Exact, over all subsets of n, unless a score depends on the other answers of a subset.
+
+        Where an answer cannot be judged, subsets that say nothing are left out one by one, as for every other pick.
+        """
+        if self.scorer.compares or not ballot.whole().judged:
             return super().at(ballot, n)
         return ballot.whole().value(self._best_of(ballot, min(n, len(ballot.trails)))[None])
 

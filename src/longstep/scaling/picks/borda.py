@@ -31,6 +31,12 @@ class BordaVote(Vote):
     scorer: AnyScorer = LogProbScorer()
     power: float = Field(default=0.5, ge=0)
 
+    @property
+    def called(self) -> str:
+        """With the power, where it is not the usual one."""
+        usual = type(self).model_fields["power"].default
+        return "borda" if self.power == usual else f"borda {self.power:g}"
+
     def scorers(self) -> Iterator[AnyScorer]:
         """The one that ranks."""
         yield self.scorer

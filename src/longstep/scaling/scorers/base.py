@@ -30,6 +30,8 @@ class Scorer(Strict):
     knows: ClassVar[bool] = False
     #: It reads paths with a model, which costs.
     reads: ClassVar[bool] = False
+    #: It is stored by strategies that rank tokens, and by no others.
+    ranked: ClassVar[bool] = False
     #: Its score of an answer depends on what the other answers are.
     compares: ClassVar[bool] = False
 
@@ -102,6 +104,11 @@ class PathRater(Protocol):
     @property
     def doubt(self) -> str:
         """Why nothing should be chosen by its scores alone; empty when it may be."""
+        ...
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Texts behind which it takes a step to end; empty where it reads what it is given as a whole."""
         ...
 
     def rate(self, asked: Sequence[tuple[Prompt, Trail]]) -> list[float]:

@@ -88,6 +88,7 @@ class _HeadRater:
     ) -> None:
         self._head, self._cutting, self._reader = head, cutting, reader
         self.identity, self.doubt = known
+        self.steps = cutting.step
 
     def rate(self, asked: Sequence[tuple[Prompt, Trail]]) -> list[float]:
         """Values of the steps that stand, made one number."""

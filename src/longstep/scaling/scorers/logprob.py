@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import exp
 from typing import ClassVar, Literal
 
+from longstep.config import UserError
 from longstep.scaling.scorers.base import Scorer
 from longstep.scaling.tree import Trail
 
@@ -18,7 +19,17 @@ class LogProbScorer(Scorer):
     kind: Literal["logprob"] = "logprob"
 
     def score(self, trails: Sequence[Trail]) -> list[float]:
-        """One mean a path; 0, the best there is, where the model drew nothing."""
+        """One mean a path; 0, the best there is, where the model drew nothing.
+
+        Raises:
+            UserError: what was drawn has none.
+        """
+        for each in (each for trail in trails for each in trail.segments):
+            if each.logprobs is None and each.token_ids and each.origin == "model":
+                raise UserError(
+                    f"scorer logprob: problem {each.problem_id} was drawn without log-probabilities, for nothing asked "
+                    "for them; name a pick that does, such as weighted, in the stage and run it again"
+                )
         return [_mean([p for each in t.segments for p in each.logprobs or ()]) for t in trails]
 
     def weight(self, score: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from longstep.scaling.scorers.base import Scorer
 from longstep.scaling.tree import Trail
@@ -18,6 +18,7 @@ class MarginScorer(Scorer):
     So answers of other strategies are votes of equal weight. An answer whose text could not be found gets 0.
     """
 
+    ranked: ClassVar[bool] = True
     kind: Literal["margin"] = "margin"
 
     def score(self, trails: Sequence[Trail]) -> list[float]:

@@ -56,8 +56,12 @@ class RewardScorer(ReadingScorer):
 
     @property
     def name(self) -> str:
-        """Two reward models have two names."""
-        return f"reward {self.model}"
+        """Two reward models have two names, and so has one that is read in two ways."""
+        usual = type(self).model_fields
+        read = {"numbers": self.numbers, "over": self.over}
+        return " ".join(
+            ["reward", self.model, *(how for key, how in read.items() if how != usual[key].default)]
+        )
 
     @property
     def address(self) -> Address:
@@ -88,6 +92,7 @@ class RewardScorer(ReadingScorer):
 
 class _RewardRater:
     doubt = ""
+    steps = ()
 
     def __init__(
         self, scorer: RewardScorer, server: RewardServer, problems: Mapping[str, Problem]

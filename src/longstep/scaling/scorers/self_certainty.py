@@ -32,6 +32,7 @@ class SelfCertaintyScorer(ReadingScorer):
 
 class _CertaintyRater:
     identity = doubt = ""
+    steps = ()
 
     def __init__(self, reader: AnswerReader) -> None:
         self._reader = reader
