@@ -61,7 +61,7 @@ def _rescaled(values: Sequence[float]) -> list[float]:
     if not values:
         raise ValueError("a curriculum needs at least one problem")
     low, high = min(values), max(values)
-    return [100.0 * (each - low) / (high - low) for each in values]
+    return [100.0 * (each - low) / (high - low) if high > low else 0.0 for each in values]
 
 
 _Place = tuple[float, int, int]

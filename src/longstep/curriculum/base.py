@@ -159,7 +159,7 @@ def telling(value_P: Sequence[float], kind: str, by: str) -> Sequence[float]:
     Raises:
         UserError: all are equal, so there is nothing to order.
     """
-    if value_P and len(set(value_P)) < 2:
+    if len(value_P) > 1 and len(set(value_P)) < 2:
         raise UserError(
             f"curriculum {kind} finds all {len(value_P)} problems equally hard by {by}; name another by, rate the "
             "problems by a stage of kind sample with rate: true, or take shuffle"

@@ -114,10 +114,13 @@ class Rollouts:
         draws = self._draw_on(step, wanted)
         chosen = self.gate.choose(draws.passed, draws.left(), wanted)
         self.curriculum.observe(draws.outcomes)
-        groups, helped = guided(self.guide, chosen.groups, self.problems, self.hints, self.drawer)
+        mended = guided(self.guide, chosen.groups, self.problems, self.hints, self.drawer)
+        groups = mended.groups
         self._refuse_misfits(groups, wanted, chosen.short)
-        self._account(draws, groups, chosen, helped)
+        self._account(draws, groups, chosen, mended.tokens)
         self._tell(draws, groups, chosen, wanted)
+        if mended.unhelped:
+            self.stats["guide/unhelped"] = mended.unhelped
         self.stats.update(sat)
         said = self.until.observe(step, draws.groups, self.spent.drawn)
         self.ended = chosen.ends or said

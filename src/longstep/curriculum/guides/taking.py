@@ -44,6 +44,11 @@ class Asking(Taking):
         """An answer is measured against others of its group."""
         if self.replaced >= group:
             yield f"replaced: {self.replaced} answers leave none of the policy's own in a group of {group}"
+        elif self.replaced > self.samples:
+            yield (
+                f"replaced: {self.replaced} answers of a group, where {self.samples} are drawn with help; lower it, or "
+                "raise samples"
+            )
 
     def foretold(self) -> str:
         """How many groups are hopeless depends on the model."""
@@ -95,7 +100,7 @@ class TakingGuide:
         return _by_own(mended) if found and self.baseline == "own" else mended
 
     def metrics(self) -> dict[str, float]:
-        """Groups that wanted help, those mended, rows taken, and right answers refused because they leak; sums."""
+        """Groups that got help, those mended, rows taken, and right answers refused because they leak; sums."""
         names = ("groups", "mended", "taken", "leaks")
         return {name: float(self.counts[name]) for name in names}
 
