@@ -28,20 +28,20 @@ _COLUMNS = {
 
 
 def reference_complaints(
-    reference: str | None, algorithm: Algorithm, lora: Lora | None
+    reference: str | None, model: str, algorithm: Algorithm, lora: Lora | None
 ) -> Iterator[str]:
-    """A reference model that nothing would compare with."""
+    """A reference model that nothing would compare with, or that a stage with adapters does not keep."""
     if reference is None:
         return
     if "reference" not in algorithm.needs():
         yield "reference: has no effect: the algorithm has no penalty; set algorithm.penalty, or leave it out"
-    elif lora is not None:
+    elif lora is not None and reference != model:
         yield "reference: with lora the penalty compares with the start, the adapters switched off; leave it out"
 
 
 def reference_misfits(ahead: Ahead, model: str, reference: str | None) -> Iterator[str]:
     """A reference that is no model, or has other tokens."""
-    if reference is not None:
+    if reference is not None and reference != model:
         yield from ahead.model("reference", reference)
         yield from ahead.together("reference", model, reference, check_tokenizers)
 

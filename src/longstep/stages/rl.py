@@ -152,7 +152,7 @@ class Rl(Training, Stage):
         """The model and the problems."""
         yield self.model, "model"
         yield self.data, "rows"
-        if self.reference is not None:
+        if self.reference not in (None, self.model):
             yield self.reference, "model"
         if self.exam is not None:
             yield self.exam.data, "rows"
@@ -177,7 +177,7 @@ class Rl(Training, Stage):
         if self.lora is not None and (self.keep_optimizer or self.optimizer_state == "carried"):
             yield "lora: adapters are new in each stage, so there is no state to carry; leave one of them out"
         yield from self._member_complaints()
-        yield from reference_complaints(self.reference, self.algorithm, self.lora)
+        yield from reference_complaints(self.reference, self.model, self.algorithm, self.lora)
         if self.steps is not None:
             yield from self._step_complaints(self.steps)
 
@@ -187,6 +187,15 @@ class Rl(Training, Stage):
         yield from (f"algorithm.{complaint}" for complaint in self.algorithm.fits(steps))
         if self.exam is not None:
             yield from (f"exam.{complaint}" for complaint in self.exam.fits(draws))
+
+    def _wasted(self, steps: int) -> Iterator[tuple[str, str]]:
+        """Cause and remedy, when the last batch of rollouts is drawn for more updates than there are."""
+        if left := -steps % self.updates:
+            yield (
+                f"the last batch of rollouts makes {self.updates} updates and the stage ends {left} before, so that "
+                "much of what it draws is not trained on",
+                f"set steps: {steps + left}, or fewer minibatches",
+            )
 
     def _member_complaints(self) -> Iterator[str]:
         place = "algorithm.gate" if self.gate is None else "gate"
@@ -267,14 +276,14 @@ class Rl(Training, Stage):
             self.max_tokens,
             self.temperature,
             self.iterations,
-            None if self.reference is None else context.model(self.reference),
+            None if self.reference in (None, self.model) else context.model(self.reference),
         )
         train_policy(job, settings, rollouts)
         rollouts.spent.charge(context.cost, self.iterations)
         facts: dict[str, object] = {
             **pool.facts(),
             **ending(context, rollouts, notes, steps, self.updates),
-            **confess(notes, self.algorithm, pool.warnings(self.groups)),
+            **confess(notes, self.algorithm, [*pool.warnings(self.groups), *self._wasted(steps)]),
         }
         names = [self.model], [self.data]
         ended = Ended(job.model, tokenizer, *names, pool.problems, facts, self.unthinking < 1)
@@ -338,10 +347,8 @@ class Rl(Training, Stage):
         problems = given.rows(data.problems * share(self.where, data))
         steps = self.total_steps(int(problems) * self.group)
         kept = self.batch * self.algorithm.minibatches
-        rounds, drawn = (
-            steps / self.updates,
-            kept // self.group * self.selection.answers(self.group),
-        )
+        rounds = math.ceil(steps / self.updates)
+        drawn = kept // self.group * self.selection.answers(self.group)
         prompt, mean = given.plan.prompt_tokens, given.mean(self.max_tokens)
         length = mean + prompt
         needs = self.algorithm.needs()
@@ -363,7 +370,8 @@ class Rl(Training, Stage):
             "answer of each step"
         )
         foretold = (self.selection.foretold(), self.guide.foretold(), self.until.foretold())
-        for sentence in (*self.algorithm.lacks(), *filter(None, foretold)):
+        wasted = [f"{cause}; {remedy}" for cause, remedy in self._wasted(steps)]
+        for sentence in (*self.algorithm.lacks(), *wasted, *filter(None, foretold)):
             given.remark(f"{given.name}: {sentence}")
         sat = Spent() if self.exam is None else self.exam.spends(given, shape, work, rounds)
         hours = spent.hours + decoding + sat.hours
