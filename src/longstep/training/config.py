@@ -71,8 +71,8 @@ class Training(Strict):
             raise ValueError(f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
         if self.steps is not None and self.warmup_steps(self.steps) >= self.steps:
             raise ValueError(
-                f"warmup {self.warmup:g} is {self.warmup_steps(self.steps)} of {self.steps} steps, so that the learning "
-                "rate is never reached; lower it, or set more steps"
+                f"warmup {self.warmup:g} is {self.warmup_steps(self.steps)} of {self.steps} steps, so that the "
+                "learning rate is never reached; lower it, or set more steps"
             )
         return self
 
