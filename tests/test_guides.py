@@ -13,8 +13,9 @@ import torch
 from longstep.config import TypeAdapter, UserError
 from longstep.curriculum import Horizon, Outcome
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
-from longstep.curriculum.guides import AnyGuide, Egsr, Expert, Prefix
+from longstep.curriculum.guides import AnyGuide, Egsr, Expert, Guidance, Prefix
 from longstep.curriculum.guides.prefix import beginning
+from longstep.draw.prompts import prompts_for
 from longstep.losses import Cispo, Dapo, Grpo, Tokens, token_logps
 from longstep.losses.corrections import Truncated
 from longstep.models.tiny import build_model
@@ -377,6 +378,19 @@ def test_every_guide_is_built_from_its_kind_alone() -> None:
     for kind in ("none", "egsr", "expert", "prefix"):
         given = TypeAdapter(AnyGuide).validate_python({"kind": kind})
         assert guide(given).state() == guide(given).state() and [*given.check()] == []
+
+
+def test_help_comes_after_the_turns_before_the_question() -> None:
+    """Else a forced answer would be drawn under another prompt than the one it trains under."""
+    talked = replace(pool(2)[1], before=(("user", "a0?"), ("assistant", "\\boxed{0}")))
+    (asked,) = prompts_for(TOKENIZER, [talked])
+    (alone,) = prompts_for(TOKENIZER, [replace(talked, before=())])
+    assert len(asked.prompt_ids) > len(alone.prompt_ids)
+    hints = Hints(TOKENIZER, 99, 99)
+    forced = hints.prompt(talked, Guidance(forced="a="))
+    assert forced is not None and forced[0].prompt_ids[: -forced[1]] == asked.prompt_ids
+    shown = hints.prompt(talked, Guidance(shown=talked.prompt))
+    assert shown is not None and shown[0].prompt_ids == asked.prompt_ids
 
 
 # -- a guide that cannot help ---------------------------------------------------------------------

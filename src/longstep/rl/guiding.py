@@ -34,9 +34,10 @@ class Hints:
 
     def prompt(self, problem: Problem, guidance: Guidance) -> tuple[Prompt, int] | None:
         """What to draw under and how many forced tokens it ends with; ``None`` when it leaves no room."""
-        from longstep.models.chat import encode_text, render_prompt
+        from longstep.models.chat import encode_text, render_problem
 
-        rendered = render_prompt(self.tokenizer, guidance.shown or problem.prompt)
+        asked = replace(problem, prompt=guidance.shown or problem.prompt)  # after the same turns
+        rendered = render_problem(self.tokenizer, asked)
         forced = tuple(encode_text(self.tokenizer, guidance.forced))
         ids = rendered.ids + forced
         # An answer of the usual length is drawn after the forced tokens, so they count as prompt.
@@ -49,9 +50,9 @@ class Hints:
 
         A worked solution alone is put between think tags, with the key after it.
         """
-        from longstep.models.chat import THINK_CLOSE, encode_turn, render_prompt
+        from longstep.models.chat import THINK_CLOSE, encode_turn, render_problem
 
-        rendered = render_prompt(self.tokenizer, problem.prompt)
+        rendered = render_problem(self.tokenizer, problem)
         whole = THINK_CLOSE in guidance.given
         text = guidance.given if whole else worked(replace(problem, solution=guidance.given))
         ids = tuple(encode_turn(self.tokenizer, rendered, text))

@@ -280,10 +280,11 @@ class Rl(Training, Stage):
         )
         train_policy(job, settings, rollouts)
         rollouts.spent.charge(context.cost, self.iterations)
+        done = min(steps, rollouts.until.history[-1].step + self.updates)
         facts: dict[str, object] = {
             **pool.facts(),
             **ending(context, rollouts, notes, steps, self.updates),
-            **confess(notes, self.algorithm, [*pool.warnings(self.groups), *self._wasted(steps)]),
+            **confess(notes, self.algorithm, [*pool.warnings(self.groups), *self._wasted(done)]),
         }
         names = [self.model], [self.data]
         ended = Ended(job.model, tokenizer, *names, pool.problems, facts, self.unthinking < 1)
