@@ -47,6 +47,16 @@ def guide(given: Any, *problems: Problem) -> Any:
     return given.build(problems or (PROBLEM,), HORIZON)
 
 
+def test_only_rows_that_took_a_place_are_counted() -> None:
+    """An all-right group has no wrong answer to replace, and one wrong answer makes room for one of two rows."""
+    for right, replaced, want in (((1.0, 1.0), 1, 0), ((1.0, 0.0), 2, 1), ((0.0, 0.0, 0.0), 2, 2)):
+        always = guide(Egsr(replaced=replaced, copies="take", marks=()))
+        words = [row(1.0, f"<think>{n} of my own</think>\\boxed{{7}}", "guided") for n in "ab"]
+        mended = always.admit(group(*right), words)
+        assert sum(not each.own for each in mended.rows) == want == always.metrics()["taken"]
+        assert always.metrics()["mended"] == bool(want)
+
+
 # -- what is shown --------------------------------------------------------------------------------
 
 

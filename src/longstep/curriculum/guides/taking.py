@@ -94,10 +94,12 @@ class TakingGuide:
         right = [row for row in guided if row.correctness == 1.0]
         leaks = [self.leak(problem, row.completion.text) for row in right]
         found = [row for row, leak in zip(right, leaks, strict=True) if not leak][: self.replaced]
-        self.counts.update(groups=1, leaks=len([*filter(None, leaks)]), taken=len(found))
-        self.counts["mended"] += bool(found)
         mended = _with(group, [replace(row, weight=self.weight) for row in found])
-        return _by_own(mended) if found and self.baseline == "own" else mended
+        # Fewer than found where a group has not so many wrong answers, as with one that is all right.
+        taken = sum(new is not old for new, old in zip(mended.rows, group.rows, strict=True))
+        self.counts.update(groups=1, leaks=len([*filter(None, leaks)]), taken=taken)
+        self.counts["mended"] += bool(taken)
+        return _by_own(mended) if taken and self.baseline == "own" else mended
 
     def metrics(self) -> dict[str, float]:
         """Groups that got help, those mended, rows taken, and right answers refused because they leak; sums."""
