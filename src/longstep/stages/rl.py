@@ -148,12 +148,17 @@ class Rl(Training, Stage):
             math.ceil(rows * self.epochs / (self.batch * self.algorithm.minibatches)) * self.updates
         )
 
+    @property
+    def _other_reference(self) -> str | None:
+        """The model that a penalty compares with, where it is not the start."""
+        return None if self.reference == self.model else self.reference
+
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model and the problems."""
         yield self.model, "model"
         yield self.data, "rows"
-        if self.reference not in (None, self.model):
-            yield self.reference, "model"
+        if (other := self._other_reference) is not None:
+            yield other, "model"
         if self.exam is not None:
             yield self.exam.data, "rows"
         if self.by is not None:
@@ -276,7 +281,7 @@ class Rl(Training, Stage):
             self.max_tokens,
             self.temperature,
             self.iterations,
-            None if self.reference in (None, self.model) else context.model(self.reference),
+            None if (other := self._other_reference) is None else context.model(other),
         )
         train_policy(job, settings, rollouts)
         rollouts.spent.charge(context.cost, self.iterations)
