@@ -14,6 +14,7 @@ from longstep.config import Located, UserError, dump, validate
 from longstep.context import Context
 from longstep.progress import Progress
 from longstep.stages.rl import Rl
+from test_rollouts import chance, pool, rollouts
 
 MEMBERS = '''
 """Members of a user."""
@@ -363,13 +364,13 @@ def test_what_only_the_object_can_tell_is_refused_before_a_draw(
     ],
 )  # fmt: skip
 def test_what_a_member_gives_wrongly_is_refused_in_the_first_step(
-    finished: Path, tmp_path: Path, given: Any, said: str
+    tmp_path: Path, given: Any, said: str
 ) -> None:
     """Not where the first checkpoint or metric line is written, which may be a hundred steps later."""
     with pytest.raises(UserError, match=said):
-        run(tmp_path / "run", finished, curriculum=given, log_every=2)
-    assert not (tmp_path / "run/metrics.jsonl").exists()
+        rollouts(tmp_path, chance, pool(4), curriculum=stage(curriculum=given).curriculum)(0, 4)
 
 
-def test_a_state_of_lists_numbers_and_text_is_taken(finished: Path, tmp_path: Path) -> None:
-    run(tmp_path / "run", finished, curriculum={**kind("Lossy"), "holds": "fine"})
+def test_a_state_of_lists_numbers_and_text_is_taken(tmp_path: Path) -> None:
+    fine = stage(curriculum={**kind("Lossy"), "holds": "fine"}).curriculum
+    assert len(rollouts(tmp_path, chance, pool(4), curriculum=fine)(0, 4)["shaped"]) == 4
