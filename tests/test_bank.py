@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from longstep.curriculum import Ask, Bank, Horizon, Outcome, Predicted
+from longstep.config import TypeAdapter, ValidationError
+from longstep.curriculum import AnyCurriculum, Ask, Bank, Horizon, Outcome, Predicted
 from longstep.curriculum.predicted import PLACES, pieces
 from longstep.types import Problem
 
@@ -126,9 +127,27 @@ def test_the_next_candidates_nearest_to_the_target_are_asked() -> None:
 
 
 def test_only_the_last_groups_are_references() -> None:
-    order = Predicted(references=2, neighbours=5).build(pool(KINDS), horizon())
-    order.observe([went(0, 8), went(1, 0), went(2, 4), Outcome(3, "train", (1.0,), (1,), 0, 0)])
-    assert [*order.drawn] == [(1, 0.0), (2, 0.5)] and order.rates([7]) == [0.25]
-    again = Predicted(references=2, neighbours=5).build(pool(KINDS), horizon())
+    order = Predicted(references=3, neighbours=2).build(pool(KINDS), horizon())
+    unscorable = Outcome(3, "train", (1.0,), (1,), 0, 0)
+    order.observe([went(9, 8), went(0, 8), went(20, 0), went(21, 4), unscorable])
+    assert [*order.drawn] == [(0, 1.0), (20, 0.0), (21, 0.5)] and order.rates([30]) == [0.25]
+    again = Predicted(references=3, neighbours=2).build(pool(KINDS), horizon())
     again.restore(json.loads(json.dumps(order.state())))
-    assert again.rates([7]) == [0.25] and again.metrics() == order.metrics()
+    assert again.rates([30]) == [0.25] and again.metrics() == order.metrics()
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("predicted", {"references": 8, "neighbours": 8}),  # one prediction for all
+        ("predicted", {"candidates": 1}),  # all that is looked at is taken
+        ("mopps", {"candidates": 1}),
+        ("greso", {"least": 1.0}),  # nothing is ever skipped
+    ],
+)
+def test_settings_that_make_a_shuffled_order_of_it_are_refused(
+    kind: str, given: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(AnyCurriculum).validate_python({"kind": kind, **given})
+    TypeAdapter(AnyCurriculum).validate_python({"kind": kind})

@@ -7,10 +7,12 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from longstep.artifacts import read_rows
 from longstep.config import TypeAdapter, UserError
 from longstep.curriculum import AdaRFT, AnyCurriculum, Ask, Curriculum, EasyToHard, Horizon, Outcome
 from longstep.types import Problem
@@ -237,7 +239,7 @@ class SortsEveryTime:
 
     def __init__(self, config: AdaRFT, levels: list[float], seed: int) -> None:
         low, high = min(levels), max(levels)
-        self.level = [100 * (x - low) / (high - low) if high > low else 0.0 for x in levels]
+        self.level = [100 * (x - low) / (high - low) for x in levels]
         self.tie = list(range(len(levels)))
         random.Random(seed).shuffle(self.tie)
         self.wait = int(config.cooldown * len(levels))
@@ -261,9 +263,9 @@ class SortsEveryTime:
 def test_adarft_picks_what_sorting_the_whole_pool_would_pick() -> None:
     draw, compared = random.Random(0), 0
     for seed in range(120):
-        size, kinds = draw.choice([1, 2, 3, 7, 20, 60]), draw.choice([1, 2, 5, 1000])
+        size, kinds = draw.choice([2, 3, 7, 20, 60]), draw.choice([1, 2, 5, 1000])
         config = AdaRFT(cooldown=draw.choice([0, 0.1, 0.25, 0.9]), start=draw.choice([0, 50, 33]))
-        levels = [float(draw.randrange(kinds)) for _ in range(size)]
+        levels = [1.0, *(float(draw.randrange(kinds)) for _ in range(size - 2)), 0.0]
         pool = [Problem(str(i), "q", "1", difficulty=level) for i, level in enumerate(levels)]
         fast, slow = config.build(pool, horizon(seed)), SortsEveryTime(config, levels, seed)
         for step in range(20):
@@ -277,3 +279,38 @@ def test_adarft_picks_what_sorting_the_whole_pool_would_pick() -> None:
                 fast = config.build(pool, horizon(seed))
                 fast.restore(stored)
     assert compared == 2400
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["adarft", "easy_to_hard", "gaussian", "e2h-gaussian", "e2h-cosine"],
+)
+def test_there_is_no_order_among_equals(kind: str) -> None:
+    """A band so narrow that all pass rates are one would be a shuffled order under another name."""
+    config = TypeAdapter(AnyCurriculum).validate_python({"kind": kind})
+    pool = [Problem(str(i), "q", "1", difficulty=2.0, pass_rate=0.5) for i in range(3)]
+    with pytest.raises(UserError, match=rf"curriculum {kind} finds all 3 problems equally hard by"):
+        config.build(pool, horizon())
+    assert [ask.index for ask in config.build(pool[:1], horizon()).pick(1, 0)] == [0]
+    pool[2] = Problem("2", "q", "1", difficulty=3.0, pass_rate=0.25)
+    assert len(config.build(pool, horizon()).pick(3, 0)) == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("pass_rate", "NaN", "pass_rate nan is no share"),
+        ("pass_rate", "1.5", "pass_rate 1.5 is no share"),
+        ("pass_rate", "-0.1", "pass_rate -0.1 is no share"),
+        ("difficulty", "NaN", "difficulty nan is no finite number"),
+        ("difficulty", "Infinity", "difficulty inf is no finite number"),
+    ],
+)
+def test_ratings_that_order_nothing_are_refused_with_their_line(
+    tmp_path: Path, field: str, value: str, said: str
+) -> None:
+    good = '{"id": "a", "prompt": "q", "answer": "1", "pass_rate": 1.0, "difficulty": -3}'
+    bad = f'{{"id": "b", "prompt": "q", "answer": "1", "{field}": {value}}}'
+    (tmp_path / "problems.jsonl").write_text(f"{good}\n{bad}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"problems\.jsonl:2:row: .*{said}"):
+        list(read_rows(tmp_path / "problems.jsonl", Problem))

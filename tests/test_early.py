@@ -530,6 +530,8 @@ KEYS = {
     "data: ['@traces']": "data: expected text, got a list",
     "steps: null": "give exactly one of steps and epochs (neither is given)",
     "epochs: 2": "give exactly one of steps and epochs (both are given)",
+    "warmup: 2": "warmup 2 is 2 of 2 steps, so that the learning rate is never reached; lower it, or",
+    "warmup: 0.8": "warmup 0.8 is 2 of 2 steps",
     "steps: 1e400": "is too large for a number",
 }
 OTHERS = {

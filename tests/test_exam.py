@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from longstep.artifacts import AppendLog
+from longstep.artifacts import AppendLog, read_rows, write_rows
 from longstep.config import UserError
 from longstep.context import Context
 from longstep.draw.engines import Opened
@@ -18,6 +19,7 @@ from longstep.progress import Progress
 from longstep.rl.drawing import Asked, Drawer
 from longstep.rl.exam import Exam, Sitting, exam_blocks
 from longstep.stages.rl import Rl
+from longstep.types import Problem
 from test_rollouts import Scripted, logged, pool, resumes, train
 
 
@@ -25,14 +27,22 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "exam.jsonl").read_text("utf-8").splitlines()]
 
 
-def examined(finished: Path, **fields: Any) -> dict[str, Any]:
-    """Settings of a run with an exam on the problems of another stage of the short recipe."""
-    exam = {"data": str(finished / "problems" / "out"), "samples": 2, **fields}
+def held_out(finished: Path, folder: Path) -> Path:
+    """Problems that nobody trains on: those of the pool with more to add up, and the same answers."""
+    pooled = read_rows(finished / "pool" / "out" / "problems.jsonl", Problem)
+    longer = (replace(p, id=f"held-{p.id}", prompt=f"{p.prompt[:-1]}d+1e-1?") for p in pooled)
+    write_rows(folder / "held.jsonl", longer)
+    return folder / "held.jsonl"
+
+
+def examined(finished: Path, folder: Path, **fields: Any) -> dict[str, Any]:
+    """Settings of a run with an exam."""
+    exam = {"data": str(held_out(finished, folder)), "samples": 2, **fields}
     return {"exam": exam, "stage": Rl, "steps": 4}
 
 
 def test_an_exam_moves_no_weight_and_is_paid_for_apart(finished: Path, tmp_path: Path) -> None:
-    told = examined(finished)
+    told = examined(finished, tmp_path)
     plain = train(tmp_path / "plain", finished, Rl, steps=4)
     with_exam = train(tmp_path / "exam", finished, **told)
     weights = [(tmp_path / n / "out/model.safetensors").read_bytes() for n in ("plain", "exam")]
@@ -54,15 +64,39 @@ def test_an_exam_comes_before_every_so_manieth_batch_of_rollouts(
 ) -> None:
     """Two updates from each draw, an exam before every second one: after 0 and 4 updates of 6."""
     two = {"algorithm": {"kind": "dapo", "minibatches": 2}, "steps": 6}
-    train(tmp_path / "run", finished, **{**examined(finished, every=2), **two})
+    train(tmp_path / "run", finished, **{**examined(finished, tmp_path, every=2), **two})
     assert [line["updates"] for line in lines(tmp_path / "run")] == [0, 4]
 
 
 def test_a_stopped_run_writes_the_exams_of_one_that_was_not(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resumes(tmp_path, finished, monkeypatch, 3, examined(finished))
+    resumes(tmp_path, finished, monkeypatch, 3, examined(finished, tmp_path))
     assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
+
+
+def test_what_the_pool_holds_is_no_exam(finished: Path, tmp_path: Path) -> None:
+    """By their ids, or by their questions however those are spaced; before anything is drawn."""
+    pooled = [*read_rows(finished / "pool" / "out" / "problems.jsonl", Problem)]
+    other = replace(pooled[0], id="another", prompt=f" {pooled[0].prompt}\n")
+    fresh = [replace(each, id=f"held-{i}", prompt=f"b{i}?") for i, each in enumerate(pooled[:3])]
+    for row in (other, replace(fresh[0], id=pooled[1].id)):
+        write_rows(tmp_path / "held.jsonl", [*fresh, row])
+        with pytest.raises(UserError, match=f"1 of 4 problems are trained on, such as {row.id};"):
+            train(
+                tmp_path / "run", finished, Rl, steps=1, exam={"data": str(tmp_path / "held.jsonl")}
+            )
+    assert not (tmp_path / "run" / "rollouts.jsonl").read_text()
+
+
+def test_an_exam_of_the_start_alone_is_refused() -> None:
+    given = {"model": "@m", "data": "@d", "batch": 8, "max_tokens": 8, "max_length": 64}
+    for steps, every, refused in ((4, 4, True), (4, 3, False), (1, 1, False)):
+        stage = Rl.model_validate({**given, "steps": steps, "exam": {"data": "@e", "every": every}})
+        said = [
+            each for each in stage.check() if each.startswith("exam.every: there are 4 batches")
+        ]
+        assert bool(said) is refused
 
 
 def sitting(folder: Path, right: list[bool], samples: int = 1) -> Sitting:

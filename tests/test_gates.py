@@ -421,6 +421,23 @@ def test_a_method_brings_its_gate_and_the_stage_may_name_another() -> None:
         ),
         ({"guide": {"kind": "egsr", "replaced": 8}}, "guide.replaced: 8 answers leave none"),
         (
+            {"guide": {"kind": "egsr", "replaced": 5}},
+            "guide.replaced: 5 answers of a group, where 4",
+        ),
+        (
+            {"gate": {"kind": "mixed", "hopeless": "keep"}},
+            "gate: mixed keeps groups without a right answer for a guide, and there is none",
+        ),
+        # Of 4 answers one right has 3 / (2 x 2), and of 3 or 2 all there can be.
+        (
+            {"gate": {"kind": "variance", "later": 0.75}, "group": 4, "batch": 8},
+            "gate.least: a right answer among 4 has variance 0.75 already",
+        ),
+        (
+            {"gate": {"kind": "variance"}, "group": 2, "batch": 8},
+            "gate.least: a right answer among",
+        ),
+        (
             {"guide": {"kind": "prefix"}, "gate": {"kind": "mixed"}},
             "guide: prefix would see no group without a right answer, because gate mixed drops them",
         ),
@@ -442,6 +459,8 @@ def test_what_cannot_work_is_refused_in_one_sentence(given: dict[str, Any], said
     "given",
     [
         {"guide": {"kind": "egsr"}, "gate": {"kind": "mixed", "hopeless": "keep"}},
+        {"guide": {"kind": "egsr", "samples": 2, "replaced": 2}},
+        {"gate": {"kind": "variance"}, "group": 4, "batch": 8},
         {"guide": {"kind": "expert", "when": "always"}, "gate": {"kind": "mixed"}},
         {"gate": {"kind": "screen", "trains": "later"}, "group": 4, "batch": 8},
         {"temperature": 0.8, "gate": {"kind": "mixed"}},

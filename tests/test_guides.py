@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import torch
 
-from longstep.config import TypeAdapter
+from longstep.config import TypeAdapter, UserError
 from longstep.curriculum import Horizon, Outcome
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
-from longstep.curriculum.guides import AnyGuide, Egsr, Expert, Prefix
+from longstep.curriculum.guides import AnyGuide, Egsr, Expert, Guidance, Prefix
 from longstep.curriculum.guides.prefix import beginning
+from longstep.draw.prompts import prompts_for
 from longstep.losses import Cispo, Dapo, Grpo, Tokens, token_logps
 from longstep.losses.corrections import Truncated
 from longstep.models.tiny import build_model
+from longstep.rl.guiding import Hints, refuse_helpless
 from longstep.types import Completion, Problem, Verdict
 from test_policy import GROUP, PROMPT, SPEC, Script, metrics
 from test_policy import train as train_pico
@@ -43,6 +45,16 @@ def group(*correctness: float | None) -> DrawnGroup:
 
 def guide(given: Any, *problems: Problem) -> Any:
     return given.build(problems or (PROBLEM,), HORIZON)
+
+
+def test_only_rows_that_took_a_place_are_counted() -> None:
+    """An all-right group has no wrong answer to replace, and one wrong answer makes room for one of two rows."""
+    for right, replaced, want in (((1.0, 1.0), 1, 0), ((1.0, 0.0), 2, 1), ((0.0, 0.0, 0.0), 2, 2)):
+        always = guide(Egsr(replaced=replaced, copies="take", marks=()))
+        words = [row(1.0, f"<think>{n} of my own</think>\\boxed{{7}}", "guided") for n in "ab"]
+        mended = always.admit(group(*right), words)
+        assert sum(not each.own for each in mended.rows) == want == always.metrics()["taken"]
+        assert always.metrics()["mended"] == bool(want)
 
 
 # -- what is shown --------------------------------------------------------------------------------
@@ -88,6 +100,7 @@ def test_without_a_solution_there_is_no_help() -> None:
 def test_a_template_must_hold_what_it_shows() -> None:
     said = lambda **given: [*Egsr(**given).check()]  # noqa: E731
     assert said() == said(show="answer") == said(template="{prompt}{answer}{solution}") == []
+    assert said(marks=("hint", " "))[0].startswith("marks: an empty one stands in every answer")
     assert said(template="{prompt}{answer}")[0].startswith("template: lacks {solution}; with show")
     assert said(show="answer", template="{solution}")[0].startswith("template: lacks {prompt}, {a")
     given = {"show": "answer", "template": "{prompt}{answer}{solution}"}
@@ -375,3 +388,54 @@ def test_every_guide_is_built_from_its_kind_alone() -> None:
     for kind in ("none", "egsr", "expert", "prefix"):
         given = TypeAdapter(AnyGuide).validate_python({"kind": kind})
         assert guide(given).state() == guide(given).state() and [*given.check()] == []
+
+
+def test_help_comes_after_the_turns_before_the_question() -> None:
+    """Else a forced answer would be drawn under another prompt than the one it trains under."""
+    talked = replace(pool(2)[1], before=(("user", "a0?"), ("assistant", "\\boxed{0}")))
+    (asked,) = prompts_for(TOKENIZER, [talked])
+    (alone,) = prompts_for(TOKENIZER, [replace(talked, before=())])
+    assert len(asked.prompt_ids) > len(alone.prompt_ids)
+    hints = Hints(TOKENIZER, 99, 99)
+    forced = hints.prompt(talked, Guidance(forced="a="))
+    assert forced is not None and forced[0].prompt_ids[: -forced[1]] == asked.prompt_ids
+    shown = hints.prompt(talked, Guidance(shown=talked.prompt))
+    assert shown is not None and shown[0].prompt_ids == asked.prompt_ids
+
+
+# -- a guide that cannot help ---------------------------------------------------------------------
+
+
+def test_a_group_without_help_is_counted(tmp_path: Path) -> None:
+    """Both groups want help: one problem has no solution, and the other one's question no room for it."""
+    problems = [replace(each, solution=s) for each, s in zip(pool(2), (None, "a=1"), strict=True)]
+    rolls = rollouts(tmp_path, hopeless, problems, guide=Egsr(), room=3)
+    rolls(0, 4)
+    assert rolls.stats["guide/unhelped"] == 2 and rolls.stats["guide/groups"] == 0
+    assert spent(rolls) == {"trained": 8, "seen": 8}
+    helped = rollouts(tmp_path, hopeless, problems, guide=Prefix())
+    helped(0, 4)
+    assert helped.stats["guide/unhelped"] == 1 and helped.stats["guide/groups"] == 1
+
+
+def test_a_guide_that_can_help_nowhere_is_refused_before_a_draw() -> None:
+    def refused(given: Any, problems: list[Problem], prompt: int = 60, answer: int = 40) -> str:
+        hints = Hints(TOKENIZER, prompt, answer)
+        try:
+            refuse_helpless(given.build(problems, HORIZON), problems, hints, "rl")
+        except UserError as error:
+            return str(error)
+        return ""
+
+    two = [replace(pool(2)[0], solution=None), pool(2)[1]]
+    for given in (Egsr(template="{prompt}{answer}{solution}"), Prefix(share=0.9), Expert()):
+        assert refused(given, two) == ""
+        assert (
+            refused(given, two[:1])
+            == "rl: guide: it has no help for any of 1 problems; leave it out"
+        )
+        assert "with each of 1 problems; raise max_length" in refused(given, two, 2, 3)
+    # A whole answer by somebody else that is wrong would never be taken.
+    wrong = replace(two[1], solution="<think>a=1</think>\\boxed{2}")
+    assert "or wrong, with each of 2 problems" in refused(Expert(), [wrong, wrong])
+    assert refused(Expert(), [wrong, two[1]]) == ""

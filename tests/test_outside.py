@@ -14,6 +14,7 @@ from longstep.config import Located, UserError, dump, validate
 from longstep.context import Context
 from longstep.progress import Progress
 from longstep.stages.rl import Rl
+from test_rollouts import chance, pool, rollouts
 
 MEMBERS = '''
 """Members of a user."""
@@ -181,6 +182,55 @@ class Unround(GateConfig):
 
 class Plain(GateConfig):
     kind: str
+
+
+# -- what a run finds out in its first step -------------------------------------------------------
+
+
+class Off(Backwards):
+    by = 0
+
+    def pick(self, n, step):
+        return [Ask(ask.index + self.by) for ask in super().pick(n, step)]
+
+
+class Beyond(Strict):
+    kind: str
+    by: int
+
+    def build(self, problems, horizon) -> Off:
+        order = Off(len(problems))
+        order.by = self.by
+        return order
+
+
+class Kept(Backwards):
+    holds = None
+
+    def state(self):
+        return {**super().state(), "seen": self.holds}
+
+
+class Lossy(Strict):
+    kind: str
+    holds: str
+
+    def build(self, problems, horizon) -> Kept:
+        order = Kept(len(problems))
+        order.holds = {"set": {1}, "keys": {1: 2}, "fine": [(1, None), {"a": 0.5}]}[self.holds]
+        return order
+
+
+class Wordy(Backwards):
+    def metrics(self):
+        return {"asked": str(self.asked)}
+
+
+class Told2(Strict):
+    kind: str
+
+    def build(self, problems, horizon) -> Wordy:
+        return Wordy(len(problems))
 '''
 
 
@@ -301,3 +351,26 @@ def test_what_only_the_object_can_tell_is_refused_before_a_draw(
     with pytest.raises(UserError, match=said):
         run(tmp_path / "run", finished, **given)
     assert (tmp_path / "run/rollouts.jsonl").read_text("utf-8") == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({**kind("Beyond"), "by": 100}, r"curriculum: it asked for problem \d+ at step 0, and there are 0 to \d+$"),
+        ({**kind("Beyond"), "by": -100}, r"it asked for problem -\d+ at step 0"),
+        ({**kind("Lossy"), "holds": "set"}, "own_members:Kept: its state holds a set, which a checkpoint in JSON would"),
+        ({**kind("Lossy"), "holds": "keys"}, "its state holds the key 1, which a checkpoint in JSON would lose"),
+        (kind("Told2"), "own_members:Wordy: its metric 'asked' is '2'; give a plain number"),
+    ],
+)  # fmt: skip
+def test_what_a_member_gives_wrongly_is_refused_in_the_first_step(
+    tmp_path: Path, given: Any, said: str
+) -> None:
+    """Not where the first checkpoint or metric line is written, which may be a hundred steps later."""
+    with pytest.raises(UserError, match=said):
+        rollouts(tmp_path, chance, pool(4), curriculum=stage(curriculum=given).curriculum)(0, 4)
+
+
+def test_a_state_of_lists_numbers_and_text_is_taken(tmp_path: Path) -> None:
+    fine = stage(curriculum={**kind("Lossy"), "holds": "fine"}).curriculum
+    assert len(rollouts(tmp_path, chance, pool(4), curriculum=fine)(0, 4)["shaped"]) == 4

@@ -96,8 +96,8 @@ def test_an_overlay_and_the_command_line_change_one_phase(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("word", "references"),
     [
-        ("start", [None, "@base", "@base"]),
-        ("phase", [None, None, None]),
+        ("start", ["@base", "@base", "@base"]),
+        ("phase", ["@base", "@rl-short", "@rl-long"]),
         ('"@base"', ["@base", "@base", "@base"]),
     ],
 )
@@ -109,6 +109,25 @@ def test_what_a_penalty_compares_with_is_a_setting(
     assert [stages[name]["reference"] for name in ("rl-short", "rl-long", "rl")] == references
     one = dump(loaded(tmp_path, text, f"stages.rl.phases.long.reference={word}"))["stages"]
     assert one["rl-long"]["reference"] == references[1] and one["rl"]["reference"] is None
+
+
+@pytest.mark.parametrize("word", ["start", "phase"])
+def test_a_reference_that_nothing_compares_with_is_refused(tmp_path: Path, word: str) -> None:
+    """Also in the first phase, and where it is set back: GRPO of the last phase has no penalty."""
+    with pytest.raises(
+        UserError, match=r"stages.rl.reference: has no effect: the algorithm has no p"
+    ):
+        loaded(tmp_path, PHASED, f"stages.rl.reference={word}")
+
+
+def test_with_adapters_the_start_of_a_phase_is_the_reference_there_is(tmp_path: Path) -> None:
+    text = PHASED.replace("algorithm: {kind: grpo}, ", "")
+    lora = "stages.rl.lora={r: 2}"
+    stages = loaded(tmp_path, text, "stages.rl.reference=phase", lora).stages
+    assert next(iter(stages["rl-long"].references())) == ("@rl-short", "model")
+    assert len([ref for ref, kind in stages["rl-long"].references() if kind == "model"]) == 1
+    with pytest.raises(UserError, match="with lora the penalty compares with the start"):
+        loaded(tmp_path, text, "stages.rl.reference=start", lora)
 
 
 def test_a_copy_that_draws_follows_the_chain(tmp_path: Path) -> None:

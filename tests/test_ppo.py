@@ -236,6 +236,10 @@ def test_the_stage_says_in_words_what_a_critic_cannot_do():
     for processes, sharded in ((2, False), (1, True)):
         (said,) = (each for each in stage.refusals(processes, sharded) if "critic" in each)
         assert said == "algorithm ppo trains its critic in one process; start one, without shards"
+    critic = {"kind": "ppo", "critic": {"warmup": 1}}
+    (said,) = Rl(**given, algorithm=critic).check()
+    assert said.startswith("algorithm.critic.warmup: in the first 1 steps the critic alone learns")
+    assert [*Rl(**{**given, "steps": 2}, algorithm=critic).check()] == []
     (lacking,) = Ppo(penalty={"kind": "k1-in-reward"}).lacks()
     assert "charged at its end" in lacking and Ppo().lacks() == ()
     adapters = Rl(**given, algorithm={"kind": "ppo"}, lora={"r": 2})

@@ -1,10 +1,14 @@
 """Rewards against values worked out by hand."""
 
+import math
+from typing import Any
+
 import pytest
 
 from longstep.config import TypeAdapter, UserError, ValidationError
 from longstep.draw.prompts import prompts_for
-from longstep.losses import MaxRl
+from longstep.losses import Dapo, Grpo, LightR1, MaxRl, Ppo
+from longstep.losses.bonuses import AdaptiveEntropy
 from longstep.losses.rewards import (
     AnyReward,
     ClippedCosine,
@@ -13,6 +17,7 @@ from longstep.losses.rewards import (
     Format,
     Graded,
     SoftOverlong,
+    gain,
     shaped_reward,
     soft_overlong_punishment,
 )
@@ -105,3 +110,47 @@ def test_a_share_of_the_problems_is_asked_without_a_thought():
     with pytest.raises(UserError, match="opens a thought also when it is asked for none"):
         toggled(tokenizer, problems, 0.5, 0)
     assert len(toggled(tokenizer, problems, 0.0, 0)) == 40
+
+
+@pytest.mark.parametrize(
+    "rewards",
+    [
+        [{"kind": "soft-overlong"}],
+        [{"kind": "format"}, {"kind": "soft-overlong"}],
+        [{"kind": "correctness", "right": 1, "wrong": 1}],
+        [{"kind": "correctness", "right": 0, "wrong": 1}],
+        [
+            {
+                "kind": "cosine",
+                "right_short": -1,
+                "right_long": -1,
+                "wrong_short": 0,
+                "wrong_long": 0,
+            }
+        ],
+        [{"kind": "correctness"}, {"kind": "correctness", "right": -1, "wrong": 0}],
+    ],
+)
+def test_a_right_answer_must_earn_more_than_a_wrong_one(rewards: list[dict[str, Any]]):
+    for kind in (Grpo, Dapo, Ppo):
+        with pytest.raises(ValidationError, match="a right answer earns no more than a wrong one"):
+            kind.model_validate({"rewards": rewards})
+
+
+def test_where_a_right_answer_earns_most_is_looked_for_at_every_length():
+    """DAPO's 1 and -1 at any length; Light-R1's at none, where a right one counts as a quarter of the longest."""
+    assert gain(Dapo().rewards) == 2.0
+    assert gain(LightR1().rewards) == pytest.approx(0.9 + 0.1 * math.sqrt(0.5) + 1.0)
+    assert gain([Cosine(right_short=0.0, right_long=1.0)]) == pytest.approx(1.5)  # 1 - -0.5
+
+
+def test_settings_of_a_reward_that_do_nothing_are_refused():
+    for given in ({"kept": 0.0}, {"kept": 0.0, "broken": 1.0}):
+        with pytest.raises(ValidationError, match="must be above broken"):
+            Format(**given)
+    with pytest.raises(ValidationError):
+        SoftOverlong(cache=0)
+    with pytest.raises(ValidationError, match=r"start 0\.01 is above most 0\.005"):
+        AdaptiveEntropy(start=0.01)
+    # A share that is less than a token is one: the last token alone costs.
+    assert [SoftOverlong(cache=0.01).score(Graded(1.0, n, 30)) for n in (29, 30)] == [0.0, -1.0]

@@ -9,12 +9,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
-from longstep.artifacts import AppendLog
+from longstep.artifacts import AppendLog, read_rows, write_rows
 from longstep.config import Strict, TypeAdapter
 from longstep.context import Context
 from longstep.curriculum import AnyCurriculum, EasyToHard, Horizon, Shuffle
@@ -685,3 +686,24 @@ def test_a_horizon_is_counted_in_the_steps_that_a_curriculum_is_asked_by(
         dapo = {"kind": "dapo", "minibatches": 2}
         train(tmp_path / "run", finished, algorithm=dapo, steps=4)
     assert told == [Horizon(steps=4, groups=4, seed=7, updates=2), (4, 0), (4, 2)]
+
+
+def test_what_a_run_left_out_stands_in_its_notes_and_its_card(
+    finished: Path, tmp_path: Path
+) -> None:
+    """Two updates a draw and three in all; the longest prompts have no room; a pool smaller than a batch."""
+    problems = [*read_rows(finished / "pool" / "out" / "problems.jsonl", Problem)]
+    few = [problems[0], replace(problems[1], prompt=f"{problems[1].prompt[:-1]}{'+1-1' * 20}?")]
+    write_rows(tmp_path / "few.jsonl", few)
+    two = {"algorithm": {"kind": "dapo", "minibatches": 2}, "steps": 3}
+    train(tmp_path / "run", finished, Rl, data=str(tmp_path / "few.jsonl"), **two)
+    notes = [json.loads(line) for line in (tmp_path / "run/health.jsonl").open(encoding="utf-8")]
+    said = [note["cause"] for note in notes if note["rule"] == "pool"]
+    assert said[0].startswith("1 of 2 prompts are longer than the 64 tokens that max_length")
+    assert said[1].startswith("a batch asks for 4 problems and there are 1, so")
+    assert said[2].startswith(
+        "the last batch of rollouts makes 2 updates and the stage ends 1 before"
+    )
+    card = (tmp_path / "run/out/README.md").read_text("utf-8")
+    assert "prompts longer than 64 tokens: 1" in card
+    assert "answers drawn to train on: 32" in card  # two draws of 2 updates of 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from longstep.models.chat import encode_text, encode_turn, lint, render_prompt
 from longstep.models.tiny import build_tokenizer
 from longstep.progress import Progress
 from longstep.rl.ending import confess
+from longstep.rl.pool import pooled
 from longstep.rl.stats import rollout_stats
 from longstep.stages.curate import Curate
 from longstep.stages.rl import Rl
@@ -177,6 +179,8 @@ def test_rollout_statistics_by_hand():
         DrawnGroup(str(n), outcome(n, rows), tuple(map(DrawnRow, rows)))
         for n, rows in enumerate(groups)
     ]
+    unknown = [replace(drawn[0], outcome=replace(drawn[0].outcome, correctness_G=(None, None)))]
+    assert "correct" not in rollout_stats(unknown)  # nobody knows, and 0 would be all wrong
     stats = rollout_stats(drawn)
     assert stats["correct"] == 0.5 and stats["zero_variance_share"] == 0.5
     assert stats["unscorable_group_share"] == 0.5
@@ -200,6 +204,26 @@ def test_a_counted_selection_counts_only_problems_that_have_a_row(tmp_path: Path
     assert len(found.rows) == 3 and found.dropped == {"outside of where": 1}
 
 
+def test_what_a_pool_leaves_out_is_said(tmp_path: Path):
+    """Prompts of 8 characters and of 28, with the same frame: room for the short ones alone."""
+    short = [problem(1), problem(2)]
+    long = replace(problem(3), prompt="a3b+1c+1d+1e+1f+1g+1h+1i+1?")
+    own = build_tokenizer()
+    opened = Opened(FakeGenerator(lambda prompt, index: ""), lambda asked: prompts_for(own, asked))
+    room = len(prompts_for(own, short)[0].prompt_ids)
+    found = pooled("rl", [*short, long], opened, room + 40, 40)
+    assert [p.id for p in found.problems] == ["p1", "p2"] and found.longest == room
+    assert found.facts() == {"problems": 2, f"prompts longer than {room} tokens": 1}
+    dropped, few = [cause for cause, _ in found.warnings(3)]
+    assert dropped.startswith(f"1 of 3 prompts are longer than the {room} tokens that")
+    assert few.startswith("a batch asks for 3 problems and there are 2,")
+    # The model's own context, where that is shorter, leaves the same room.
+    narrow = Opened(opened.generator, opened.prompts, room + 40)
+    assert pooled("rl", [*short, long], narrow, 9999, 40).longest == room
+    with pytest.raises(UserError, match="rl: 2 problems have the id 'p1', and records tell"):
+        pooled("rl", [*short, problem(1)], opened, 100, 40)
+
+
 def test_rl_draws_from_the_band_and_leaves_suspect_keys_to_select(tmp_path: Path):
     rates = [problem(1, pass_rate=0.0), problem(2, pass_rate=0.5)]
     write_rows(tmp_path / "in" / "problems.jsonl", rates)
@@ -212,12 +236,14 @@ def test_rl_draws_from_the_band_and_leaves_suspect_keys_to_select(tmp_path: Path
         "max_tokens": 40,
         "max_length": 100,
     }
-    here = context(tmp_path)
-    own = build_tokenizer()
+    here, own = context(tmp_path), build_tokenizer()
     opened = Opened(FakeGenerator(lambda prompt, index: ""), lambda asked: prompts_for(own, asked))
-    assert [p.id for p in Rl(**settings)._pool(here, opened)[0]] == ["p2"]
-    with pytest.raises(UserError, match="no prompt fits"):
-        Rl(**{**settings, "max_length": 44})._pool(here, opened)
+    chosen = chosen_problems(here, "@in", Rl(**settings).where)
+    found = pooled("rl", chosen, opened, 100, 40)
+    assert [p.id for p in found.problems] == ["p2"]
+    assert found.facts() == {"problems": 1} and [*found.warnings(1)] == []
+    with pytest.raises(UserError, match="rl: no prompt fits"):
+        pooled("rl", chosen, opened, 44, 40)
     with pytest.raises(
         ValidationError, match="key_audit: is no setting of rl; put a stage `kind: "
     ):

@@ -142,7 +142,7 @@ def test_a_batch_of_rollouts_is_summed_up_over_answers_and_tokens() -> None:
         group([1.0, 0.0], [(-1.0, -2.0), (-3.0,)], cut=1),
         group([1.0, None], [(-2.0,), (-1.0,) * 4]),
     ]
-    assert drawn(7, groups) == Drawn(7, 2 / 3, 2.0, 0.25, 1.5)
+    assert drawn(7, groups) == Drawn(7, 2 / 3, 2.0, 0.25, 1.5, answers=4)
     assert drawn(7, []) == Drawn(7)  # all that was trained on was carried
 
 

@@ -6,6 +6,7 @@ ever decodes a prefix and tokenises it again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -49,6 +50,17 @@ class Problem:
     difficulty: float | None = None
     pass_rate: float | None = None
     before: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse ratings that nothing can be ordered by; JSON as Python reads it has NaN and Infinity.
+
+        Raises:
+            ValueError: a pass rate outside of [0, 1], or a difficulty that is not finite.
+        """
+        if self.pass_rate is not None and not 0 <= self.pass_rate <= 1:
+            raise ValueError(f"pass_rate {self.pass_rate:g} is no share between 0 and 1")
+        if self.difficulty is not None and not math.isfinite(self.difficulty):
+            raise ValueError(f"difficulty {self.difficulty:g} is no finite number")
 
     @property
     def asked(self) -> str:

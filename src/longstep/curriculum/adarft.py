@@ -22,7 +22,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from longstep.config import Field, Strict
-from longstep.curriculum.base import Ask, Horizon, Outcome, difficulties
+from longstep.curriculum.base import Ask, Horizon, Outcome, difficulties, telling
 from longstep.types import Problem
 
 
@@ -53,10 +53,11 @@ class AdaRFT(Strict):
 
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> AdaRFTSampler:
         """Give the sampler over these problems."""
-        return AdaRFTSampler(self, _rescaled(difficulties(problems, self.by)), horizon.seed)
+        value_P = telling(difficulties(problems, self.by), self.kind, self.by)
+        return AdaRFTSampler(self, _rescaled(value_P), horizon.seed)
 
 
-def _rescaled(values: list[float]) -> list[float]:
+def _rescaled(values: Sequence[float]) -> list[float]:
     if not values:
         raise ValueError("a curriculum needs at least one problem")
     low, high = min(values), max(values)

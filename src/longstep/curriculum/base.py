@@ -153,6 +153,20 @@ class Curriculum(Protocol):
         ...
 
 
+def telling(value_P: Sequence[float], kind: str, by: str) -> Sequence[float]:
+    """The values, or the bins or levels of them, that a curriculum orders by.
+
+    Raises:
+        UserError: all are equal, so there is nothing to order.
+    """
+    if len(value_P) > 1 and len(set(value_P)) < 2:
+        raise UserError(
+            f"curriculum {kind} finds all {len(value_P)} problems equally hard by {by}; name another by, rate the "
+            "problems by a stage of kind sample with rate: true, or take shuffle"
+        )
+    return value_P
+
+
 def difficulties(problems: Sequence[Problem], key: str) -> list[float]:
     """Give each problem's difficulty: its own (``difficulty``) or one minus ``pass_rate``.
 

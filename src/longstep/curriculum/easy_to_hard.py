@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from longstep.config import Strict
-from longstep.curriculum.base import Ask, Horizon, Outcome, difficulties
+from longstep.curriculum.base import Ask, Horizon, Outcome, difficulties, telling
 from longstep.types import Problem
 
 
@@ -27,7 +27,7 @@ class EasyToHard(Strict):
 
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> SortedOrder:
         """Give the order over these problems."""
-        values = difficulties(problems, self.by)
+        values = telling(difficulties(problems, self.by), self.kind, self.by)
         order = list(range(len(values)))
         random.Random(horizon.seed).shuffle(order)
         return SortedOrder(sorted(order, key=values.__getitem__))

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from longstep.config import Field, Strict
-from longstep.curriculum.base import Horizon, difficulties
+from longstep.curriculum.base import Horizon, difficulties, telling
 from longstep.curriculum.levels import Levels, numbered
 from longstep.curriculum.scheduled import Schedule, ScheduledOrder
 from longstep.types import Problem
@@ -52,7 +52,9 @@ class Gaussian(Strict):
         """Give the order over these problems."""
         rate_P = [1.0 - each for each in difficulties(problems, "pass_rate")]
         bin_P = [math.floor(rate * self.bins + 0.5) for rate in rate_P]
-        centre_L = [each / self.bins for each in sorted(set(bin_P))]
+        centre_L = [
+            each / self.bins for each in sorted(set(telling(bin_P, self.kind, "pass_rate")))
+        ]
         uses = max(1, math.ceil(horizon.draws * horizon.groups / max(1, len(problems))))
         level_P = numbered(bin_P)
         schedule = Schedule(level_P, centre_L, lambda done: self.scores(centre_L, done))

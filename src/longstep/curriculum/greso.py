@@ -40,7 +40,7 @@ class GRESO(Strict):
     target: float = Field(0.25, gt=0.0, lt=1.0)
     start: float = Field(0.5, ge=LOWEST, le=HIGHEST)
     move: float = Field(0.01, ge=0.0, lt=1.0)
-    least: float = Field(0.01, gt=0.0, le=1.0)
+    least: float = Field(0.01, gt=0.0, lt=1.0)
 
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> SkippingOrder:
         """Give the order over these problems."""

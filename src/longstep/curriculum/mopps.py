@@ -33,7 +33,7 @@ class MoPPS(Strict):
 
     kind: Literal["mopps"] = "mopps"
     target: float = Field(0.5, gt=0.0, lt=1.0)
-    candidates: int = Field(8, ge=1)
+    candidates: int = Field(8, ge=2)
     decay: float = Field(0.5, ge=0.0, le=1.0)
     prior: float = Field(1.0, gt=0.0)
 

@@ -95,6 +95,35 @@ def complete(live: object, protocol: type) -> None:
             )
 
 
+def storable(live: Any) -> None:
+    """Refuse an object whose state no checkpoint could hold, or whose numbers no metric line could.
+
+    Raises:
+        UserError: in a state, what JSON has no form for or reads back otherwise; in metrics, what is no number.
+    """
+    kind = f"{type(live).__module__}:{type(live).__qualname__}"
+    for fault in _lost({"state": live.state()}):
+        raise UserError(
+            f"{kind}: its state holds {fault}, which a checkpoint in JSON would lose; give mappings with names, lists, "
+            f"numbers and text{_SEE}"
+        )
+    for name, value in live.metrics().items():
+        if not isinstance(value, int | float):
+            raise UserError(f"{kind}: its metric {name!r} is {value!r}; give a plain number{_SEE}")
+
+
+def _lost(value: Any) -> Iterator[str]:
+    """What JSON would not give back, tuples aside, which come back as lists."""
+    if isinstance(value, Mapping):
+        yield from (f"the key {key!r}" for key in value if not isinstance(key, str))
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _lost(each)
+    elif value is not None and type(value) not in (bool, int, float, str):
+        yield f"a {type(value).__name__}"
+
+
 def _parts(protocol: type) -> dict[str, Any]:
     return {name: part for name, part in vars(protocol).items() if not name.startswith("_")}
 

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longstep.config import Field, Strict
+from longstep.config import Field, Strict, model_validator
 from longstep.curriculum.base import Ask, Horizon, Outcome
 from longstep.curriculum.walk import StepAsks, Walk
 from longstep.types import Problem
@@ -43,9 +43,18 @@ class Predicted(Strict):
 
     kind: Literal["predicted"] = "predicted"
     target: float = Field(default=0.5, ge=0.0, le=1.0)
-    candidates: int = Field(default=8, ge=1)
+    candidates: int = Field(default=8, ge=2)
     references: int = Field(default=256, ge=1)
     neighbours: int = Field(default=8, ge=1)
+
+    @model_validator(mode="after")
+    def _some_are_nearer(self) -> Self:
+        if self.neighbours >= self.references:
+            raise ValueError(
+                f"neighbours: {self.neighbours} are all of {self.references} references, so that every problem has one "
+                "prediction; take fewer"
+            )
+        return self
 
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> PredictedOrder:
         """Give the order over these problems."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from longstep.config import Field, Strict, UserError
-from longstep.curriculum.base import Ask, Horizon, Outcome, difficulties
+from longstep.config import Field, Strict
+from longstep.curriculum.base import Ask, Horizon, Outcome, difficulties, telling
 from longstep.curriculum.levels import Levels, ranked, softmax
 from longstep.curriculum.walk import StepAsks
 from longstep.types import Problem
@@ -87,21 +87,6 @@ class ByLevels(Strict):
     def build(self, problems: Sequence[Problem], horizon: Horizon) -> ScheduledOrder:
         """Give the order over these problems."""
         level_P = ranked(difficulties(problems, self.by), self.levels)
-        count = several(level_P, type(self).model_fields["kind"].default, self.by)
+        count = len(set(telling(level_P, type(self).model_fields["kind"].default, self.by)))
         schedule = Schedule(level_P, range(count), lambda done: self.scores(count, done))
         return ScheduledOrder(schedule, Levels(level_P, horizon.seed), horizon)
-
-
-def several(level_P: Sequence[int], kind: str, by: str) -> int:
-    """How many levels there are.
-
-    Raises:
-        UserError: only one, so there is nothing to order.
-    """
-    count = len(set(level_P))
-    if count < 2:
-        raise UserError(
-            f"curriculum {kind} finds all {len(level_P)} problems equally hard by {by}; name another by, rate the "
-            "problems by a stage of kind sample with rate: true, or take shuffle"
-        )
-    return count

@@ -6,8 +6,9 @@ its arithmetic and the defaults that its paper names, so that naming it is the w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from longstep.config import Field, Strict, model_validator
 from longstep.curriculum.gates import All, AnyGate
@@ -17,7 +18,7 @@ from longstep.losses.bonuses import AnyBonus, NoBonus
 from longstep.losses.corrections import AnyCorrection, NoCorrection
 from longstep.losses.out import LossOut, TokenLosses
 from longstep.losses.penalties import AnyPenalty, NoPenalty
-from longstep.losses.rewards import AnyReward, Correctness
+from longstep.losses.rewards import AnyReward, Correctness, gain
 from longstep.losses.shaped import with_shaped
 
 if TYPE_CHECKING:
@@ -134,6 +135,15 @@ class Algorithm(Strict):
             )
         return given
 
+    @model_validator(mode="after")
+    def _right_is_better(self) -> Self:
+        if gain(self.rewards) <= 0:
+            raise ValueError(
+                "rewards: a right answer earns no more than a wrong one of the same length and form; add {kind: "
+                "correctness}, or let right earn more than wrong"
+            )
+        return self
+
     def needs(self) -> frozenset[Need]:
         """What the trainer must provide beside the policy's own log-probabilities."""
         return self.penalty.needs() | self.correction.needs() | self.bonus.needs()
@@ -153,6 +163,10 @@ class Algorithm(Strict):
     def lacks(self) -> tuple[str, ...]:
         """Parts of the published method that this build does not have, a sentence each."""
         return ()
+
+    def fits(self, steps: int) -> Iterator[str]:
+        """Complaints, ``key: sentence``, when a training makes so many optimiser steps."""
+        yield from ()
 
     def advantages(self, groups: Groups) -> Advantages:
         """What each sample is worth, and which samples may train at all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from longstep.config import Field
@@ -54,6 +55,14 @@ class Ppo(ClippedLoss):
             "each answer is charged at its end for the KL of all of its tokens, where RLHF charges each token for its "
             "own: the critic has more to learn",
         )
+
+    def fits(self, steps: int) -> Iterator[str]:
+        """A warm-up after which no step is left for the policy."""
+        if self.critic.warmup >= steps:
+            yield (
+                f"critic.warmup: in the first {self.critic.warmup} steps the critic alone learns, of {steps}, so that "
+                "the policy would never move; lower it, or set more steps"
+            )
 
     def learner(self) -> CriticConfig:
         """Its settings."""

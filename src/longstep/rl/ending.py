@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,20 +28,20 @@ _COLUMNS = {
 
 
 def reference_complaints(
-    reference: str | None, algorithm: Algorithm, lora: Lora | None
+    reference: str | None, model: str, algorithm: Algorithm, lora: Lora | None
 ) -> Iterator[str]:
-    """A reference model that nothing would compare with."""
+    """A reference model that nothing would compare with, or that a stage with adapters does not keep."""
     if reference is None:
         return
     if "reference" not in algorithm.needs():
         yield "reference: has no effect: the algorithm has no penalty; set algorithm.penalty, or leave it out"
-    elif lora is not None:
+    elif lora is not None and reference != model:
         yield "reference: with lora the penalty compares with the start, the adapters switched off; leave it out"
 
 
 def reference_misfits(ahead: Ahead, model: str, reference: str | None) -> Iterator[str]:
     """A reference that is no model, or has other tokens."""
-    if reference is not None:
+    if reference is not None and reference != model:
         yield from ahead.model("reference", reference)
         yield from ahead.together("reference", model, reference, check_tokenizers)
 
@@ -60,6 +60,7 @@ def ending(
     """
     last = rollouts.until.history[-1]
     done, why = min(steps, last.step + updates), rollouts.ended
+    answers = sum(each.answers for each in rollouts.until.history)
     write_json(
         context.folder / ENDED, {**asdict(last), "step": done, "of": steps, "why": why or "steps"}
     )
@@ -69,11 +70,19 @@ def ending(
         said = f"ended after step {done} of {steps} by its own rules; {why}"
         note = {"step": 0, "level": "note", "rule": "ended early", "cause": said, "remedy": ""}
         notes.append(note)
-    return {"steps": done, **({"ended early": why} if why else {})}
+    return {
+        "answers drawn to train on": answers,
+        "steps": done,
+        **({"ended early": why} if why else {}),
+    }
 
 
-def confess(notes: AppendLog, algorithm: Algorithm) -> dict[str, str]:
-    """Say what the method lacks, in the report's notes and in the card."""
+def confess(
+    notes: AppendLog, algorithm: Algorithm, warnings: Iterable[tuple[str, str]] = ()
+) -> dict[str, str]:
+    """Say what the method lacks, in the report's notes and in the card; and warn of a pool, by cause and remedy."""
+    for cause, remedy in warnings:
+        notes.append({"step": 0, "level": "warn", "rule": "pool", "cause": cause, "remedy": remedy})
     lacks = algorithm.lacks()
     for cause in lacks:
         remedy = "read the results as those of the method without it"

@@ -25,6 +25,7 @@ from longstep.foresight import Ahead
 from longstep.report.blocks import Block, Curves, Series
 from longstep.report.read import Reader, number
 from longstep.rl.drawing import Asked, Drawer
+from longstep.types import Problem
 
 #: In the stage's folder: one line for each exam.
 EXAM = "exam.jsonl"
@@ -53,6 +54,14 @@ class Exam(Strict):
             yield f"exam.data: {trained} is what is trained on; name rows that are held out"
         yield from ahead.files("exam.data", self.data, "problems.jsonl")
         yield from ahead.where(self.where, self.data)
+
+    def fits(self, draws: int) -> Iterator[str]:
+        """Complaints, ``key: sentence``, when a training draws so many batches of rollouts."""
+        if self.every > 1 and self.every >= draws:
+            yield (
+                f"every: there are {draws} batches of rollouts, so an exam before every {self.every}th would be of the "
+                "start alone; set fewer, or more steps"
+            )
 
     def sitting(
         self, context: Context, opened: Opened, drawer: Drawer, longest: int, updates: int
@@ -107,6 +116,28 @@ class Sitting:
     samples: int
     every: int
 
+    def refuse_trained(self, name: str, trained: Sequence[Problem]) -> None:
+        """Nothing that is trained on may be asked.
+
+        Args:
+            name: of the stage.
+            trained: its problems.
+
+        Raises:
+            UserError: an id or a question is among them.
+        """
+        ids, questions = {each.id for each in trained}, {_question(each) for each in trained}
+        leaks = [
+            each.problem.id
+            for each in self.asked
+            if each.problem.id in ids or _question(each.problem) in questions
+        ]
+        if leaks:
+            raise UserError(
+                f"{name}: exam.data: {len(leaks)} of {len(self.asked)} problems are trained on, such as {leaks[0]}; "
+                "name rows that are held out"
+            )
+
     def __call__(self, step: int, drawn: int) -> dict[str, float]:
         """Numbers for the metric line, of the policy after ``step`` updates; none where no exam is due.
 
@@ -135,6 +166,11 @@ class Sitting:
             EXAM_TOKENS: float(tokens),
             **({} if correct is None else {"exam/correct": correct}),
         }
+
+
+def _question(problem: Problem) -> str:
+    """All that is asked, however it is spaced."""
+    return " ".join(problem.asked.split())
 
 
 def exam_blocks(folder: Path) -> Iterator[Block]:

@@ -52,9 +52,14 @@ class Ensemble:
         yield from (f"{self.place}.{complaint}" for complaint in self.gate.fits(group))
         yield from (f"guide.{complaint}" for complaint in self.guide.fits(group))
 
-    def idle_guide(self) -> Iterator[str]:
-        """A guide for groups that the gate drops."""
+    def idle(self) -> Iterator[str]:
+        """A guide for groups that the gate drops, and a gate that keeps groups for a guide that is not there."""
         mends = self.guide.mends()
+        if self.gate.awaits() and not self.guide.helps():
+            yield (
+                f"{self.place}: {self.gate.kind} keeps groups without a right answer for a guide, and there is none: "
+                "they would fill the batch and teach nothing; name a guide, or drop them"
+            )
         if mends and mends <= self.gate.drops():
             yield (
                 f"guide: {self.guide.kind} would see no group without a right answer, because gate {self.gate.kind} "

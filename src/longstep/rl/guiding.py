@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from longstep.config import UserError
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
 from longstep.curriculum.guides import Guidance, Guide
 from longstep.draw.drawing import verified
@@ -33,9 +34,10 @@ class Hints:
 
     def prompt(self, problem: Problem, guidance: Guidance) -> tuple[Prompt, int] | None:
         """What to draw under and how many forced tokens it ends with; ``None`` when it leaves no room."""
-        from longstep.models.chat import encode_text, render_prompt
+        from longstep.models.chat import encode_text, render_problem
 
-        rendered = render_prompt(self.tokenizer, guidance.shown or problem.prompt)
+        asked = replace(problem, prompt=guidance.shown or problem.prompt)  # after the same turns
+        rendered = render_problem(self.tokenizer, asked)
         forced = tuple(encode_text(self.tokenizer, guidance.forced))
         ids = rendered.ids + forced
         # An answer of the usual length is drawn after the forced tokens, so they count as prompt.
@@ -48,9 +50,9 @@ class Hints:
 
         A worked solution alone is put between think tags, with the key after it.
         """
-        from longstep.models.chat import THINK_CLOSE, encode_turn, render_prompt
+        from longstep.models.chat import THINK_CLOSE, encode_turn, render_problem
 
-        rendered = render_prompt(self.tokenizer, problem.prompt)
+        rendered = render_problem(self.tokenizer, problem)
         whole = THINK_CLOSE in guidance.given
         text = guidance.given if whole else worked(replace(problem, solution=guidance.given))
         ids = tuple(encode_turn(self.tokenizer, rendered, text))
@@ -60,14 +62,57 @@ class Hints:
         return DrawnRow(verified(problem, answer), "expert")
 
 
+def refuse_helpless(guide: Guide, problems: Sequence[Problem], hints: Hints, name: str) -> None:
+    """Before anything is drawn: a guide must be able to help with one problem at least.
+
+    Raises:
+        UserError: it has no help, or none that has room or is right.
+    """
+    offers = ((problem, guide.guidance(problem, 1)) for problem in problems)
+    offered = 0
+    for problem, guidance in offers:
+        if guidance is None:
+            continue
+        offered += 1
+        if guidance.given:
+            row = hints.given(problem, guidance)
+            if row is not None and row.correctness == 1.0:
+                return
+        elif hints.prompt(problem, guidance) is not None:
+            return
+    if offered:
+        raise UserError(
+            f"{name}: guide: what it would give is too long for max_length and max_tokens, or wrong, with each of "
+            f"{offered} problems; raise max_length, or leave guide out"
+        )
+    raise UserError(
+        f"{name}: guide: it has no help for any of {len(problems)} problems; leave it out"
+    )
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What a guide has made of the groups of one step.
+
+    Attributes:
+        groups: mended or as they were.
+        tokens: drawn with help.
+        unhelped: groups that wanted help where there was none: no solution, or no room to show it.
+    """
+
+    groups: list[DrawnGroup]
+    tokens: int
+    unhelped: int
+
+
 def guided(
     guide: Guide,
     groups: Sequence[DrawnGroup],
     problems: Sequence[Problem],
     hints: Hints,
     drawer: Drawer,
-) -> tuple[list[DrawnGroup], int]:
-    """Give the groups as the guide mends them, and how many tokens were drawn for that.
+) -> Mended:
+    """Let the guide mend groups.
 
     Expert answers cost nothing here: their author has paid for them.
     """
@@ -79,7 +124,8 @@ def guided(
         guidance = guide.guidance(problem, k) if k else None
         if guidance is not None and guidance.given:
             row = hints.given(problem, guidance)
-            help_P[place] = [row] if row is not None else []
+            if row is not None:
+                help_P[place] = [row]
         elif guidance is not None and (found := hints.prompt(problem, guidance)) is not None:
             hinted[place] = Asked(problem, found[0]), found[1]
     spent = 0
@@ -93,7 +139,7 @@ def guided(
         guide.admit(group, help_P[place]) if place in help_P else group
         for place, group in enumerate(groups)
     ]
-    return mended, spent
+    return Mended(mended, spent, len([*filter(None, wanted)]) - len(help_P))
 
 
 def _row(answer: Completion, asked: Asked, forced: int) -> DrawnRow:

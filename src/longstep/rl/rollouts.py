@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from longstep.artifacts import AppendLog
+from longstep.config import UserError
 from longstep.curriculum import Ask, Curriculum, Outcome
 from longstep.curriculum.gates import Chosen, Gate
 from longstep.curriculum.groups import DrawnGroup, DrawnRow
 from longstep.curriculum.guides import Guide
-from longstep.curriculum.outside import complete
+from longstep.curriculum.outside import complete, storable
 from longstep.curriculum.until import Steps, Watched
 from longstep.generate import Prompt
 from longstep.losses.rewards import AnyReward, Graded, shaped_reward
@@ -114,11 +115,17 @@ class Rollouts:
         draws = self._draw_on(step, wanted)
         chosen = self.gate.choose(draws.passed, draws.left(), wanted)
         self.curriculum.observe(draws.outcomes)
-        groups, helped = guided(self.guide, chosen.groups, self.problems, self.hints, self.drawer)
+        mended = guided(self.guide, chosen.groups, self.problems, self.hints, self.drawer)
+        groups = mended.groups
         self._refuse_misfits(groups, wanted, chosen.short)
-        self._account(draws, groups, chosen, helped)
+        self._account(draws, groups, chosen, mended.tokens)
         self._tell(draws, groups, chosen, wanted)
+        if mended.unhelped:
+            self.stats["guide/unhelped"] = mended.unhelped
         self.stats.update(sat)
+        if not self.until.history:  # after the first step, when a state is no longer empty
+            for member in (self.curriculum, self.gate, self.guide):
+                storable(member)
         said = self.until.observe(step, draws.groups, self.spent.drawn)
         self.ended = chosen.ends or said
         filled = [*groups, *self._fillers(wanted - len(groups))]
@@ -139,6 +146,11 @@ class Rollouts:
         draws = StepDraws()
         while (need := self.gate.more(len(draws.passed), wanted, len(draws.groups))) > 0:
             asks = self.curriculum.pick(need, step)
+            if odd := [ask.index for ask in asks if not 0 <= ask.index < len(self.problems)]:
+                raise UserError(
+                    f"curriculum: it asked for problem {odd[0]} at step {step}, and there are 0 to "
+                    f"{len(self.problems) - 1}"
+                )
             if (found := sum(ask.use == "train" for ask in asks)) != need:
                 raise ValueError(
                     f"step {step}: the curriculum asked for {found} of {need} problems"

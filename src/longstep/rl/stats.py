@@ -30,7 +30,8 @@ def rollout_stats(groups: Sequence[DrawnGroup]) -> dict[str, float]:
         len(group.rows) - len({row.completion.token_ids for row in group.rows}) for group in groups
     )
     return {
-        "correct": statistics.fmean(correct) if correct else 0.0,
+        # Where nothing can be scored nobody knows; 0 would say that all were wrong.
+        **({"correct": statistics.fmean(correct)} if correct else {}),
         "truncated_share": statuses["truncated"] / len(rows),
         "unparseable_share": statuses["unparseable"] / len(rows),
         "unscorable_share": (statuses["timeout"] + statuses["bad_gold"]) / len(rows),

@@ -158,10 +158,9 @@ def _linked(stage: dict[str, Any], start: str, before: str) -> dict[str, Any]:
     by = stage.get("by")
     if isinstance(by, dict) and by.get("model") == start:  # a copy that draws, of the same model
         linked["by"] = {**by, "model": before}
-    if stage.get("reference") == "phase" or (stage.get("reference") == "start" and before == start):
-        linked["reference"] = None
-    elif stage.get("reference") == "start":
-        linked["reference"] = start
+    # Also where that is the model itself: as null it would not be refused beside a method without a penalty.
+    if stage.get("reference") in ("phase", "start"):
+        linked["reference"] = before if stage["reference"] == "phase" else start
     if before == start and stage.get(_STATE) == "carried":
         linked[_STATE] = "fresh"
     return linked

@@ -22,7 +22,7 @@ from longstep.draw.engines import Opened, desk_of
 from longstep.draw.prompts import engine
 from longstep.draw.samplers import AnyEngine
 from longstep.foresight import Ahead, Foreseen
-from longstep.generate import Generator, Prompt, Sampling
+from longstep.generate import Generator, Sampling
 from longstep.losses import AnyAlgorithm, LightR1
 from longstep.report.blocks import Block
 from longstep.rl.drawing import Drawer
@@ -35,9 +35,10 @@ from longstep.rl.ending import (
 )
 from longstep.rl.exam import Exam, exam_blocks
 from longstep.rl.fitting import Ensemble, engine_complaints
-from longstep.rl.guiding import Hints
+from longstep.rl.guiding import Hints, refuse_helpless
 from longstep.rl.health import Health, HealthConfig
 from longstep.rl.memory import Moments
+from longstep.rl.pool import Pool, pooled
 from longstep.rl.rollouts import Rollouts, sides
 from longstep.rl.stats import observe_health
 from longstep.rl.toggle import toggled
@@ -48,7 +49,6 @@ from longstep.training.estimate import holding, passes, trained, ways
 from longstep.training.finish import Ended, finish_model
 from longstep.training.ranks import sharded, world
 from longstep.training.start import open_job, open_policy
-from longstep.types import Problem
 
 
 class Rl(Training, Stage):
@@ -131,6 +131,11 @@ class Rl(Training, Stage):
         return self.algorithm.minibatches * self.iterations
 
     @property
+    def groups(self) -> int:
+        """Groups that a batch of rollouts is trained on."""
+        return self.batch * self.algorithm.minibatches // self.group
+
+    @property
     def selection(self) -> AnyGate:
         """The gate: its own, or the algorithm's."""
         return self.algorithm.gate if self.gate is None else self.gate
@@ -143,12 +148,17 @@ class Rl(Training, Stage):
             math.ceil(rows * self.epochs / (self.batch * self.algorithm.minibatches)) * self.updates
         )
 
+    @property
+    def _other_reference(self) -> str | None:
+        """The model that a penalty compares with, where it is not the start."""
+        return None if self.reference == self.model else self.reference
+
     def references(self) -> Iterator[tuple[str, Artifact]]:
         """The model and the problems."""
         yield self.model, "model"
         yield self.data, "rows"
-        if self.reference is not None:
-            yield self.reference, "model"
+        if (other := self._other_reference) is not None:
+            yield other, "model"
         if self.exam is not None:
             yield self.exam.data, "rows"
         if self.by is not None:
@@ -172,13 +182,25 @@ class Rl(Training, Stage):
         if self.lora is not None and (self.keep_optimizer or self.optimizer_state == "carried"):
             yield "lora: adapters are new in each stage, so there is no state to carry; leave one of them out"
         yield from self._member_complaints()
-        yield from reference_complaints(self.reference, self.algorithm, self.lora)
+        yield from reference_complaints(self.reference, self.model, self.algorithm, self.lora)
         if self.steps is not None:
-            yield from self._rule_complaints(self.steps)
+            yield from self._step_complaints(self.steps)
 
-    def _rule_complaints(self, steps: int) -> Iterator[str]:
+    def _step_complaints(self, steps: int) -> Iterator[str]:
         draws = -(-steps // self.updates)
         yield from (f"until.{complaint}" for complaint in self.until.fits(draws))
+        yield from (f"algorithm.{complaint}" for complaint in self.algorithm.fits(steps))
+        if self.exam is not None:
+            yield from (f"exam.{complaint}" for complaint in self.exam.fits(draws))
+
+    def _wasted(self, steps: int) -> Iterator[tuple[str, str]]:
+        """Cause and remedy, when the last batch of rollouts is drawn for more updates than there are."""
+        if left := -steps % self.updates:
+            yield (
+                f"the last batch of rollouts makes {self.updates} updates and the stage ends {left} before, so that "
+                "much of what it draws is not trained on",
+                f"set steps: {steps + left}, or fewer minibatches",
+            )
 
     def _member_complaints(self) -> Iterator[str]:
         place = "algorithm.gate" if self.gate is None else "gate"
@@ -188,7 +210,7 @@ class Rl(Training, Stage):
         yield from ensemble.sizes(self.group)
         if self.unthinking and self.guide.helps():
             yield f"unthinking: guide {self.guide.kind} gives its help as a thought; leave one of them out"
-        yield from ensemble.idle_guide()
+        yield from ensemble.idle()
         yield from ensemble.records(self.temperature)
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:
@@ -228,17 +250,21 @@ class Rl(Training, Stage):
 
         tokenizer, model = open_policy(context.model(self.model), self.lora, context.seed)
         opened = self._opened(context, model, tokenizer)
-        problems, prompts = self._pool(context, opened)
-        steps = self.total_steps(len(problems) * self.group)
-        for complaint in self._rule_complaints(steps):
+        chosen = chosen_problems(context, self.data, self.where)
+        pool = pooled(context.name, chosen, opened, self.max_length, self.max_tokens)
+        steps = self.total_steps(len(pool.problems) * self.group)
+        for complaint in self._step_complaints(steps):
             raise UserError(f"{context.name}: {complaint}")
-        hints = Hints(tokenizer, self.max_length - self.max_tokens, self.max_tokens)
+        hints = Hints(tokenizer, pool.longest, self.max_tokens)
         drawer = self._drawer(context, opened.generator)
         drawer.refresh = lambda step: opened.generator.sync(model, step)
-        rollouts = self._rollouts(context, (problems, prompts), steps, drawer, hints)
-        exam, room = self.exam, hints.longest_prompt
-        if exam is not None:
-            rollouts.exam = exam.sitting(context, opened, drawer, room, self.updates)
+        rollouts = self._rollouts(context, pool, steps, drawer, hints)
+        if self.guide.helps():
+            refuse_helpless(rollouts.guide, pool.problems, hints, context.name)
+        if self.exam is not None:
+            sat = self.exam.sitting(context, opened, drawer, pool.longest, self.updates)
+            sat.refuse_trained(context.name, pool.problems)
+            rollouts.exam = sat
         health, notes = Health(self.health), context.log("health.jsonl")
         job = replace(
             open_job(context, self, tokenizer, model, steps),
@@ -255,18 +281,18 @@ class Rl(Training, Stage):
             self.max_tokens,
             self.temperature,
             self.iterations,
-            None if self.reference is None else context.model(self.reference),
+            None if (other := self._other_reference) is None else context.model(other),
         )
         train_policy(job, settings, rollouts)
         rollouts.spent.charge(context.cost, self.iterations)
+        done = min(steps, rollouts.until.history[-1].step + self.updates)
         facts: dict[str, object] = {
-            "problems": len(problems),
-            "rollouts": len(rollouts.until.history) * self.batch * self.algorithm.minibatches,
+            **pool.facts(),
             **ending(context, rollouts, notes, steps, self.updates),
-            **confess(notes, self.algorithm),
+            **confess(notes, self.algorithm, [*pool.warnings(self.groups), *self._wasted(done)]),
         }
         names = [self.model], [self.data]
-        ended = Ended(job.model, tokenizer, *names, problems, facts, self.unthinking < 1)
+        ended = Ended(job.model, tokenizer, *names, pool.problems, facts, self.unthinking < 1)
         finish_model(context, self, ended)
         if self.keep_optimizer:
             carried.place(context.folder)
@@ -286,20 +312,6 @@ class Rl(Training, Stage):
             context_length(model),
         )
 
-    def _pool(self, context: Context, opened: Opened) -> tuple[list[Problem], list[Prompt]]:
-        """The band of problems whose prompt leaves room, with their rendered prompts."""
-        chosen = chosen_problems(context, self.data, self.where)
-        room = min(self.max_length, opened.context or self.max_length)
-        longest = room - self.max_tokens
-        rendered = zip(chosen, opened.prompts(chosen), strict=True)
-        fitting = [(p, prompt) for p, prompt in rendered if len(prompt.prompt_ids) <= longest]
-        if not fitting:
-            raise UserError(
-                f"{context.name}: no prompt fits: {room} tokens (max_length, and the model's context) less max_tokens "
-                f"{self.max_tokens} leave {longest}; raise max_length, or lower max_tokens"
-            )
-        return [p for p, _ in fitting], [prompt for _, prompt in fitting]
-
     def _drawer(self, context: Context, generator: Generator) -> Drawer:
         # No top-p: the update is only right for samples of the policy itself.
         sampling = Sampling(
@@ -314,17 +326,16 @@ class Rl(Training, Stage):
     def _rollouts(
         self,
         context: Context,
-        pool: tuple[list[Problem], list[Prompt]],
+        pool: Pool,
         steps: int,
         drawer: Drawer,
         hints: Hints,
     ) -> Rollouts:
-        problems, prompts = pool
-        groups = self.batch * self.algorithm.minibatches // self.group
-        horizon = Horizon(steps, groups, context.seed, self.updates)
+        problems = pool.problems
+        horizon = Horizon(steps, self.groups, context.seed, self.updates)
         return Rollouts(
             problems=problems,
-            prompts=prompts,
+            prompts=pool.prompts,
             curriculum=self.curriculum.build(problems, horizon),
             gate=self.selection.build(self.group, horizon),
             guide=self.guide.build(problems, horizon),
@@ -342,10 +353,8 @@ class Rl(Training, Stage):
         problems = given.rows(data.problems * share(self.where, data))
         steps = self.total_steps(int(problems) * self.group)
         kept = self.batch * self.algorithm.minibatches
-        rounds, drawn = (
-            steps / self.updates,
-            kept // self.group * self.selection.answers(self.group),
-        )
+        rounds = math.ceil(steps / self.updates)
+        drawn = kept // self.group * self.selection.answers(self.group)
         prompt, mean = given.plan.prompt_tokens, given.mean(self.max_tokens)
         length = mean + prompt
         needs = self.algorithm.needs()
@@ -367,7 +376,8 @@ class Rl(Training, Stage):
             "answer of each step"
         )
         foretold = (self.selection.foretold(), self.guide.foretold(), self.until.foretold())
-        for sentence in (*self.algorithm.lacks(), *filter(None, foretold)):
+        wasted = [f"{cause}; {remedy}" for cause, remedy in self._wasted(steps)]
+        for sentence in (*self.algorithm.lacks(), *wasted, *filter(None, foretold)):
             given.remark(f"{given.name}: {sentence}")
         sat = Spent() if self.exam is None else self.exam.spends(given, shape, work, rounds)
         hours = spent.hours + decoding + sat.hours

@@ -69,6 +69,11 @@ class Training(Strict):
             raise ValueError(f"give exactly one of steps and epochs ({given})")
         if self.micro_batch is not None and self.batch % self.micro_batch:
             raise ValueError(f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
+        if self.steps is not None and self.warmup_steps(self.steps) >= self.steps:
+            raise ValueError(
+                f"warmup {self.warmup:g} is {self.warmup_steps(self.steps)} of {self.steps} steps, so that the "
+                "learning rate is never reached; lower it, or set more steps"
+            )
         return self
 
     def libraries(self) -> frozenset[str]:

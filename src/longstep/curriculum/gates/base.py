@@ -99,6 +99,10 @@ class GateConfig(Strict):
         """Groups that never pass, so that no guide can mend them."""
         return frozenset()
 
+    def awaits(self) -> frozenset[Signal]:
+        """Groups that teach nothing and pass for a guide to mend."""
+        return frozenset()
+
     def weighs(self) -> frozenset[Weight]:
         """How rows may be weighted that it chooses."""
         return frozenset({"own"})

@@ -40,6 +40,10 @@ class Mixed(Filling):
         """What teaches nothing, unless a guide may still help."""
         return super().drops() - ({"wrong"} if self.hopeless == "keep" else set())
 
+    def awaits(self) -> frozenset[Signal]:
+        """Those without a right answer, where they are kept."""
+        return frozenset({"wrong"} if self.hopeless == "keep" else ())
+
     def build(self, group: int, horizon: Horizon) -> MixedGate:
         """Give the gate for groups of this size."""
         return MixedGate(self, (group,), self.when_short, refused=self.drops())

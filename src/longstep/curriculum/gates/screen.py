@@ -76,7 +76,7 @@ class ScreenGate(FillingGate):
 
     first: int = 0
     skipped: int = 0
-    means: tuple[float, float] = (0.0, 0.0)
+    means: tuple[float | None, float | None] = (None, None)
 
     def admits(self, outcome: Outcome, round: int) -> str:
         """By the screen alone: a second look at the later answers would bias those too."""
@@ -95,11 +95,11 @@ class ScreenGate(FillingGate):
         return super().choose(kept, refused, wanted)
 
     def metrics(self) -> dict[str, float]:
-        """What every such gate tells, and both means."""
-        screened, later = self.means
-        return {**super().metrics(), "screened_correct": screened, "later_correct": later}
+        """What every such gate tells, and both means, where a group passed."""
+        means = zip(("screened_correct", "later_correct"), self.means, strict=True)
+        return {**super().metrics(), **{name: mean for name, mean in means if mean is not None}}
 
 
-def _correct(rows: Iterator[DrawnRow]) -> float:
+def _correct(rows: Iterator[DrawnRow]) -> float | None:
     known = [row.correctness for row in rows if row.correctness is not None]
-    return statistics.fmean(known) if known else 0.0
+    return statistics.fmean(known) if known else None

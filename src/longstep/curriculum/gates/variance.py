@@ -11,6 +11,7 @@ curriculum ``bank``. The rule and its constants were read in notes about the pap
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,6 +35,15 @@ class Variance(Filling):
     later: float = Field(default=0.8, gt=0, le=1)
     after: int = Field(default=20, ge=0)
     when_short: WhenShort = "train-fewer"
+
+    def fits(self, group: int) -> Iterator[str]:
+        """Thresholds that every group with right and wrong answers reaches."""
+        lowest = spread_of([1.0, *[0.0] * (group - 1)])
+        if lowest >= max(self.least, self.later):
+            yield (
+                f"least: a right answer among {group} has variance {lowest:.2f} already, so every group with right and "
+                "wrong ones passes, as with kind mixed; raise least or later, or group"
+            )
 
     def build(self, group: int, horizon: Horizon) -> VarianceGate:
         """Give the gate for groups of this size."""

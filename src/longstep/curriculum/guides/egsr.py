@@ -71,8 +71,10 @@ class Egsr(Asking):
     copies: Literal["refuse", "take"] = "refuse"
 
     def check(self) -> Iterator[str]:
-        """A template without the question, or without the help."""
+        """A template without the question, or without the help; a mark that every answer holds."""
         yield from super().check()
+        if not all(mark.strip() for mark in self.marks):
+            yield "marks: an empty one stands in every answer, so that none would be taken; leave it out"
         shown = ("{prompt}", "{answer}", *(["{solution}"] if self.show == "solution" else []))
         missing = [place for place in shown if place not in self.text]
         if missing:

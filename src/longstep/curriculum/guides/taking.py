@@ -44,6 +44,11 @@ class Asking(Taking):
         """An answer is measured against others of its group."""
         if self.replaced >= group:
             yield f"replaced: {self.replaced} answers leave none of the policy's own in a group of {group}"
+        elif self.replaced > self.samples:
+            yield (
+                f"replaced: {self.replaced} answers of a group, where {self.samples} are drawn with help; lower it, or "
+                "raise samples"
+            )
 
     def foretold(self) -> str:
         """How many groups are hopeless depends on the model."""
@@ -89,13 +94,15 @@ class TakingGuide:
         right = [row for row in guided if row.correctness == 1.0]
         leaks = [self.leak(problem, row.completion.text) for row in right]
         found = [row for row, leak in zip(right, leaks, strict=True) if not leak][: self.replaced]
-        self.counts.update(groups=1, leaks=len([*filter(None, leaks)]), taken=len(found))
-        self.counts["mended"] += bool(found)
         mended = _with(group, [replace(row, weight=self.weight) for row in found])
-        return _by_own(mended) if found and self.baseline == "own" else mended
+        # Fewer than found where a group has not so many wrong answers, as with one that is all right.
+        taken = sum(new is not old for new, old in zip(mended.rows, group.rows, strict=True))
+        self.counts.update(groups=1, leaks=len([*filter(None, leaks)]), taken=taken)
+        self.counts["mended"] += bool(taken)
+        return _by_own(mended) if taken and self.baseline == "own" else mended
 
     def metrics(self) -> dict[str, float]:
-        """Groups that wanted help, those mended, rows taken, and right answers refused because they leak; sums."""
+        """Groups that got help, those mended, rows taken, and right answers refused because they leak; sums."""
         names = ("groups", "mended", "taken", "leaks")
         return {name: float(self.counts[name]) for name in names}
 

@@ -24,6 +24,7 @@ class Drawn:
         entropy: nats per token, as the sampler recorded them: the mean of minus the log-probability of what it drew,
             which estimates the entropy of the policy without bias at temperature 1.
         tokens: all that was drawn so far, for whatever purpose.
+        answers: drawn to be trained on.
     """
 
     step: int
@@ -32,6 +33,7 @@ class Drawn:
     truncated: float | None = None
     entropy: float | None = None
     tokens: int = 0
+    answers: int = 0
 
 
 History = Sequence[Drawn]
@@ -130,4 +132,5 @@ def drawn(step: int, groups: Sequence[DrawnGroup]) -> Drawn:
         length=statistics.fmean(lengths),
         truncated=sum(outcome.truncated for outcome in outcomes) / len(lengths),
         entropy=-math.fsum(logps) / len(logps) if logps else None,
+        answers=len(lengths),
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from longstep.config import Field
+from longstep.config import Field, model_validator
 from longstep.losses.bonuses.base import Bonus, Earned
 
 
@@ -28,6 +28,12 @@ class AdaptiveEntropy(Bonus):
     rise: float = Field(default=1e-4, gt=0)
     most: float = Field(default=0.005, gt=0)
     start: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _start_within(self) -> Self:
+        if self.start > self.most:
+            raise ValueError(f"start {self.start:g} is above most {self.most:g}; lower it")
+        return self
 
     def build(self) -> Controlled:
         """The weight before the first step, which does not act: nothing is known of the entropy yet."""

@@ -7,7 +7,7 @@ whatever the length: an unscorable sample must not train on its length alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from longstep.config import Field
@@ -27,6 +27,7 @@ __all__ = [
     "Reward",
     "SoftOverlong",
     "cosine_length_reward",
+    "gain",
     "shaped_reward",
     "soft_overlong_punishment",
 ]
@@ -34,6 +35,16 @@ __all__ = [
 AnyReward = Annotated[
     ClippedCosine | Correctness | Cosine | Format | SoftOverlong, Field(discriminator="kind")
 ]
+
+
+def gain(rewards: Sequence[Reward]) -> float:
+    """The most that a right answer earns above a wrong one of the same length and form."""
+
+    def earned(correctness: float, length: int, text: str) -> float:
+        return shaped_reward(rewards, Graded(correctness, length, 100, text)) or 0.0
+
+    alike = [(length, text) for length in (0, 25, 50, 75, 100) for text in ("", "<think></think>")]
+    return max(earned(1.0, *each) - earned(0.0, *each) for each in alike)
 
 
 def shaped_reward(rewards: Iterable[Reward], answer: Graded) -> float | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
+from longstep.config import model_validator
 from longstep.losses.rewards.base import Graded, Reward
 
 _OPEN, _CLOSE = "<think>", "</think>"
@@ -26,6 +27,14 @@ class Format(Reward):
     kind: Literal["format"] = "format"
     kept: float = 1.0
     broken: float = 0.0
+
+    @model_validator(mode="after")
+    def _worth_keeping(self) -> Self:
+        if self.kept <= self.broken:
+            raise ValueError(
+                f"kept {self.kept:g} must be above broken {self.broken:g}, or nothing is gained by the form"
+            )
+        return self
 
     def known(self, answer: Graded, correctness: float) -> float:
         """One of the two."""

@@ -22,13 +22,14 @@ class SoftOverlong(Reward):
     """DAPO's soft punishment of overlong answers, right or wrong; add it to ``correctness``.
 
     Attributes:
-        cache: share of the longest allowed answer in which the punishment grows: DAPO's 4,096 of 20,480.
+        cache: share of the longest allowed answer in which the punishment grows, of one token at least: DAPO's 4,096 of
+            20,480.
     """
 
     kind: Literal["soft-overlong"] = "soft-overlong"
-    cache: float = Field(default=0.2, ge=0, le=1)
+    cache: float = Field(default=0.2, gt=0, le=1)
 
     def known(self, answer: Graded, correctness: float) -> float:
         """Between -1 and 0."""
-        cache = round(self.cache * answer.longest)
+        cache = max(1, round(self.cache * answer.longest))
         return soft_overlong_punishment(answer.length, answer.longest, cache)
