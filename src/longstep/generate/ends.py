@@ -20,14 +20,15 @@ class Ends:
 
     def reached(self, ids: Sequence[int]) -> bool:
         """Whether the last token completed one."""
-        if not self._after or not self._can_end(ids[-1]):
+        may = self._may.get(ids[-1])
+        if may is None:
+            may = self._may[ids[-1]] = self._can_end(ids[-1])
+        if not may:
             return False
         text = self._text(ids[-self._window :])
         return any(each in text for each in self._after)
 
     def _can_end(self, token: int) -> bool:
-        if not self._shows:
-            return True
-        if token not in self._may:
-            self._may[token] = not self._last.isdisjoint(self._text([token]))
-        return self._may[token]
+        if not self._shows or not self._after:
+            return bool(self._after)
+        return not self._last.isdisjoint(self._text([token]))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from longstep.generate.batches import Row
+from longstep.generate.room import give_room
 
 
 class Prefilled:
@@ -38,6 +39,8 @@ class Prefilled:
         self.cache: Any = None
         positions_PT = (self.mask_BT.cumsum(-1) - 1).clamp(min=0)
         self._forward(ids_PT.to(model.device), positions_PT)
+        #: Whether the first rows may go on while the others wait.
+        self.roomy = give_room(self.cache)
         if len(rows) > len(prompts):
             of_row = [place[row.prompt.name] for row in rows]
             self.select(torch.tensor(of_row, device=model.device))
@@ -51,14 +54,20 @@ class Prefilled:
         self.position_B = self.position_B + 1
 
     def advance_some(self, token_B: Tensor, live_B: Tensor) -> None:
-        """Feed one token to the live rows; the others keep their logits, and their masks leave out the new column."""
-        before_BV = self.logits_BV
-        live_B1 = live_B[:, None]
+        """Feed one token to the live ones of the first rows, all of them unless the cache is roomy.
+
+        The others keep their logits, and their masks leave out the new column.
+        """
+        before_BV, count = self.logits_BV, len(token_B)
+        column_B1 = self.mask_BT.new_zeros(len(before_BV), 1)
+        column_B1[:count, 0] = live_B
         self.padded = True
-        self.mask_BT = torch.cat([self.mask_BT, live_B1.to(self.mask_BT.dtype)], dim=-1)
-        self._forward(token_B[:, None], self.position_B[:, None])
-        self.logits_BV = torch.where(live_B1, self.logits_BV, before_BV)
-        self.position_B = self.position_B + live_B
+        self.mask_BT = torch.cat([self.mask_BT, column_B1], dim=-1)
+        self._forward(token_B[:, None], self.position_B[:count, None])
+        logits_BV = torch.where(live_B[:, None], self.logits_BV, before_BV[:count])
+        rest_BV = before_BV[count:]
+        self.logits_BV = torch.cat([logits_BV, rest_BV]) if len(rest_BV) else logits_BV
+        self.position_B = self.position_B + column_B1[:, 0]
 
     def go_back(self, row: int, count: int) -> None:
         """Take back the last tokens of a row: its mask leaves them out, its logits mean nothing until it is fed."""
@@ -94,6 +103,25 @@ class Prefilled:
         if self.head_input_BH is not None:
             self.head_input_BH = self.head_input_BH[index_B]
 
+    def swap(self, one: Sequence[int], other: Sequence[int]) -> None:
+        """Let rows of a roomy cache change places."""
+        device = self.position_B.device
+        to_K = torch.tensor([*one, *other], device=device)
+        from_K = torch.tensor([*other, *one], device=device)
+        for layer in self.cache.layers:
+            layer.move(to_K, from_K)
+        order_B = torch.arange(len(self.position_B), device=device).index_copy(0, to_K, from_K)
+        self.mask_BT = self.mask_BT[order_B]
+        self.position_B = self.position_B[order_B]
+        self.logits_BV = self.logits_BV[order_B]
+
+    def drop_behind(self, count: int) -> None:
+        """Keep the first rows of a roomy cache."""
+        for layer in self.cache.layers:
+            layer.drop_behind(count)
+        self.mask_BT, self.position_B = self.mask_BT[:count], self.position_B[:count]
+        self.logits_BV = self.logits_BV[:count]
+
     def _forward(self, ids_BT: Tensor, positions_BT: Tensor) -> None:
         seen: list[Tensor] = []
         if self.watched:
@@ -101,7 +129,7 @@ class Prefilled:
             hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         else:
             hook = None
-        mask = self.mask_BT if self.padded else None
+        mask = self.mask_BT[: len(ids_BT)] if self.padded else None
         if mask is not None and self.wide_mask and ids_BT.shape[1] == 1:
             mask = mask[:, None, None, :].bool()  # as the model would make it, at every step anew
         out = self.model(

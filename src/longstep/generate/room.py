@@ -1,0 +1,81 @@
+"""Room for keys and values to come: a token is written behind what is there, and the whole cache not copied for it.
+
+Rows that wait stand behind those that go on, and a step touches the first rows alone.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ROOM = 32  # columns to spare; a cache is copied once in so many tokens
+
+
+class Roomy:
+    """A layer's keys and values [B, H, T, D], with columns to spare; what the layer's own class says else, stands."""
+
+    keys: Tensor
+    values: Tensor
+    keys_room: _Room
+    values_room: _Room
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Append to the first rows, as many as are given; gives what these hold."""
+        self.keys = self.keys_room.append(self.keys, key_states)
+        self.values = self.values_room.append(self.values, value_states)
+        return self.keys[: len(key_states)], self.values[: len(value_states)]
+
+    def move(self, to_K: Tensor, from_K: Tensor) -> None:
+        """Put rows into other places, all at once."""
+        for held in (self.keys, self.values):
+            held.index_copy_(0, to_K, held.index_select(0, from_K))
+
+    def drop_behind(self, count: int) -> None:
+        """Forget all but the first rows, without a copy of these."""
+        self.keys = self.keys_room.first(self.keys, count)
+        self.values = self.values_room.first(self.values, count)
+
+
+class _Room:
+    """Where one tensor grows along its columns."""
+
+    def __init__(self) -> None:
+        self._shown = self._buffer = torch.empty(0)
+
+    def append(self, held: Tensor, new: Tensor) -> Tensor:
+        """What was held and the new columns of the first rows; those of other rows are finite and mean nothing."""
+        (rows, heads, width, depth), more = held.shape, new.shape[2]
+        if held is not self._shown or width + more > self._buffer.shape[2]:
+            # Rows were chosen or columns moved, or the room is used up.
+            self._buffer = held.new_zeros(rows, heads, width + more + ROOM, depth)
+            self._buffer[:, :, :width] = held
+        self._buffer[: len(new), :, width : width + more] = new
+        self._shown = self._buffer[:rows, :, : width + more]
+        return self._shown
+
+    def first(self, held: Tensor, count: int) -> Tensor:
+        """The first rows, which still have their room."""
+        known, first = held is self._shown, held[:count]
+        self._shown = first if known else self._shown
+        return first
+
+
+def give_room(cache: Any) -> bool:
+    """Give every layer room; ``False`` where one keeps anything but all columns of all rows, and none gets it."""
+    # Told by its name, for transformers is imported by ``models`` alone.
+    if not all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers):
+        return False
+    for at, layer in enumerate(cache.layers):
+        roomy = cache.layers[at] = _with_room(type(layer))()
+        vars(roomy).update(vars(layer), keys_room=_Room(), values_room=_Room())
+    return True
+
+
+@cache
+def _with_room(kind: type) -> type:
+    return type(f"Roomy{kind.__name__}", (Roomy, kind), {})
