@@ -145,7 +145,11 @@ class _Plant:
         self._noise: list[Noise] = []
         self._paths: list[str] = []
         self._children: dict[int, int] = {ROOT: 0}
+        self._scores: list[dict[str, float]] = []  # those that the segments hold
         self._margins: dict[int, Sequence[float]] = {}
+        scorers = list(grower.strategy.scorers())
+        self._guide = scorers[0].name if scorers else ""
+        self._scorers = [(each.name, each) for each in scorers if each.name not in grower.raters]
 
     def begin(self) -> bool:
         """Hear what is wanted first; ``False`` when nothing is."""
@@ -193,8 +197,7 @@ class _Plant:
 
     def mark(self, node: int, name: str, score: float) -> None:
         """Write a score down."""
-        each = self.tree[node]
-        self.tree[node] = replace(each, scores={**each.scores, name: score})
+        self._scores[node][name] = score
 
     def go_on(self) -> bool:
         """Tell the strategy what is new, hear what is wanted next; ``False`` at the end."""
@@ -239,6 +242,7 @@ class _Plant:
         self._children[parent] += 1
         self._children[node] = 0
         self._ids[node] = ids
+        self._scores.append({})
         if found.margins is not None:
             self._margins[node] = found.margins
         self.tree.append(
@@ -252,6 +256,7 @@ class _Plant:
                 text=found.text,
                 finish=finish,
                 logprobs=found.logprobs,
+                scores=self._scores[node],
             )
         )
 
@@ -262,14 +267,13 @@ class _Plant:
             if each.ended:
                 text = trail(self.tree, each.node, prefix).text
                 verdict = judge(self._problem, text, each.finish)
-                scores = self._sure(each, verdict.answer)
-                self.tree[each.node] = replace(each, verdict=verdict, scores=scores)
+                self._scores[each.node].update(self._sure(each, verdict.answer))
+                self.tree[each.node] = replace(each, verdict=verdict)
         drawn = self.drawn(guiding=True)
-        for scorer in self._by.strategy.scorers():
-            if scorer.name not in self._by.raters:
-                scores = scorer.score([trail(self.tree, node, prefix) for node in drawn])
-                for node, score in zip(drawn, scores, strict=True):
-                    self.mark(node, scorer.name, score)
+        for name, scorer in self._scorers:
+            scores = scorer.score([trail(self.tree, node, prefix) for node in drawn])
+            for node, score in zip(drawn, scores, strict=True):
+                self.mark(node, name, score)
 
     def _sure(self, each: Segment, answer: str | None) -> dict[str, float]:
         """The margin of an answer whose tokens were ranked: what is stored has no distributions to find it in later."""
@@ -283,6 +287,5 @@ class _Plant:
 
     def _seen(self, each: Segment) -> SeenSegment:
         answer = None if each.verdict is None else each.verdict.answer
-        guide = next((scorer.name for scorer in self._by.strategy.scorers()), "")
-        score = each.scores.get(guide, 0.0)
+        score = each.scores.get(self._guide, 0.0)
         return SeenSegment(each.node, len(each.token_ids), each.text, each.finish, answer, score)
