@@ -177,7 +177,7 @@ def _turns(
 def _peak(
     way: Callable[[], list[list[tuple[int, ...]]]],
 ) -> tuple[int, list[list[tuple[int, ...]]]]:
-    """The most numbers of keys and values that all caches hold at a time."""
+    """The most bytes of keys and values that all caches hold at a time, room to grow included."""
     alive: WeakSet[Prefilled] = WeakSet()
     most, forward = 0, Prefilled._forward
 
@@ -185,8 +185,9 @@ def _peak(
         nonlocal most
         forward(self, ids_BT, positions_BT)
         alive.add(self)
-        held = [layer for each in alive for layer in each.cache.layers if layer.is_initialized]
-        most = max(most, sum(layer.keys.numel() + layer.values.numel() for layer in held))
+        layers = [layer for each in alive for layer in each.cache.layers if layer.is_initialized]
+        held = [tensor for layer in layers for tensor in (layer.keys, layer.values)]
+        most = max(most, sum(tensor.untyped_storage().nbytes() for tensor in held))
 
     with patch.object(Prefilled, "_forward", watched):
         drawn = way()

@@ -5,10 +5,11 @@ Rows that wait stand behind those that go on, and a step touches the first rows 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
+from weakref import ref
 
-import torch
 from torch import Tensor
 
 ROOM = 32  # columns to spare; a cache is copied once in so many tokens
@@ -42,33 +43,39 @@ class Roomy:
 
 
 class _Room:
-    """Where one tensor grows along its columns."""
+    """Where one tensor grows along its columns; the tensor alone keeps its memory, so what replaces it frees that."""
 
     def __init__(self) -> None:
-        self._shown = self._buffer = torch.empty(0)
+        self._shown: Callable[[], Tensor | None] = lambda: None
+        self._columns = 0
 
     def append(self, held: Tensor, new: Tensor) -> Tensor:
         """What was held and the new columns of the first rows; those of other rows are finite and mean nothing."""
-        (rows, heads, width, depth), more = held.shape, new.shape[2]
-        if held is not self._shown or width + more > self._buffer.shape[2]:
-            # Rows were chosen or columns moved, or the room is used up.
-            self._buffer = held.new_zeros(rows, heads, width + more + ROOM, depth)
-            self._buffer[:, :, :width] = held
-        self._buffer[: len(new), :, width : width + more] = new
-        self._shown = self._buffer[:rows, :, : width + more]
-        return self._shown
+        (rows, heads, width, depth), end = held.shape, held.shape[2] + new.shape[2]
+        if held is self._shown() and end <= self._columns:
+            shape = rows, heads, self._columns, depth
+            whole = held.as_strided(shape, held.stride(), held.storage_offset())
+        else:  # rows were chosen or columns moved, or the room is used up
+            self._columns = end + ROOM
+            whole = held.new_zeros(rows, heads, self._columns, depth)
+            whole[:, :, :width] = held
+        whole[: len(new), :, width:end] = new
+        return self._show(whole[:, :, :end])
 
     def first(self, held: Tensor, count: int) -> Tensor:
         """The first rows, which still have their room."""
-        known, first = held is self._shown, held[:count]
-        self._shown = first if known else self._shown
-        return first
+        return self._show(held[:count]) if held is self._shown() else held[:count]
+
+    def _show(self, shown: Tensor) -> Tensor:
+        self._shown = ref(shown)
+        return shown
 
 
 def give_room(cache: Any) -> bool:
     """Give every layer room; ``False`` where one keeps anything but all columns of all rows, and none gets it."""
     # Told by its name, for transformers is imported by ``models`` alone.
-    if not all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers):
+    kinds = {type(layer).__name__ for layer in cache.layers}
+    if kinds != {"DynamicLayer"} or not all(layer.is_initialized for layer in cache.layers):
         return False
     for at, layer in enumerate(cache.layers):
         roomy = cache.layers[at] = _with_room(type(layer))()
