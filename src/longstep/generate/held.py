@@ -193,17 +193,16 @@ class _Batch:
         device = state.position_B.device
         unknown_U = engine.unknown_U.to(device)
         known = {after: Ends(short, after) for after in {p.ask.after for p in self.pieces}}
-        step, count = 0, len(self.pieces)  # the first rows go on, the others wait
-        while count:
-            pieces = self.pieces[:count]
-            logits_BV = state.logits_BV[:count]
+        step = 0
+        while any(piece.finish is None for piece in self.pieces):
+            pieces, logits_BV = self.pieces, state.logits_BV
             if len(unknown_U):
                 logits_BV = logits_BV.index_fill(-1, unknown_U, -torch.inf)
             keys_B = np.array([piece.key for piece in pieces], dtype=np.uint64)
             places_B = np.array([len(p.ask.ids) + len(p.ids) for p in pieces])
             noise_B = torch.from_numpy(uniforms_at(keys_B, places_B)).to(device)
             token_B = self._ranked(logits_BV, choose(logits_BV, noise_B, how))
-            logps_B = logp(logits_BV, token_B).tolist() if how.logprobs else [0.0] * count
+            logps_B = logp(logits_BV, token_B).tolist() if how.logprobs else [0.0] * len(pieces)
             self._refuse_bad(logits_BV.amax(-1).isfinite())
             live = [piece.finish is None for piece in pieces]
             fed = token_B.tolist()
@@ -219,22 +218,7 @@ class _Batch:
             step += 1
             if step % LOOK == 0:
                 self._shrink()
-            count = self._going(count)
         self._settle()
-
-    def _going(self, count: int) -> int:
-        """Of so many first rows, how many have to go on; those that wait are put behind them, once they are some."""
-        going = [piece.finish is None for piece in self.pieces[:count]]
-        left = sum(going)
-        if not left or not self.state.roomy or left > SHRINK * len(going):
-            return len(going) if left else 0
-        waiting = [at for at in range(left) if not going[at]]
-        others = [at for at in range(left, len(going)) if going[at]]
-        if others:
-            self.state.swap(waiting, others)
-        for one, other in zip(waiting, others, strict=True):
-            self.pieces[one], self.pieces[other] = self.pieces[other], self.pieces[one]
-        return left
 
     def _ranked(self, logits_BV: Tensor, token_B: Tensor) -> Tensor:
         """Where ranks were asked for, the token of that rank and not the drawn one; notes its margin."""
@@ -258,7 +242,7 @@ class _Batch:
 
     def _refuse_bad(self, finite_B: Tensor) -> None:
         if not finite_B.all():
-            for piece, finite in zip(self.pieces, finite_B.tolist(), strict=False):
+            for piece, finite in zip(self.pieces, finite_B.tolist(), strict=True):
                 if not finite and piece.drawing:
                     self.engine.refuse(piece.ask.prompt.problem_id, piece.ask.noise[1])
 

@@ -39,7 +39,7 @@ class Prefilled:
         self.cache: Any = None
         positions_PT = (self.mask_BT.cumsum(-1) - 1).clamp(min=0)
         self._forward(ids_PT.to(model.device), positions_PT)
-        #: Whether the first rows may go on while the others wait.
+        #: Whether rows can change places and the last ones be dropped, without a copy of the others.
         self.roomy = give_room(self.cache)
         if len(rows) > len(prompts):
             of_row = [place[row.prompt.name] for row in rows]
@@ -54,20 +54,14 @@ class Prefilled:
         self.position_B = self.position_B + 1
 
     def advance_some(self, token_B: Tensor, live_B: Tensor) -> None:
-        """Feed one token to the live ones of the first rows, all of them unless the cache is roomy.
-
-        The others keep their logits, and their masks leave out the new column.
-        """
-        before_BV, count = self.logits_BV, len(token_B)
-        column_B1 = self.mask_BT.new_zeros(len(before_BV), 1)
-        column_B1[:count, 0] = live_B
+        """Feed one token to the live rows; the others keep their logits, and their masks leave out the new column."""
+        before_BV = self.logits_BV
+        live_B1 = live_B[:, None]
         self.padded = True
-        self.mask_BT = torch.cat([self.mask_BT, column_B1], dim=-1)
-        self._forward(token_B[:, None], self.position_B[:count, None])
-        logits_BV = torch.where(live_B[:, None], self.logits_BV, before_BV[:count])
-        rest_BV = before_BV[count:]
-        self.logits_BV = torch.cat([logits_BV, rest_BV]) if len(rest_BV) else logits_BV
-        self.position_B = self.position_B + column_B1[:, 0]
+        self.mask_BT = torch.cat([self.mask_BT, live_B1.to(self.mask_BT.dtype)], dim=-1)
+        self._forward(token_B[:, None], self.position_B[:, None])
+        self.logits_BV = torch.where(live_B1, self.logits_BV, before_BV)
+        self.position_B = self.position_B + live_B
 
     def go_back(self, row: int, count: int) -> None:
         """Take back the last tokens of a row: its mask leaves them out, its logits mean nothing until it is fed."""
@@ -129,7 +123,7 @@ class Prefilled:
             hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         else:
             hook = None
-        mask = self.mask_BT[: len(ids_BT)] if self.padded else None
+        mask = self.mask_BT if self.padded else None
         if mask is not None and self.wide_mask and ids_BT.shape[1] == 1:
             mask = mask[:, None, None, :].bool()  # as the model would make it, at every step anew
         out = self.model(

@@ -1,7 +1,4 @@
-"""Room for keys and values to come: a token is written behind what is there, and the whole cache not copied for it.
-
-Rows that wait stand behind those that go on, and a step touches the first rows alone.
-"""
+"""Room for keys and values to come: a token is written behind what is there, and the whole cache not copied for it."""
 
 from __future__ import annotations
 
@@ -26,10 +23,10 @@ class Roomy:
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        """Append to the first rows, as many as are given; gives what these hold."""
+        """Append to all rows; gives what they hold."""
         self.keys = self.keys_room.append(self.keys, key_states)
         self.values = self.values_room.append(self.values, value_states)
-        return self.keys[: len(key_states)], self.values[: len(value_states)]
+        return self.keys, self.values
 
     def move(self, to_K: Tensor, from_K: Tensor) -> None:
         """Put rows into other places, all at once."""
@@ -50,16 +47,16 @@ class _Room:
         self._columns = 0
 
     def append(self, held: Tensor, new: Tensor) -> Tensor:
-        """What was held and the new columns of the first rows; those of other rows are finite and mean nothing."""
+        """What was held, and the new columns."""
         (rows, heads, width, depth), end = held.shape, held.shape[2] + new.shape[2]
         if held is self._shown() and end <= self._columns:
             shape = rows, heads, self._columns, depth
             whole = held.as_strided(shape, held.stride(), held.storage_offset())
         else:  # rows were chosen or columns moved, or the room is used up
             self._columns = end + ROOM
-            whole = held.new_zeros(rows, heads, self._columns, depth)
+            whole = held.new_empty(rows, heads, self._columns, depth)
             whole[:, :, :width] = held
-        whole[: len(new), :, width:end] = new
+        whole[:, :, width:end] = new
         return self._show(whole[:, :, :end])
 
     def first(self, held: Tensor, count: int) -> Tensor:
