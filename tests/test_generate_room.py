@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from transformers import DynamicCache, DynamicLayer
 
@@ -14,7 +15,7 @@ def cache_of(rows: int, width: int) -> DynamicCache:
     return cache
 
 
-def test_what_is_appended_and_chosen_is_what_a_plain_cache_holds():
+def test_what_is_appended_moved_and_dropped_is_what_a_plain_cache_holds():
     torch.manual_seed(0)
     cache = cache_of(5, 4)
     keys, values = cache.layers[0].keys.clone(), cache.layers[0].values.clone()
@@ -24,6 +25,13 @@ def test_what_is_appended_and_chosen_is_what_a_plain_cache_holds():
         seen = cache.update(*new, 0)
         keys, values = torch.cat([keys, new[0]], 2), torch.cat([values, new[1]], 2)
         assert torch.equal(seen[0], keys) and torch.equal(seen[1], values)
+        if step == 9:
+            to, origin = torch.tensor([0, 3]), torch.tensor([3, 0])
+            cache.layers[0].move(to, origin)
+            keys[to], values[to] = keys[origin], values[origin]
+        if step in (15, ROOM + 3):
+            cache.layers[0].drop_behind(len(keys) - 1)
+            keys, values = keys[:-1], values[:-1]
         if step == 20:
             again = torch.tensor([1, 1, 0, 2])
             cache.batch_select_indices(again)
@@ -50,3 +58,14 @@ def test_a_cache_with_a_layer_of_another_kind_is_left_as_it_is():
     cache.layers.append(Window())
     before = list(cache.layers)
     assert not give_room(cache) and cache.layers == before
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_rows_that_are_dropped_keep_the_room_of_the_others(count: int):
+    cache = cache_of(3, 4)
+    give_room(cache)
+    cache.update(*torch.rand(2, 3, 2, 1, 3), 0)
+    place = cache.layers[0].keys.data_ptr()
+    cache.layers[0].drop_behind(count)
+    cache.update(*torch.rand(2, count, 2, 1, 3), 0)
+    assert cache.layers[0].keys.data_ptr() == place and len(cache.layers[0].keys) == count

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -158,54 +159,65 @@ class _Batch:
     def go_on(self, chosen: Sequence[tuple[_Piece, int, int]]) -> None:
         """Take rows for pieces, each back to what it shares with its piece; the rest is fed again."""
         state = self.state
-        device = state.position_B.device
-        rows = [row for _, row, _ in chosen]
-        if rows != list(range(len(self.read))):  # taking all of them would copy the cache
-            state.select(torch.tensor(rows, device=device))
-        pieces = []
-        for place, (piece, row, common) in enumerate(chosen):
+        read = [self.read[row] for _, row, _ in chosen]
+        places = self._placed([row for _, row, _ in chosen])
+        for (piece, _, common), ids, place in zip(chosen, read, places, strict=True):
             whole = piece.whole
             # The next token's distribution is known where a row ends, and nowhere before.
-            kept = common if common == len(self.read[row]) else min(common, len(whole) - 1)
-            surplus = len(self.read[row]) - kept
+            kept = common if common == len(ids) else min(common, len(whole) - 1)
+            surplus = len(ids) - kept
             if surplus:
                 state.go_back(place, surplus)
             piece.given = list(whole[kept:])
-            pieces.append(piece)
-        self.pieces = pieces
+        order = sorted(zip(places, chosen, strict=True), key=itemgetter(0))
+        self.pieces = [piece for _, (piece, _, _) in order]
+
+    def _placed(self, rows: Sequence[int]) -> Sequence[int]:
+        """Keep these rows and no others; gives where each stands then."""
+        state, count = self.state, len(rows)
+        if not state.roomy or len(set(rows)) < count:
+            state.select(torch.tensor(rows, device=state.position_B.device))
+            return range(count)
+        wanted = set(rows)
+        free = [place for place in range(count) if place not in wanted]
+        moved = dict(zip((row for row in wanted if row >= count), free, strict=True))
+        if moved:
+            state.swap(list(moved), free)
+        if count < len(self.read):
+            state.drop_behind(count)
+        return [moved.get(row, row) for row in rows]
 
     def run(self, how: Sampling, short: Callable[[Sequence[int]], str]) -> None:
         """Feed and draw until every row stands where it was asked to stop; ``short`` is the text of a few ids."""
         engine, state = self.engine, self.state
         device = state.position_B.device
         unknown_U = engine.unknown_U.to(device)
-        kinds = {piece.ask.after for piece in self.pieces}
-        known = {after: Ends(short, after) for after in kinds}
-        ends = [known[piece.ask.after] for piece in self.pieces]
+        known = {after: Ends(short, after) for after in {p.ask.after for p in self.pieces}}
         step = 0
         while any(piece.finish is None for piece in self.pieces):
-            logits_BV = state.logits_BV
+            pieces, logits_BV = self.pieces, state.logits_BV
             if len(unknown_U):
                 logits_BV = logits_BV.index_fill(-1, unknown_U, -torch.inf)
-            keys_B = np.array([piece.key for piece in self.pieces], dtype=np.uint64)
-            places_B = np.array([len(p.ask.ids) + len(p.ids) for p in self.pieces])
+            keys_B = np.array([piece.key for piece in pieces], dtype=np.uint64)
+            places_B = np.array([len(p.ask.ids) + len(p.ids) for p in pieces])
             noise_B = torch.from_numpy(uniforms_at(keys_B, places_B)).to(device)
             token_B = self._ranked(logits_BV, choose(logits_BV, noise_B, how))
-            logps_B = logp(logits_BV, token_B).tolist() if how.logprobs else [0.0] * len(token_B)
-            finite_B = logits_BV.amax(-1).isfinite().tolist()
-            fed, live = [0] * len(self.pieces), [False] * len(self.pieces)
-            drawn = token_B.tolist()
-            for at, piece in enumerate(self.pieces):
-                if piece.finish is None:
-                    live[at] = True
-                    fed[at] = self._next(piece, drawn[at], logps_B[at], finite_B[at], ends[at])
+            logps_B = logp(logits_BV, token_B).tolist() if how.logprobs else [0.0] * len(pieces)
+            self._refuse_bad(logits_BV.amax(-1).isfinite())
+            live = [piece.finish is None for piece in pieces]
+            fed = token_B.tolist()
+            for at, piece in enumerate(pieces):
+                if piece.given:
+                    fed[at] = piece.given.pop(0)
+                elif live[at]:
+                    self._put(piece, fed[at], logps_B[at], known[piece.ask.after])
             if any(piece.finish != "stop" for piece in self.pieces):
                 state.advance_some(
                     torch.tensor(fed, device=device), torch.tensor(live, device=device)
                 )
             step += 1
             if step % LOOK == 0:
-                ends = self._shrink(ends)
+                self._shrink()
         self._settle()
 
     def _ranked(self, logits_BV: Tensor, token_B: Tensor) -> Tensor:
@@ -228,12 +240,14 @@ class _Batch:
             self.pieces[at].margins.append(margin)
         return token_B.index_copy(0, rows_R, best_RK.indices.gather(-1, ranks_R1).squeeze(-1))
 
-    def _next(self, piece: _Piece, drawn: int, logp: float, finite: bool, ends: Ends) -> int:
-        """The token that a row is fed: one it was given, or the one that was drawn for it."""
-        if piece.given:
-            return piece.given.pop(0)
-        if not finite:
-            self.engine.refuse(piece.ask.prompt.problem_id, piece.ask.noise[1])
+    def _refuse_bad(self, finite_B: Tensor) -> None:
+        if not finite_B.all():
+            for piece, finite in zip(self.pieces, finite_B.tolist(), strict=True):
+                if not finite and piece.drawing:
+                    self.engine.refuse(piece.ask.prompt.problem_id, piece.ask.noise[1])
+
+    def _put(self, piece: _Piece, drawn: int, logp: float, ends: Ends) -> None:
+        """Write down what was drawn for a row."""
         piece.ids.append(drawn)
         piece.logps.append(logp)
         if drawn in self.engine.stop_ids:
@@ -242,18 +256,15 @@ class _Batch:
             piece.finish = "after"
         elif len(piece.ids) == piece.ask.most:
             piece.finish = "cut"
-        return drawn
 
-    def _shrink(self, ends: list[Ends]) -> list[Ends]:
+    def _shrink(self) -> None:
         """Drop answers that are over, and columns that no row needs."""
         kept = [at for at, piece in enumerate(self.pieces) if piece.finish != "stop"]
         if kept and len(kept) <= SHRINK * len(self.pieces):
             self.state.select(torch.tensor(kept, device=self.state.position_B.device))
             self.pieces = [self.pieces[at] for at in kept]
-            ends = [ends[at] for at in kept]
         if self.hold:
             self.state.pack(DENSE)
-        return ends
 
     def _settle(self) -> None:
         """Know which row has read what; nothing goes on behind the end of an answer."""

@@ -39,7 +39,8 @@ class Prefilled:
         self.cache: Any = None
         positions_PT = (self.mask_BT.cumsum(-1) - 1).clamp(min=0)
         self._forward(ids_PT.to(model.device), positions_PT)
-        give_room(self.cache)
+        #: Whether rows can change places and the last ones be dropped, without a copy of the others.
+        self.roomy = give_room(self.cache)
         if len(rows) > len(prompts):
             of_row = [place[row.prompt.name] for row in rows]
             self.select(torch.tensor(of_row, device=model.device))
@@ -95,6 +96,25 @@ class Prefilled:
         self.logits_BV = self.logits_BV[index_B]
         if self.head_input_BH is not None:
             self.head_input_BH = self.head_input_BH[index_B]
+
+    def swap(self, one: Sequence[int], other: Sequence[int]) -> None:
+        """Let rows of a roomy cache change places."""
+        device = self.position_B.device
+        to_K = torch.tensor([*one, *other], device=device)
+        from_K = torch.tensor([*other, *one], device=device)
+        for layer in self.cache.layers:
+            layer.move(to_K, from_K)
+        order_B = torch.arange(len(self.position_B), device=device).index_copy(0, to_K, from_K)
+        self.mask_BT = self.mask_BT[order_B]
+        self.position_B = self.position_B[order_B]
+        self.logits_BV = self.logits_BV[order_B]
+
+    def drop_behind(self, count: int) -> None:
+        """Keep the first rows of a roomy cache."""
+        for layer in self.cache.layers:
+            layer.drop_behind(count)
+        self.mask_BT, self.position_B = self.mask_BT[:count], self.position_B[:count]
+        self.logits_BV = self.logits_BV[:count]
 
     def _forward(self, ids_BT: Tensor, positions_BT: Tensor) -> None:
         seen: list[Tensor] = []

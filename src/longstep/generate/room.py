@@ -28,6 +28,16 @@ class Roomy:
         self.values = self.values_room.append(self.values, value_states)
         return self.keys, self.values
 
+    def move(self, to_K: Tensor, from_K: Tensor) -> None:
+        """Put rows into other places, all at once."""
+        for held in (self.keys, self.values):
+            held.index_copy_(0, to_K, held.index_select(0, from_K))
+
+    def drop_behind(self, count: int) -> None:
+        """Forget all but the first rows, without a copy of these."""
+        self.keys = self.keys_room.first(self.keys, count)
+        self.values = self.values_room.first(self.values, count)
+
 
 class _Room:
     """Where one tensor grows along its columns; the tensor alone keeps its memory, so what replaces it frees that."""
@@ -47,7 +57,13 @@ class _Room:
             whole = held.new_empty(rows, heads, self._columns, depth)
             whole[:, :, :width] = held
         whole[:, :, width:end] = new
-        shown = whole[:, :, :end]
+        return self._show(whole[:, :, :end])
+
+    def first(self, held: Tensor, count: int) -> Tensor:
+        """The first rows, which still have their room."""
+        return self._show(held[:count]) if held is self._shown() else held[:count]
+
+    def _show(self, shown: Tensor) -> Tensor:
         self._shown = ref(shown)
         return shown
 
