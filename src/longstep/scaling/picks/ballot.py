@@ -64,7 +64,8 @@ class Subsets:
         A verdict that says nothing about the model is left out: the others share its probability.
         """
         if self.judged:
-            return round(float((chosen_SN * self.right_SN).sum(-1).mean()), 12)
+            right_S = (chosen_SN * self.right_SN).sum(-1)
+            return round(float(right_S.sum()) / len(right_S), 12)
         unknown_SN = np.isnan(self.right_SN)
         judged_S = 1 - (chosen_SN * unknown_SN).sum(-1)
         right_S = (chosen_SN * np.nan_to_num(self.right_SN)).sum(-1)
@@ -102,6 +103,7 @@ class Ballot:
         self._seed, self._wide = seed, 2 + int(self.class_L.max(initial=-1))
         self._scores: dict[AnyScorer, Floats] = {}
         self._weights: dict[AnyScorer, Floats] = {}
+        self._orders: dict[AnyScorer, tuple[Ints, int]] = {}
         self._subsets: dict[int, Subsets] = {}
 
     def scores_L(self, scorer: AnyScorer) -> Floats:
@@ -113,16 +115,29 @@ class Ballot:
     def scores_SN(self, scorer: AnyScorer, subsets: Subsets) -> Floats:
         """Scores of the answers of subsets; those that compare answers know of no others than a subset has."""
         if scorer.compares:
-            return scorer.among_SN(subsets.class_SN)
+            scores_SW = scorer.among_SW(subsets.counts_SW, subsets.places_SN.shape[-1])
+            return scores_SW.ravel()[subsets.cells_SN]
         return self.scores_L(scorer)[subsets.places_SN]
 
     def weights_SN(self, scorer: AnyScorer, subsets: Subsets) -> Floats:
         """What these scores are worth in a weighted vote."""
         if scorer.compares:
-            return weighed(scorer, scorer.among_SN(subsets.class_SN))
+            scores_SW = scorer.among_SW(subsets.counts_SW, subsets.places_SN.shape[-1])
+            return weighed(scorer, scores_SW).ravel()[subsets.cells_SN]
         if scorer not in self._weights:
             self._weights[scorer] = weighed(scorer, self.scores_L(scorer))
         return self._weights[scorer][subsets.places_SN]
+
+    def order_SN(self, scorer: AnyScorer, subsets: Subsets) -> tuple[Ints, int]:
+        """The place of each answer's score among all that differ, and how many these are."""
+        if scorer.compares:
+            values_U, place = np.unique(self.scores_SN(scorer, subsets), return_inverse=True)
+            return place.reshape(subsets.places_SN.shape), len(values_U)
+        if scorer not in self._orders:
+            values_U, place_L = np.unique(self.scores_L(scorer), return_inverse=True)
+            self._orders[scorer] = place_L, len(values_U)
+        place_L, count = self._orders[scorer]
+        return place_L[subsets.places_SN], count
 
     def subsets(self, n: int) -> Subsets:
         """Subsets of n answers, each as likely as any other; all of them where they are few."""

@@ -84,11 +84,14 @@ class Vote(Counted):
         """What the vote of each answer of each subset weighs; what stands at one without an answer is not read."""
         raise NotImplementedError
 
+    def sums_SW(self, ballot: Ballot, subsets: Subsets) -> Floats:
+        """What the votes of each class weigh together; the first column is not read."""
+        return subsets.sums_SW(self.weights_SN(ballot, subsets))
+
     def chosen_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
         """One of the heaviest classes, each as likely; of its answers, each as likely."""
         there_SW = subsets.counts_SW > 0
-        weight_SW = subsets.sums_SW(self.weights_SN(ballot, subsets))
-        weight_SW[~there_SW] = -np.inf
+        weight_SW = np.where(there_SW, self.sums_SW(ballot, subsets), -np.inf)
         # Sums of equal weights may differ in the last bit, by their order; a product over many steps is tiny.
         best_SW = there_SW & (weight_SW >= weight_SW.max(-1, keepdims=True) * (1 - 1e-12))
         ways_SW = subsets.counts_SW * best_SW.sum(-1, keepdims=True)

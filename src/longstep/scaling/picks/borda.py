@@ -43,25 +43,11 @@ class BordaVote(Vote):
 
     def weights_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
         """By rank among those of the subset that vote; the worst weighs 1."""
-        votes_SN = subsets.class_SN >= 0
-        scores_SN = ballot.scores_SN(self.scorer, subsets)
-        # What does not vote is put above all that do, so it moves no rank of theirs.
-        ordered_SN = np.where(votes_SN, scores_SN, np.inf)
-        order_SN = ordered_SN.argsort(-1, kind="stable")
-        sorted_SN = np.take_along_axis(ordered_SN, order_SN, -1)
-        rank_SN = np.empty_like(scores_SN)
-        np.put_along_axis(rank_SN, order_SN, _mean_ranks(sorted_SN), -1)
-        return rank_SN**self.power
-
-
-def _mean_ranks(sorted_SN: Floats) -> Floats:
-    """Ranks from 1 of rising values, equal ones their mean: of first and last rank of a run of them."""
-    n = sorted_SN.shape[-1]
-    places_N = np.arange(1, n + 1)
-    new_SN = np.ones(sorted_SN.shape, dtype=bool)
-    new_SN[:, 1:] = sorted_SN[:, 1:] != sorted_SN[:, :-1]
-    first_SN = np.maximum.accumulate(np.where(new_SN, places_N, 0), -1)
-    ends_SN = np.ones(sorted_SN.shape, dtype=bool)
-    ends_SN[:, :-1] = new_SN[:, 1:]
-    last_SN = np.minimum.accumulate(np.where(ends_SN, places_N, n)[:, ::-1], -1)[:, ::-1]
-    return (first_SN + last_SN) / 2
+        place_SN, wide = ballot.order_SN(self.scorer, subsets)
+        sets = len(place_SN)
+        cells_SN = place_SN + np.arange(sets)[:, None] * wide
+        voting = cells_SN[subsets.class_SN >= 0]
+        counts_SU = np.bincount(voting, minlength=sets * wide).reshape(sets, wide)
+        # Of a run of equal scores the last rank is how many are not above it; their mean, half a run less.
+        rank_SU = counts_SU.cumsum(-1) - (counts_SU - 1) / 2
+        return rank_SU.ravel()[cells_SN] ** self.power

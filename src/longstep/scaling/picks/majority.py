@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from longstep.scaling.picks.ballot import Ballot, Subsets
 from longstep.scaling.picks.base import Vote
 
@@ -18,6 +16,6 @@ class MajorityVote(Vote):
 
     kind: Literal["majority"] = "majority"
 
-    def weights_SN(self, ballot: Ballot, subsets: Subsets) -> Floats:
+    def sums_SW(self, ballot: Ballot, subsets: Subsets) -> Floats:
         """One each."""
-        return np.ones(subsets.places_SN.shape)
+        return subsets.counts_SW

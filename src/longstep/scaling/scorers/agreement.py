@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
 from longstep.scaling.scorers.base import Scorer
 from longstep.scaling.tree import Trail
 from longstep.scaling.votes import class_of_each
 from longstep.verify.keys import same_answer
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -25,9 +24,8 @@ class AgreementScorer(Scorer):
     def score(self, trails: Sequence[Trail]) -> list[float]:
         """Count by classes of equal answers."""
         found = class_of_each([trail.answer for trail in trails], same_answer)
-        return self.among_SN(np.array([found], dtype=np.int64))[0].tolist()
+        return [found.count(each) / len(found) if each >= 0 else 0.0 for each in found]
 
-    def among_SN(self, class_SN: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Count in every subset."""
-        equal_SNN = (class_SN[:, :, None] == class_SN[:, None, :]) & (class_SN >= 0)[:, :, None]
-        return equal_SNN.mean(-1)
+    def among_SW(self, counts_SW: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+        """Their share."""
+        return counts_SW / n

@@ -44,8 +44,8 @@ class Scorer(Strict):
         """Score paths of one problem."""
         raise NotImplementedError
 
-    def among_SN(self, class_SN: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Of one that compares: scores of the answers of subsets, by their classes; -1 is without an answer."""
+    def among_SW(self, counts_SW: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+        """Of one that compares: scores of the answers of each class, by how many of n these are, in every subset."""
         raise NotImplementedError
 
     def weight(self, score: float) -> float:
