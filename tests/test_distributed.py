@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.equality]
 RECIPE = """
 name: pico
 stages:
-  problems: {kind: curate, sources: [{kind: chain, count: 16, difficulty: [1, 1]}]}
+  problems: {kind: curate, sources: [{kind: chain, count: 16, difficulty: [1, 2]}]}
   base: {kind: checkpoint, path: longstep-tiny}
   traces:
     kind: sample
