@@ -195,15 +195,18 @@ def test_a_stage_is_a_verb(tmp_path: Path):
     assert os.path.exists(tmp_path / "run/curate/manifest.json")
 
 
-@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_wait_without_a_core_unless_the_user_says_otherwise(monkeypatch, given, policy):
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+)
+def test_threads_wait_without_a_core_unless_the_user_says_otherwise(monkeypatch, given, spins):
     """They would spin where another process has a core: ten times slower with a small model."""
-    monkeypatch.setenv(
-        "OMP_WAIT_POLICY", given or ""
-    )  # put back after the test, what main sets included
-    if given is None:
-        monkeypatch.delenv("OMP_WAIT_POLICY")
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # put back after the test, what main sets included
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", ["longstep", "--version"])
     with pytest.raises(SystemExit):
         cli.main()
-    assert os.environ["OMP_WAIT_POLICY"] == policy
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
