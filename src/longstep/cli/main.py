@@ -308,7 +308,7 @@ def _who() -> str:
 def main() -> None:
     """Entry point: user errors, and libraries that an extra brings, become one sentence and an exit code."""
     # Read once, when torch is loaded. Its threads spin for milliseconds until the slowest is there, and where another
-    # process has that one's core, a small model draws ten times slower than with one thread. A thousand turns are enough.
+    # process has that one's core, a small model draws ten times slower than with one thread. A thousand turns will do.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
