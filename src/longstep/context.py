@@ -21,7 +21,7 @@ from longstep.config import Field, Strict, UserError, field_validator
 from longstep.models.adapted import whole
 from longstep.models.load import locate
 from longstep.models.origin import Ancestor, origins
-from longstep.progress import Progress
+from longstep.progress import Progress, to_stderr
 from longstep.types import Completion, Pair, Problem
 from longstep.workfolder import PARTIAL
 
@@ -107,6 +107,11 @@ class Context:
     datasets: tuple[str, ...] = ()
     trackers: tuple[str, ...] = ()
     cost: Cost = field(default_factory=Cost)
+
+    def warn(self, event: str, said: str) -> None:
+        """Record a warning, and say it at once."""
+        self.event(event, {"warning": said})
+        to_stderr(f"{self.name}: {said}\n")
 
     @property
     def out(self) -> Path:

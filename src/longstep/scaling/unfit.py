@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from longstep.config import UserError
 from longstep.generate import Prompt, Sampling
 from longstep.scaling.base import Strategy
+from longstep.scaling.budget import OPEN
 from longstep.scaling.picks.base import Pick
 from longstep.scaling.scorers.base import Scorer
 
@@ -44,7 +45,7 @@ def unfit_model(
 
 def unfit_prompts(strategy: Strategy, prompts: Iterable[Prompt]) -> Iterator[str]:
     """Thoughts that cannot be bounded, for the prompt does not leave one open."""
-    if any(strategy.tags()) and any("<think>" not in prompt.prefix for prompt in prompts):
+    if any(strategy.tags()) and any(OPEN not in prompt.prefix for prompt in prompts):
         yield (
             "it bounds a thought, and the prompt opens none (without thinking, an empty one is asked for); let the "
             "model think, or take another strategy"

@@ -23,7 +23,6 @@ from longstep.evaluate.score import no_file_names
 from longstep.foresight import Ahead, Foreseen
 from longstep.generate import Prompt, Sampling
 from longstep.generate.base import canonical
-from longstep.progress import to_stderr
 from longstep.report.blocks import Block
 from longstep.scaling import AnyStrategy
 from longstep.scaling.account import bill
@@ -180,8 +179,7 @@ class Scale(Stage):
             ),
         )
         for said in found["remarks"]:
-            context.event("remark", {"warning": said})
-            to_stderr(f"{context.name}: {said}\n")
+            context.warn("remark", said)
 
     def _work(self, opened: Opened) -> Work | None:
         """What a token takes of the model that draws, where it draws in this process and its shape can be read."""

@@ -19,7 +19,6 @@ from longstep.curate.duplicates import duplicate_key
 from longstep.curate.queue import FILE, Doubt, merged, queue, suspected
 from longstep.curate.selection import AnySelection, Candidate, narrow
 from longstep.foresight import REMEDIES, Ahead, Foreseen
-from longstep.progress import to_stderr
 from longstep.report import shown
 from longstep.report.blocks import Block
 from longstep.stages.base import Stage
@@ -111,8 +110,7 @@ class Select(Stage):
                 said = (
                     f"the rule {rule.kind} leaves nothing out: it takes all {row['kept']} there are"
                 )
-                context.event("remark", {"warning": said})
-                to_stderr(f"{context.name}: {said}\n")
+                context.warn("remark", said)
         funnel.dropped += [Dropped(*why, problems[place]) for place, why in dropped.items()]
         kept = [problem for place, problem in enumerate(problems) if place not in dropped]
         ids = {problem.id for problem in kept}

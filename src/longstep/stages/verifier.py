@@ -16,7 +16,6 @@ from longstep.draw.prompts import engine, prompts_for
 from longstep.foresight import Ahead, Foreseen
 from longstep.models.load import load_model, load_tokenizer
 from longstep.models.pointer import weights_hash
-from longstep.progress import to_stderr
 from longstep.report.blocks import Block, Table, Text
 from longstep.scaling.card import train_and_judge
 from longstep.scaling.fit import Fitting
@@ -142,11 +141,9 @@ class ValueVerifier(Stage):
         if not any((lesson.counts_A > 1).any() for lesson in lessons):
             known = " ".join(map(repr, self.cutting.step))
             said = f"no answer has two steps, for none has {known} inside of it; name what ends a step in cutting.step"
-            context.event("whole answers", {"warning": said})
-            to_stderr(f"{context.name}: {said}\n")
+            context.warn("whole answers", said)
         if card.doubt:
-            context.event("doubtful head", {"warning": card.doubt})
-            to_stderr(f"{context.name}: {card.doubt}\n")
+            context.warn("doubtful head", card.doubt)
 
     def _answers(
         self, context: Context, tokenizer: PreTrainedTokenizerBase

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from longstep.config import Strict
+from longstep.config import Field, Strict, field_validator
 
 OPEN, CLOSE = "<think>", "</think>"
 CONTROL = "<|"
@@ -79,18 +79,28 @@ class Edit(Strict):
         raise NotImplementedError
 
 
-def without_tags(text: str) -> str:
-    """A text that may stand in a thought.
+class Marked(Edit):
+    """Base of members that put marks in the place of the thought.
 
-    Raises:
-        ValueError: it opens or closes one, or spells a control token.
+    Attributes:
+        mark: one of them; it may stand in a thought.
     """
-    for tag in (OPEN, CLOSE, CONTROL):
-        if tag in text:
-            raise ValueError(
-                f"holds {tag}, which would end the thought that it stands in, or begin another"
-            )
-    return text
+
+    mark: str = Field(default=".", min_length=1)
+
+    @field_validator("mark")
+    @classmethod
+    def _no_tag(cls, mark: str) -> str:
+        for tag in (OPEN, CLOSE, CONTROL):
+            if tag in mark:
+                raise ValueError(
+                    f"holds {tag}, which would end the thought that it stands in, or begin another"
+                )
+        return mark
+
+    def writes(self) -> Iterator[str]:
+        """Its mark."""
+        yield self.mark
 
 
 def thought_of(text: str) -> str | None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Literal
 
-from longstep.config import Field, field_validator
-from longstep.curate.edits.base import Edit, Edited, FinishedTrace, without_tags
+from longstep.curate.edits.base import Edited, FinishedTrace, Marked
 
 
-class FillerThought(Edit):
+class FillerThought(Marked):
     """As long a thought that says nothing, with the key behind it: what more tokens alone are worth.
 
     The filler tokens of arXiv 2307.13702 and 2404.15758.
@@ -20,16 +18,6 @@ class FillerThought(Edit):
     """
 
     kind: Literal["filler"] = "filler"
-    mark: str = Field(default=".", min_length=1)
-
-    @field_validator("mark")
-    @classmethod
-    def _no_tag(cls, mark: str) -> str:
-        return without_tags(mark)
-
-    def writes(self) -> Iterator[str]:
-        """Its mark."""
-        yield self.mark
 
     def apply(
         self, trace: FinishedTrace, rng: random.Random, donor: FinishedTrace | None = None
