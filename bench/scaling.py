@@ -25,8 +25,8 @@ from longstep.artifacts import write_rows
 from longstep.draw.prompts import engine, prompts_for
 from longstep.generate import Prompt, Sampling
 from longstep.generate.base import canonical
+from longstep.generate.encoded import EncodedFrontier
 from longstep.generate.engine import TransformersEngine
-from longstep.generate.held import HeldFrontier
 from longstep.generate.prefilled import Prefilled
 from longstep.models.chat import encode_text
 from longstep.models.load import load_model, load_tokenizer, shipped_folder
@@ -73,9 +73,9 @@ TEN: dict[str, Strategy] = {
 class Again(TransformersEngine):
     """Holds nothing."""
 
-    def frontier(self) -> HeldFrontier:
+    def frontier(self) -> EncodedFrontier:
         """Encode every prefix again."""
-        return HeldFrontier(self, hold=False)
+        return EncodedFrontier(self)
 
 
 def bed(

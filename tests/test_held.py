@@ -7,8 +7,9 @@ import torch
 
 from longstep.config import UserError
 from longstep.generate import Continuation, Prompt, Sampling
+from longstep.generate.encoded import EncodedFrontier
 from longstep.generate.engine import TransformersEngine
-from longstep.generate.held import HeldFrontier
+from longstep.generate.rows import Rows
 from longstep.scaling.base import Strategy
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
@@ -63,7 +64,7 @@ class Again(TransformersEngine):
     """Holds nothing."""
 
     def frontier(self):
-        return HeldFrontier(self, hold=False)
+        return EncodedFrontier(self)
 
 
 class Greeter:
@@ -130,6 +131,40 @@ def test_a_held_prefix_gives_what_an_encoded_one_gives(engine, strategy: Strateg
         for one, two in zip(held, encoded, strict=True):
             assert one.logprobs == pytest.approx(two.logprobs, abs=1e-5)
     assert grown(engine, strategy) == grown(engine, strategy)
+
+
+def test_what_is_over_is_told_and_goes_on_while_others_are_at_work(engine):
+    """A short piece of one problem is over, told and written on long before the long one of another problem ends."""
+    short, long = (
+        Continuation(prompt, (), (prompt.name, 0), most, ("zz",))
+        for prompt, most in zip(PROMPTS, (3, 30), strict=False)
+    )
+    heard: list[tuple[str, int]] = []
+
+    def told(done):
+        heard.extend((ask.prompt.name, len(ask.ids) + len(each.token_ids)) for ask, each in done)
+        return [
+            Continuation(ask.prompt, ask.ids + each.token_ids, ask.noise, 3, ("zz",))
+            for ask, each in done
+            if ask.prompt.name == short.prompt.name and each.finish == "cut" and len(ask.ids) < 9
+        ]
+
+    greedy = HOW.model_copy(update={"temperature": 0.0})
+    engine.frontier().run([short, long], greedy, told)
+    assert [name for name, _ in heard].index(long.prompt.name) == len(heard) - 1
+    assert [count for name, count in heard if name == short.prompt.name] == [3, 6, 9, 12]
+
+
+def test_no_more_pieces_than_a_batch_has_are_at_work(engine, monkeypatch: pytest.MonkeyPatch):
+    most: list[int] = []
+    step = Rows.step
+    monkeypatch.setattr(Rows, "step", lambda self, how: (most.append(self.live), step(self, how)))
+    asks = [Continuation(PROMPTS[0], (), (PROMPTS[0].name, k), 12, ("c",)) for k in range(7)]
+    few = HOW.model_copy(update={"batch_size": 3})
+    narrow = engine.frontier().extend(asks, few)
+    assert max(most) == 3
+    assert narrow == engine.frontier().extend(asks, HOW)
+    assert max(most) == 7
 
 
 def test_a_piece_ends_with_the_first_text_that_is_whole(engine):

@@ -103,12 +103,26 @@ class Continued:
     margins: tuple[float, ...] | None = None
 
 
+#: Is told what was written on, each beside what was asked, and says what comes next.
+Told = Callable[[Sequence[tuple[Continuation, Continued]]], Sequence[Continuation]]
+
+
 class Frontier(Protocol):
     """Unfinished answers at hand. What it is asked depends on what it gave before, and it may keep what that took."""
 
     def extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
         """Write each on; ``how.max_tokens`` is the longest whole answer."""
         ...
+
+    def run(self, asked: Sequence[Continuation], how: Sampling, told: Told) -> None:
+        """Write on until nothing more is asked, ``how.batch_size`` pieces at a time; here in rounds.
+
+        Every piece is told of once, in any order, as soon as that suits.
+        """
+        queue = list(asked)
+        while queue:
+            taken, queue = queue[: how.batch_size], queue[how.batch_size :]
+            queue += told(list(zip(taken, self.extend(taken, how), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

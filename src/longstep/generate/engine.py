@@ -7,7 +7,8 @@ by several samples is encoded once, and finished rows leave the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, NoReturn, Protocol
 
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor
 
 from longstep.config import UserError
-from longstep.generate.base import Prompt, Sampling
+from longstep.generate.base import Frontier, Prompt, Sampling
 from longstep.generate.batches import Batch, Batched, Row
 from longstep.generate.choose import choose
+from longstep.generate.encoded import EncodedFrontier
 from longstep.generate.held import HeldFrontier
 from longstep.generate.noise import row_key, uniforms
 from longstep.generate.prefilled import Prefilled, logp, looks_everywhere
@@ -74,9 +76,24 @@ class TransformersEngine(Batched):
         if model is not self.model and self._copy is not None:
             self._copy(model, self.model)
 
-    def frontier(self) -> HeldFrontier:
+    def frontier(self) -> Frontier:
         """Write answers on piece by piece, holding their caches where every layer looks at the whole row."""
-        return HeldFrontier(self, looks_everywhere(self.model))
+        return HeldFrontier(self) if looks_everywhere(self.model) else EncodedFrontier(self)
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """The model as it draws: in evaluation mode, without gradients, in the precision of drawing."""
+        training = (
+            self.model.training
+        )  # then checkpointed layers drop the cache, and dropout samples noise
+        if training:
+            self.model.eval()
+        try:
+            with torch.inference_mode(), self.precision():
+                yield
+        finally:
+            if training:
+                self.model.train()
 
     def reader(self) -> ModelReader:
         """Read answers again with this model."""
@@ -115,13 +132,8 @@ class TransformersEngine(Batched):
         ``observe(step, alive_A, state_AH)`` is shown, before each token is chosen, which rows of the batch still run
         and what the output head was given for them: the distribution the token is drawn from, before V is in it.
         """
-        training = self.model.training
-        self.model.eval()  # in training mode checkpointed layers drop the cache, and dropout samples noise
-        try:
-            with torch.inference_mode(), self.precision():
-                tokens_BT, logps_BT = self._decode(batch.rows, sampling, observe)
-        finally:
-            self.model.train(training)
+        with self.drawing():
+            tokens_BT, logps_BT = self._decode(batch.rows, sampling, observe)
         logps = [None] * len(batch.rows) if logps_BT is None else logps_BT.tolist()
         ids = tokens_BT.tolist()
         return [self._completion(*each) for each in zip(batch.rows, ids, logps, strict=True)]
@@ -176,7 +188,7 @@ class TransformersEngine(Batched):
                 break
             if left <= SHRINK * len(alive_B):
                 keep = (~done_B).nonzero().squeeze(-1)
-                state.select(keep)
+                state.select(keep.tolist())
                 alive_B, done_B, bad_B = alive_B[keep], done_B[keep], bad_B[keep]
         return tokens_BT, logps_BT
 

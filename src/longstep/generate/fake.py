@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from longstep.config import UserError
-from longstep.generate.base import Continuation, Continued, Prompt, Sampling
+from longstep.generate.base import Continuation, Continued, Frontier, Prompt, Sampling
 from longstep.generate.batches import Batch, Batched, Row
 from longstep.types import Completion, Problem, SegmentFinish
 
@@ -58,7 +58,7 @@ class FakeGenerator(Batched):
         return self.answers(prompt, sample_index)
 
 
-class FakeFrontier:
+class FakeFrontier(Frontier):
     """Writes scripted texts on: the stream's name is the key of the prompt that the script is asked for."""
 
     def __init__(self, of: FakeGenerator) -> None:

@@ -1,271 +1,215 @@
 """Answers written on piece by piece, their keys and values held between the requests.
 
-Rows of a batch stop at different places and wait for each other: the cache of a waiting row grows by columns that its
-mask leaves out. A piece that goes on where a row stopped costs its own tokens; one that goes back costs what it leaves
-out again, at most. Columns are moved together when less than ``DENSE`` of them are in use. Where not all layers of a
-model look at the whole row (windows, recurrent states), nothing is held and every prefix is encoded again.
+Nobody waits for a whole round: what is over is told as soon as it is some, and what is asked next joins the rows that
+are at work. A piece that goes on where a row stopped costs its own tokens, and takes that row where it stands; one that
+goes back costs what it leaves out again, at most. Columns that a row does not use are left out by its mask, and moved
+together when less than ``DENSE`` of all are in use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from longstep.config import UserError
-from longstep.generate.base import Continuation, Continued, Prompt, Sampling
-from longstep.generate.batches import Row
-from longstep.generate.choose import choose
-from longstep.generate.ends import Ends
-from longstep.generate.noise import row_key, uniforms_at
-from longstep.generate.prefilled import Prefilled, logp
-from longstep.types import SegmentFinish
+from longstep.generate.base import Continuation, Continued, Frontier, Sampling, Told
+from longstep.generate.noise import row_key
+from longstep.generate.prefilled import Prefilled
+from longstep.generate.rows import Rows, continued, encoded
+from longstep.generate.written import Ids, Piece
 
 if TYPE_CHECKING:
     from longstep.generate.engine import TransformersEngine
 
-Ids = tuple[int, ...]
 DENSE = 0.7  # repack the cache when a smaller share of its columns is in use
 LOOK = 8  # steps between looks at how dense it is: each waits for the device
 REMEMBERED = 10_000  # texts of the last tokens of steps, which end alike
-SHRINK = 0.9  # drop answers that are over when at most this share of the rows is not: dropping copies the cache
+SOME = 0.1  # tell of what is over when it is more than this share of the rows
+SHRINK = 0.5  # put rows that wait aside when at most this share is at work: that copies the cache
 
 
 @dataclass(eq=False)
-class _Piece:
-    """One row's work: tokens that are only fed, then tokens that are drawn."""
+class _Aside:
+    """Rows that wait, out of the way of those at work."""
 
-    ask: Continuation
-    key: int
-    given: list[int]
-    ids: list[int] = field(default_factory=list)
-    logps: list[float] = field(default_factory=list)
-    margins: list[float] = field(default_factory=list)
-    finish: SegmentFinish | None = None
+    state: Prefilled
+    pieces: list[Piece]
 
-    @property
-    def drawing(self) -> bool:
-        """Whether its next token is chosen, not given."""
-        return self.finish is None and not self.given
-
-    @property
-    def rank(self) -> int:
-        """Of its next token, where ranks decide."""
-        return 0 if self.ids else self.ask.rank or 0
-
-    @property
-    def whole(self) -> Ids:
-        """Everything the model has read by the end."""
-        return self.ask.prompt.prompt_ids + self.ask.ids + tuple(self.ids)
+    def give(self, sources: Sequence[Piece], held: Collection[Piece]) -> Prefilled:
+        """The rows where these ended, which may repeat; of the others those that are held stay."""
+        places = [self.pieces.index(source) for source in sources]
+        rest = [at for at, piece in enumerate(self.pieces) if piece in held]
+        given = self.state.taken(places) if rest else self.state
+        if rest:
+            self.state.select(rest)
+        elif places != list(range(len(self.pieces))):
+            given.select(places)
+        self.pieces = [self.pieces[at] for at in rest]
+        return given
 
 
-class HeldFrontier:
-    """Unfinished answers of one model; see ``Frontier``. What one request leaves out is not held for the next."""
+@dataclass(eq=False)
+class _Claim:
+    """A piece, the one at whose end a row waits that it goes on from, and how many tokens that row has to go back."""
 
-    def __init__(self, engine: TransformersEngine, hold: bool) -> None:
-        """Take the engine, and whether the caches of its model may be held."""
-        self._engine, self._hold = engine, hold
+    piece: Piece
+    source: Piece
+    surplus: int
+
+
+class HeldFrontier(Frontier):
+    """Unfinished answers of one model; see ``Frontier``. What a problem's next request leaves out is not held."""
+
+    def __init__(self, engine: TransformersEngine) -> None:
+        """Take the engine."""
+        self._engine = engine
         self._short = lru_cache(REMEMBERED)(engine.text)
-        self._batches: list[_Batch] = []
-        self._texts: dict[Ids, str] = {}  # of the answers that the last request wrote on
+        self._rows: Rows | None = None
+        self._aside: list[_Aside] = []
+        self._waiting: dict[str, list[Piece]] = {}  # by name of the prompt; their rows are held
+        self._steps = 0
 
     def extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
-        """Write each on, in one batch for what was begun together."""
-        engine = self._engine
-        engine.check([ask.prompt for ask in asked], how)
-        pieces = [_Piece(ask, row_key(how.seed, *ask.noise), []) for ask in asked]
-        training = engine.model.training
-        engine.model.eval()
+        """Write each on, and hold nothing."""
+        found: dict[int, Continued] = {}
+
+        def told(done: Sequence[tuple[Continuation, Continued]]) -> Sequence[Continuation]:
+            found.update((id(ask), each) for ask, each in done)
+            return ()
+
+        self.run(asked, how, told)
+        return [found[id(ask)] for ask in asked]
+
+    def run(self, asked: Sequence[Continuation], how: Sampling, told: Told) -> None:
+        """Write on until nothing more is asked, at most ``how.batch_size`` pieces at a time."""
+        queue = list(asked)
         try:
-            with torch.inference_mode(), engine.precision():
-                batches = self._sorted(pieces)
-                for batch in batches:
-                    batch.run(how, lambda ids: self._short(tuple(ids)))
+            while queue or self._live:
+                self._engine.check([ask.prompt for ask in queue], how)
+                free = how.batch_size - self._live
+                taken, queue = queue[:free], queue[free:]
+                with (
+                    self._engine.drawing()
+                ):  # and nothing else: who is told may read with other models
+                    self._take([Piece(ask, row_key(how.seed, *ask.noise)) for ask in taken])
+                    done = self._some(how)
+                queue += told([(piece.ask, continued(self._engine, piece, how)) for piece in done])
+                self._forget({piece.ask.prompt.name for piece in done}, queue)
         finally:
-            engine.model.train(training)
-        self._batches = batches if self._hold else []
-        texts: dict[Ids, str] = {}
-        found = [self._continued(piece, how, texts) for piece in pieces]
-        self._texts = texts
-        return found
+            self._rows, self._aside, self._waiting = None, [], {}
 
-    def _sorted(self, pieces: Sequence[_Piece]) -> list[_Batch]:
-        """Batches that go on, and one of all that begins; a held row serves what shares its answer so far."""
-        begun: list[_Piece] = []
-        going: dict[int, list[tuple[_Piece, int, int]]] = {}
-        for piece in pieces:
-            at, row, common = self._nearest(piece)
-            if common <= len(piece.ask.prompt.prompt_ids):
-                begun.append(piece)
-            else:
-                going.setdefault(at, []).append((piece, row, common))
-        found = []
-        for at, chosen in going.items():
-            self._batches[at].go_on(chosen)
-            found.append(self._batches[at])
+    @property
+    def _live(self) -> int:
+        return 0 if self._rows is None else self._rows.live
+
+    def _take(self, pieces: Sequence[Piece]) -> None:
+        """Let rows work at these pieces: those that wait for them, copies of these, and new ones."""
+        if not pieces:
+            return
+        claims = [self._claim(piece) for piece in pieces]
+        claimed = [claim for claim in claims if claim is not None]
+        begun = [piece for piece, claim in zip(pieces, claims, strict=True) if claim is None]
+        for name in {piece.ask.prompt.name for piece in pieces}:
+            self._waiting.pop(name, None)
+        if self._rows is None:
+            self._rows = Rows(self._engine, begun, lambda ids: self._short(tuple(ids)))
+            return
+        written = self._rows.written
+        here = {piece: row for row, piece in enumerate(written.pieces)}
+        first: dict[Piece, _Claim] = {}
+        for claim in claimed:
+            if claim.source in here:
+                first.setdefault(claim.source, claim)
+        further = [claim for claim in claimed if first.get(claim.source) is not claim]
+        written.begin([here[source] for source in first], [c.piece for c in first.values()])
+        if further or begun:
+            self._arrange(here, further, begun)
+        now = {piece: row for row, piece in enumerate(written.pieces)}
+        for claim in claimed:
+            if claim.surplus:
+                self._rows.state.go_back(now[claim.piece], claim.surplus)
+
+    def _arrange(
+        self, here: Mapping[Piece, int], further: Sequence[_Claim], begun: Sequence[Piece]
+    ) -> None:
+        """Copy rows that are here, fetch those put aside, encode new ones; what nobody needs goes."""
+        assert self._rows is not None
+        held = self._held()
+        kept = [
+            row
+            for row, piece in enumerate(self._rows.written.pieces)
+            if piece.finish is None or piece in held
+        ]
+        copies = [claim for claim in further if claim.source in here]
+        more, others = [claim.piece for claim in copies], list[Prefilled]()
+        for aside in self._aside:
+            mine = [claim for claim in further if claim.source in aside.pieces]
+            if mine:
+                others.append(aside.give([claim.source for claim in mine], held))
+                more += [claim.piece for claim in mine]
+        self._aside = [aside for aside in self._aside if aside.pieces]
         if begun:
-            found.append(_Batch(self._engine, begun, self._hold))
-        return found
+            others.append(encoded(self._engine.model, begun))
+            more += begun
+        self._rows.rearrange(kept, [here[claim.source] for claim in copies], others, more)
 
-    def _nearest(self, piece: _Piece) -> tuple[int, int, int]:
-        """Batch and row that share the most tokens with what a piece goes on from, and how many."""
-        whole, best = piece.whole, (0, 0, 0)
-        for at, batch in enumerate(self._batches):
-            exact = batch.places.get(whole)
-            if exact is not None:
-                return at, exact, len(whole)
-            for row in batch.rows_of.get(piece.ask.prompt.name, ()):
-                common = _common(batch.read[row], whole)
-                if common > best[2]:
-                    best = at, row, common
-        return best
+    def _claim(self, piece: Piece) -> _Claim | None:
+        """The row that shares the most tokens with what a piece goes on from, if more than the prompt is shared."""
+        begin, waiting = piece.begin, self._waiting.get(piece.ask.prompt.name, ())
+        for source in waiting:
+            if source.read == begin:
+                piece.before = source.text
+                return _Claim(piece, source, 0)
+        shared = [_common(source.read, begin) for source in waiting]
+        common = max(shared, default=0)
+        if common <= len(piece.ask.prompt.prompt_ids):
+            return None
+        source = waiting[shared.index(common)]
+        # The next token's distribution is known where a row ends, and nowhere before.
+        kept = common if common == len(source.read) else min(common, len(begin) - 1)
+        piece.given = begin[kept:]
+        return _Claim(piece, source, len(source.read) - kept)
 
-    def _continued(self, piece: _Piece, how: Sampling, texts: dict[Ids, str]) -> Continued:
-        engine, ids = self._engine, tuple(piece.ids)
-        assert piece.finish is not None
-        shown = ids[:-1] if piece.finish == "stop" else ids
-        known = self._texts.get(piece.ask.ids)
-        before = engine.text(piece.ask.ids) if known is None else known
-        text = texts[piece.ask.ids + shown] = engine.text(piece.ask.ids + shown)
-        # A character of several tokens may be cut at the border; then the piece is read by itself.
-        text = text[len(before) :] if text.startswith(before) else engine.text(shown)
-        logps = tuple(piece.logps) if how.logprobs else None
-        margins = None if piece.ask.rank is None else tuple(piece.margins)
-        return Continued(ids, text, piece.finish, logps, margins)
+    def _some(self, how: Sampling) -> list[Piece]:
+        """Feed and draw until some pieces are over; gives them."""
+        rows = self._rows
+        assert rows is not None
+        if rows.live <= SHRINK * len(rows.written.pieces):
+            self._put_aside(rows)
+        count = len(rows.written.pieces)
+        while rows.live and len(rows.written.over) <= SOME * count:
+            rows.step(how)
+            self._steps += 1
+            if self._steps % LOOK == 0:
+                rows.state.pack(DENSE)
+        done, rows.written.over = rows.written.over, []
+        for piece in done:
+            if piece.waits:
+                self._waiting.setdefault(piece.ask.prompt.name, []).append(piece)
+        return done
 
+    def _put_aside(self, rows: Rows) -> None:
+        """Leave rows at work alone in the batch: one that waits would pass through the model with every token."""
+        held, pieces = self._held(), rows.written.pieces
+        waiting = [row for row, piece in enumerate(pieces) if piece in held]
+        if waiting:
+            self._aside.append(_Aside(rows.state.taken(waiting), [pieces[row] for row in waiting]))
+        rows.rearrange(rows.written.live_B.nonzero()[0].tolist())
 
-class _Batch:
-    """Rows with one cache, at different places of their answers."""
+    def _held(self) -> set[Piece]:
+        return {piece for some in self._waiting.values() for piece in some}
 
-    def __init__(self, engine: TransformersEngine, pieces: list[_Piece], hold: bool) -> None:
-        """Encode what each piece goes on from, equal ones once."""
-        numbers: dict[Ids, int] = {}
-        rows = []
-        for piece in pieces:
-            number = numbers.setdefault(piece.whole, len(numbers))
-            rows.append(Row(Prompt(piece.ask.prompt.problem_id, piece.whole, key=str(number)), 0))
-        self.engine, self.pieces, self.hold = engine, pieces, hold
-        self.state = Prefilled(engine.model, rows, watched=False)
-        self.read: list[Ids] = []
-        self.places: dict[Ids, int] = {}
-        self.rows_of: dict[str, list[int]] = {}
-
-    def go_on(self, chosen: Sequence[tuple[_Piece, int, int]]) -> None:
-        """Take rows for pieces, each back to what it shares with its piece; the rest is fed again."""
-        state = self.state
-        device = state.position_B.device
-        rows = [row for _, row, _ in chosen]
-        if rows != list(range(len(self.read))):  # taking all of them would copy the cache
-            state.select(torch.tensor(rows, device=device))
-        pieces = []
-        for place, (piece, row, common) in enumerate(chosen):
-            whole = piece.whole
-            # The next token's distribution is known where a row ends, and nowhere before.
-            kept = common if common == len(self.read[row]) else min(common, len(whole) - 1)
-            surplus = len(self.read[row]) - kept
-            if surplus:
-                state.go_back(place, surplus)
-            piece.given = list(whole[kept:])
-            pieces.append(piece)
-        self.pieces = pieces
-
-    def run(self, how: Sampling, short: Callable[[Sequence[int]], str]) -> None:
-        """Feed and draw until every row stands where it was asked to stop; ``short`` is the text of a few ids."""
-        engine, state = self.engine, self.state
-        device = state.position_B.device
-        unknown_U = engine.unknown_U.to(device)
-        kinds = {piece.ask.after for piece in self.pieces}
-        known = {after: Ends(short, after) for after in kinds}
-        ends = [known[piece.ask.after] for piece in self.pieces]
-        step = 0
-        while any(piece.finish is None for piece in self.pieces):
-            logits_BV = state.logits_BV
-            if len(unknown_U):
-                logits_BV = logits_BV.index_fill(-1, unknown_U, -torch.inf)
-            keys_B = np.array([piece.key for piece in self.pieces], dtype=np.uint64)
-            places_B = np.array([len(p.ask.ids) + len(p.ids) for p in self.pieces])
-            noise_B = torch.from_numpy(uniforms_at(keys_B, places_B)).to(device)
-            token_B = self._ranked(logits_BV, choose(logits_BV, noise_B, how))
-            logps_B = logp(logits_BV, token_B).tolist() if how.logprobs else [0.0] * len(token_B)
-            finite_B = logits_BV.amax(-1).isfinite().tolist()
-            fed, live = [0] * len(self.pieces), [False] * len(self.pieces)
-            drawn = token_B.tolist()
-            for at, piece in enumerate(self.pieces):
-                if piece.finish is None:
-                    live[at] = True
-                    fed[at] = self._next(piece, drawn[at], logps_B[at], finite_B[at], ends[at])
-            if any(piece.finish != "stop" for piece in self.pieces):
-                state.advance_some(
-                    torch.tensor(fed, device=device), torch.tensor(live, device=device)
-                )
-            step += 1
-            if step % LOOK == 0:
-                ends = self._shrink(ends)
-        self._settle()
-
-    def _ranked(self, logits_BV: Tensor, token_B: Tensor) -> Tensor:
-        """Where ranks were asked for, the token of that rank and not the drawn one; notes its margin."""
-        rows = [at for at, p in enumerate(self.pieces) if p.ask.rank is not None and p.drawing]
-        if not rows:
-            return token_B
-        ranks = [self.pieces[at].rank for at in rows]
-        if max(ranks) >= logits_BV.shape[-1] - len(self.engine.unknown_U):
-            raise UserError(
-                f"rank {max(ranks)} of the first token was asked for, and the model knows no more tokens; lower k"
-            )
-        rows_R = torch.tensor(rows, device=token_B.device)
-        probs_RV = logits_BV[rows_R].float().softmax(-1)
-        best_RK = probs_RV.topk(max(2, max(ranks) + 1), -1)
-        ranks_R1 = torch.tensor(ranks, device=token_B.device)[:, None]
-        other_R1 = best_RK.values.gather(-1, (ranks_R1 == 0).long())
-        margins_R = (best_RK.values.gather(-1, ranks_R1) - other_R1).squeeze(-1)
-        for at, margin in zip(rows, margins_R.tolist(), strict=True):
-            self.pieces[at].margins.append(margin)
-        return token_B.index_copy(0, rows_R, best_RK.indices.gather(-1, ranks_R1).squeeze(-1))
-
-    def _next(self, piece: _Piece, drawn: int, logp: float, finite: bool, ends: Ends) -> int:
-        """The token that a row is fed: one it was given, or the one that was drawn for it."""
-        if piece.given:
-            return piece.given.pop(0)
-        if not finite:
-            self.engine.refuse(piece.ask.prompt.problem_id, piece.ask.noise[1])
-        piece.ids.append(drawn)
-        piece.logps.append(logp)
-        if drawn in self.engine.stop_ids:
-            piece.finish = "stop"
-        elif ends.reached(piece.ids):
-            piece.finish = "after"
-        elif len(piece.ids) == piece.ask.most:
-            piece.finish = "cut"
-        return drawn
-
-    def _shrink(self, ends: list[Ends]) -> list[Ends]:
-        """Drop answers that are over, and columns that no row needs."""
-        kept = [at for at, piece in enumerate(self.pieces) if piece.finish != "stop"]
-        if kept and len(kept) <= SHRINK * len(self.pieces):
-            self.state.select(torch.tensor(kept, device=self.state.position_B.device))
-            self.pieces = [self.pieces[at] for at in kept]
-            ends = [ends[at] for at in kept]
-        if self.hold:
-            self.state.pack(DENSE)
-        return ends
-
-    def _settle(self) -> None:
-        """Know which row has read what; nothing goes on behind the end of an answer."""
-        if self.hold:
-            self.state.pack(DENSE)
-        self.read = [piece.whole for piece in self.pieces]
-        self.places = {}
-        self.rows_of = {}
-        for row, (piece, read) in enumerate(zip(self.pieces, self.read, strict=True)):
-            if piece.finish != "stop":
-                self.places.setdefault(read, row)
-                self.rows_of.setdefault(piece.ask.prompt.name, []).append(row)
+    def _forget(self, names: set[str], queue: Sequence[Continuation]) -> None:
+        """Hold nothing of problems of which nothing is at work and nothing was asked."""
+        assert self._rows is not None
+        rows = self._rows.written
+        busy = {ask.prompt.name for ask in queue}
+        busy |= {p.ask.prompt.name for p in rows.pieces if p.finish is None}
+        for name in names - busy:
+            self._waiting.pop(name, None)
+        held = self._held()
+        self._aside = [aside for aside in self._aside if not held.isdisjoint(aside.pieces)]
 
 
 def _common(first: Ids, second: Ids) -> int:

@@ -213,7 +213,7 @@ class _Work:
 
 
 @dataclass(frozen=True)
-class _RemoteFrontier:
+class _RemoteFrontier(Frontier):
     """Unfinished answers at servers; see ``Frontier``."""
 
     write: Callable[[Sequence[Continuation], Sampling], list[Continued]]

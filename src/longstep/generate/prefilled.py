@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ class Prefilled:
         self._forward(ids_PT.to(model.device), positions_PT)
         if len(rows) > len(prompts):
             of_row = [place[row.prompt.name] for row in rows]
-            self.select(torch.tensor(of_row, device=model.device))
+            self.select(of_row)
 
     def advance(self, token_B: Tensor) -> None:
         """Feed one token per row."""
@@ -85,14 +86,43 @@ class Prefilled:
                     2, wide.expand(-1, -1, -1, layer.values.shape[-1])
                 )
 
-    def select(self, index_B: Tensor) -> None:
+    def select(self, index: Sequence[int]) -> None:
         """Keep, or repeat, the rows at these places."""
+        index_B = torch.tensor(index, dtype=torch.int64, device=self.position_B.device)
         self.cache.batch_select_indices(index_B)
         self.mask_BT = self.mask_BT[index_B]
         self.position_B = self.position_B[index_B]
         self.logits_BV = self.logits_BV[index_B]
         if self.head_input_BH is not None:
             self.head_input_BH = self.head_input_BH[index_B]
+
+    def taken(self, index: Sequence[int]) -> Prefilled:
+        """The rows at these places as a batch of its own."""
+        other = copy(self)
+        other.cache = copy(self.cache)
+        other.cache.layers = [copy(layer) for layer in self.cache.layers]
+        other.select(index)
+        return other
+
+    def join(self, others: Sequence[Prefilled]) -> None:
+        """Take the rows of others behind one's own, and leave them nothing; the narrow get columns that no row sees."""
+        all_ = [self, *others]
+        width = max(each.mask_BT.shape[-1] for each in all_)
+        missing = [width - each.mask_BT.shape[-1] for each in all_]
+        self.padded = self.padded or any(missing) or any(each.padded for each in others)
+        for at, layer in enumerate(self.cache.layers):
+            if (
+                layer.is_initialized
+            ):  # one layer after the other, so that no two whole caches are held
+                layers = [each.cache.layers[at] for each in all_]
+                layer.keys = _side_by_side([each.keys for each in layers], missing)
+                layer.values = _side_by_side([each.values for each in layers], missing)
+                for each in layers[1:]:
+                    each.keys = each.values = None
+        masks = [each.mask_BT[:, None, :, None] for each in all_]
+        self.mask_BT = _side_by_side(masks, missing)[:, 0, :, 0]
+        self.position_B = torch.cat([each.position_B for each in all_])
+        self.logits_BV = torch.cat([each.logits_BV for each in all_])
 
     def _forward(self, ids_BT: Tensor, positions_BT: Tensor) -> None:
         seen: list[Tensor] = []
@@ -118,6 +148,18 @@ class Prefilled:
             self.head_input_BH = seen[0][:, -1]
         self.cache = out.past_key_values
         self.logits_BV = out.logits[:, -1]
+
+
+def _side_by_side(parts: Sequence[Tensor], missing: Sequence[int]) -> Tensor:
+    """Rows of all parts [B, H, T, D] in one tensor; zeros stand where a part lacks columns on the left."""
+    rows, shape = sum(map(len, parts)), list(parts[0].shape[1:])
+    shape[1] += missing[0]
+    whole, begin = parts[0].new_empty(rows, *shape), 0
+    for part, few in zip(parts, missing, strict=True):
+        mine = whole[begin : begin + len(part)]
+        mine[:, :, :few], mine[:, :, few:] = 0, part
+        begin += len(part)
+    return whole
 
 
 def _takes_wide_masks(model: Any) -> bool:

@@ -33,14 +33,9 @@ class ModelReader:
         """
         self._check(asked)
         engine, found = self._engine, dict[int, AnswerRead]()
-        training = engine.model.training
-        engine.model.eval()
-        try:
-            with torch.inference_mode(), engine.precision():
-                for part in _parts(asked):
-                    found |= zip(part, self._batch([asked[at] for at in part]), strict=True)
-        finally:
-            engine.model.train(training)
+        with engine.drawing():
+            for part in _parts(asked):
+                found |= zip(part, self._batch([asked[at] for at in part]), strict=True)
         return [found[at] for at in range(len(asked))]
 
     def text(self, ids: Sequence[int]) -> str:

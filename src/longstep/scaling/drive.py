@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from longstep.config import UserError
-from longstep.generate import Continuation, Continued, Frontier, Generator, Prompt, Sampling
+from longstep.generate import Continuation, Continued, Generator, Prompt, Sampling
 from longstep.generate.batches import plan_of
 from longstep.generate.seals import Sealed
 from longstep.scaling.base import ROOT, Extend, Insert, Play, SeenSegment, Strategy
@@ -88,19 +88,33 @@ class Grower:
                 yield from trees.values()
 
     def wave(self, asked: Sequence[tuple[Problem, Prompt]]) -> list[list[Segment]]:
-        """Grow trees side by side."""
-        frontier = self.generator.frontier()
-        plants = [_Plant(self, problem, prompt) for problem, prompt in asked]
-        growing = [plant for plant in plants if plant.begin()]
-        while growing:
-            wanted = [plant.asks() for plant in growing]
-            drawn = iter(self._drawn(frontier, [ask for asks in wanted for ask in asks]))
-            found = [[next(drawn) for _ in asks] for asks in wanted]
-            for plant, each in zip(growing, found, strict=True):
-                plant.grow(each)
-            self._rate(growing)
-            growing = [plant for plant in growing if plant.go_on()]
-        return [plant.tree for plant in plants]
+        """Grow trees side by side, each going on as soon as everything it asked for has come."""
+        plants = {prompt.name: _Plant(self, problem, prompt) for problem, prompt in asked}
+
+        def told(done: Sequence[tuple[Continuation, Continued]]) -> list[Continuation]:
+            heard = {ask.prompt.name: plants[ask.prompt.name] for ask, _ in done}
+            for ask, each in done:
+                plants[ask.prompt.name].hear(ask, each)
+            return self._onwards([plant for plant in heard.values() if plant.served])
+
+        begun = [plant for plant in plants.values() if plant.begin()]
+        asks = self._asks(begun)
+        self.generator.frontier().run(asks, self.how, told)
+        return [plant.tree for plant in plants.values()]
+
+    def _onwards(self, served: Sequence[_Plant]) -> list[Continuation]:
+        """Let trees grow that have what they asked for; gives what they ask next."""
+        for plant in served:
+            plant.grow()
+        self._rate(served)
+        return self._asks([plant for plant in served if plant.go_on()])
+
+    def _asks(self, plants: Sequence[_Plant]) -> list[Continuation]:
+        """What has to be drawn for trees, and for what follows at once where nothing has to be."""
+        asks = [plant.ask() for plant in plants]
+        idle = [plant for plant in plants if plant.served]
+        drawn = [ask for some in asks for ask in some]
+        return drawn + self._onwards(idle) if idle else drawn
 
     def _rate(self, growing: Sequence[_Plant]) -> None:
         """Let models read what is new in all trees together: what the strategy looks at, and answers for the picks."""
@@ -111,10 +125,6 @@ class Grower:
                 scores = rater.rate([plant.path(node) for plant, node in fresh])
                 for (plant, node), score in zip(fresh, scores, strict=True):
                     plant.mark(node, name, score)
-
-    def _drawn(self, frontier: Frontier, asks: Sequence[Continuation]) -> list[Continued]:
-        parts = _parts(asks, self.how.batch_size)
-        return [each for some in parts for each in frontier.extend(some, self.how)]
 
     def _plan(self, asked: Sequence[tuple[Problem, Prompt]]) -> str:
         """A hash of everything that the trees depend on, beside the model."""
@@ -138,7 +148,10 @@ class _Plant:
         self.tree: list[Segment] = []
         self._by, self._problem, self._prompt = grower, problem, prompt
         self._play: Play = grower.strategy.play(same_answer)
+        self._guide = next((scorer.name for scorer in grower.strategy.scorers()), "")
         self._wanted: Sequence[Extend | Insert] = ()
+        self._asked: list[Continuation] = []
+        self._heard: dict[Noise, Continued] = {}
         self._round = self._begin = 0
         # of each segment: ids of the path to its end, noise, path by places, children; of the prompt at -1
         self._ids: dict[int, tuple[int, ...]] = {ROOT: ()}
@@ -152,9 +165,10 @@ class _Plant:
         self._wanted = next(self._play, ())
         return bool(self._wanted)
 
-    def asks(self) -> list[Continuation]:
+    def ask(self) -> list[Continuation]:
         """What has to be drawn for what is wanted; where no room is left, nothing is."""
-        found: list[Continuation] = []
+        found = self._asked = []
+        self._heard = {}
         begun: dict[int, int] = {}
         for want in self._wanted:
             place = begun.get(want.parent, self._children[want.parent])
@@ -169,9 +183,18 @@ class _Plant:
                 found.append(Continuation(self._prompt, ids, noise, room, want.after, rank))
         return found
 
-    def grow(self, drawn: Sequence[Continued]) -> None:
+    def hear(self, ask: Continuation, found: Continued) -> None:
+        """Take what came of something it asked for; no two of these have the same noise."""
+        self._heard[ask.noise] = found
+
+    @property
+    def served(self) -> bool:
+        """Whether everything has come."""
+        return len(self._heard) == len(self._asked)
+
+    def grow(self) -> None:
         """Add what came."""
-        left, self._begin = iter(drawn), len(self.tree)
+        left, self._begin = (self._heard[ask.noise] for ask in self._asked), len(self.tree)
         for want in self._wanted:
             if isinstance(want, Insert):
                 self._insert(want)
@@ -291,6 +314,5 @@ class _Plant:
 
     def _seen(self, each: Segment) -> SeenSegment:
         answer = None if each.verdict is None else each.verdict.answer
-        guide = next((scorer.name for scorer in self._by.strategy.scorers()), "")
-        score = each.scores.get(guide, 0.0)
+        score = each.scores.get(self._guide, 0.0)
         return SeenSegment(each.node, len(each.token_ids), each.text, each.finish, answer, score)
