@@ -116,6 +116,7 @@ def wide(
 def search(rounds: int) -> None:
     """Answers as one plain draw, step by step, step by step with every prefix encoded again."""
     even = BeamSearch(keep=4, expand=1, step=("never there",), max_step=6)
+    uneven = BeamSearch(keep=4, expand=1, step=("7",), max_step=64)
     _search(
         "shipped model, steps of chains, 64 problems",
         bed(64),
@@ -123,6 +124,7 @@ def search(rounds: int) -> None:
         rounds,
     )
     _search("four layers of width 256, steps of six tokens, 24 problems", wide(24), even, rounds)
+    _search("the same, steps of one to 64 tokens", wide(24), uneven, rounds)
 
 
 def _search(

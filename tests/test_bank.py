@@ -77,6 +77,20 @@ def test_a_share_of_the_first_problems_is_from_the_memory() -> None:
     assert bank.metrics()["from_memory"] == 2 / 8 and plain.metrics()["from_memory"] == 0.0
 
 
+def test_a_share_of_less_than_a_problem_counts_in_later_steps() -> None:
+    """0.25 of 3 problems is 0.75 a step: after 4 steps 3 have come from the memory, after 8 steps 6."""
+    bank = Bank(share=0.25).build(pool("abcdefghij"), horizon())
+    bank.observe([went(index, 4) for index in range(10)])
+    found = []
+    for step in range(8):
+        bank.pick(3, step)
+        found.append(bank.again)
+        kept = Bank(share=0.25).build(pool("abcdefghij"), horizon())
+        kept.restore(bank.state())
+        bank = kept
+    assert found == [0, 1, 2, 3, 3, 4, 5, 6]
+
+
 def test_more_than_there_are_come_again() -> None:
     bank = Bank().build(pool("abc"), horizon())
     bank.observe([went(0, 4), went(1, 4)])

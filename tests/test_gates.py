@@ -430,7 +430,7 @@ def test_a_method_brings_its_gate_and_the_stage_may_name_another() -> None:
         ),
         # Of 4 answers one right has 3 / (2 x 2), and of 3 or 2 all there can be.
         (
-            {"gate": {"kind": "variance", "later": 0.75}, "group": 4, "batch": 8},
+            {"gate": {"kind": "variance", "later": 0.75}, "group": 4, "batch": 8, "steps": 30},
             "gate.least: a right answer among 4 has variance 0.75 already",
         ),
         (
@@ -449,6 +449,18 @@ def test_a_method_brings_its_gate_and_the_stage_may_name_another() -> None:
             {"temperature": 0.8, "guide": {"kind": "egsr"}},
             "temperature: 0.8, but guide egsr compares",
         ),
+        (
+            {"algorithm": {"kind": "grpo", "epsilon_high": 0.28}},
+            "algorithm.epsilon_high: has no effect: with one update from each batch of rollouts all ratios are 1",
+        ),
+        (
+            {"algorithm": {"kind": "cispo", "ceiling": 2.0, "minibatches": 1}},
+            "algorithm.ceiling: has no effect",
+        ),
+        (
+            {"gate": {"kind": "variance", "after": 30}, "group": 4, "batch": 8, "steps": 30},
+            "gate.after: there are 30 steps, so that later: 0.8 never holds",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_sentence(given: dict[str, Any], said: str) -> None:
@@ -466,6 +478,9 @@ def test_what_cannot_work_is_refused_in_one_sentence(given: dict[str, Any], said
         {"temperature": 0.8, "gate": {"kind": "mixed"}},
         {"temperature": 0.8, "gate": {"kind": "mixed", "refill": "whole", "surplus": "drop"}},
         {"temperature": 0.8, "guide": {"kind": "egsr", "weight": "own"}},
+        {"algorithm": {"kind": "grpo", "epsilon_high": 0.28}, "iterations": 2},
+        {"algorithm": {"kind": "grpo", "epsilon_high": 0.28, "minibatches": 2}},
+        {"gate": {"kind": "variance", "after": 29}, "group": 4, "batch": 8, "steps": 30},
     ],
 )
 def test_what_can_work_is_not_refused(given: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ class Bank(Strict):
     Attributes:
         least: smallest variance of a group's correctness for its problem to be kept, 1 for half right, half wrong.
         size: problems kept at most; those with the smallest variance, longest ago, are forgotten first.
-        share: of a step's first problems, rounded down, that come from the memory.
+        share: of a step's first problems that come from the memory; what it leaves of one counts in the next step.
     """
 
     kind: Literal["bank"] = "bank"
@@ -48,7 +48,7 @@ class BankedOrder:
         self.config = config
         self.kept: dict[int, tuple[float, int]] = {}  # problem -> variance, step it was drawn in
         self.again = self.picked = 0
-        self._step = -1
+        self._step, self._owed = -1, 0.0
         self._asks = StepAsks(count, seed)
         self._walk = Walk(range(count), str(seed))
 
@@ -56,7 +56,10 @@ class BankedOrder:
         """Ask for ``n`` problems; a refill takes what the memory has."""
         first, self._step = step != self._step, step
         self._asks.begin(step)
-        wanted = int(n * self.config.share) if first else n
+        if first:
+            self._owed += n * self.config.share
+        wanted = int(self._owed) if first else n
+        self._owed -= wanted if first else 0
         found = sorted(self.kept.keys() - self._asks.asked, key=self._order)[:wanted]
         for index in found:
             self._asks.add(index)
@@ -98,6 +101,7 @@ class BankedOrder:
             "kept": [[index, variance, step] for index, (variance, step) in self.kept.items()],
             "again": self.again,
             "picked": self.picked,
+            "owed": self._owed,
             "walk": self._walk.state(),
         }
 
@@ -105,4 +109,5 @@ class BankedOrder:
         """Continue from a saved state."""
         self.kept = {index: (variance, step) for index, variance, step in state["kept"]}
         self.again, self.picked = state["again"], state["picked"]
+        self._owed = state.get("owed", 0.0)  # runs begun before it was counted
         self._walk.restore(state["walk"])

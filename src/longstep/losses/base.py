@@ -118,6 +118,8 @@ class Algorithm(Strict):
     average: ClassVar[Average]
     #: Whether ``policy_losses`` of an answer that is worth nothing are 0, and so is their gradient.
     still: ClassVar[bool] = False
+    #: Settings that act on ratios alone.
+    bounds: ClassVar[frozenset[str]] = frozenset()
     gate: AnyGate = All()
     rewards: tuple[AnyReward, ...] = Field(default=(Correctness(),), min_length=1)
     penalty: AnyPenalty = NoPenalty()
@@ -159,6 +161,14 @@ class Algorithm(Strict):
     def targets(self, groups: Groups) -> Tensor:
         """What its critic should have said before each token, ``[P, G, T]``."""
         raise NotImplementedError
+
+    def idle(self, updates: int) -> Iterator[str]:
+        """Settings, ``key: sentence``, that do nothing with so many updates from one batch of rollouts."""
+        for key in sorted(self.bounds & self.model_fields_set) if updates == 1 else ():
+            yield (
+                f"{key}: has no effect: with one update from each batch of rollouts all ratios are 1; set minibatches "
+                "or iterations, or leave it out"
+            )
 
     def lacks(self) -> tuple[str, ...]:
         """Parts of the published method that this build does not have, a sentence each."""

@@ -27,6 +27,7 @@ class Cispo(GroupRelative):
 
     average: ClassVar[Average] = TOKEN_MEAN
     still: ClassVar[bool] = True
+    bounds: ClassVar[frozenset[str]] = frozenset({"ceiling"})
     kind: Literal["cispo"] = "cispo"
     ceiling: float = Field(default=5.0, ge=1)
     minibatches: int = Field(default=16, ge=1)

@@ -22,6 +22,7 @@ class ClippedLoss(Algorithm):
     """
 
     still: ClassVar[bool] = True
+    bounds: ClassVar[frozenset[str]] = frozenset({"epsilon", "epsilon_high", "delta"})
     epsilon: float = Field(default=0.2, gt=0, lt=1)
     epsilon_high: float = Field(default=0.2, gt=0)
     delta: float | None = None

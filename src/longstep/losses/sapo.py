@@ -27,6 +27,7 @@ class Sapo(GroupRelative):
 
     average: ClassVar[Average] = SEQUENCE_MEAN
     still: ClassVar[bool] = True
+    bounds: ClassVar[frozenset[str]] = frozenset({"tau_positive", "tau_negative"})
     kind: Literal["sapo"] = "sapo"
     tau_positive: float = Field(default=1.0, gt=0)
     tau_negative: float = Field(default=1.05, gt=0)

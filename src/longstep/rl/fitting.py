@@ -52,8 +52,13 @@ class Ensemble:
         yield from (f"{self.place}.{complaint}" for complaint in self.gate.fits(group))
         yield from (f"guide.{complaint}" for complaint in self.guide.fits(group))
 
-    def idle(self) -> Iterator[str]:
-        """A guide for groups that the gate drops, and a gate that keeps groups for a guide that is not there."""
+    def idle(self, updates: int) -> Iterator[str]:
+        """A guide for groups that the gate drops, a gate that keeps groups for no guide, bounds that bind nothing.
+
+        Args:
+            updates: from each batch of rollouts.
+        """
+        yield from (f"algorithm.{complaint}" for complaint in self.algorithm.idle(updates))
         mends = self.guide.mends()
         if self.gate.awaits() and not self.guide.helps():
             yield (

@@ -190,6 +190,7 @@ class Rl(Training, Stage):
         draws = -(-steps // self.updates)
         yield from (f"until.{complaint}" for complaint in self.until.fits(draws))
         yield from (f"algorithm.{complaint}" for complaint in self.algorithm.fits(steps))
+        yield from (f"gate.{complaint}" for complaint in self.selection.lasts(steps))
         if self.exam is not None:
             yield from (f"exam.{complaint}" for complaint in self.exam.fits(draws))
 
@@ -210,7 +211,7 @@ class Rl(Training, Stage):
         yield from ensemble.sizes(self.group)
         if self.unthinking and self.guide.helps():
             yield f"unthinking: guide {self.guide.kind} gives its help as a thought; leave one of them out"
-        yield from ensemble.idle()
+        yield from ensemble.idle(self.updates)
         yield from ensemble.records(self.temperature)
 
     def refusals(self, processes: int, sharded: bool) -> Iterator[str]:

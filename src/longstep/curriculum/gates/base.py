@@ -95,6 +95,10 @@ class GateConfig(Strict):
         """Complaints, ``key: sentence``, when groups of this size are trained on."""
         yield from ()
 
+    def lasts(self, steps: int) -> Iterator[str]:
+        """Complaints, ``key: sentence``, when a training makes so many optimiser steps."""
+        yield from ()
+
     def drops(self) -> frozenset[Signal]:
         """Groups that never pass, so that no guide can mend them."""
         return frozenset()
