@@ -83,10 +83,8 @@ class TransformersEngine(Batched):
     @contextmanager
     def drawing(self) -> Iterator[None]:
         """The model as it draws: in evaluation mode, without gradients, in the precision of drawing."""
-        training = (
-            self.model.training
-        )  # then checkpointed layers drop the cache, and dropout samples noise
-        if training:
+        training = self.model.training
+        if training:  # then checkpointed layers would drop the cache, and dropout sample noise
             self.model.eval()
         try:
             with torch.inference_mode(), self.precision():
