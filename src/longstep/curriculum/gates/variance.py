@@ -48,7 +48,9 @@ class Variance(Filling):
     def lasts(self, steps: int) -> Iterator[str]:
         """A second threshold that was asked for and is never reached."""
         if self.after >= steps and self.model_fields_set & {"after", "later"}:
-            yield f"after: there are {steps} steps, so that later: {self.later} never holds; lower after, or leave it out"
+            yield (
+                f"after: there are {steps} steps, so that later: {self.later} never holds; lower after, or leave it out"
+            )
 
     def build(self, group: int, horizon: Horizon) -> VarianceGate:
         """Give the gate for groups of this size."""
