@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from typing import ClassVar, Literal
+
 import pytest
 import torch
 
@@ -10,7 +13,7 @@ from longstep.generate import Continuation, Prompt, Sampling
 from longstep.generate.encoded import EncodedFrontier
 from longstep.generate.engine import TransformersEngine
 from longstep.generate.rows import Rows
-from longstep.scaling.base import Strategy
+from longstep.scaling.base import ROOT, Extend, Insert, Play, Strategy
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
 from longstep.scaling.cot_decoding import CotDecoding
@@ -23,6 +26,7 @@ from longstep.scaling.scorers.margin import MARGIN
 from longstep.scaling.toolbox.outside import OutsideTool
 from longstep.scaling.tools import ToolUse
 from longstep.scaling.tree import leaves
+from longstep.scaling.votes import SameAnswer
 from longstep.types import Problem, Segment
 
 STOP, VOCAB = 1, 12
@@ -131,6 +135,94 @@ def test_a_held_prefix_gives_what_an_encoded_one_gives(engine, strategy: Strateg
         for one, two in zip(held, encoded, strict=True):
             assert one.logprobs == pytest.approx(two.logprobs, abs=1e-5)
     assert grown(engine, strategy) == grown(engine, strategy)
+
+
+class Wander(Strategy):
+    """Goes on from anywhere, once or several times, with inserts in between, by chance."""
+
+    kind: Literal["wander"] = "wander"
+    distribution: ClassVar[bool] = True
+    seed: int = 0
+
+    @property
+    def rows(self) -> int:
+        return 4
+
+    def play(self, same: SameAnswer) -> Play:
+        chance, open_ = random.Random(self.seed), [ROOT]
+        for _ in range(10):
+            wants: list[Extend | Insert] = []
+            for _ in range(chance.randint(1, 3)):
+                parent = chance.choice(open_)
+                if chance.random() < 0.3:
+                    wants.append(Insert(parent, chance.choice(["hi", "hi" * 9, "ab"])))
+                    continue
+                after, most = (
+                    chance.choice([(), ("c",), ("ab", "fe")]),
+                    chance.choice([None, 1, 4, 9]),
+                )
+                count, ranked = chance.randint(1, 3), chance.random() < 0.2
+                wants.append(Extend(parent, count, after, most, ranked=ranked))
+            seen = yield wants
+            open_ += [each.node for each in seen if not each.ended]
+
+
+@pytest.mark.equality
+@pytest.mark.parametrize("batch_size", [3, 16])
+def test_any_tree_is_the_one_that_encoded_prefixes_give(engine, batch_size: int):
+    """Branches of earlier segments, of the prompt, late and all at once, in batches that hold few of them."""
+    how = HOW.model_copy(update={"batch_size": batch_size})
+    again = Again(engine.model, Letters(), {STOP})
+    encode = lambda text: [ord(letter) - 97 for letter in text]  # noqa: E731
+    asked = list(zip(PROBLEMS, PROMPTS, strict=True))
+    for seed in range(3):
+        held, encoded = (
+            Grower(each, encode, how, Wander(seed=seed), decode=engine.text).wave(asked)
+            for each in (engine, again)
+        )
+        for one, two in zip(
+            (s for tree in held for s in tree), (s for tree in encoded for s in tree), strict=True
+        ):
+            assert (one.parent, one.round, one.origin) == (two.parent, two.round, two.origin)
+            assert (one.token_ids, one.text, one.finish) == (two.token_ids, two.text, two.finish)
+            assert one.logprobs == pytest.approx(two.logprobs, abs=1e-5)
+
+
+def test_a_row_may_wait_where_the_context_ends():
+    """Of learned positions there is none behind it; the row that waits passes through the model with the others."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=VOCAB, n_positions=44, n_embd=16, n_layer=2, n_head=2)
+    engine = TransformersEngine(GPT2LMHeadModel(config).eval(), Letters(), {VOCAB})
+    long, short = Prompt("long", (2, 3, 4, 5)), Prompt("short", (2, 3))
+    asks = [Continuation(long, (), ("long", k), 40) for k in range(2)]
+    asks += [Continuation(short, (), ("short", k), 9) for k in range(4)]
+
+    def told(done):
+        ended.update((ask.prompt.name, len(ask.ids) + len(each.token_ids)) for ask, each in done)
+        return [
+            Continuation(short, ask.ids + each.token_ids, ask.noise, 2)
+            for ask, each in done
+            if ask.prompt is short and len(ask.ids) < 38
+        ]
+
+    ended: set[tuple[str, int]] = set()
+    engine.frontier().run(asks, HOW, told)
+    assert ("long", 40) in ended and max(n for name, n in ended if name == "short") == 41
+
+
+def test_a_frontier_goes_on_after_somebody_who_was_told_has_failed(engine):
+    frontier = engine.frontier()
+    asks = [Continuation(PROMPTS[n], (), (PROMPTS[n].name, 0), 5 + n) for n in range(3)]
+    with pytest.raises(KeyError):
+        frontier.run(asks, HOW, lambda done: {}["nothing"])
+    assert frontier.extend(asks, HOW) == engine.frontier().extend(asks, HOW)
+
+
+def test_a_piece_without_room_is_refused():
+    with pytest.raises(ValueError, match="most: 0 leaves no room"):
+        Continuation(PROMPTS[0], (), ("p0", 0), 0)
 
 
 def test_what_is_over_is_told_and_goes_on_while_others_are_at_work(engine):

@@ -21,7 +21,7 @@ from longstep.run.recipe import Recipe, check
 from longstep.scaling import AnyStrategy
 from longstep.scaling.account import bill
 from longstep.scaling.adaptive import AdaptiveConsistency, settled
-from longstep.scaling.base import Strategy
+from longstep.scaling.base import ROOT, Insert, Play, Strategy
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
 from longstep.scaling.cot_decoding import CotDecoding
@@ -55,7 +55,7 @@ from longstep.scaling.store import (
 )
 from longstep.scaling.tools import ToolUse
 from longstep.scaling.tree import Trail, leaves, on_paths
-from longstep.scaling.votes import classes
+from longstep.scaling.votes import SameAnswer, classes
 from longstep.stages import Scale
 from longstep.types import Problem, Segment, Verdict
 from longstep.verify.keys import same_answer
@@ -163,6 +163,22 @@ def test_every_segment_has_noise_of_its_own():
 
 
 # -- the strategies ----------------------------------------------------------------------------------
+
+
+class Insists(IndependentSamples):
+    """Puts text after text in and draws none."""
+
+    def play(self, same: SameAnswer) -> Play:
+        """A chain of two thousand."""
+        parent = ROOT
+        for _ in range(2000):
+            (seen,) = yield [Insert(parent, "a")]
+            parent = seen.node
+
+
+def test_texts_may_be_put_in_without_end():
+    for tree in grown(Insists(n=1)):
+        assert len(tree) == 2000 and {each.origin for each in tree} == {"forced"}
 
 
 def score_of(tree: list[Segment], node: int) -> float:

@@ -75,7 +75,7 @@ class Continuation:
         ids: of the answer so far.
         noise: name and index of the stream its randomness comes from; the place in it is the number of ``ids``, so
             ``(prompt.name, k)`` from nothing to the end is sample k of a plain draw.
-        most: tokens to draw at most.
+        most: tokens to draw at most, one or more.
         after: texts behind which it ends, complete; none of them reaches back into ``ids``.
         rank: its first token is the one of this rank, 0 the likeliest, and every further one the likeliest; ``None``
             draws them.
@@ -87,6 +87,11 @@ class Continuation:
     most: int
     after: tuple[str, ...] = ()
     rank: int | None = None
+
+    def __post_init__(self) -> None:
+        """A piece without room would be written on up to the end of the context."""
+        if self.most < 1:
+            raise ValueError(f"most: {self.most} leaves no room for a token")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ Windows and recurrent states keep what the last tokens need, and not what a row 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from longstep.generate.base import Continuation, Continued, Frontier, Sampling
@@ -17,7 +16,6 @@ from longstep.generate.written import Piece
 if TYPE_CHECKING:
     from longstep.generate.engine import TransformersEngine
 
-REMEMBERED = 10_000  # texts of the last tokens of steps, which end alike
 SHRINK = (
     0.9  # drop rows that are over when at most this share of them is not: dropping copies the cache
 )
@@ -29,7 +27,6 @@ class EncodedFrontier(Frontier):
     def __init__(self, engine: TransformersEngine) -> None:
         """Take the engine."""
         self._engine = engine
-        self._short = lru_cache(REMEMBERED)(engine.text)
 
     def extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
         """Write each on, all in one batch."""
@@ -37,7 +34,7 @@ class EncodedFrontier(Frontier):
         engine.check([ask.prompt for ask in asked], how)
         pieces = [Piece(ask, row_key(how.seed, *ask.noise)) for ask in asked]
         with engine.drawing():
-            rows = Rows(engine, pieces, lambda ids: self._short(tuple(ids)))
+            rows = Rows(engine, pieces)
             while rows.live:
                 rows.step(how)
                 if 0 < rows.live <= SHRINK * len(rows.written.pieces):

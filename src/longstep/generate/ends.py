@@ -19,7 +19,7 @@ class Ends:
         self._text, self._after = text, after
         self._any = re.compile("|".join(map(re.escape, after)))
         # Of so many tokens at most is such a text made, for each has a byte of it.
-        self._window = max((len(text.encode()) for text in after), default=0)
+        self.window = max((len(text.encode()) for text in after), default=0)
         self._last = {text[-1] for text in after}
         # A token by itself shows whether it can be the last of one, unless decoding may hide that.
         self._shows = all(char.isascii() and char != " " for char in self._last)
@@ -30,7 +30,7 @@ class Ends:
         """Whether the last token completed one."""
         if not self._after or not self._can_end(ids[-1]):
             return False
-        return self._any.search(self._text(ids[-self._window :])) is not None
+        return self._any.search(self._text(ids[-self.window :])) is not None
 
     def may_end(self, token_B: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these tokens can be the last of such a text; each is decoded when it first comes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, NoReturn, Protocol
 
@@ -30,6 +31,7 @@ from longstep.types import Completion
 
 #: ``(step, rows still running [A], input of the output head [A, H])``
 Observer = Callable[[int, Tensor, Tensor], None]
+REMEMBERED = 10_000  # short texts
 STRIDE = 8  # steps between looks at which rows are finished: each look waits for the device
 SHRINK = 0.9  # drop finished rows when at most this share still runs: dropping copies the cache
 
@@ -69,6 +71,8 @@ class TransformersEngine(Batched):
         self.tokenizer = tokenizer
         self.stop_ids = frozenset(stop_ids)
         self._copy = copy
+        #: Text of the last few ids of a step; steps end alike.
+        self.short_text = lru_cache(REMEMBERED)(self.text)
         self.unknown_U = torch.tensor(sorted(unknown_ids), dtype=torch.int64)
 
     def sync(self, model: Any, step: int) -> None:

@@ -1,16 +1,16 @@
 """Answers written on piece by piece, their keys and values held between the requests.
 
-Nobody waits for a whole round: what is over is told as soon as it is some, and what is asked next joins the rows that
-are at work. A piece that goes on where a row stopped costs its own tokens, and takes that row where it stands; one that
-goes back costs what it leaves out again, at most. Columns that a row does not use are left out by its mask, and moved
-together when less than ``DENSE`` of all are in use.
+Nobody waits for a whole round: pieces that are over are told of once they are more than ``SOME`` of the rows, and what
+is asked next joins the rows that are at work. A piece that goes on where a row stopped takes that row where it stands,
+and costs its own tokens. One that goes on from an earlier place is fed what it does not share with a row that waits.
+Columns that a row does not use are left out by its mask, and moved together when less than ``DENSE`` of all are in use.
+Of a problem with more pieces than a batch has, prefixes are encoded again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from longstep.generate.base import Continuation, Continued, Frontier, Sampling, Told
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 DENSE = 0.7  # repack the cache when a smaller share of its columns is in use
 LOOK = 8  # steps between looks at how dense it is: each waits for the device
-REMEMBERED = 10_000  # texts of the last tokens of steps, which end alike
 SOME = 0.1  # tell of what is over when it is more than this share of the rows
+FED = 64  # tokens that a row is fed, one at a time, to go on from another place; more are encoded with their prefix
 SHRINK = 0.5  # put rows that wait aside when at most this share is at work: that copies the cache
 
 
@@ -64,7 +64,6 @@ class HeldFrontier(Frontier):
     def __init__(self, engine: TransformersEngine) -> None:
         """Take the engine."""
         self._engine = engine
-        self._short = lru_cache(REMEMBERED)(engine.text)
         self._rows: Rows | None = None
         self._aside: list[_Aside] = []
         self._waiting: dict[str, list[Piece]] = {}  # by name of the prompt; their rows are held
@@ -89,15 +88,13 @@ class HeldFrontier(Frontier):
                 self._engine.check([ask.prompt for ask in queue], how)
                 free = how.batch_size - self._live
                 taken, queue = queue[:free], queue[free:]
-                with (
-                    self._engine.drawing()
-                ):  # and nothing else: who is told may read with other models
+                with self._engine.drawing():  # only here: who is told may read with other models
                     self._take([Piece(ask, row_key(how.seed, *ask.noise)) for ask in taken])
                     done = self._some(how)
                 queue += told([(piece.ask, continued(self._engine, piece, how)) for piece in done])
                 self._forget({piece.ask.prompt.name for piece in done}, queue)
         finally:
-            self._rows, self._aside, self._waiting = None, [], {}
+            self._rows, self._aside, self._waiting, self._steps = None, [], {}, 0
 
     @property
     def _live(self) -> int:
@@ -113,7 +110,7 @@ class HeldFrontier(Frontier):
         for name in {piece.ask.prompt.name for piece in pieces}:
             self._waiting.pop(name, None)
         if self._rows is None:
-            self._rows = Rows(self._engine, begun, lambda ids: self._short(tuple(ids)))
+            self._rows = Rows(self._engine, begun)
             return
         written = self._rows.written
         here = {piece: row for row, piece in enumerate(written.pieces)}
@@ -155,20 +152,28 @@ class HeldFrontier(Frontier):
         self._rows.rearrange(kept, [here[claim.source] for claim in copies], others, more)
 
     def _claim(self, piece: Piece) -> _Claim | None:
-        """The row that shares the most tokens with what a piece goes on from, if more than the prompt is shared."""
+        """The waiting row that a piece goes on from; gives the piece what it is still to be fed, and what it knows.
+
+        ``None`` where none shares more than the prompt, or so little that encoding is quicker.
+        """
         begin, waiting = piece.begin, self._waiting.get(piece.ask.prompt.name, ())
-        for source in waiting:
-            if source.read == begin:
-                piece.before = source.text
-                return _Claim(piece, source, 0)
-        shared = [_common(source.read, begin) for source in waiting]
-        common = max(shared, default=0)
-        if common <= len(piece.ask.prompt.prompt_ids):
+        passed = [source for source in waiting if begin[: len(source.read)] == source.read]
+        if passed:
+            source = max(passed, key=lambda source: len(source.read))
+            kept = len(source.read)
+        else:
+            shared = [_common(source.read, begin) for source in waiting]
+            common = max(shared, default=0)
+            if common <= len(piece.ask.prompt.prompt_ids):
+                return None
+            source = waiting[shared.index(common)]
+            # The next token's distribution is known where a row ends, and nowhere before.
+            kept = min(common, len(begin) - 1)
+        if len(begin) - kept > FED:
             return None
-        source = waiting[shared.index(common)]
-        # The next token's distribution is known where a row ends, and nowhere before.
-        kept = common if common == len(source.read) else min(common, len(begin) - 1)
         piece.given = begin[kept:]
+        if kept == len(begin):
+            piece.before = source.text
         return _Claim(piece, source, len(source.read) - kept)
 
     def _some(self, how: Sampling) -> list[Piece]:
@@ -185,7 +190,8 @@ class HeldFrontier(Frontier):
                 rows.state.pack(DENSE)
         done, rows.written.over = rows.written.over, []
         for piece in done:
-            if piece.waits:
+            full = len(piece.ask.ids) + len(piece.ids) >= how.max_tokens
+            if piece.waits and not full:
                 self._waiting.setdefault(piece.ask.prompt.name, []).append(piece)
         return done
 
@@ -194,7 +200,9 @@ class HeldFrontier(Frontier):
         held, pieces = self._held(), rows.written.pieces
         waiting = [row for row, piece in enumerate(pieces) if piece in held]
         if waiting:
-            self._aside.append(_Aside(rows.state.taken(waiting), [pieces[row] for row in waiting]))
+            state = rows.state.taken(waiting)
+            state.pack(DENSE)
+            self._aside.append(_Aside(state, [pieces[row] for row in waiting]))
         rows.rearrange(rows.written.live_B.nonzero()[0].tolist())
 
     def _held(self) -> set[Piece]:

@@ -57,7 +57,9 @@ class Prefilled:
         live_B1 = live_B[:, None]
         self.padded = True
         self.mask_BT = torch.cat([self.mask_BT, live_B1.to(self.mask_BT.dtype)], dim=-1)
-        self._forward(token_B[:, None], self.position_B[:, None])
+        # What waits may stand where the context ends: its token counts for nothing, and takes the place before.
+        position_B = self.position_B - (~live_B).to(self.position_B.dtype)
+        self._forward(token_B[:, None], position_B[:, None])
         self.logits_BV = torch.where(live_B1, self.logits_BV, before_BV)
         self.position_B = self.position_B + live_B
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,16 +33,11 @@ def encoded(model: object, pieces: Sequence[Piece]) -> Prefilled:
 class Rows:
     """The cache of a batch and what its rows write."""
 
-    def __init__(
-        self,
-        engine: TransformersEngine,
-        pieces: Sequence[Piece],
-        short: Callable[[Sequence[int]], str],
-    ) -> None:
-        """Encode what each piece goes on from; ``short`` is the text of a few ids."""
+    def __init__(self, engine: TransformersEngine, pieces: Sequence[Piece]) -> None:
+        """Encode what each piece goes on from."""
         self.engine = engine
         self.state = encoded(engine.model, pieces)
-        self.written = Written(short, engine.stop_ids)
+        self.written = Written(lambda ids: engine.short_text(tuple(ids)), engine.stop_ids)
         self.written.keep((), pieces)
         self._unknown_U = engine.unknown_U.to(self.state.position_B.device)
 

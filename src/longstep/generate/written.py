@@ -163,10 +163,14 @@ class Written:
         for row, stop, may, full in zip(*(each.tolist() for each in looks), strict=True):
             if stop:
                 self._finish(row, "stop")
-            elif may and self._ends[self.pieces[row].ask.after][1].reached(self._ids(row)):
+            elif may and self._reached(row):
                 self._finish(row, "after")
             elif full:
                 self._finish(row, "cut")
+
+    def _reached(self, row: int) -> bool:
+        ends, count = self._ends[self.pieces[row].ask.after][1], self._count_B[row]
+        return ends.reached(self._ids_BT[row, max(0, count - ends.window) : count].tolist())
 
     def _ids(self, row: int) -> list[int]:
         ids: list[int] = self._ids_BT[row, : self._count_B[row]].tolist()

@@ -90,31 +90,33 @@ class Grower:
     def wave(self, asked: Sequence[tuple[Problem, Prompt]]) -> list[list[Segment]]:
         """Grow trees side by side, each going on as soon as everything it asked for has come."""
         plants = {prompt.name: _Plant(self, problem, prompt) for problem, prompt in asked}
+        assert len(plants) == len(asked), "two prompts of one name"
 
         def told(done: Sequence[tuple[Continuation, Continued]]) -> list[Continuation]:
             heard = {ask.prompt.name: plants[ask.prompt.name] for ask, _ in done}
             for ask, each in done:
                 plants[ask.prompt.name].hear(ask, each)
-            return self._onwards([plant for plant in heard.values() if plant.served])
+            return self._asks(self._onwards([plant for plant in heard.values() if plant.served]))
 
-        begun = [plant for plant in plants.values() if plant.begin()]
-        asks = self._asks(begun)
+        asks = self._asks([plant for plant in plants.values() if plant.begin()])
         self.generator.frontier().run(asks, self.how, told)
+        assert all(plant.served for plant in plants.values()), "two pieces with one noise"
         return [plant.tree for plant in plants.values()]
 
-    def _onwards(self, served: Sequence[_Plant]) -> list[Continuation]:
-        """Let trees grow that have what they asked for; gives what they ask next."""
+    def _onwards(self, served: Sequence[_Plant]) -> list[_Plant]:
+        """Let trees grow that have what they asked for; gives those that want more."""
         for plant in served:
             plant.grow()
         self._rate(served)
-        return self._asks([plant for plant in served if plant.go_on()])
+        return [plant for plant in served if plant.go_on()]
 
     def _asks(self, plants: Sequence[_Plant]) -> list[Continuation]:
         """What has to be drawn for trees, and for what follows at once where nothing has to be."""
-        asks = [plant.ask() for plant in plants]
-        idle = [plant for plant in plants if plant.served]
-        drawn = [ask for some in asks for ask in some]
-        return drawn + self._onwards(idle) if idle else drawn
+        drawn: list[Continuation] = []
+        while plants:
+            drawn += [ask for plant in plants for ask in plant.ask()]
+            plants = self._onwards([plant for plant in plants if plant.served])
+        return drawn
 
     def _rate(self, growing: Sequence[_Plant]) -> None:
         """Let models read what is new in all trees together: what the strategy looks at, and answers for the picks."""
