@@ -181,7 +181,7 @@ def _peak(
 ) -> tuple[int, list[list[tuple[int, ...]]]]:
     """The most numbers of keys and values that all caches hold at a time."""
     alive: WeakSet[Prefilled] = WeakSet()
-    most, forward = 0, Prefilled._forward
+    most, forward, take = 0, Prefilled._forward, Prefilled.taken
 
     def watched(self: Prefilled, ids_BT: torch.Tensor, positions_BT: torch.Tensor) -> None:
         nonlocal most
@@ -190,7 +190,12 @@ def _peak(
         held = [layer for each in alive for layer in each.cache.layers if layer.is_initialized]
         most = max(most, sum(layer.keys.numel() + layer.values.numel() for layer in held))
 
-    with patch.object(Prefilled, "_forward", watched):
+    def taken(self: Prefilled, index: Sequence[int]) -> Prefilled:
+        other = take(self, index)
+        alive.add(other)  # what is put aside passes through no model
+        return other
+
+    with patch.object(Prefilled, "_forward", watched), patch.object(Prefilled, "taken", taken):
         drawn = way()
     return most, drawn
 

@@ -26,7 +26,9 @@ DENSE = 0.7  # repack the cache when a smaller share of its columns is in use
 LOOK = 8  # steps between looks at how dense it is: each waits for the device
 SOME = 0.1  # tell of what is over when it is more than this share of the rows
 FED = 64  # tokens that a row is fed, one at a time, to go on from another place; more are encoded with their prefix
-SHRINK = 0.5  # put rows that wait aside when at most this share is at work: that copies the cache
+# Dropping rows copies the cache, and so does putting them aside, and fetching them.
+SHRINK = 0.7  # do so when at most this share of the rows is at work,
+ASIDE = 0.5  # and put those that wait aside when they are more than so many for each one at work
 
 
 @dataclass(eq=False)
@@ -181,7 +183,7 @@ class HeldFrontier(Frontier):
         rows = self._rows
         assert rows is not None
         if rows.live <= SHRINK * len(rows.written.pieces):
-            self._put_aside(rows)
+            self._thin(rows)
         count = len(rows.written.pieces)
         while rows.live and len(rows.written.over) <= SOME * count:
             rows.step(how)
@@ -195,15 +197,20 @@ class HeldFrontier(Frontier):
                 self._waiting.setdefault(piece.ask.prompt.name, []).append(piece)
         return done
 
-    def _put_aside(self, rows: Rows) -> None:
-        """Leave rows at work alone in the batch: one that waits would pass through the model with every token."""
+    def _thin(self, rows: Rows) -> None:
+        """Drop rows that nobody needs, and put those aside that wait when they are many.
+
+        All rows of the batch pass through the model with every token.
+        """
         held, pieces = self._held(), rows.written.pieces
         waiting = [row for row, piece in enumerate(pieces) if piece in held]
-        if waiting:
+        kept = [row for row, piece in enumerate(pieces) if piece.finish is None or piece in held]
+        if len(waiting) > ASIDE * rows.live:
             state = rows.state.taken(waiting)
             state.pack(DENSE)
             self._aside.append(_Aside(state, [pieces[row] for row in waiting]))
-        rows.rearrange(rows.written.live_B.nonzero()[0].tolist())
+            kept = rows.written.live_B.nonzero()[0].tolist()
+        rows.rearrange(kept)
 
     def _held(self) -> set[Piece]:
         return {piece for some in self._waiting.values() for piece in some}

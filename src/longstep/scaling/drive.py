@@ -249,8 +249,10 @@ class _Plant:
 
     def _put(self, want: Extend, found: Continued) -> None:
         """Add what was drawn, and what ended it as a segment of its own where that is wanted."""
-        tag = next((text for text in want.after if found.text.endswith(text)), "")
-        ids = tuple(self._by.encode(tag)) if want.apart and found.finish == "after" else ()
+        tag, ids = "", ()
+        if want.apart and found.finish == "after":
+            tag = next((text for text in want.after if found.text.endswith(text)), "")
+            ids = tuple(self._by.encode(tag))
         # A model may spell it in other tokens, of which none ends where the text before it ends.
         if not ids or found.token_ids[-len(ids) :] != ids:
             self._add(want.parent, "model", found)
