@@ -10,9 +10,9 @@ import torch
 
 from longstep.config import UserError
 from longstep.generate import Continuation, Prompt, Sampling
+from longstep.generate.cached_rows import CachedRows
 from longstep.generate.encoded import EncodedFrontier
 from longstep.generate.engine import TransformersEngine
-from longstep.generate.rows import Rows
 from longstep.scaling.base import ROOT, Extend, Insert, Play, Strategy
 from longstep.scaling.beam import BeamSearch
 from longstep.scaling.budget import BudgetForcing
@@ -249,8 +249,10 @@ def test_what_is_over_is_told_and_goes_on_while_others_are_at_work(engine):
 
 def test_no_more_pieces_than_a_batch_has_are_at_work(engine, monkeypatch: pytest.MonkeyPatch):
     most: list[int] = []
-    step = Rows.step
-    monkeypatch.setattr(Rows, "step", lambda self, how: (most.append(self.live), step(self, how)))
+    step = CachedRows.step
+    monkeypatch.setattr(
+        CachedRows, "step", lambda self, how: (most.append(self.live), step(self, how))
+    )
     asks = [Continuation(PROMPTS[0], (), (PROMPTS[0].name, k), 12, ("c",)) for k in range(7)]
     few = HOW.model_copy(update={"batch_size": 3})
     narrow = engine.frontier().extend(asks, few)

@@ -109,7 +109,7 @@ class Continued:
 
 
 #: Is told what was written on, each beside what was asked, and says what comes next.
-Told = Callable[[Sequence[tuple[Continuation, Continued]]], Sequence[Continuation]]
+AskNext = Callable[[Sequence[tuple[Continuation, Continued]]], Sequence[Continuation]]
 
 
 class Frontier(Protocol):
@@ -119,7 +119,7 @@ class Frontier(Protocol):
         """Write each on; ``how.max_tokens`` is the longest whole answer."""
         ...
 
-    def run(self, asked: Sequence[Continuation], how: Sampling, told: Told) -> None:
+    def run(self, asked: Sequence[Continuation], how: Sampling, told: AskNext) -> None:
         """Write on until nothing more is asked, ``how.batch_size`` pieces at a time; here in rounds.
 
         Every piece is told of once, in any order, as soon as that suits.

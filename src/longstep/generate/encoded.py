@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from longstep.generate.base import Continuation, Continued, Frontier, Sampling
+from longstep.generate.cached_rows import CachedRows, continued
 from longstep.generate.noise import row_key
-from longstep.generate.rows import Rows, continued
-from longstep.generate.written import Piece
+from longstep.generate.written import AnswerPiece
 
 if TYPE_CHECKING:
     from longstep.generate.engine import TransformersEngine
@@ -32,9 +32,9 @@ class EncodedFrontier(Frontier):
         """Write each on, all in one batch."""
         engine = self._engine
         engine.check([ask.prompt for ask in asked], how)
-        pieces = [Piece(ask, row_key(how.seed, *ask.noise)) for ask in asked]
+        pieces = [AnswerPiece(ask, row_key(how.seed, *ask.noise)) for ask in asked]
         with engine.drawing():
-            rows = Rows(engine, pieces)
+            rows = CachedRows(engine, pieces)
             while rows.live:
                 rows.step(how)
                 if 0 < rows.live <= SHRINK * len(rows.written.pieces):

@@ -13,11 +13,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from longstep.generate.base import Continuation, Continued, Frontier, Sampling, Told
+from longstep.generate.base import AskNext, Continuation, Continued, Frontier, Sampling
+from longstep.generate.cached_rows import CachedRows, continued, encoded
 from longstep.generate.noise import row_key
 from longstep.generate.prefilled import Prefilled
-from longstep.generate.rows import Rows, continued, encoded
-from longstep.generate.written import Ids, Piece
+from longstep.generate.written import AnswerPiece, Ids
 
 if TYPE_CHECKING:
     from longstep.generate.engine import TransformersEngine
@@ -36,9 +36,9 @@ class _Aside:
     """Rows that wait, out of the way of those at work."""
 
     state: Prefilled
-    pieces: list[Piece]
+    pieces: list[AnswerPiece]
 
-    def give(self, sources: Sequence[Piece], held: Collection[Piece]) -> Prefilled:
+    def give(self, sources: Sequence[AnswerPiece], held: Collection[AnswerPiece]) -> Prefilled:
         """The rows where these ended, which may repeat; of the others those that are held stay."""
         places = [self.pieces.index(source) for source in sources]
         rest = [at for at, piece in enumerate(self.pieces) if piece in held]
@@ -55,8 +55,8 @@ class _Aside:
 class _Claim:
     """A piece, the one at whose end a row waits that it goes on from, and how many tokens that row has to go back."""
 
-    piece: Piece
-    source: Piece
+    piece: AnswerPiece
+    source: AnswerPiece
     surplus: int
 
 
@@ -66,9 +66,10 @@ class HeldFrontier(Frontier):
     def __init__(self, engine: TransformersEngine) -> None:
         """Take the engine."""
         self._engine = engine
-        self._rows: Rows | None = None
+        self._rows: CachedRows | None = None
         self._aside: list[_Aside] = []
-        self._waiting: dict[str, list[Piece]] = {}  # by name of the prompt; their rows are held
+        #: By name of the prompt; their rows are held.
+        self._waiting: dict[str, list[AnswerPiece]] = {}
         self._steps = 0
 
     def extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
@@ -82,7 +83,7 @@ class HeldFrontier(Frontier):
         self.run(asked, how, told)
         return [found[id(ask)] for ask in asked]
 
-    def run(self, asked: Sequence[Continuation], how: Sampling, told: Told) -> None:
+    def run(self, asked: Sequence[Continuation], how: Sampling, told: AskNext) -> None:
         """Write on until nothing more is asked, at most ``how.batch_size`` pieces at a time."""
         queue = list(asked)
         try:
@@ -91,7 +92,7 @@ class HeldFrontier(Frontier):
                 free = how.batch_size - self._live
                 taken, queue = queue[:free], queue[free:]
                 with self._engine.drawing():  # only here: who is told may read with other models
-                    self._take([Piece(ask, row_key(how.seed, *ask.noise)) for ask in taken])
+                    self._take([AnswerPiece(ask, row_key(how.seed, *ask.noise)) for ask in taken])
                     done = self._some(how)
                 queue += told([(piece.ask, continued(self._engine, piece, how)) for piece in done])
                 self._forget({piece.ask.prompt.name for piece in done}, queue)
@@ -102,7 +103,7 @@ class HeldFrontier(Frontier):
     def _live(self) -> int:
         return 0 if self._rows is None else self._rows.live
 
-    def _take(self, pieces: Sequence[Piece]) -> None:
+    def _take(self, pieces: Sequence[AnswerPiece]) -> None:
         """Let rows work at these pieces: those that wait for them, copies of these, and new ones."""
         if not pieces:
             return
@@ -112,11 +113,11 @@ class HeldFrontier(Frontier):
         for name in {piece.ask.prompt.name for piece in pieces}:
             self._waiting.pop(name, None)
         if self._rows is None:
-            self._rows = Rows(self._engine, begun)
+            self._rows = CachedRows(self._engine, begun)
             return
         written = self._rows.written
         here = {piece: row for row, piece in enumerate(written.pieces)}
-        first: dict[Piece, _Claim] = {}
+        first: dict[AnswerPiece, _Claim] = {}
         for claim in claimed:
             if claim.source in here:
                 first.setdefault(claim.source, claim)
@@ -130,7 +131,10 @@ class HeldFrontier(Frontier):
                 self._rows.state.go_back(now[claim.piece], claim.surplus)
 
     def _arrange(
-        self, here: Mapping[Piece, int], further: Sequence[_Claim], begun: Sequence[Piece]
+        self,
+        here: Mapping[AnswerPiece, int],
+        further: Sequence[_Claim],
+        begun: Sequence[AnswerPiece],
     ) -> None:
         """Copy rows that are here, fetch those put aside, encode new ones; what nobody needs goes."""
         assert self._rows is not None
@@ -153,7 +157,7 @@ class HeldFrontier(Frontier):
             more += begun
         self._rows.rearrange(kept, [here[claim.source] for claim in copies], others, more)
 
-    def _claim(self, piece: Piece) -> _Claim | None:
+    def _claim(self, piece: AnswerPiece) -> _Claim | None:
         """The waiting row that a piece goes on from; gives the piece what it is still to be fed, and what it knows.
 
         ``None`` where none shares more than the prompt, or so little that encoding is quicker.
@@ -178,7 +182,7 @@ class HeldFrontier(Frontier):
             piece.before = source.text
         return _Claim(piece, source, len(source.read) - kept)
 
-    def _some(self, how: Sampling) -> list[Piece]:
+    def _some(self, how: Sampling) -> list[AnswerPiece]:
         """Feed and draw until some pieces are over; gives them."""
         rows = self._rows
         assert rows is not None
@@ -197,7 +201,7 @@ class HeldFrontier(Frontier):
                 self._waiting.setdefault(piece.ask.prompt.name, []).append(piece)
         return done
 
-    def _thin(self, rows: Rows) -> None:
+    def _thin(self, rows: CachedRows) -> None:
         """Drop rows that nobody needs, and put those aside that wait when they are many.
 
         All rows of the batch pass through the model with every token.
@@ -212,7 +216,7 @@ class HeldFrontier(Frontier):
             kept = rows.written.live_B.nonzero()[0].tolist()
         rows.rearrange(kept)
 
-    def _held(self) -> set[Piece]:
+    def _held(self) -> set[AnswerPiece]:
         return {piece for some in self._waiting.values() for piece in some}
 
     def _forget(self, names: set[str], queue: Sequence[Continuation]) -> None:

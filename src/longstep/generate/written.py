@@ -22,7 +22,7 @@ ROOM = 32  # tokens that the arrays first hold; they are doubled where rows writ
 
 
 @dataclass(eq=False)
-class Piece:
+class AnswerPiece:
     """One row's work: tokens that are only fed, then tokens that are drawn, which stand here once it has ended.
 
     Attributes:
@@ -65,8 +65,8 @@ class Written:
 
     def __init__(self, short: Callable[[Sequence[int]], str], stop_ids: Collection[int]) -> None:
         """Begin without rows; ``short`` is the text of a few ids."""
-        self.pieces: list[Piece] = []
-        self.over: list[Piece] = []  # that ended, until somebody takes the list
+        self.pieces: list[AnswerPiece] = []
+        self.over: list[AnswerPiece] = []  # that ended, until somebody takes the list
         self.live_B = np.zeros(0, dtype=bool)
         self._ranked_B = np.zeros(0, dtype=bool)
         self._key_B = np.zeros(0, dtype=np.uint64)
@@ -92,7 +92,7 @@ class Written:
         rows = (self._ranked_B & self.drawing_B).nonzero()[0].tolist()
         return rows, [0 if self._count_B[row] else self.pieces[row].ask.rank or 0 for row in rows]
 
-    def keep(self, index: Sequence[int], more: Sequence[Piece]) -> None:
+    def keep(self, index: Sequence[int], more: Sequence[AnswerPiece]) -> None:
         """Keep these rows in this order, and put new ones behind them."""
         chosen = np.array(index, dtype=np.int64)
         self.pieces = [self.pieces[row] for row in index]
@@ -103,7 +103,7 @@ class Written:
         self.pieces += more
         self.begin(range(len(index), len(self.pieces)), more)
 
-    def begin(self, rows: Sequence[int], pieces: Sequence[Piece]) -> None:
+    def begin(self, rows: Sequence[int], pieces: Sequence[AnswerPiece]) -> None:
         """Let these rows work at these pieces."""
         if not pieces:
             return

@@ -13,13 +13,13 @@ from longstep.generate.base import Continued, Prompt, Sampling
 from longstep.generate.batches import Row
 from longstep.generate.choose import choose
 from longstep.generate.prefilled import Prefilled, logp
-from longstep.generate.written import Ids, Piece, Written
+from longstep.generate.written import AnswerPiece, Ids, Written
 
 if TYPE_CHECKING:
     from longstep.generate.engine import TransformersEngine
 
 
-def encoded(model: object, pieces: Sequence[Piece]) -> Prefilled:
+def encoded(model: object, pieces: Sequence[AnswerPiece]) -> Prefilled:
     """One row for each piece, up to where it goes on; equal beginnings pass through the model once."""
     numbers: dict[Ids, int] = {}
     rows = []
@@ -30,10 +30,10 @@ def encoded(model: object, pieces: Sequence[Piece]) -> Prefilled:
     return Prefilled(model, rows, watched=False)
 
 
-class Rows:
+class CachedRows:
     """The cache of a batch and what its rows write."""
 
-    def __init__(self, engine: TransformersEngine, pieces: Sequence[Piece]) -> None:
+    def __init__(self, engine: TransformersEngine, pieces: Sequence[AnswerPiece]) -> None:
         """Encode what each piece goes on from."""
         self.engine = engine
         self.state = encoded(engine.model, pieces)
@@ -51,7 +51,7 @@ class Rows:
         kept: Sequence[int],
         copied: Sequence[int] = (),
         others: Sequence[Prefilled] = (),
-        more: Sequence[Piece] = (),
+        more: Sequence[AnswerPiece] = (),
     ) -> None:
         """Keep some rows, and put new ones behind them.
 
@@ -110,7 +110,7 @@ class Rows:
         return token_B.index_copy(0, rows_R, best_RK.indices.gather(-1, ranks_R1).squeeze(-1))
 
 
-def continued(engine: TransformersEngine, piece: Piece, how: Sampling) -> Continued:
+def continued(engine: TransformersEngine, piece: AnswerPiece, how: Sampling) -> Continued:
     """What came of a piece; notes the text of the answer up to its end."""
     assert piece.finish is not None
     ids, answer = piece.ids, piece.ask.ids
