@@ -70,6 +70,7 @@ class HeldFrontier(Frontier):
         self._aside: list[_Aside] = []
         #: By name of the prompt; their rows are held.
         self._waiting: dict[str, list[AnswerPiece]] = {}
+        self._later: list[AnswerPiece] = []  # to be encoded
         self._steps = 0
 
     def extend(self, asked: Sequence[Continuation], how: Sampling) -> list[Continued]:
@@ -87,9 +88,9 @@ class HeldFrontier(Frontier):
         """Write on until nothing more is asked, at most ``how.batch_size`` pieces at a time."""
         queue = list(asked)
         try:
-            while queue or self._live:
+            while queue or self._later or self._live:
                 self._engine.check([ask.prompt for ask in queue], how)
-                free = how.batch_size - self._live
+                free = how.batch_size - self._live - len(self._later)
                 taken, queue = queue[:free], queue[free:]
                 with self._engine.drawing():  # only here: who is told may read with other models
                     self._take([AnswerPiece(ask, row_key(how.seed, *ask.noise)) for ask in taken])
@@ -97,22 +98,29 @@ class HeldFrontier(Frontier):
                 queue += told([(piece.ask, continued(self._engine, piece, how)) for piece in done])
                 self._forget({piece.ask.prompt.name for piece in done}, queue)
         finally:
-            self._rows, self._aside, self._waiting, self._steps = None, [], {}, 0
+            self._rows, self._aside, self._waiting = None, [], {}
+            self._later, self._steps = [], 0
 
     @property
     def _live(self) -> int:
         return 0 if self._rows is None else self._rows.live
 
     def _take(self, pieces: Sequence[AnswerPiece]) -> None:
-        """Let rows work at these pieces: those that wait for them, copies of these, and new ones."""
-        if not pieces:
+        """Let rows work at these pieces: those that wait for them, copies of these, and new ones.
+
+        New rows begin when no others are at work: they are short, and would drag the columns of long ones along.
+        """
+        if not pieces and not self._later:
             return
         claims = [self._claim(piece) for piece in pieces]
         claimed = [claim for claim in claims if claim is not None]
-        begun = [piece for piece, claim in zip(pieces, claims, strict=True) if claim is None]
+        self._later += [piece for piece, claim in zip(pieces, claims, strict=True) if claim is None]
+        begun: list[AnswerPiece] = []
+        if not self._live and not claimed:
+            begun, self._later = self._later, begun
         for name in {piece.ask.prompt.name for piece in pieces}:
             self._waiting.pop(name, None)
-        if self._rows is None:
+        if self._rows is None or (begun and not self._held()):
             self._rows = CachedRows(self._engine, begun)
             return
         written = self._rows.written
@@ -223,7 +231,7 @@ class HeldFrontier(Frontier):
         """Hold nothing of problems of which nothing is at work and nothing was asked."""
         assert self._rows is not None
         rows = self._rows.written
-        busy = {ask.prompt.name for ask in queue}
+        busy = {ask.prompt.name for ask in queue} | {p.ask.prompt.name for p in self._later}
         busy |= {p.ask.prompt.name for p in rows.pieces if p.finish is None}
         for name in names - busy:
             self._waiting.pop(name, None)
