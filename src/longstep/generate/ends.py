@@ -23,7 +23,6 @@ class Ends:
         self._last = {text[-1] for text in after}
         # A token by itself shows whether it can be the last of one, unless decoding may hide that.
         self._shows = all(char.isascii() and char != " " for char in self._last)
-        self._may: dict[int, bool] = {}
         self._may_V = np.full(0, UNKNOWN)
 
     def reached(self, ids: Sequence[int]) -> bool:
@@ -36,19 +35,20 @@ class Ends:
         """Which of these tokens can be the last of such a text; each is decoded when it first comes."""
         if not self._after or not self._shows:
             return np.full(len(token_B), bool(self._after))
-        lacking = int(token_B.max(initial=0)) + 1 - len(self._may_V)
-        if lacking > 0:
-            self._may_V = np.pad(self._may_V, (0, lacking), constant_values=UNKNOWN)
-        may_B = self._may_V[token_B]
-        if (may_B == UNKNOWN).any():
-            for token in token_B[may_B == UNKNOWN].tolist():
-                self._may_V[token] = self._can_end(token)
-            may_B = self._may_V[token_B]
-        return may_B == 1
+        self._widen(int(token_B.max(initial=0)))
+        for token in token_B[self._may_V[token_B] == UNKNOWN].tolist():
+            self._can_end(token)
+        return self._may_V[token_B] == 1
 
     def _can_end(self, token: int) -> bool:
         if not self._shows:
             return True
-        if token not in self._may:
-            self._may[token] = not self._last.isdisjoint(self._text([token]))
-        return self._may[token]
+        self._widen(token)
+        if self._may_V[token] == UNKNOWN:
+            self._may_V[token] = not self._last.isdisjoint(self._text([token]))
+        return bool(self._may_V[token])
+
+    def _widen(self, token: int) -> None:
+        lacking = token + 1 - len(self._may_V)
+        if lacking > 0:
+            self._may_V = np.pad(self._may_V, (0, lacking), constant_values=UNKNOWN)

@@ -147,11 +147,7 @@ class HeldFrontier(Frontier):
         """Copy rows that are here, fetch those put aside, encode new ones; what nobody needs goes."""
         assert self._rows is not None
         held = self._held()
-        kept = [
-            row
-            for row, piece in enumerate(self._rows.written.pieces)
-            if piece.finish is None or piece in held
-        ]
+        kept = _needed(self._rows, held)
         copies = [claim for claim in further if claim.source in here]
         more, others = [claim.piece for claim in copies], list[Prefilled]()
         for aside in self._aside:
@@ -216,7 +212,7 @@ class HeldFrontier(Frontier):
         """
         held, pieces = self._held(), rows.written.pieces
         waiting = [row for row, piece in enumerate(pieces) if piece in held]
-        kept = [row for row, piece in enumerate(pieces) if piece.finish is None or piece in held]
+        kept = _needed(rows, held)
         if len(waiting) > ASIDE * rows.live:
             state = rows.state.taken(waiting)
             state.pack(DENSE)
@@ -237,6 +233,12 @@ class HeldFrontier(Frontier):
             self._waiting.pop(name, None)
         held = self._held()
         self._aside = [aside for aside in self._aside if not held.isdisjoint(aside.pieces)]
+
+
+def _needed(rows: CachedRows, held: Collection[AnswerPiece]) -> list[int]:
+    """Rows at work, and those that wait for somebody."""
+    pieces = enumerate(rows.written.pieces)
+    return [row for row, piece in pieces if piece.finish is None or piece in held]
 
 
 def _common(first: Ids, second: Ids) -> int:
