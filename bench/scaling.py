@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 from weakref import WeakSet
@@ -142,14 +143,15 @@ def _search(
         "step search": lambda: _ids(Grower(plain, encode, HOW, steps).wave(asked)),
         "prefixes again": lambda: _ids(Grower(again, encode, HOW, steps).wave(asked)),
     }
-    seconds, tokens, peaks = _turns(ways, rounds)
+    seconds, seen = _turns(ways, rounds)
     base = seconds["plain draw"]
     print(f"{title}, 4 answers, medians of {rounds}; peak: keys and values held at a time")
-    print("| | tokens | CPU s | plain / it | peak, x plain |")
-    print("|---|--:|--:|--:|--:|")
+    print("| | tokens | segments | passes | rows in them | CPU s | plain / it | peak, x plain |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|")
     for name, took in seconds.items():
-        peak = peaks[name] / peaks["plain draw"]
-        print(f"| {name} | {tokens[name]} | {took:.3f} | {base / took:.2f} | {peak:.2f} |")
+        it, peak = seen[name], seen[name].peak / seen["plain draw"].peak
+        counts = f"{it.tokens} | {it.segments} | {it.passes} | {it.rows}"
+        print(f"| {name} | {counts} | {took:.3f} | {base / took:.2f} | {peak:.2f} |")
     ratio = seconds["prefixes again"] / seconds["step search"]
     print(f"prefixes again / step search: {ratio:.2f}", flush=True)
 
@@ -158,46 +160,52 @@ def _ids(trees: Sequence[Sequence[Segment]]) -> list[list[tuple[int, ...]]]:
     return [[each.token_ids for each in tree] for tree in trees]
 
 
+@dataclass
+class Seen:
+    """What one way does: passes of the model, rows in all of them, the most numbers that all caches hold at a time."""
+
+    tokens: int = 0
+    segments: int = 0
+    passes: int = 0
+    rows: int = 0
+    peak: int = 0
+
+
 def _turns(
     ways: dict[str, Callable[[], list[list[tuple[int, ...]]]]], rounds: int
-) -> tuple[dict[str, float], dict[str, int], dict[str, int]]:
+) -> tuple[dict[str, float], dict[str, Seen]]:
+    seen = {name: _watched(way) for name, way in ways.items()}  # which warms up, too
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    tokens: dict[str, int] = {}
-    peaks: dict[str, int] = {}
-    for number in range(rounds + 1):
+    for _ in range(rounds):
         for name, way in ways.items():
-            if not number:  # the first round warms up, and is watched
-                peaks[name], drawn = _peak(way)
-                tokens[name] = sum(len(ids) for row in drawn for ids in row)
-                continue
             start = time.process_time()
             way()
             taken[name].append(time.process_time() - start)
-    return {name: statistics.median(some) for name, some in taken.items()}, tokens, peaks
+    return {name: statistics.median(some) for name, some in taken.items()}, seen
 
 
-def _peak(
-    way: Callable[[], list[list[tuple[int, ...]]]],
-) -> tuple[int, list[list[tuple[int, ...]]]]:
-    """The most numbers of keys and values that all caches hold at a time."""
+def _watched(way: Callable[[], list[list[tuple[int, ...]]]]) -> Seen:
     alive: WeakSet[Prefilled] = WeakSet()
-    most, forward, take = 0, Prefilled._forward, Prefilled.taken
+    seen, forward, take = Seen(), Prefilled._forward, Prefilled.taken
 
-    def watched(self: Prefilled, ids_BT: torch.Tensor, positions_BT: torch.Tensor) -> None:
-        nonlocal most
+    def passed(self: Prefilled, ids_BT: torch.Tensor, positions_BT: torch.Tensor) -> None:
         forward(self, ids_BT, positions_BT)
         alive.add(self)
         held = [layer for each in alive for layer in each.cache.layers if layer.is_initialized]
-        most = max(most, sum(layer.keys.numel() + layer.values.numel() for layer in held))
+        most = sum(layer.keys.numel() + layer.values.numel() for layer in held)
+        seen.passes, seen.rows = seen.passes + 1, seen.rows + len(ids_BT)
+        seen.peak = max(seen.peak, most)
 
     def taken(self: Prefilled, index: Sequence[int]) -> Prefilled:
         other = take(self, index)
         alive.add(other)  # what is put aside passes through no model
         return other
 
-    with patch.object(Prefilled, "_forward", watched), patch.object(Prefilled, "taken", taken):
+    with patch.object(Prefilled, "_forward", passed), patch.object(Prefilled, "taken", taken):
         drawn = way()
-    return most, drawn
+    seen.tokens = sum(len(ids) for row in drawn for ids in row)
+    seen.segments = sum(map(len, drawn))
+    return seen
 
 
 def pick(rounds: int) -> None:
